@@ -1,0 +1,51 @@
+"""What can go wrong, as types. Every message says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Base of every error the harness raises on purpose; its text is meant for a person."""
+
+
+class ProtocolError(HarnessError, ValueError):
+    """The protocol file does not say what a protocol must say."""
+
+
+class DataError(HarnessError, ValueError):
+    """The images or their manifest cannot be used as they are."""
+
+
+class MissingData(DataError, FileNotFoundError):
+    """A folder or file that the run was told to read is not there."""
+
+
+class InvalidSplit(DataError):
+    """A split that does not fit the images: leaked, missing, duplicated or foreign rows."""
+
+
+class InvalidPredictions(HarnessError, ValueError):
+    """Predictions that are no probabilities, or that do not fit the cells they speak of."""
+
+
+class UndefinedStatistic(HarnessError, ArithmeticError):
+    """A number that does not exist for these counts, such as the recall of a class with no cells."""
+
+
+class WeightsError(HarnessError, ValueError):
+    """Pretrained weights or a model file that is absent, altered, unsafe or of the wrong shape."""
+
+
+class TrainingError(HarnessError, RuntimeError):
+    """Training cannot start, or produced a loss that is not a number."""
+
+
+class DeviceUnavailable(HarnessError, RuntimeError):
+    """The device that was asked for does not exist on this machine."""
+
+
+class StoreError(HarnessError, RuntimeError):
+    """The folder of kept stage results cannot be used."""
+
+
+class EvidenceError(HarnessError, RuntimeError):
+    """An evidence pack cannot be written whole, or does not verify."""

@@ -1,0 +1,463 @@
+"""The validation protocol: a TOML file, checked once, as frozen records.
+
+Everything that decides a run's verdict is fixed here before the run and hashed into its evidence. A protocol may
+extend another (`extends = "other.toml"`): tables merge key by key; an array of tables merges by `id` or `name`, so that
+one criterion can be restated without repeating the rest; every other array is replaced.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from harness.errors import ProtocolError
+from harness.records import PARTS, digest_of
+
+# Which metrics some stage of the run measures, on what kind of set, and which question (suite) each answers.
+# A criterion on anything else could never be judged, so it is refused when the protocol is read.
+INTEGRITY_METRICS = (
+    "contract_violations",
+    "count_mismatches",
+    "unreadable_images",
+    "unexpected_formats",
+    "unexpected_modes",
+    "unexpected_sizes",
+    "unlisted_files",
+    "missing_files",
+    "colliding_names",
+)
+SPLIT_METRICS = ("split_size_mismatches", "leaked_units", "listing_order_changes", "path_prefix_changes")
+REPRODUCIBILITY_METRICS = ("split_differences", "loss_differences", "weight_differences", "prediction_differences")
+TRAINING_METRICS = (
+    "frozen_tensor_changes",
+    "epoch_limit_excess",
+    "patience_excess",
+    "learning_rate_deviations",
+    "non_finite_losses",
+    "exported_model_differences",
+    "accuracy_gap",
+)
+CLASSIFICATION_METRICS = ("accuracy", "recall", "precision", "f1")
+THROUGHPUT_METRICS = ("latency_s", "model_latency_s", "images_per_s", "model_images_per_s")
+PER_CLASS_METRICS = ("recall", "precision", "f1")
+
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "integrity": INTEGRITY_METRICS,
+    "split": SPLIT_METRICS,
+    "reproducibility": REPRODUCIBILITY_METRICS,
+    "training": TRAINING_METRICS,
+    "accuracy": CLASSIFICATION_METRICS,
+    "external": CLASSIFICATION_METRICS,
+    "throughput": THROUGHPUT_METRICS,
+}
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# Names become folder names, element ids and test ids; restricting them here keeps every later place simple.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Identity(_Record):
+    """Who this protocol is and what a pass would mean."""
+
+    id: Name
+    title: str
+    version: str
+    intended_use: str
+
+
+class SyntheticPlan(_Record):
+    """How the embedded cells are drawn when no `--data` is given."""
+
+    seed: int
+    images_per_class: int = Field(ge=1)
+    size_px: int = Field(ge=32)
+
+
+class ImageRules(_Record):
+    """What every image file must be. Sides are in pixels, inclusive."""
+
+    formats: tuple[Literal["JPEG", "PNG", "BMP", "TIFF"], ...]
+    modes: tuple[str, ...] = ("RGB",)
+    min_side_px: int = Field(ge=1)
+    max_side_px: int = Field(le=16384)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ImageRules:
+        if self.min_side_px > self.max_side_px:
+            raise ValueError("min_side_px is larger than max_side_px")
+        return self
+
+
+class DatasetPlan(_Record):
+    """The set that is split into train, validation and test."""
+
+    description: str
+    classes: tuple[Name, ...] = Field(min_length=2)
+    images_per_class: int = Field(ge=1)
+    images: ImageRules
+    synthetic: SyntheticPlan | None = None
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len({name.casefold() for name in value}) != len(value):
+            raise ValueError(f"the classes {list(value)} are not distinct when case is ignored")
+        return value
+
+
+class SplitPlan(_Record):
+    """Stratified by class, by group where groups are known."""
+
+    train: OpenFraction
+    validation: OpenFraction
+    test: OpenFraction
+    seed: int
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> SplitPlan:
+        total = self.train + self.validation + self.test
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(
+                f"train + validation + test = {self.train:g} + {self.validation:g} + {self.test:g} = {total:g}, not 1; "
+                "every image belongs to exactly one part"
+            )
+        return self
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+class WeightsPlan(_Record):
+    """Initial weights, stated so that no fallback can be silent.
+
+    source: "imagenet" (torchvision's cache or download), "file" (with its SHA-256) or "none".
+    file:   looked for as given, beside the protocol file, then beside the data folder.
+    layout: "torchvision" names; "torchvision-folded" has batch-norm folded into convolution weight and bias.
+    partial: whether the file may leave backbone tensors unfilled; the evidence lists them.
+    """
+
+    source: Literal["imagenet", "file", "none"]
+    file: str | None = None
+    sha256: Sha256 | None = None
+    layout: Literal["torchvision", "torchvision-folded"] = "torchvision"
+    partial: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> WeightsPlan:
+        if self.source == "file" and (self.file is None or self.sha256 is None):
+            raise ValueError('source = "file" needs both `file` and `sha256`')
+        return self
+
+
+class AugmentationPlan(_Record):
+    """fastai's batch transforms on training images; names as in `aug_transforms`."""
+
+    flips: bool
+    max_rotate_deg: float = Field(ge=0.0, le=180.0)
+    min_scale: float = Field(gt=0.0, le=1.0, description="smallest random crop, as a fraction of the area")
+    max_warp: Fraction
+    max_lighting: Fraction
+    max_hue: Fraction
+    max_saturation: Fraction
+    p_affine: Fraction
+    p_lighting: Fraction
+    p_colour: Fraction
+
+
+class LearningRateFinderPlan(_Record):
+    iterations: int = Field(ge=10)
+
+
+class PhasePlan(_Record):
+    """One phase of training.
+
+    trains: "head" freezes every backbone tensor, BatchNorm weights and running statistics included;
+            "all" trains every layer.
+    schedule: "one-cycle" (fastai's fit_one_cycle, `learning_rate` is its peak) or "flat".
+    """
+
+    name: Name
+    trains: Literal["head", "all"]
+    learning_rate: float = Field(gt=0.0)
+    schedule: Literal["one-cycle", "flat"]
+    max_epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+
+
+class TrainingPlan(_Record):
+    architecture: Literal["resnet18", "resnet34", "resnet50"]
+    weights: WeightsPlan
+    image_size_px: int = Field(ge=32, le=1024)
+    resize: Literal["squish", "crop"]
+    batch_size: int = Field(ge=2)
+    seed: int
+    precision: Literal["float32", "bfloat16"]
+    weight_decay: float = Field(ge=0.0)
+    lr_finder: LearningRateFinderPlan | None = None
+    augmentation: AugmentationPlan
+    phases: tuple[PhasePlan, ...] = Field(min_length=1)
+
+
+class ReproducibilityPlan(_Record):
+    """The small training that two fresh processes repeat."""
+
+    images_per_class: int = Field(ge=6)
+    image_size_px: int = Field(ge=32)
+    epochs: int = Field(ge=1)
+
+
+class ExternalPlan(_Record):
+    """A set from elsewhere, only ever evaluated.
+
+    independence: "shown" needs facts that the protocol states in `description`; "not shown" cannot satisfy an
+    external criterion, whatever the accuracy.
+    """
+
+    name: Name
+    description: str
+    independence: Literal["shown", "not shown"]
+    images: ImageRules
+    synthetic: Literal["second-laboratory", "nine-monocytes"] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _no_part(cls, value: str) -> str:
+        if value in (*PARTS, "dataset"):
+            raise ValueError(f"an external set cannot be called {value!r}: that is a part of the dataset")
+        return value
+
+
+class Criterion(_Record):
+    """One question with its bound, fixed before the run.
+
+    set:    "dataset" for integrity, split and reproducibility; "training"; "validation", "test" or an external
+            set's name; for throughput the device: "mps", "cuda", "cpu" or "any".
+    floor, ceiling: exactly one. A floor acts on the lower bound, a ceiling on the upper.
+    level:  one-sided confidence of that bound.
+    """
+
+    id: Name
+    question: Literal["integrity", "split", "reproducibility", "training", "accuracy", "external", "throughput"]
+    set: str
+    metric: str
+    cell_class: str | None = None
+    floor: float | None = None
+    ceiling: float | None = None
+    level: float = Field(ge=0.5, lt=1.0)
+    rationale: str = Field(min_length=1)
+    required: bool
+
+    @model_validator(mode="after")
+    def _answerable(self) -> Criterion:
+        if (self.floor is None) == (self.ceiling is None):
+            raise ValueError(f"criterion {self.id} needs exactly one of `floor` and `ceiling`")
+        if self.metric not in QUESTIONS[self.question]:
+            raise ValueError(
+                f"criterion {self.id}: no stage feeds metric {self.metric!r} for question {self.question!r}; "
+                f"it can be one of {', '.join(QUESTIONS[self.question])}"
+            )
+        if (self.cell_class is not None) != (self.metric in PER_CLASS_METRICS):
+            raise ValueError(
+                f"criterion {self.id}: metric {self.metric!r} "
+                + ("needs a `cell_class`" if self.cell_class is None else "takes no `cell_class`")
+            )
+        return self
+
+    @property
+    def bound(self) -> float:
+        return self.floor if self.floor is not None else self.ceiling  # type: ignore[return-value]
+
+    @property
+    def requirement(self) -> str:
+        """The requirement in words, such as "lower 95 % bound >= 0.98"."""
+        side, sign = ("lower", ">=") if self.floor is not None else ("upper", "<=")
+        return f"{side} {self.level * 100:g} % bound {sign} {self.bound:g}"
+
+
+class ThroughputPlan(_Record):
+    """How inference is timed. `queries` single-image queries; `offline_images` in one offline pass per round."""
+
+    warmup_queries: int = Field(ge=1)
+    queries: int = Field(ge=30)
+    offline_rounds: int = Field(ge=3)
+    offline_images: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+
+
+class Waiver(_Record):
+    """Lets a required criterion be `not assessed`, in the open. It never turns a failure into a pass."""
+
+    criterion: Name
+    reason: str = Field(min_length=10)
+
+
+class Protocol(_Record):
+    """A whole validation protocol. `source` is the file it was read from; `digest` covers all but that."""
+
+    identity: Identity
+    dataset: DatasetPlan
+    split: SplitPlan
+    training: TrainingPlan
+    reproducibility: ReproducibilityPlan
+    external: tuple[ExternalPlan, ...] = ()
+    criteria: tuple[Criterion, ...] = Field(min_length=1)
+    throughput: ThroughputPlan
+    waivers: tuple[Waiver, ...] = ()
+    source: Path = Field(exclude=True)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Protocol:
+        ids = [criterion.id for criterion in self.criteria]
+        if duplicates := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"the criterion ids {duplicates} are used more than once")
+        external = [plan.name for plan in self.external]
+        if len(set(external)) != len(external):
+            raise ValueError("two external sets have the same name")
+        sets = {
+            "integrity": ["dataset"],
+            "split": ["dataset"],
+            "reproducibility": ["dataset"],
+            "training": ["training"],
+            "accuracy": ["validation", "test"],
+            "external": external,
+            "throughput": ["mps", "cuda", "cpu", "any"],
+        }
+        for criterion in self.criteria:
+            if criterion.set not in sets[criterion.question]:
+                raise ValueError(
+                    f"criterion {criterion.id}: question {criterion.question!r} has no set {criterion.set!r}; "
+                    f"it can be one of {', '.join(sets[criterion.question]) or 'none: no external set is declared'}"
+                )
+            if criterion.cell_class is not None and criterion.cell_class not in self.dataset.classes:
+                raise ValueError(
+                    f"criterion {criterion.id}: unknown class {criterion.cell_class!r}; "
+                    f"the classes are {', '.join(self.dataset.classes)}"
+                )
+        for waiver in self.waivers:
+            if waiver.criterion not in ids:
+                raise ValueError(f"the waiver for {waiver.criterion!r} names no criterion of this protocol")
+        return self
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.model_dump(mode="json"))
+
+    def waiver_for(self, criterion_id: str) -> Waiver | None:
+        return next((waiver for waiver in self.waivers if waiver.criterion == criterion_id), None)
+
+
+def read_protocol(path: Path) -> Protocol:
+    """Read, merge and check a protocol file.
+
+    A criterion written with `cell_class = "each"` becomes one criterion per class, `<id>-<class>`.
+
+    Raises:
+        ProtocolError: with the file, the key and what to do.
+    """
+    merged = _merged(path, seen=())
+    try:
+        _expand_each(merged)
+        # TOML has arrays, the records have tuples: strict mode takes a list for a tuple from JSON-like input only.
+        return Protocol.model_validate({**_tupled(merged), "source": path})
+    except ValidationError as error:
+        problems = "\n".join(f"  {_where(e['loc'])}: {_remedy(e)}" for e in error.errors())
+        raise ProtocolError(f"protocol {path}: {error.error_count()} problem(s):\n{problems}") from None
+
+
+def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = path.resolve()
+    if path in seen:
+        chain = " -> ".join(p.name for p in (*seen, path))
+        raise ProtocolError(f"protocol {path}: `extends` runs in a circle: {chain}. Remove one of these lines.")
+    try:
+        own = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if seen:
+            raise ProtocolError(
+                f"protocol {seen[-1]}: `extends` names {path.name}, which is not in {path.parent}. Correct the name."
+            ) from None
+        raise ProtocolError(f"protocol {path}: no such file. Name an existing TOML file with --protocol.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"protocol {path}: cannot be read as UTF-8 text ({error}).") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ProtocolError(f"protocol {path}: not valid TOML: {error}. Correct that line.") from None
+    parent = own.pop("extends", None)
+    if parent is None:
+        return own
+    if not isinstance(parent, str):
+        raise ProtocolError(f"protocol {path}: `extends` must be the name of one TOML file, in quotes.")
+    return _overlaid(_merged(path.parent / parent, seen=(*seen, path)), own)
+
+
+def _overlaid(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in own.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            result[key] = _overlaid(old, value)
+        elif _is_array_of_tables(old) and _is_array_of_tables(value):
+            result[key] = _overlaid_tables(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _overlaid_tables(base: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def identity(table: Mapping[str, Any]) -> object:
+        return table.get("id") or table.get("name") or table.get("criterion")
+
+    result = {identity(table): table for table in base}
+    for table in own:
+        result[identity(table)] = _overlaid(result.get(identity(table), {}), table)
+    return list(result.values())
+
+
+def _is_array_of_tables(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _expand_each(merged: dict[str, Any]) -> None:
+    criteria, classes = merged.get("criteria"), merged.get("dataset", {}).get("classes")
+    if not isinstance(criteria, list) or not isinstance(classes, list):
+        return  # the records say what is missing
+    expanded: list[Any] = []
+    for criterion in criteria:
+        if isinstance(criterion, dict) and criterion.get("cell_class") == "each":
+            expanded += [{**criterion, "id": f"{criterion.get('id')}-{c}", "cell_class": c} for c in classes]
+        else:
+            expanded.append(criterion)
+    merged["criteria"] = expanded
+
+
+def _tupled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tupled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tupled(item) for item in value)
+    return value
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "the whole file"
+
+
+def _remedy(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "unknown key. Remove it or correct its spelling."
+        case "missing":
+            return "this key is required and absent. Add it, or `extends` a protocol that has it."
+        case _:
+            given = "" if isinstance(error["input"], dict) else f" (given: {error['input']!r})"
+            return f"{error['msg'].removeprefix('Value error, ')}{given}"

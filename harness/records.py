@@ -1,0 +1,530 @@
+"""The small frozen records that pass from room to room. Read this file first.
+
+`frozen` stops reassignment, not writes into an array: treat every array as read-only.
+Rates are fractions in [0, 1]. Times are seconds. `None` in a statistic means undefined, never 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.errors import InvalidPredictions
+
+if TYPE_CHECKING:
+    from harness.protocol import Criterion, Protocol, Waiver
+
+PARTS = ("train", "validation", "test")
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 (hex) of a JSON-able value in canonical form: sorted keys, no spaces, UTF-8."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+# --- data -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CellImage:
+    """One image file of one cell, as listed.
+
+    path:   relative to the manifest's root, with forward slashes on every OS.
+    label:  the reference label, one of the manifest's classes.
+    sha256: hex digest of the file's bytes.
+    patient, slide, site: who and where the cell came from, if the manifest says.
+    """
+
+    path: str
+    label: str
+    sha256: str
+    n_bytes: int
+    patient: str | None = None
+    slide: str | None = None
+    site: str | None = None
+
+    @property
+    def filename(self) -> str:
+        return PurePosixPath(self.path).name
+
+    @property
+    def unit(self) -> str:
+        """What must never be divided between two parts of a split.
+
+        The coarsest group that is known (patient, else slide); without one, the file's content, so that
+        two byte-identical files always land in the same part.
+        """
+        if self.patient is not None:
+            return f"patient:{self.patient}"
+        if self.slide is not None:
+            return f"slide:{self.slide}"
+        return f"content:{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The images of one set, in the order of their paths.
+
+    name:    the set's name, such as "dataset" or "jtsc".
+    root:    the folder that the paths are relative to. Not part of `digest`.
+    classes: the class vocabulary, in the order of the protocol; the column order of probabilities.
+    images:  sorted by path.
+    ignored: files that lie beside the class folders: listed, never read.
+    """
+
+    name: str
+    root: Path
+    classes: tuple[str, ...]
+    images: tuple[CellImage, ...]
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images per class, every class of the vocabulary included."""
+        found = Counter(image.label for image in self.images)
+        return {name: found[name] for name in self.classes}
+
+    @property
+    def digest(self) -> str:
+        """Digest of paths, labels and contents; independent of the root and of the listing's order."""
+        return digest_of(sorted([image.path, image.label, image.sha256] for image in self.images))
+
+    @property
+    def grouped(self) -> bool:
+        """Whether every image names its patient or slide."""
+        return bool(self.images) and all(image.patient or image.slide for image in self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What decoding one file showed. `error` is None for a file that decoded completely."""
+
+    path: str
+    width_px: int | None
+    height_px: int | None
+    format: str | None
+    mode: str | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with the data: which file, which rule, what to do."""
+
+    rule: str
+    path: str
+    detail: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.path}: {self.detail}. {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrityReport:
+    """Every rule that was checked and every finding, in the order of (rule, path).
+
+    checked: rule name -> how many files or rows it looked at. A rule that is absent was not checked.
+    facts:   one entry per image, in the manifest's order.
+    """
+
+    checked: dict[str, int]
+    findings: tuple[Finding, ...]
+    facts: tuple[ImageFacts, ...]
+
+    def of(self, rule: str) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.rule == rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which image serves which purpose. Each part is sorted by path; no unit is in two parts."""
+
+    train: tuple[CellImage, ...]
+    validation: tuple[CellImage, ...]
+    test: tuple[CellImage, ...]
+    origin: str
+
+    def part(self, name: str) -> tuple[CellImage, ...]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """(filepath, filename, label, split) of every image, sorted by path: the rows of data_split.csv."""
+        rows = [(i.path, i.filename, i.label, name) for name in PARTS for i in self.part(name)]
+        return sorted(rows)
+
+    @property
+    def digest(self) -> str:
+        """Digest of who is where, by content; independent of file names."""
+        return digest_of(sorted([i.sha256, i.label, name] for name in PARTS for i in self.part(name)))
+
+
+# --- model ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LearningRateCurve:
+    """The learning-rate finder's sweep, and the rate that fastai's `valley` rule suggests."""
+
+    learning_rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    suggestion: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """What the sentinel saw in one epoch."""
+
+    epoch: int
+    learning_rate: float
+    n_trainable_parameters: int
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRecord:
+    """One training phase.
+
+    stop_reason: "epoch limit" or "early stopping".
+    best_epoch:  the epoch whose weights were kept (lowest validation loss), counted from 0.
+    backbone_before, backbone_after: digests of every backbone tensor, BatchNorm statistics included.
+    """
+
+    name: str
+    trains: str
+    max_epochs: int
+    patience: int
+    peak_learning_rate: float
+    epochs: tuple[EpochRecord, ...]
+    stop_reason: str
+    best_epoch: int
+    backbone_before: str
+    backbone_after: str
+
+    @property
+    def seconds(self) -> float:
+        return sum(epoch.seconds for epoch in self.epochs)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsRecord:
+    """Where the initial weights came from and which tensors they filled."""
+
+    source: str
+    sha256: str | None
+    filled: tuple[str, ...]
+    unfilled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """Everything about a training but the weights themselves."""
+
+    architecture: str
+    device: str
+    precision: str
+    seed: int
+    weights: WeightsRecord
+    learning_rate_curve: LearningRateCurve | None
+    phases: tuple[PhaseRecord, ...]
+    weights_digest: str
+
+    @property
+    def losses_digest(self) -> str:
+        return digest_of([[e.train_loss, e.validation_loss] for p in self.phases for e in p.epochs])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What the classifier said of each cell of one set, beside the reference label.
+
+    set:           name of the set ("test", "validation", "train" or an external set).
+    classes:       column names of `probabilities`.
+    paths:         (n_cells,) relative paths.
+    digests:       (n_cells,) SHA-256 of each image file.
+    labels:        (n_cells,) int64, a column index of `probabilities`.
+    probabilities: (n_cells, n_classes) float64, no value below 0, each row summing to 1.
+    groups:        (n_cells,) str or None; cells of one patient are not independent.
+    """
+
+    set: str
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    groups: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        p, n = self.probabilities, len(self.digests)
+        if p.shape != (n, len(self.classes)) or self.labels.shape != (n,) or len(self.paths) != n:
+            raise InvalidPredictions(
+                f"set {self.set!r}: {n} cells of {len(self.classes)} classes need probabilities of shape "
+                f"({n}, {len(self.classes)}) and {n} labels; got {p.shape} and {self.labels.shape}. "
+                "Was a batch dropped? Score every cell of the set exactly once."
+            )
+        if n and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
+            raise InvalidPredictions(
+                f"set {self.set!r}: label index {self.labels.max()} has no column among {self.classes}."
+            )
+        valid = (p >= 0).all(axis=1) & np.isclose(p.sum(axis=1), 1.0, rtol=0, atol=1e-6)  # False for NaN too
+        if not valid.all():
+            row = int(np.argmin(valid))
+            raise InvalidPredictions(
+                f"set {self.set!r}: {np.sum(~valid)} of {n} rows are not probabilities; the first is row {row} "
+                f"({self.paths[row]}): {p[row].round(3)}. If these are logits, apply softmax in "
+                "harness/model/classifier.py."
+            )
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(n_cells,) int64 column of the largest probability; a tie goes to the first class in `classes`."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def correct(self) -> np.ndarray:
+        return self.predicted == self.labels
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(n_cells,) each cell's largest probability."""
+        return self.probabilities.max(axis=1)
+
+    @property
+    def digest(self) -> str:
+        """Digest of every probability to the last bit, by image content."""
+        rows = sorted(zip(self.digests, self.labels.tolist(), map(bytes, self.probabilities), strict=True))
+        return digest_of([[digest, label, row.hex()] for digest, label, row in rows])
+
+
+# --- judge ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A two-sided interval for display."""
+
+    lower: float
+    upper: float
+    level: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One measured number with what it rests on.
+
+    value:  the point value, or None where it is undefined (a class with no cells has no recall).
+    lower, upper: one-sided bounds, each at `level`; None where undefined. An exact count has both equal to
+            `value` and level 1.
+    k, n:   successes and trials where the number is a proportion of cells (or a transform of one).
+    method: how the bounds were made, such as "Clopper-Pearson".
+    unit:   "fraction", "s", "images/s", "count".
+    note:   what a reader must know beside the number, such as "no patient ids".
+    """
+
+    metric: str
+    set: str
+    cell_class: str | None
+    value: float | None
+    lower: float | None
+    upper: float | None
+    level: float
+    method: str
+    unit: str = "fraction"
+    k: int | None = None
+    n: int | None = None
+    display: Interval | None = None
+    note: str = ""
+    details: tuple[str, ...] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        return self.value is not None and self.lower == self.value == self.upper
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Why this machine or this run cannot answer a criterion: no MPS, no such set, no patient ids."""
+
+    reason: str
+
+
+class Outcome(StrEnum):
+    """The word that terminal, JUnit, JSON and HTML all use."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    NOT_ASSESSED = "not assessed"
+    NOT_JUDGED = "not judged"  # the criterion's test was deselected, or stopped before it could decide
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One criterion, what was measured for it, and what follows.
+
+    reason:      one sentence on why the outcome is what it is.
+    n_to_decide: how many cells would decide an inconclusive proportion at the observed rate; None if unknown.
+    waiver:      the protocol's waiver, where a required criterion was not assessed and may be.
+    """
+
+    criterion: Criterion
+    estimate: Estimate | None
+    outcome: Outcome
+    reason: str
+    n_to_decide: int | None = None
+    waiver: Waiver | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome is Outcome.PASSED
+
+    @property
+    def blocks(self) -> bool:
+        """Whether this verdict alone keeps the run from passing."""
+        return self.criterion.required and not self.passed and self.waiver is None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Counts of one set's predictions; every metric derives from the confusion matrix.
+
+    confusion: (n_classes, n_classes) int64, rows reference, columns predicted.
+    """
+
+    set: str
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    grouped: bool
+
+    @property
+    def n(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def n_correct(self) -> int:
+        return int(np.trace(self.confusion))
+
+    @property
+    def support(self) -> dict[str, int]:
+        return dict(zip(self.classes, self.confusion.sum(axis=1).tolist(), strict=True))
+
+
+# --- speed ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Raw samples of one scenario on one device.
+
+    scenario: "SingleStream" (batch 1, next on completion) or "Offline" (all at once), LoadGen's names.
+    span:     "decode-to-label" or "model-only".
+    samples_s: seconds per query, in the order measured; each query holds `images_per_query` images.
+    """
+
+    scenario: str
+    span: str
+    device: str
+    images_per_query: int
+    batch_size: int
+    samples_s: tuple[float, ...]
+
+    @property
+    def images_per_s(self) -> float:
+        """Images over total time of all samples."""
+        return self.images_per_query * len(self.samples_s) / sum(self.samples_s)
+
+
+# --- run --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessDigests:
+    """What one fresh process got from a small training; equal records mean reproducible."""
+
+    conditions: str
+    split: str
+    losses: str
+    weights: str
+    predictions: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """One stage of the run: how long it took, and whether its result was made or reused."""
+
+    name: str
+    seconds: float
+    reused: bool
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetSummary:
+    """What is known of one evaluated set, for the report's data section."""
+
+    name: str
+    role: str
+    n_images: int
+    counts: dict[str, int]
+    digest: str
+    location: str
+    note: str = ""
+    absent_because: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResults:
+    """Everything one run produced: what the evidence pack is written from, and nothing else is.
+
+    A stage that did not run (deselected, or stopped by an earlier one) is None or empty.
+    predictions, evaluations: set name -> record, in the order train, validation, test, external sets.
+    environment: name -> value, such as "torch" -> "2.13.0+cpu".
+    stopped_because: the error that ended the run early, or None.
+    """
+
+    run_id: str
+    started_at: str
+    seconds: float
+    command: str
+    protocol: Protocol
+    environment: dict[str, str]
+    verdicts: tuple[Verdict, ...]
+    sets: tuple[SetSummary, ...] = ()
+    integrity: IntegrityReport | None = None
+    split: Split | None = None
+    training: TrainingRecord | None = None
+    predictions: dict[str, Predictions] = field(default_factory=dict)
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    reproducibility: tuple[ProcessDigests, ...] = ()
+    timings: tuple[Timing, ...] = ()
+    stages: tuple[StageRecord, ...] = ()
+    stopped_because: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Only when every required criterion passed, or was openly waived where this machine cannot assess it."""
+        return self.stopped_because is None and not any(verdict.blocks for verdict in self.verdicts)
+
+
+def sorted_by_path(images: Iterable[CellImage]) -> tuple[CellImage, ...]:
+    return tuple(sorted(images, key=lambda image: image.path))
+
+
+def labels_of(images: Sequence[CellImage], classes: Sequence[str]) -> np.ndarray:
+    """(n,) int64 column index of each image's label."""
+    column = {name: index for index, name in enumerate(classes)}
+    return np.array([column[image.label] for image in images], dtype=np.int64)
