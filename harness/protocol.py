@@ -37,7 +37,6 @@ TRAINING_METRICS = (
     "epoch_limit_excess",
     "patience_excess",
     "learning_rate_deviations",
-    "non_finite_losses",
     "exported_model_differences",
     "accuracy_gap",
 )

@@ -79,6 +79,8 @@ class Manifest:
     classes: the class vocabulary, in the order of the protocol; the column order of probabilities.
     images:  sorted by path.
     ignored: files that lie beside the class folders: listed, never read.
+    missing: paths that a manifest CSV names and the disk does not hold; they are not among `images`.
+    unlisted: files in the listed folders that no row of the manifest CSV names; they are not among `images`.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Manifest:
     classes: tuple[str, ...]
     images: tuple[CellImage, ...]
     ignored: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -126,7 +130,7 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.rule}: {self.path}: {self.detail}. {self.remedy}"
+        return f"{self.rule}: {self.path!r}: {self.detail}. {self.remedy}"  # repr: a file name may hold anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +279,7 @@ class Predictions:
                 f"({n}, {len(self.classes)}) and {n} labels; got {p.shape} and {self.labels.shape}. "
                 "Was a batch dropped? Score every cell of the set exactly once."
             )
-        if n and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
+        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
             raise InvalidPredictions(
                 f"set {self.set!r}: label index {self.labels.max()} has no column among {self.classes}."
             )
@@ -291,16 +295,16 @@ class Predictions:
     @property
     def predicted(self) -> np.ndarray:
         """(n_cells,) int64 column of the largest probability; a tie goes to the first class in `classes`."""
-        return self.probabilities.argmax(axis=1)
+        return np.argmax(self.probabilities, axis=1)
 
     @property
     def correct(self) -> np.ndarray:
-        return self.predicted == self.labels
+        return np.equal(self.predicted, self.labels)
 
     @property
     def confidence(self) -> np.ndarray:
         """(n_cells,) each cell's largest probability."""
-        return self.probabilities.max(axis=1)
+        return np.max(self.probabilities, axis=1)
 
     @property
     def digest(self) -> str:
@@ -474,7 +478,7 @@ class StageRecord:
 
 @dataclass(frozen=True, slots=True)
 class SetSummary:
-    """What is known of one evaluated set, for the report's data section."""
+    """What is known of one evaluated set, for the report's data section. synthetic: its cells were drawn."""
 
     name: str
     role: str
@@ -484,6 +488,7 @@ class SetSummary:
     location: str
     note: str = ""
     absent_because: str | None = None
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -517,7 +522,8 @@ class RunResults:
     @property
     def passed(self) -> bool:
         """Only when every required criterion passed, or was openly waived where this machine cannot assess it."""
-        return self.stopped_because is None and not any(verdict.blocks for verdict in self.verdicts)
+        nothing_blocks = bool(self.verdicts) and not any(verdict.blocks for verdict in self.verdicts)
+        return self.stopped_because is None and nothing_blocks
 
 
 def sorted_by_path(images: Iterable[CellImage]) -> tuple[CellImage, ...]:
@@ -528,3 +534,19 @@ def labels_of(images: Sequence[CellImage], classes: Sequence[str]) -> np.ndarray
     """(n,) int64 column index of each image's label."""
     column = {name: index for index, name in enumerate(classes)}
     return np.array([column[image.label] for image in images], dtype=np.int64)
+
+
+def predictions_of(
+    images: Sequence[CellImage], probabilities: np.ndarray, *, set_name: str, classes: tuple[str, ...]
+) -> Predictions:
+    """The predictions of these images, one row each, in their order."""
+    grouped = bool(images) and all(image.patient or image.slide for image in images)
+    return Predictions(
+        set=set_name,
+        classes=classes,
+        paths=tuple(image.path for image in images),
+        digests=tuple(image.sha256 for image in images),
+        labels=labels_of(images, classes),
+        probabilities=probabilities,
+        groups=tuple(image.unit for image in images) if grouped else None,
+    )

@@ -1,0 +1,1 @@
+"""Everything a run found, as one folder that an auditor can open months later."""

@@ -1,0 +1,1 @@
+"""Predictions to verdicts: pure arithmetic, no disk, no torch. Only `criteria` decides."""

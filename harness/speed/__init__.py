@@ -1,0 +1,1 @@
+"""How fast is the classifier, on which device, in which scenario?"""

@@ -1,0 +1,164 @@
+"""What does this run not show? Limits that follow from its own records, each with the claim that it blocks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.evidence.wording import proportion, share
+from harness.judge.metrics import DISPLAY_LEVEL, estimate
+from harness.records import PARTS, Evaluation, Outcome, RunResults, Split
+
+# Below this many cells, a set without a single error still leaves room for about 4 % of errors (Wilson, 95 %).
+SMALL_SET = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One thing that the evidence cannot carry, and what must not be said because of it."""
+
+    what: str
+    blocks: str
+
+
+def limits_of(run: RunResults) -> tuple[Limit, ...]:
+    return (
+        *_limits_of_the_run(run),
+        *_limits_of_the_data(run),
+        *_limits_of_the_test_set(run),
+        *_limits_of_external_sets(run),
+        *_limits_of_criteria(run),
+        Limit(
+            "Probabilities were not checked for calibration.",
+            "Reading a confidence as the chance that the class is right.",
+        ),
+        Limit(
+            "No clinical study was made: no patients, no operators, no setting of use.",
+            "Any statement about diagnosis, safety or benefit to patients.",
+        ),
+    )
+
+
+def unit_kinds(split: Split) -> Counter[str]:
+    """How many images are kept together by patient, by slide, or only by content."""
+    return Counter(image.unit.partition(":")[0] for part in PARTS for image in split.part(part))
+
+
+def absent_classes(evaluation: Evaluation) -> list[str]:
+    return [name for name, support in evaluation.support.items() if support == 0]
+
+
+def _limits_of_the_run(run: RunResults) -> Iterator[Limit]:
+    if run.stopped_because is not None:
+        yield Limit(
+            f"The run stopped early: {run.stopped_because}", "Everything that a later stage would have measured."
+        )
+    if run.environment.get("dirty", "unknown").casefold() not in ("false", "no", "0", "clean"):
+        yield Limit(
+            "The working tree had uncommitted changes, or nothing recorded whether it had.",
+            "That the commit named here is the code that ran.",
+        )
+
+
+def _limits_of_the_data(run: RunResults) -> Iterator[Limit]:
+    if any(each.synthetic for each in run.sets):
+        yield Limit(
+            "Some of the images are synthetic: drawn by a program, not photographed.",
+            "Any statement about real cells from the sets so marked.",
+        )
+    if run.split is None:
+        return
+    cells = [image for part in PARTS for image in run.split.part(part)]
+    if unit_kinds(run.split)["patient"] < len(cells):
+        yield Limit(
+            "Not every image names its patient: patient leakage cannot be checked; cells count as independent.",
+            "Performance on new patients; that no patient is in both train and test. Intervals are a best case.",
+        )
+    sites = {image.site for image in cells}
+    if None in sites or len(sites) == 1:
+        yield Limit(
+            "The dataset comes, as far as its manifest says, from a single source.",
+            "Performance with another stain, camera or laboratory from the test part alone.",
+        )
+    yield Limit(
+        "Reference labels come with the files; nobody re-read them for this run.",
+        "Agreement with expert readers; a count of errors that is free of labelling mistakes.",
+    )
+
+
+def _limits_of_the_test_set(run: RunResults) -> Iterator[Limit]:
+    test = run.evaluations.get("test")
+    if test is None:
+        return
+    mix = ", ".join(f"{name} {support}" for name, support in test.support.items())
+    yield Limit(
+        f"The classes' shares in the test part ({mix}) come from how the set was collected, not from blood, where "
+        "some classes are rare.",
+        "Carrying precision (positive predictive value), F1 or accuracy over to blood without its prevalence.",
+    )
+
+
+def _limits_of_external_sets(run: RunResults) -> Iterator[Limit]:
+    external = [evaluation for name, evaluation in run.evaluations.items() if name not in PARTS]
+    plans = {plan.name: plan for plan in run.protocol.external}
+    if "test" in run.evaluations and not external:
+        yield Limit("No external set was evaluated.", "Any statement about images from elsewhere.")
+    for evaluation in external:
+        absent = absent_classes(evaluation)
+        if absent:
+            n_present = len(evaluation.classes) - len(absent)
+            yield Limit(
+                f"{evaluation.set} holds cells of {n_present} of {len(evaluation.classes)} classes; "
+                f"none of {', '.join(absent)}.",
+                f"Recall of these classes on {evaluation.set}; comparing its accuracy with the test part's.",
+            )
+        if evaluation.n < SMALL_SET:
+            yield Limit(
+                f"{evaluation.set} is small: n = {evaluation.n}{_room(evaluation)}.", "A precise accuracy there."
+            )
+        plan = plans.get(evaluation.set)
+        if plan is None:
+            yield Limit(
+                f"{evaluation.set} is not named in the protocol; it was added on the command line.",
+                "Any verdict on it: nothing was required of it beforehand.",
+            )
+        elif plan.independence == "not shown":
+            yield Limit(
+                f"The protocol does not show that {evaluation.set} is independent of the dataset.",
+                "Calling its result an external validation.",
+            )
+
+
+def _room(evaluation: Evaluation) -> str:
+    interval = estimate(evaluation, "accuracy", cell_class=None, level=DISPLAY_LEVEL).display
+    if interval is None:
+        return ""
+    counts = proportion(evaluation.n_correct, evaluation.n)
+    return (
+        f"; {counts} correct fits any true accuracy from {share(interval.lower, decimals=1)} to "
+        f"{share(interval.upper, decimals=1)} (95 % Wilson)"
+    )
+
+
+def _limits_of_criteria(run: RunResults) -> Iterator[Limit]:
+    for verdict in run.verdicts:
+        criterion, found = verdict.criterion, verdict.estimate
+        if verdict.outcome in (Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):
+            yield Limit(
+                f"{criterion.id} was {verdict.outcome}: {verdict.reason}.",
+                f"Any statement on {criterion.metric} ({criterion.set}) from this run.",
+            )
+        if criterion.floor is None or not 0 < criterion.floor < 1 or criterion.metric not in ("accuracy", "recall"):
+            continue
+        if found is None or not found.n:
+            continue
+        # Clopper-Pearson's lower bound of n correct out of n is (1 - level) ** (1 / n).
+        if (1 - criterion.level) ** (1 / found.n) < criterion.floor:
+            needed = math.ceil(math.log(1 - criterion.level) / math.log(criterion.floor))
+            yield Limit(
+                f"{criterion.id} cannot pass with n = {found.n}: even {found.n} of {found.n} correct leaves its lower "
+                f"bound under {share(criterion.floor)}. At least {needed} cells are needed.",
+                f"That {criterion.metric} on {criterion.set} reaches {share(criterion.floor)}, whatever was observed.",
+            )

@@ -1,0 +1,371 @@
+"""What does an auditor read? One run's records and figures in, one self-contained HTML page out.
+
+The page has no script and loads nothing. It computes no statistic: `judge` does; here numbers are only written.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.errors import EvidenceError
+from harness.evidence import wording
+from harness.evidence.figures import dataset_counts, part_counts
+from harness.evidence.limits import absent_classes, limits_of, unit_kinds
+from harness.judge.metrics import DISPLAY_LEVEL, estimate, evaluate, images_per_second, latency
+from harness.records import PARTS, Estimate, Evaluation, Interval, Outcome, Predictions, RunResults, Timing, Verdict
+
+TEMPLATE = "report.html.j2"
+MOST_FINDINGS_SHOWN = 200
+
+# A mark beside each word, so that no outcome is told by colour alone.
+MARKS = {
+    Outcome.PASSED: "✓",
+    Outcome.FAILED: "✗",
+    Outcome.INCONCLUSIVE: "?",
+    Outcome.NOT_ASSESSED: "○",
+    Outcome.NOT_JUDGED: "…",
+}
+
+# File stem -> (caption, what a reader who cannot see it is told).
+CAPTIONS = {
+    "class_distribution": (
+        "Images per class",
+        "Bar chart of the dataset's images per class; the table of sets has them.",
+    ),
+    "split_distribution": (
+        "Images per class and part",
+        "Bar chart of images per class and part, as in the table above.",
+    ),
+    "sample_images": (
+        "Sample images of the train part",
+        "A grid of images: one row per class, up to five images each.",
+    ),
+    "training_loss_phase1": ("Training, phase 1", "Losses and validation accuracy by epoch; the kept epoch is marked."),
+    "training_loss_phase2": ("Training, phase 2", "Losses and validation accuracy by epoch; the kept epoch is marked."),
+    "learning_rate_finder": ("Learning-rate finder", "Loss by learning rate, or a sentence that no finder was run."),
+    "confusion_matrix_validation": ("Confusion matrix, validation", "The counts of the table on validation, shaded."),
+    "confusion_matrix_test": ("Confusion matrix, test", "The counts of the table on test, shaded."),
+    "confusion_matrix_external": ("Confusion matrices, external sets", "The counts of each external set, shaded."),
+    "per_class_metrics": ("Recall, precision and F1 per class", "Points with whiskers; the per-class table has them."),
+    "test_vs_external": ("Accuracy by set", "Points with whiskers; the table of accuracies has the same numbers."),
+    "correct_predictions_test": ("Correctly classified test cells", "Images with reference label and confidence."),
+    "incorrect_predictions_test": ("Misclassified test cells", "Images with reference, predicted class, confidence."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """One verdict in the words of the page."""
+
+    verdict: Verdict
+    mark: str
+    subject: str
+    value: str
+    counts: str
+    acting_bound: str
+    other_bound: str
+    requirement: str
+
+    @property
+    def css_class(self) -> str:
+        return self.verdict.outcome.value.replace(" ", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """What one class reached on one set; each a text such as "5/6 (83.33 %)", or "undefined"."""
+
+    name: str
+    support: int
+    recall: str
+    recall_interval: str
+    precision: str
+    precision_interval: str
+    f1: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetResult:
+    """One evaluated set. matrix: reference class -> counts, or None where it has no cells."""
+
+    name: str
+    classes: tuple[str, ...]
+    n: int
+    accuracy: str
+    interval: str
+    class_rows: tuple[ClassRow, ...]
+    matrix: dict[str, list[int] | None]
+    gates: tuple[VerdictRow, ...]
+    absent: tuple[str, ...]
+    predictions_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class MisclassifiedCell:
+    path: str
+    digest: str
+    reference: str
+    predicted: str
+    probabilities: tuple[str, ...]
+    thumbnail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimingRow:
+    timing: Timing
+    measure: str
+    value: str
+    bounds: str
+
+
+def render_report(
+    run: RunResults,
+    *,
+    figures: Mapping[str, bytes],
+    thumbnails: Mapping[str, bytes] | None = None,
+    files: Mapping[str, str] | None = None,
+    ignored: Sequence[str] | None = None,
+) -> str:
+    """The report of a run, finished or stopped early.
+
+    Args:
+        figures: file stem -> PNG, as `draw_figures` made them from this very run.
+        thumbnails: digest of a misclassified cell -> PNG, as `draw_thumbnails` made them.
+        files: path in the pack -> SHA-256, of what was written before the report; listed in the evidence index.
+        ignored: the manifest's ignored files; None where no manifest was read.
+    Raises:
+        EvidenceError: the run's records contradict one another; no page is better than a page with two truths.
+    """
+    _refuse_contradictions(run)
+    results = {name: _set_result(run, evaluation) for name, evaluation in run.evaluations.items()}
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            run=run,
+            verdicts=[_verdict_row(verdict) for verdict in run.verdicts],
+            blocking=[_verdict_row(verdict) for verdict in run.verdicts if verdict.blocks],
+            waived=[verdict for verdict in run.verdicts if verdict.waiver is not None],
+            tally=_tally(run),
+            figures=dict(figures),
+            figure_digests={name: hashlib.sha256(png).hexdigest() for name, png in figures.items()},
+            files=dict(files or {}),
+            results=results,
+            internal=[results[name] for name in ("test", "validation") if name in results],
+            external=[result for name, result in results.items() if name not in PARTS],
+            external_plans={plan.name: plan for plan in run.protocol.external},
+            absent_sets=[each for each in run.sets if each.absent_because is not None],
+            misclassified=_misclassified_by_set(run, thumbnails or {}),
+            dataset_counts=dataset_counts(run),
+            part_counts=part_counts(run),
+            unit_kinds=dict(unit_kinds(run.split)) if run.split is not None else {},
+            facts=_image_facts(run),
+            ignored=ignored,
+            findings=run.integrity.findings[:MOST_FINDINGS_SHOWN] if run.integrity is not None else (),
+            reproducibility=_agreement(run),
+            timings=[_timing_row(timing) for timing in run.timings],
+            limits=limits_of(run),
+        )
+    )
+
+
+def _environment() -> Environment:
+    """Autoescaping is on for every template, whatever its name; a missing value is an error, not a blank."""
+    environment = Environment(
+        loader=PackageLoader("harness.evidence"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters |= {
+        "short": wording.short,
+        "duration": wording.duration,
+        "requirement": wording.requirement,
+        "png": _data_uri,
+        "date": _date,
+    }
+    environment.globals |= {"CAPTIONS": CAPTIONS, "NOTHING": wording.NOTHING, "UNDEFINED": wording.UNDEFINED}
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    return wording.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _refuse_contradictions(run: RunResults) -> None:
+    """Two records of one number must agree before either is printed."""
+    asked, judged = [c.id for c in run.protocol.criteria], [v.criterion.id for v in run.verdicts]
+    if sorted(asked) != sorted(judged):
+        raise EvidenceError(
+            f"run {run.run_id}: the protocol has the criteria {sorted(asked)}, the verdicts are on {sorted(judged)}. "
+            "Give every criterion one verdict (harness.judge.criteria.complete) before writing evidence."
+        )
+    for name, evaluation in run.evaluations.items():
+        if name in run.predictions and not np.array_equal(
+            evaluate(run.predictions[name]).confusion, evaluation.confusion
+        ):
+            raise EvidenceError(
+                f"run {run.run_id}: the confusion matrix of {name!r} is not that of its predictions. "
+                "Evaluate the predictions that the pack holds."
+            )
+    for verdict in run.verdicts:
+        criterion, found = verdict.criterion, verdict.estimate
+        measured = run.evaluations.get(criterion.set)
+        if found is None or measured is None or criterion.question not in ("accuracy", "external"):
+            continue
+        again = estimate(measured, criterion.metric, cell_class=criterion.cell_class, level=criterion.level)
+        if (found.k, found.n) != (again.k, again.n):
+            raise EvidenceError(
+                f"run {run.run_id}: criterion {criterion.id} was judged on {found.k}/{found.n}, but the confusion "
+                f"matrix of {criterion.set!r} gives {again.k}/{again.n}. Judge the evaluation that the pack holds."
+            )
+
+
+def _tally(run: RunResults) -> list[tuple[str, str, int, int]]:
+    """(mark, word, how many required criteria, how many others) of each outcome that occurred."""
+    counts = Counter((v.outcome, v.criterion.required) for v in run.verdicts)
+    rows = [(MARKS[o], o.value, counts[o, True], counts[o, False]) for o in Outcome]
+    return [row for row in rows if row[2] or row[3]]
+
+
+def _verdict_row(verdict: Verdict) -> VerdictRow:
+    criterion, found = verdict.criterion, verdict.estimate
+    acting, other = wording.observed_bounds(criterion, found)
+    of_class = f" of {criterion.cell_class}" if criterion.cell_class else ""
+    return VerdictRow(
+        verdict=verdict,
+        mark=MARKS[verdict.outcome],
+        subject=f"{criterion.metric}{of_class} on {criterion.set}",
+        value=wording.observed_value(criterion, found),
+        counts=wording.observed_counts(found),
+        acting_bound=acting,
+        other_bound=other,
+        requirement=wording.requirement(criterion),
+    )
+
+
+def _set_result(run: RunResults, evaluation: Evaluation) -> SetResult:
+    accuracy = estimate(evaluation, "accuracy", cell_class=None, level=DISPLAY_LEVEL)
+    predictions = run.predictions.get(evaluation.set)
+    counts = zip(evaluation.classes, evaluation.confusion.tolist(), strict=True)
+    return SetResult(
+        name=evaluation.set,
+        classes=evaluation.classes,
+        n=evaluation.n,
+        accuracy=wording.proportion(evaluation.n_correct, evaluation.n),
+        interval=_interval(accuracy.display),
+        class_rows=tuple(_class_row(evaluation, name) for name in evaluation.classes),
+        matrix={name: row if sum(row) else None for name, row in counts},
+        gates=tuple(
+            _verdict_row(v)
+            for v in run.verdicts
+            if v.criterion.set == evaluation.set and v.criterion.question in ("accuracy", "external")
+        ),
+        absent=tuple(absent_classes(evaluation)),
+        predictions_digest=predictions.digest if predictions is not None else "none kept",
+    )
+
+
+def _class_row(evaluation: Evaluation, name: str) -> ClassRow:
+    recall, precision, f1 = (
+        estimate(evaluation, metric, cell_class=name, level=DISPLAY_LEVEL) for metric in ("recall", "precision", "f1")
+    )
+    return ClassRow(
+        name=name,
+        support=evaluation.support[name],
+        recall=_proportion(recall),
+        recall_interval=_interval(recall.display),
+        precision=_proportion(precision),
+        precision_interval=_interval(precision.display),
+        f1=_proportion(f1),
+    )
+
+
+def _proportion(found: Estimate) -> str:
+    if found.value is None or found.k is None or found.n is None:
+        return wording.UNDEFINED
+    return (
+        wording.proportion(2 * found.k, found.k + found.n)
+        if found.metric == "f1"
+        else wording.proportion(found.k, found.n)
+    )
+
+
+def _interval(interval: Interval | None) -> str:
+    return (
+        wording.NOTHING if interval is None else f"{wording.share(interval.lower)} to {wording.share(interval.upper)}"
+    )
+
+
+def _misclassified_by_set(run: RunResults, thumbnails: Mapping[str, bytes]) -> dict[str, list[MisclassifiedCell]]:
+    """Every wrong cell of the test part and of each external set, by path."""
+    judged = {name: each for name, each in run.predictions.items() if name not in ("train", "validation")}
+    return {name: _misclassified(each, thumbnails) for name, each in judged.items()}
+
+
+def _misclassified(predictions: Predictions, thumbnails: Mapping[str, bytes]) -> list[MisclassifiedCell]:
+    def cell(row: int) -> MisclassifiedCell:
+        digest = predictions.digests[row]
+        return MisclassifiedCell(
+            path=predictions.paths[row],
+            digest=digest,
+            reference=predictions.classes[predictions.labels[row]],
+            predicted=predictions.classes[predictions.predicted[row]],
+            probabilities=tuple(wording.probability(p) for p in predictions.probabilities[row].tolist()),
+            thumbnail=_data_uri(thumbnails[digest]) if digest in thumbnails else None,
+        )
+
+    rows: Iterable[int] = np.flatnonzero(~predictions.correct).tolist()
+    return [cell(row) for row in sorted(rows, key=lambda row: predictions.paths[row])]
+
+
+def _image_facts(run: RunResults) -> list[tuple[str, int]]:
+    """What the files are, such as ("JPEG, RGB, 360 x 363 px", 2442), the most frequent first; at most eight kinds."""
+    if run.integrity is None:
+        return []
+    kinds = Counter(
+        f"{f.format}, {f.mode}, {f.width_px} x {f.height_px} px" if f.error is None else "not decodable"
+        for f in run.integrity.facts
+    )
+    first = kinds.most_common(8)
+    rest = len(kinds) - len(first)
+    return first + ([(f"{rest} more kinds", kinds.total() - sum(n for _, n in first))] if rest else [])
+
+
+def _agreement(run: RunResults) -> list[tuple[str, tuple[str, ...], bool]]:
+    """(what, its digest in each process, whether all agree)."""
+    names = ("conditions", "split", "losses", "weights", "predictions") if run.reproducibility else ()
+    columns = [(name, tuple(getattr(process, name) for process in run.reproducibility)) for name in names]
+    return [(name, values, len(set(values)) == 1) for name, values in columns]
+
+
+def _timing_row(timing: Timing) -> TimingRow:
+    if timing.scenario == "SingleStream":
+        measure, found = "90th percentile, per image", latency(timing, metric="latency_s", level=DISPLAY_LEVEL)
+    else:
+        found = images_per_second(timing, metric="images_per_s", level=DISPLAY_LEVEL)
+        measure = "median rate over rounds"
+    lower, upper = (
+        wording.NOTHING if bound is None else wording.quantity(bound, found.unit)
+        for bound in (found.lower, found.upper)
+    )
+    return TimingRow(timing, measure, wording.quantity(found.value, found.unit), f"{lower} to {upper}")
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def _date(iso: str) -> str:
+    return iso.replace("T", " ", 1)

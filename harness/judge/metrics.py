@@ -1,0 +1,149 @@
+"""What do the predictions of one set amount to? Measures only; `criteria` decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.judge.intervals import clopper_pearson_bounds, percentile_bounds, wilson_interval
+from harness.records import Estimate, Evaluation, Predictions, Timing
+
+DISPLAY_LEVEL = 0.95
+INDEPENDENCE_UNKNOWN = "no patient ids: best-case interval, independence not demonstrated"
+
+
+def evaluate(predictions: Predictions) -> Evaluation:
+    """Count reference against predicted class; a tie in probability goes to the first class."""
+    n_classes = len(predictions.classes)
+    confusion = np.zeros((n_classes, n_classes), dtype=np.int64)
+    np.add.at(confusion, (predictions.labels, predictions.predicted), 1)
+    return Evaluation(predictions.set, predictions.classes, confusion, grouped=predictions.groups is not None)
+
+
+def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, level: float) -> Estimate:
+    """One metric of one set with exact one-sided bounds at `level`.
+
+    accuracy, recall and precision are proportions with Clopper-Pearson bounds. F1 is 2J / (1 + J) of the Jaccard
+    index J = TP / (TP + FP + FN), itself the proportion of true positives among the cells that are of the class or
+    called so; its bounds are those of J, carried through that increasing map. (Conditional on TP + FP + FN, the
+    true positives of independent cells are binomial with probability J.)
+
+    Returns:
+        value and bounds None where there are no trials: an absent class is undefined, never 0.
+    """
+    k, n = _counts(evaluation, metric, cell_class)
+    note = "" if evaluation.grouped else INDEPENDENCE_UNKNOWN
+    is_f1 = metric == "f1"
+    method = "Clopper-Pearson of TP/(TP+FP+FN), as F1" if is_f1 else "Clopper-Pearson"
+    if n == 0:
+        return Estimate(
+            metric, evaluation.set, cell_class, None, None, None, level, method, k=k, n=n, note="undefined: no cells"
+        )
+    transform = _f1_of_jaccard if is_f1 else _identity
+    lower, upper = clopper_pearson_bounds(k, n, level=level)
+    return Estimate(
+        metric,
+        evaluation.set,
+        cell_class,
+        transform(k / n),
+        transform(lower),
+        transform(upper),
+        level,
+        method,
+        k=k,
+        n=n,
+        display=None if is_f1 else wilson_interval(k, n, level=DISPLAY_LEVEL),
+        note=note,
+    )
+
+
+def accuracy_gap(train: Evaluation, validation: Evaluation, *, level: float) -> Estimate:
+    """Train accuracy minus validation accuracy, a fraction in [-1, 1].
+
+    Each side gives away half of 1 - level (Bonferroni), so the bounds are exact but wide.
+    """
+    each = 1.0 - (1.0 - level) / 2
+    train_low, train_high = clopper_pearson_bounds(train.n_correct, train.n, level=each)
+    val_low, val_high = clopper_pearson_bounds(validation.n_correct, validation.n, level=each)
+    return Estimate(
+        "accuracy_gap",
+        "training",
+        None,
+        train.n_correct / train.n - validation.n_correct / validation.n,
+        train_low - val_high,
+        train_high - val_low,
+        level,
+        "Clopper-Pearson on both sides, Bonferroni",
+        note=f"train {train.n_correct}/{train.n}, validation {validation.n_correct}/{validation.n}",
+    )
+
+
+def exact_count(metric: str, set_name: str, details: Sequence[str], *, of: int | None = None) -> Estimate:
+    """A count that was made, not sampled: its bounds are the count itself."""
+    count = float(len(details))
+    return Estimate(
+        metric, set_name, None, count, count, count, 1.0, "exact count", unit="count", n=of, details=tuple(details)
+    )
+
+
+def latency(timing: Timing, *, metric: str, level: float, quantile: float = 0.9) -> Estimate:
+    """The 90th percentile of seconds per image, LoadGen's SingleStream figure, with order-statistic bounds."""
+    value, lower, upper = percentile_bounds(timing.samples_s, quantile=quantile, level=level)
+    return Estimate(
+        metric,
+        timing.device,
+        None,
+        value,
+        lower if math.isfinite(lower) else None,
+        upper if math.isfinite(upper) else None,
+        level,
+        f"order statistics of the {quantile * 100:g}th percentile",
+        unit="s",
+        n=len(timing.samples_s),
+        note=f"{timing.scenario}, {timing.span}, on {timing.device}",
+    )
+
+
+def images_per_second(timing: Timing, *, metric: str, level: float) -> Estimate:
+    """Median throughput over rounds, with order-statistic bounds."""
+    rates = [timing.images_per_query / seconds for seconds in timing.samples_s]
+    value, lower, upper = percentile_bounds(rates, quantile=0.5, level=level)
+    return Estimate(
+        metric,
+        timing.device,
+        None,
+        value,
+        lower if math.isfinite(lower) else None,
+        upper if math.isfinite(upper) else None,
+        level,
+        "order statistics of the median",
+        unit="images/s",
+        n=len(rates),
+        note=f"{timing.scenario}, {timing.span}, batch {timing.batch_size}, on {timing.device}",
+    )
+
+
+def _counts(evaluation: Evaluation, metric: str, cell_class: str | None) -> tuple[int, int]:
+    confusion = evaluation.confusion
+    if metric == "accuracy":
+        return evaluation.n_correct, evaluation.n
+    if cell_class not in evaluation.classes:
+        raise ValueError(f"metric {metric!r} needs one of the classes {evaluation.classes}, not {cell_class!r}")
+    index = evaluation.classes.index(cell_class)
+    hits, reference, predicted = confusion[index, index], confusion[index].sum(), confusion[:, index].sum()
+    trials = {"recall": reference, "precision": predicted, "f1": reference + predicted - hits}
+    if metric not in trials:
+        raise ValueError(f"unknown metric {metric!r}; known are accuracy, {', '.join(trials)}")
+    if metric != "precision" and reference == 0:
+        return 0, 0  # the class is absent from this set: nothing about it can be measured here
+    return int(hits), int(trials[metric])
+
+
+def _identity(fraction: float) -> float:
+    return fraction
+
+
+def _f1_of_jaccard(jaccard: float) -> float:
+    return 2 * jaccard / (1 + jaccard)

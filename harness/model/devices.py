@@ -1,0 +1,48 @@
+"""Which device computes, and what waiting for it means."""
+
+from __future__ import annotations
+
+import torch
+
+from harness.errors import DeviceUnavailable
+
+DEVICES = ("mps", "cuda", "cpu")  # in order of preference
+
+
+def available_devices() -> tuple[str, ...]:
+    """The devices of this machine, preferred first; "cpu" is always last."""
+    present = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available(), "cpu": True}
+    return tuple(name for name in DEVICES if present[name])
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device asked for, or with "auto" the preferred one of this machine. Never a silent substitute.
+
+    Raises:
+        DeviceUnavailable: this machine has no such device.
+    """
+    present = available_devices()
+    if wanted == "auto":
+        return torch.device(present[0])
+    if wanted not in present:
+        raise DeviceUnavailable(
+            f"--device {wanted}: this machine has {', '.join(present)}. Use --device auto, or a machine with {wanted}."
+        )
+    return torch.device(wanted)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has finished what it was given, so that a clock read now is honest."""
+    if device.type == "mps":
+        torch.mps.synchronize()
+    elif device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """What a person calls the device: its marketing name where the driver tells it."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    if device.type == "mps":
+        return "mps (Apple GPU)"
+    return f"cpu ({torch.get_num_threads()} threads)"

@@ -1,0 +1,81 @@
+"""Image files to the pixels that the network sees: decoded once, in parallel, for every later stage.
+
+The resize is fastai's own `Resize` in its validation form, so that a classifier exported with a stock fastai pipeline
+sees the same pixels to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fastai.vision.augment import Resize, ResizeMethod
+from fastai.vision.core import PILImage
+from PIL import Image
+
+from harness.errors import DataError
+from harness.progress import Report
+from harness.records import CellImage, labels_of
+
+RESIZE_METHODS = {"squish": ResizeMethod.Squish, "crop": ResizeMethod.Crop}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellPixels:
+    """The cells of one set, ready for the network.
+
+    images: (n,) the manifest's entries, in this order.
+    pixels: (n, size, size, 3) uint8 RGB.
+    labels: (n,) int64 column index.
+    """
+
+    images: tuple[CellImage, ...]
+    pixels: np.ndarray
+    labels: np.ndarray
+
+
+def decode(path: Path, *, size_px: int, resize: str, formats: Sequence[str]) -> np.ndarray:
+    """One file as (size_px, size_px, 3) uint8 RGB.
+
+    Args:
+        resize: "squish" changes the aspect ratio; "crop" keeps it and cuts the longer side around the centre.
+        formats: Pillow's names of the decoders that may see the bytes.
+    Raises:
+        DataError: the file does not decode; integrity names such files before anything is trained.
+    """
+    try:
+        with Image.open(path, formats=tuple(formats)) as opened:
+            image = PILImage(opened.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} does not decode: {error}. The integrity suite lists every such file.") from None
+    return np.asarray(Resize(size_px, method=RESIZE_METHODS[resize])(image, split_idx=1))
+
+
+def decode_all(
+    images: Sequence[CellImage],
+    root: Path,
+    *,
+    classes: Sequence[str],
+    size_px: int,
+    resize: str,
+    formats: Sequence[str],
+    workers: int,
+    progress: Report,
+    label: str,
+) -> CellPixels:
+    """Decode the images of one set. Pillow releases the GIL while it decodes, so threads are enough.
+
+    The result does not depend on `workers`.
+    """
+    pixels = np.empty((len(images), size_px, size_px, 3), dtype=np.uint8)
+
+    def one(index: int) -> None:
+        pixels[index] = decode(root / images[index].path, size_px=size_px, resize=resize, formats=formats)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for done, _ in enumerate(pool.map(one, range(len(images))), start=1):
+            progress(label, done, len(images), "")
+    return CellPixels(tuple(images), pixels, labels_of(images, classes))

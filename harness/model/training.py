@@ -1,0 +1,416 @@
+"""Train and validation pixels to a trained network: fastai, phase by phase as the protocol says.
+
+A killed training continues after its last whole epoch, to the same bits: every epoch draws from seeds of its own, and
+the checkpoint holds weights, optimiser and the early-stopping state.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from fastai.callback.core import Callback, CancelEpochException, CancelFitException
+from fastai.callback.schedule import lr_find  # noqa: F401  (patches Learner.lr_find and fit_one_cycle)
+from fastai.callback.training import BnFreeze
+from fastai.data.core import DataLoaders, TfmdDL
+from fastai.data.transforms import IntToFloatTensor, Normalize
+from fastai.learner import Learner
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import accuracy
+from fastai.optimizer import Adam
+from fastai.torch_core import TensorCategory, TensorImage
+from fastai.vision.augment import Hue, RandomResizedCropGPU, Saturation, aug_transforms
+from fastai.vision.learner import _resnet_split
+from fastcore.foundation import L
+from pydantic import TypeAdapter
+from torch import nn
+
+from harness.errors import TrainingError
+from harness.model.classifier import tensors_digest, untrained, weights_digest
+from harness.model.preprocessing import CellPixels
+from harness.model.seeding import derived_seed, seed_everything
+from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
+from harness.progress import Report
+from harness.protocol import AugmentationPlan, PhasePlan, TrainingPlan
+from harness.records import EpochRecord, LearningRateCurve, PhaseRecord, TrainingRecord
+from harness.store import write_atomically
+
+RECORD = "training.json"
+
+
+def best_weights(phase: str) -> str:
+    """File name of a phase's best weights, as the published project names them."""
+    return f"best_model_{phase}.pth"
+
+
+def train(
+    plan: TrainingPlan,
+    *,
+    train: CellPixels,
+    validation: CellPixels,
+    n_classes: int,
+    weights_file: Path | None,
+    device: torch.device,
+    folder: Path,
+    progress: Report,
+) -> TrainingRecord:
+    """Train as the plan says; leaves `best_model_<phase>.pth` and `training.json` in `folder`.
+
+    Raises:
+        TrainingError: too few images for one batch, or a loss that is not a number.
+    """
+    if len(train.images) < plan.batch_size:
+        raise TrainingError(
+            f"the train part has {len(train.images)} images and a batch needs {plan.batch_size}. "
+            "Use a smaller training.batch_size or more images."
+        )
+    seed_everything(plan.seed)
+    model, weights = untrained(plan, n_classes=n_classes, weights_file=weights_file, train=train)
+    learner = _learner(plan, model, train, validation, device=device, folder=folder)
+    curve = _find_learning_rate(learner, plan, progress)
+    phases = []
+    for index, phase in enumerate(plan.phases):
+        record = folder / f"{phase.name}.json"
+        if record.exists():  # finished before the run was killed
+            phases.append(TypeAdapter(PhaseRecord).validate_json(record.read_bytes()))
+        else:
+            if index > 0:
+                _load(model, folder / best_weights(plan.phases[index - 1].name))
+            phases.append(_run_phase(learner, phase, plan.seed, folder, progress))
+            write_atomically(record, TypeAdapter(PhaseRecord).dump_json(phases[-1]))
+    _load(model, folder / best_weights(plan.phases[-1].name))
+    result = TrainingRecord(
+        architecture=plan.architecture,
+        device=device.type,
+        precision=plan.precision,
+        seed=plan.seed,
+        weights=weights,
+        learning_rate_curve=curve,
+        phases=tuple(phases),
+        weights_digest=weights_digest(model),
+    )
+    write_atomically(folder / RECORD, TypeAdapter(TrainingRecord).dump_json(result, indent=1))
+    for leftover in (*(f"{phase.name}.json" for phase in plan.phases), Checkpoint.FILE, "learning_rates.json"):
+        (folder / leftover).unlink(missing_ok=True)
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+    return result
+
+
+def read_training_record(folder: Path) -> TrainingRecord:
+    """What an earlier `train` left in `folder`."""
+    return TypeAdapter(TrainingRecord).validate_json((folder / RECORD).read_bytes())
+
+
+def augmentations(plan: AugmentationPlan, *, size_px: int) -> list[Any]:
+    """fastai's batch transforms of the plan. Random crop first, as `aug_transforms(min_scale=...)` does."""
+    crop = [RandomResizedCropGPU(size_px, min_scale=plan.min_scale, ratio=(1, 1))] if plan.min_scale < 1 else []
+    colour: list[Any] = [Hue(max_hue=plan.max_hue, p=plan.p_colour)] if plan.max_hue else []
+    if plan.max_saturation:
+        colour.append(Saturation(max_lighting=plan.max_saturation, p=plan.p_colour))
+    return aug_transforms(  # type: ignore[no-any-return]
+        do_flip=plan.flips,
+        flip_vert=plan.flips,
+        max_rotate=plan.max_rotate_deg,
+        max_zoom=1.0,
+        max_lighting=plan.max_lighting,
+        max_warp=plan.max_warp,
+        p_affine=plan.p_affine,
+        p_lighting=plan.p_lighting,
+        xtra_tfms=[*crop, *colour],
+    )
+
+
+SCRATCH = "scratch"
+
+
+class _Cells:
+    """The decoded cells as a fastai dataset. split_idx: 0 is augmented, 1 is not."""
+
+    def __init__(self, cells: CellPixels, *, split_idx: int) -> None:
+        self.split_idx = split_idx
+        self._pixels = torch.from_numpy(cells.pixels).permute(0, 3, 1, 2)
+        self._labels = torch.from_numpy(cells.labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> tuple[TensorImage, TensorCategory]:
+        return TensorImage(self._pixels[index]), TensorCategory(self._labels[index])
+
+
+class _ResumingLearner(Learner):  # type: ignore[misc]
+    """fastai's Learner, starting at a given epoch. fastai's own `start_epoch` runs the skipped epochs' end-of-epoch
+    callbacks without any values, which the early-stopping callback cannot bear."""
+
+    first_epoch = 0
+
+    def _do_fit(self) -> None:
+        for epoch in range(self.first_epoch, self.n_epoch):
+            self.epoch = epoch
+            self._with_events(self._do_epoch, "epoch", CancelEpochException)
+
+
+def _learner(
+    plan: TrainingPlan,
+    model: nn.Module,
+    train: CellPixels,
+    validation: CellPixels,
+    *,
+    device: torch.device,
+    folder: Path,
+) -> _ResumingLearner:
+    normalise = Normalize.from_stats(IMAGENET_MEAN, IMAGENET_STD, cuda=False)
+    loaders = []
+    for cells, split_idx in ((train, 0), (validation, 1)):
+        extra = augmentations(plan.augmentation, size_px=plan.image_size_px) if split_idx == 0 else []
+        loaders.append(
+            TfmdDL(
+                _Cells(cells, split_idx=split_idx),
+                bs=plan.batch_size,
+                shuffle=split_idx == 0,
+                drop_last=split_idx == 0,  # fastai's rule: a last batch of one would break BatchNorm
+                num_workers=0,  # the pixels are in memory already
+                after_batch=[IntToFloatTensor(), *extra, normalise],
+                device=device,
+                do_setup=False,
+            )
+        )
+    callbacks = [Bfloat16()] if plan.precision == "bfloat16" else []
+    return _ResumingLearner(
+        DataLoaders(*loaders, device=device),
+        model.to(device, memory_format=torch.channels_last),
+        loss_func=CrossEntropyLossFlat(),
+        opt_func=Adam,
+        splitter=_resnet_split,
+        metrics=accuracy,
+        path=folder,
+        model_dir=SCRATCH,
+        wd=plan.weight_decay,
+        cbs=callbacks,
+    )
+
+
+def _find_learning_rate(learner: _ResumingLearner, plan: TrainingPlan, progress: Report) -> LearningRateCurve | None:
+    """fastai's sweep with the backbone frozen, as before phase 1. Leaves weights and optimiser as they were."""
+    if plan.lr_finder is None:
+        return None
+    kept = learner.path / "learning_rates.json"
+    if kept.exists():
+        return TypeAdapter(LearningRateCurve).validate_json(kept.read_bytes())
+    progress("learning-rate finder", 0, 1, "")
+    seed_everything(derived_seed(plan.seed, "lr_finder"))
+    learner.dls.train.rng = Random(derived_seed(plan.seed, "lr_finder", "order"))
+    _freeze(learner, "head")
+    with learner.no_bar(), learner.added_cbs([BnFreeze()]):
+        suggestion = learner.lr_find(num_it=plan.lr_finder.iterations, show_plot=False)
+    rates, losses = learner.recorder.lrs, [float(loss) for loss in learner.recorder.losses]
+    finite = [(rate, loss) for rate, loss in zip(rates, losses, strict=True) if math.isfinite(loss)]
+    curve = LearningRateCurve(
+        tuple(float(rate) for rate, _ in finite), tuple(loss for _, loss in finite), float(suggestion.valley)
+    )
+    write_atomically(kept, TypeAdapter(LearningRateCurve).dump_json(curve))
+    progress("learning-rate finder", 1, 1, f"suggests {curve.suggestion:.2g}")
+    return curve
+
+
+def _run_phase(learner: _ResumingLearner, phase: PhasePlan, seed: int, folder: Path, progress: Report) -> PhaseRecord:
+    _freeze(learner, phase.trains)
+    sentinel = Sentinel(phase, progress)
+    checkpoint = Checkpoint(phase, folder, sentinel)
+    callbacks = [EpochSeeds(seed, phase.name), sentinel, checkpoint, *([BnFreeze()] if phase.trains == "head" else [])]
+    before = _backbone_digest(learner.model)
+    learner.first_epoch, before = checkpoint.resume(learner, before)
+    with learner.no_bar(), learner.no_logging():
+        if phase.schedule == "one-cycle":
+            learner.fit_one_cycle(phase.max_epochs, phase.learning_rate, cbs=callbacks)
+        else:
+            learner.fit(phase.max_epochs, phase.learning_rate, cbs=callbacks)
+    learner.first_epoch = 0
+    state = checkpoint.state
+    return PhaseRecord(
+        name=phase.name,
+        trains=phase.trains,
+        max_epochs=phase.max_epochs,
+        patience=phase.patience,
+        peak_learning_rate=max(epoch.learning_rate for epoch in state.epochs),
+        epochs=tuple(state.epochs),
+        stop_reason="early stopping" if state.waited >= phase.patience else "epoch limit",
+        best_epoch=state.best_epoch,
+        backbone_before=before,
+        backbone_after=_backbone_digest(learner.model),
+    )
+
+
+def _freeze(learner: _ResumingLearner, trains: str) -> None:
+    """Set what is trained. "head" freezes truly: fastai's default would go on training the frozen backbone's
+    BatchNorm weights (`train_bn=True`) and would go on updating their running statistics (see `BnFreeze`)."""
+    learner.train_bn = trains != "head"
+    learner.create_opt()
+    if trains == "head":
+        learner.freeze()
+    else:
+        learner.unfreeze()
+
+
+class EpochSeeds(Callback):  # type: ignore[misc]
+    """Gives each epoch seeds of its own, so that its draws depend on nothing that came before it."""
+
+    order = -20
+
+    def __init__(self, seed: int, phase: str) -> None:
+        self._seed, self._phase = seed, phase
+
+    def before_epoch(self) -> None:
+        seed_everything(derived_seed(self._seed, self._phase, self.epoch))
+        self.learn.dls.train.rng = Random(derived_seed(self._seed, self._phase, self.epoch, "order"))
+
+
+class Bfloat16(Callback):  # type: ignore[misc]
+    """bfloat16 autocast of the forward pass on any device; fastai's own callback is written for CUDA."""
+
+    order = 10
+
+    def before_batch(self) -> None:
+        self._context = torch.autocast(self.dls.device.type, dtype=torch.bfloat16)
+        self._context.__enter__()  # type: ignore[no-untyped-call]
+
+    def after_pred(self) -> None:
+        self._context.__exit__(None, None, None)
+        self.learn.pred = self.pred.float()
+
+
+class Sentinel(Callback):  # type: ignore[misc]
+    """Watches what the protocol limits: learning rate, trainable parameters, losses."""
+
+    order = 55  # after the Recorder (50), before the checkpoint (100)
+
+    def __init__(self, phase: PhasePlan, progress: Report) -> None:
+        self._phase, self._progress = phase, progress
+        self.latest: EpochRecord | None = None
+
+    def before_epoch(self) -> None:
+        self._started, self._rate = time.monotonic(), 0.0
+
+    def before_step(self) -> None:
+        self._rate = max(self._rate, *(float(hyper["lr"]) for hyper in self.opt.hypers))
+
+    def after_batch(self) -> None:
+        if not torch.isfinite(self.loss):
+            part = "training" if self.training else "validation"
+            raise TrainingError(
+                f"{self._phase.name}, epoch {self.epoch}, batch {self.iter}: the {part} loss is {float(self.loss)}. "
+                "Lower the learning rate of the phase in the protocol."
+            )
+        if self.training:
+            self._progress(self._label, self.iter, self.n_iter, self._detail)
+
+    def after_epoch(self) -> None:
+        train_loss, validation_loss, share = map(float, self.recorder.values[-1])
+        trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        self.latest = EpochRecord(
+            epoch=self.epoch,
+            learning_rate=self._rate,
+            n_trainable_parameters=trainable,
+            train_loss=train_loss,
+            validation_loss=validation_loss,
+            validation_accuracy=share,
+            seconds=time.monotonic() - self._started,
+        )
+        self._progress(self._label, self.n_iter, self.n_iter, self._detail)
+
+    @property
+    def _label(self) -> str:
+        return f"{self._phase.name}, epoch {self.epoch + 1} of at most {self._phase.max_epochs}"
+
+    @property
+    def _detail(self) -> str:
+        if self.latest is None:
+            return ""
+        return f"train loss {self.latest.train_loss:.3f}, validation loss {self.latest.validation_loss:.3f}"
+
+
+@dataclass(slots=True)
+class _PhaseState:
+    """What an epoch leaves for the next, beside weights and optimiser."""
+
+    epochs: list[EpochRecord] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_epoch: int = -1
+    waited: int = 0
+    backbone_before: str = ""
+
+
+class Checkpoint(Callback):  # type: ignore[misc]
+    """Keeps the best weights by validation loss, stops early, and leaves what a killed run needs to continue."""
+
+    order = 100
+    FILE = "checkpoint.pt"
+
+    def __init__(self, phase: PhasePlan, folder: Path, sentinel: Sentinel) -> None:
+        self._phase, self._folder, self._sentinel = phase, folder, sentinel
+        self.state = _PhaseState()
+
+    def resume(self, learner: Learner, backbone: str) -> tuple[int, str]:
+        """(first epoch to run, backbone digest before the phase), after loading this phase's checkpoint if any."""
+        self.state.backbone_before = backbone
+        file = self._folder / self.FILE
+        if file.exists():
+            saved = torch.load(file, map_location=learner.dls.device, weights_only=True)
+            if saved["phase"] == self._phase.name:
+                learner.model.load_state_dict(saved["model"])
+                learner.opt.load_state_dict({key: L(value) for key, value in saved["optimiser"].items()})
+                epochs = [EpochRecord(**epoch) for epoch in saved["state"].pop("epochs")]
+                self.state = _PhaseState(epochs=epochs, **saved["state"])
+        return len(self.state.epochs), self.state.backbone_before
+
+    def before_fit(self) -> None:
+        if self.state.waited >= self._phase.patience:  # killed between the last epoch and the phase's end
+            raise CancelFitException
+
+    def after_epoch(self) -> None:
+        latest, state = self._sentinel.latest, self.state
+        if latest is None:
+            return
+        state.epochs.append(latest)
+        if latest.validation_loss < state.best_loss:
+            state.best_loss, state.best_epoch, state.waited = latest.validation_loss, latest.epoch, 0
+            _save(self.model.state_dict(), self._folder / best_weights(self._phase.name))
+        else:
+            state.waited += 1
+        saved = {
+            "phase": self._phase.name,
+            "model": self.model.state_dict(),
+            "optimiser": {key: [_plain(item) for item in value] for key, value in self.opt.state_dict().items()},
+            "state": asdict(state),
+        }
+        _save(saved, self._folder / self.FILE)
+        if state.waited >= self._phase.patience:
+            raise CancelFitException
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """fastai's hyperparameters with NumPy's scalars as Python's, so that a weights-only unpickler can read them."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+
+
+def _save(value: Any, path: Path) -> None:
+    neighbour = path.with_name(path.name + ".writing")
+    torch.save(value, neighbour)
+    neighbour.replace(path)
+
+
+def _load(model: nn.Module, path: Path) -> None:
+    model.load_state_dict(torch.load(path, map_location=next(model.parameters()).device, weights_only=True))
+
+
+def _backbone_digest(model: nn.Module) -> str:
+    body: nn.Module = model[0]  # type: ignore[index, assignment]
+    return tensors_digest(body.state_dict().items())

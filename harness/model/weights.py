@@ -1,0 +1,179 @@
+"""Where the initial weights come from: stated in the protocol, checked by digest, listed in the evidence.
+
+Never a silent fallback: weights that cannot be had are an error that names the choices.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from harness.errors import WeightsError
+from harness.protocol import WeightsPlan
+from harness.records import WeightsRecord
+from harness.store import file_digest
+
+CHOICES = (
+    'The protocol can say [training.weights] source = "file" with `file` and `sha256` (a local .safetensors, .pth or '
+    '.npz), or source = "none" to train from random weights.'
+)
+MOST_BYTES = 2 * 1024**3
+# ImageNet's mean and standard deviation per channel, of RGB / 255: what torchvision's weights were trained with.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def network(
+    architecture: str, plan: WeightsPlan, file: Path | None
+) -> tuple[nn.Module, WeightsRecord, dict[str, torch.Tensor]]:
+    """A torchvision network with the protocol's initial weights.
+
+    Returns:
+        (network, record, folded biases): the last is empty unless the file has batch-norm folded into the convolutions;
+        then it maps a BatchNorm layer's name to the bias that `unfold_batchnorm` has yet to give it.
+    Raises:
+        WeightsError: unreachable, altered, of the wrong names or shapes.
+    """
+    build = getattr(torchvision.models, architecture)
+    if plan.source == "none":
+        return build(weights=None), WeightsRecord("none (random)", None, (), _backbone_names(build(weights=None))), {}
+    if plan.source == "imagenet":
+        try:
+            net = build(weights="DEFAULT")
+        except OSError as error:
+            raise WeightsError(
+                f"the ImageNet weights of {architecture} are not in torchvision's cache and could not be downloaded "
+                f"({error}). {CHOICES}"
+            ) from None
+        return net, WeightsRecord("imagenet (torchvision DEFAULT)", None, _backbone_names(net), ()), {}
+    assert file is not None and plan.sha256 is not None  # the protocol's own check
+    tensors = read_tensors(file, sha256=plan.sha256)
+    net = build(weights=None)
+    folded = _unfolded_names(tensors) if plan.layout == "torchvision-folded" else {}
+    state = {n: tensor for n, tensor in tensors.items() if n not in folded.values() and not n.startswith("fc.")}
+    filled = _fill(net, state, partial=plan.partial, exempt=set(folded), file=file)
+    filled += tuple(f"{norm}.{part}" for norm in folded for part in ("weight", "bias", "running_mean", "running_var"))
+    unfilled = tuple(name for name in _backbone_names(net) if name not in filled)
+    biases = {norm: tensors[bias] for norm, bias in folded.items()}
+    return net, WeightsRecord(f"file {file.name}", plan.sha256, tuple(sorted(filled)), unfilled), biases
+
+
+def find_weights_file(plan: WeightsPlan, *, near: tuple[Path, ...]) -> Path | None:
+    """The local weights file of a plan: as given if absolute, else the first found in the folders `near`.
+
+    Raises:
+        WeightsError: the plan names a file that is in none of them.
+    """
+    if plan.file is None:
+        return None
+    candidates = [Path(plan.file)] if Path(plan.file).is_absolute() else [folder / plan.file for folder in near]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise WeightsError(
+        f"the weights file {plan.file} is not there (looked at {', '.join(map(str, candidates))}). {CHOICES}"
+    )
+
+
+def read_tensors(file: Path, *, sha256: str | None) -> dict[str, torch.Tensor]:
+    """Named float tensors of a .safetensors, .pth (weights only, no code runs) or .npz (no pickle) file."""
+    if file.stat().st_size > MOST_BYTES:
+        raise WeightsError(f"{file}: larger than {MOST_BYTES:,} bytes, more than any supported network needs.")
+    if sha256 is not None and (found := file_digest(file)) != sha256:
+        raise WeightsError(
+            f"{file}: SHA-256 is {found}, the protocol says {sha256}. Restore the file, or state the new digest."
+        )
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        if file.suffix in (".pth", ".pt"):
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
+            if not isinstance(loaded, Mapping):
+                raise WeightsError(f"{file}: holds a {type(loaded).__name__}, not named tensors. Save a state dict.")
+            return dict(loaded)
+        if file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
+        raise WeightsError(f"{file}: cannot be read as weights: {error}. Save it again as .safetensors.") from None
+    raise WeightsError(f"{file}: unknown kind of weights file. Use .safetensors, .pth or .npz.")
+
+
+@torch.no_grad()
+def unfold_batchnorm(backbone: nn.Module, biases: Mapping[str, torch.Tensor], pixels: torch.Tensor) -> None:
+    """Give each BatchNorm layer the statistics of `pixels` and the weight and bias that reproduce its folded bias.
+
+    A folded network computes conv(x) + b. With m and v the mean and variance of conv(x) over `pixels`, a BatchNorm of
+    running statistics (m, v), weight sqrt(v + eps) and bias b + m computes the same in evaluation, and starts training
+    from sensible statistics. One pass sets every layer, since each then feeds the next what the folded network would.
+
+    Args:
+        backbone: a whole torchvision network; changed in place.
+        biases: BatchNorm layer name -> (channels,) folded bias.
+        pixels: (n, 3, h, w) normalised images of the train part. Nothing else may be used: this is a fit.
+    """
+    modules = dict(backbone.named_modules())
+
+    def hook(bias: torch.Tensor) -> object:
+        def set_statistics(norm: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+            variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+            norm.weight.copy_((variance + norm.eps).sqrt())
+            norm.bias.copy_(bias + mean)
+
+        return set_statistics
+
+    handles = [modules[name].register_forward_pre_hook(hook(bias)) for name, bias in biases.items()]  # type: ignore[arg-type]
+    backbone.eval()
+    backbone(pixels)
+    for handle in handles:
+        handle.remove()
+
+
+def _fill(
+    net: nn.Module, state: Mapping[str, torch.Tensor], *, partial: bool, exempt: set[str], file: Path
+) -> tuple[str, ...]:
+    own = net.state_dict()
+    wanted = [n for n in _backbone_names(net) if n.rpartition(".")[0] not in exempt]
+    unknown, missing = sorted(set(state) - set(own)), sorted(set(wanted) - set(state))
+    wrong = sorted(name for name in set(state) & set(own) if state[name].shape != own[name].shape)
+    if unknown or wrong:
+        raise WeightsError(
+            f"{file}: {len(unknown)} tensors fit no layer (first {unknown[:3]}), {len(wrong)} have another shape "
+            f"(first {wrong[:3]}). Check the architecture and `layout` of the protocol."
+        )
+    if missing and not partial:
+        raise WeightsError(
+            f"{file}: {len(missing)} backbone tensors are not in it (first {missing[:3]}). "
+            "Say `partial = true` if that is meant."
+        )
+    net.load_state_dict({**own, **state}, strict=True)
+    return tuple(state)
+
+
+def _unfolded_names(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """BatchNorm layer name -> name of the convolution bias that holds what is left of it."""
+    folded = {}
+    for name in tensors:
+        layer, _, kind = name.rpartition(".")
+        if kind != "bias":
+            continue
+        parent, _, last = layer.rpartition(".")
+        # torchvision: conv1 -> bn1, conv2 -> bn2; downsample.0 (convolution) -> downsample.1 (BatchNorm)
+        norm = last.replace("conv", "bn") if last.startswith("conv") else str(int(last) + 1)
+        folded[f"{parent}.{norm}" if parent else norm] = name
+    return folded
+
+
+def _backbone_names(net: nn.Module) -> tuple[str, ...]:
+    return tuple(n for n in net.state_dict() if not n.startswith("fc.") and not n.endswith("num_batches_tracked"))

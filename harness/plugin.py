@@ -1,0 +1,291 @@
+"""The pytest surface: options, outcomes, hooks. A thin front door; what it calls decides.
+
+Asleep unless a collected test asks for a `criterion`: `pytest tests/` never wakes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import HarnessError, ProtocolError
+from harness.judge.criteria import complete, explain, observed
+from harness.progress import Report, TerminalProgress
+from harness.protocol import QUESTIONS, Criterion, Protocol, read_protocol
+from harness.records import Outcome, RunResults, Verdict
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+    from harness.run import Run
+
+PROJECT = Path(__file__).resolve().parents[1]
+SUITES = PROJECT / "suites"
+DEFAULT_PROTOCOL = SUITES / "protocols" / "embedded.toml"
+STATE: pytest.StashKey[RunState] = pytest.StashKey()
+VERDICT: pytest.StashKey[Verdict] = pytest.StashKey()
+SECONDS_BETWEEN_UPDATES = 0.1
+
+
+@dataclass
+class RunState:
+    """What one pytest session knows of its validation run."""
+
+    protocol: Protocol
+    started: float = field(default_factory=time.monotonic)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    run: Run | None = None
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    stopped_because: str | None = None
+    results: RunResults | None = None
+    pack: Path | None = None
+    pack_error: str | None = None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("validation", "validation run (pytest suites/)")
+    group.addoption("--protocol", metavar="FILE", type=Path, help="protocol TOML (default: the embedded protocol)")
+    group.addoption(
+        "--data", metavar="DIR", type=Path, help="folder with one sub-folder per class, or a manifest or split CSV"
+    )
+    group.addoption("--split", metavar="FILE", type=Path, help="use this data_split.csv instead of drawing a split")
+    group.addoption(
+        "--external",
+        metavar="NAME=DIR",
+        action="append",
+        default=[],
+        help="an external set (repeatable); else looked for in the folder NAME beside the data folder",
+    )
+    group.addoption("--device", choices=("auto", "mps", "cuda", "cpu"), default="auto", help="default: mps, cuda, cpu")
+    group.addoption("--reports", metavar="DIR", type=Path, default=PROJECT / "reports", help="where packs are written")
+    group.addoption("--fresh", action="store_true", help="make every stage anew instead of reusing kept results")
+    group.addoption("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode (default: all cores)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "criteria(question, *metrics): the question, and on which metrics to judge")
+    if _asks_for_suites(config):
+        if getattr(config.option, "numprocesses", None):
+            raise pytest.UsageError("the suites share one trained model and time it: run them without -n")
+        _state(config)  # a protocol that does not read ends here, in one line
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "criterion" in metafunc.fixturenames:
+        wanted = _criteria_of(metafunc.definition, _state(metafunc.config).protocol)
+        metafunc.parametrize("criterion", wanted, ids=[criterion.id for criterion in wanted])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Data before split before model; a metric of which the protocol has no criterion has no test."""
+    order = list(QUESTIONS)
+
+    def question(item: pytest.Item) -> int:
+        marker = item.get_closest_marker("criteria")
+        return order.index(marker.args[0]) if marker else -1
+
+    items.sort(key=question)
+    empty = [item for item in items if _is_empty(item)]
+    if empty:
+        items[:] = [item for item in items if item not in empty]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    state = item.config.stash.get(STATE, None)
+    if state is None:
+        return report
+    error = call.excinfo.value if call.excinfo else None
+    if report.failed and not isinstance(error, AssertionError):
+        # A stage that cannot go on ends the run: what follows would only fail again in the same place.
+        state.stopped_because = f"{type(error).__name__}: {error}"
+        item.session.shouldfail = f"the run stopped: {type(error).__name__}"
+        if isinstance(error, HarnessError):
+            report.longrepr = state.stopped_because  # its words are for a person; a traceback would bury them
+    verdict = item.stash.get(VERDICT, None)
+    if report.when == "call" and verdict is not None:
+        report.user_properties += [("criterion", verdict.criterion.id), ("outcome", str(verdict.outcome))]
+        report.user_properties.append(("required", verdict.criterion.required))
+        if verdict.outcome is not Outcome.NOT_ASSESSED and not verdict.passed:
+            # Even under `python -O`, where the assertion in the test is gone.
+            report.outcome, report.longrepr = "failed", explain(verdict)
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
+    said = dict(getattr(report, "user_properties", ()))
+    if report.when != "call" or "outcome" not in said or said["outcome"] == Outcome.PASSED:
+        return None
+    word, letter = said["outcome"], {"failed": "F", "inconclusive": "?", "not assessed": "n"}[said["outcome"]]
+    if said["required"] or word == Outcome.NOT_ASSESSED:
+        return word, letter, word.upper()
+    return f"{word} (not required)", letter.lower(), f"{word} (not required)".upper()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+    state = session.config.stash.get(STATE, None)
+    if state is not None and state.run is not None and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        _conclude(session.config, state)
+        if state.pack_error is not None:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        else:
+            assert state.results is not None
+            session.exitstatus = pytest.ExitCode.OK if state.results.passed else pytest.ExitCode.TESTS_FAILED
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    state = config.stash.get(STATE, None)
+    if state is None or state.results is None:
+        return
+    results = state.results
+    terminalreporter.section(f"verdicts ({results.protocol.identity.id})")
+    for line in verdict_table(results.verdicts):
+        terminalreporter.line(line)
+    terminalreporter.line("")
+    if results.stopped_because is not None:
+        terminalreporter.line(f"stopped: {results.stopped_because}", red=True)
+    blocking = [verdict for verdict in results.verdicts if verdict.blocks]
+    for verdict in blocking:
+        if verdict.outcome is Outcome.INCONCLUSIVE:
+            terminalreporter.line(explain(verdict), yellow=True)
+    if results.passed:
+        terminalreporter.line("RUN PASSED: every required criterion passed or is waived", green=True, bold=True)
+    else:
+        ids = ", ".join(verdict.criterion.id for verdict in blocking)
+        terminalreporter.line(f"RUN NOT PASSED: {ids or 'the run stopped early'}", red=True, bold=True)
+    if state.pack_error is not None:
+        terminalreporter.line(f"no evidence pack: {state.pack_error}", red=True, bold=True)
+    else:
+        terminalreporter.line(f"report: {state.pack}/index.html")
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
+    """The verdicts as aligned lines of text."""
+    rows = [
+        (
+            verdict.criterion.id,
+            f"{verdict.criterion.metric} on {verdict.criterion.set}",
+            verdict.outcome.upper() + ("" if verdict.criterion.required else " (not required)"),
+            observed(verdict.estimate) if verdict.estimate else verdict.reason,
+        )
+        for verdict in verdicts
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
+
+
+def run_state(config: pytest.Config) -> RunState:
+    """The session's run; for the fixtures."""
+    return _state(config)
+
+
+def terminal_report(config: pytest.Config) -> Report:
+    """Progress that reaches the terminal although pytest captures output."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    if reporter is None or config.option.verbose < 0:
+        return lambda label, done, total, detail: None
+    progress = TerminalProgress(_Terminal(reporter), live=reporter.isatty)
+    last = [0.0]
+
+    def report(label: str, done: int, total: int, detail: str) -> None:
+        now = time.monotonic()
+        if done < total and now - last[0] < SECONDS_BETWEEN_UPDATES:
+            return
+        last[0] = now
+        with capture.global_and_fixture_disabled():
+            progress(label, done, total, detail)
+
+    return report
+
+
+class _Terminal:
+    """The little of a text stream that progress needs, over pytest's reporter."""
+
+    def __init__(self, reporter: Any) -> None:
+        self._reporter = reporter
+
+    def write(self, text: str) -> int:
+        if not self._reporter.isatty:
+            self._reporter.ensure_newline()
+        self._reporter.write(text, flush=True)
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+    def isatty(self) -> bool:
+        return bool(self._reporter.isatty)
+
+
+def _state(config: pytest.Config) -> RunState:
+    if STATE not in config.stash:
+        try:
+            protocol = read_protocol(config.getoption("--protocol") or DEFAULT_PROTOCOL)
+        except ProtocolError as error:
+            raise pytest.UsageError(str(error)) from None
+        config.stash[STATE] = RunState(protocol)
+    return config.stash[STATE]
+
+
+def _asks_for_suites(config: pytest.Config) -> bool:
+    asked = [Path(str(argument).partition("::")[0]).resolve() for argument in config.args]
+    return any(path.is_relative_to(SUITES) or SUITES.is_relative_to(path) for path in asked)
+
+
+def _criteria_of(definition: pytest.Item, protocol: Protocol) -> list[Criterion]:
+    marker = definition.get_closest_marker("criteria")
+    if marker is None:
+        raise pytest.UsageError(f"{definition.nodeid} takes a criterion but has no @pytest.mark.criteria(...)")
+    question, *metrics = marker.args
+    return [c for c in protocol.criteria if c.question == question and c.metric in metrics]
+
+
+def _is_empty(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and not isinstance(callspec.params.get("criterion", ...), (Criterion, type(...)))
+
+
+def _conclude(config: pytest.Config, state: RunState) -> None:
+    """One list of verdicts, and the pack that is written from it."""
+    from harness.evidence.environment import environment
+    from harness.evidence.pack import write_pack
+    from harness.model.devices import device_name
+
+    assert state.run is not None
+    otherwise = f"not reached: {state.stopped_because}" if state.stopped_because else "its test was not selected"
+    identity = state.protocol.identity.id
+    state.results = RunResults(
+        run_id=f"{state.started_at:%Y%m%dT%H%M%SZ}-{identity}-{os.getpid()}",
+        started_at=state.started_at.isoformat(timespec="seconds"),
+        seconds=time.monotonic() - state.started,
+        command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        protocol=state.protocol,
+        environment=environment(device=device_name(state.run.device)),
+        verdicts=complete(state.protocol, state.verdicts.values(), otherwise=otherwise),
+        stopped_because=state.stopped_because,
+        **state.run.reached(),
+    )
+    try:
+        state.pack = write_pack(
+            state.results,
+            reports=config.getoption("--reports"),
+            manifest=state.run.__dict__.get("manifest"),
+            models=state.run.model_files(),
+            formats=state.protocol.dataset.images.formats,
+        )
+    except HarnessError as error:
+        state.pack_error = str(error)

@@ -1,0 +1,80 @@
+"""How long work tells a person where it is: one callable, passed down as a value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import IO, Any, Protocol, cast
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+# (what is being done, steps done, steps in all, latest detail such as "train 0.31, validation 0.28")
+Report = Callable[[str, int, int, str], None]
+SECONDS_WORTH_A_LINE = 1.0
+
+
+class Stream(Protocol):
+    """The little of a text stream that progress needs."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
+def silent(label: str, done: int, total: int, detail: str) -> None:
+    """Says nothing."""
+
+
+class TerminalProgress:
+    """A live bar on a terminal; on anything else a line per piece of work that took a while, fit for a CI log."""
+
+    def __init__(self, stream: Stream, *, live: bool) -> None:
+        self._stream, self._live = stream, live
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._label: str | None = None
+        self._began = 0.0
+
+    def __call__(self, label: str, done: int, total: int, detail: str) -> None:
+        if self._live:
+            self._show(label, done, total, detail)
+            return
+        if label != self._label:
+            self._label, self._began = label, time.monotonic()
+        seconds = time.monotonic() - self._began
+        if done >= total and seconds >= SECONDS_WORTH_A_LINE:
+            self._stream.write(f"  {label}: {seconds:.1f} s" + (f", {detail}" if detail else "") + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar = self._label = None
+
+    def _show(self, label: str, done: int, total: int, detail: str) -> None:
+        if self._bar is None:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[detail]}"),
+            )
+            self._bar = Progress(
+                *columns,
+                auto_refresh=False,
+                console=Console(file=cast(IO[str], self._stream), force_terminal=True),
+                transient=True,
+            )
+            self._bar.start()
+        if label != self._label:
+            for task in self._bar.task_ids:
+                self._bar.remove_task(task)
+            self._task, self._label = self._bar.add_task(label, total=total, detail=detail), label
+        self._bar.update(self._task, completed=done, detail=detail)
+        self._bar.refresh()
+        if done >= total:
+            self.close()

@@ -1,0 +1,492 @@
+"""One validation run: every stage a property that is computed once, in the order in which data flows.
+
+Knows nothing of pytest: the fixtures in fixtures/pipeline.py name these stages one by one, and the evidence pack is
+written from `results`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import harness.model.torchvision_compat  # noqa: F401  (before anything imports torchvision)
+from harness.data.integrity import inspect
+from harness.data.manifest import read_manifest
+from harness.data.split import check_split, read_split, split_stratified
+from harness.errors import DataError
+from harness.judge.metrics import evaluate
+from harness.model.classifier import load_classifier, predict
+from harness.model.devices import choose_device
+from harness.model.exports import EXPORT, export_learner, exported_differences
+from harness.model.preprocessing import CellPixels, decode_all
+from harness.model.reproduction import differences, reproduce
+from harness.model.training import best_weights, read_training_record, train
+from harness.model.weights import find_weights_file
+from harness.progress import Report
+from harness.protocol import REPRODUCIBILITY_METRICS, ExternalPlan, ImageRules, Protocol
+from harness.records import (
+    PARTS,
+    CellImage,
+    Evaluation,
+    IntegrityReport,
+    Manifest,
+    Predictions,
+    ProcessDigests,
+    SetSummary,
+    Split,
+    Timing,
+    TrainingRecord,
+    Unavailable,
+    predictions_of,
+)
+from harness.speed.scenarios import Scenario, scenarios
+from harness.store import Store, code_digest, write_atomically
+
+PACKAGE = Path(__file__).resolve().parent
+# Findings after which nothing can be computed; the others are judged, and the run goes on.
+BLOCKING_RULES = ("contract_violations", "unreadable_images", "missing_files")
+EXPORT_CHECK_IMAGES = 20
+KEPT = "predictions.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says, beside the protocol.
+
+    external:  set name -> folder.
+    synthetic: the names of the sets that were drawn; "dataset" is the one that is split.
+    """
+
+    data: Path
+    external: Mapping[str, Path]
+    synthetic: frozenset[str]
+    split_file: Path | None
+    device: str
+    workers: int
+
+
+class Run:
+    """The stages of one run over one protocol. Each is computed when it is first asked for."""
+
+    def __init__(self, protocol: Protocol, options: RunOptions, *, store: Store, progress: Report) -> None:
+        self.protocol, self.options = protocol, options
+        self._store, self._progress = store, progress
+        self._predictions: dict[str, Predictions] = {}
+        self._timings: dict[str, Timing] = {}
+
+    # --- data ---
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return read_manifest(self.options.data, name="dataset", classes=self.classes, workers=self.options.workers)
+
+    @cached_property
+    def integrity(self) -> IntegrityReport:
+        plan = self.protocol.dataset
+        return self._inspected(self.manifest, plan.images, plan.images_per_class)
+
+    @cached_property
+    def split(self) -> Split:
+        """The split in use, after integrity found nothing that forbids one.
+
+        Raises:
+            DataError: integrity found images that cannot be used.
+        """
+        _refuse_blocked(self.manifest, self.integrity)
+        if self.options.split_file is not None:
+            return read_split(self.options.split_file, self.manifest)
+        return split_stratified(self.manifest, self.protocol.split)
+
+    @cached_property
+    def split_checks(self) -> Mapping[str, tuple[str, ...]]:
+        """Split metric -> what is wrong, one line each."""
+        return check_split(self.split, self.manifest, self.protocol.split)
+
+    @cached_property
+    def external(self) -> Mapping[str, Manifest | Unavailable]:
+        """Every external set of protocol and command line: its manifest, or why it cannot be had."""
+        sets: dict[str, Manifest | Unavailable] = {}
+        for name in dict.fromkeys([*(plan.name for plan in self.protocol.external), *self.options.external]):
+            folder = self.options.external.get(name)
+            if folder is None:
+                sets[name] = Unavailable(
+                    f"external set {name} is not there: no --external {name}=DIR, no folder {name} beside the data"
+                )
+                continue
+            manifest = read_manifest(folder, name=name, classes=self.classes, workers=self.options.workers)
+            _refuse_blocked(manifest, self._inspected(manifest, self._external_rules(name), None))
+            sets[name] = manifest
+        return sets
+
+    # --- model ---
+
+    @cached_property
+    def device(self) -> torch.device:
+        return choose_device(self.options.device)
+
+    @cached_property
+    def processes(self) -> tuple[ProcessDigests, ...]:
+        """What fresh processes got from a small training under different conditions."""
+        key = {
+            "protocol": self.protocol.digest,
+            "data": self.manifest.digest,
+            "split": self.split.digest,
+            "code": code_digest(PACKAGE / "data", PACKAGE / "model"),
+            "versions": _versions(),
+            "device": self.device.type,
+        }
+
+        def make(folder: Path) -> None:
+            self._progress("small training in two fresh processes", 0, 1, "")
+            found = reproduce(
+                self.protocol,
+                data=self.options.data,
+                split_file=self.options.split_file,
+                device=self.device.type,
+            )
+            _write_json(folder / "processes.json", [asdict(process) for process in found])
+            self._progress("small training in two fresh processes", 1, 1, "")
+
+        folder = self._store.fetch("reproducibility", key, make)
+        return tuple(ProcessDigests(**process) for process in _read_json(folder / "processes.json"))
+
+    @cached_property
+    def reproducibility_checks(self) -> Mapping[str, tuple[str, ...]]:
+        fields = ("split", "losses", "weights", "predictions")
+        return {
+            metric: differences(self.processes, field)
+            for metric, field in zip(REPRODUCIBILITY_METRICS, fields, strict=True)
+        }
+
+    @cached_property
+    def models(self) -> Path:
+        """The folder with the trained weights of every phase and `training.json`."""
+        plan = self.protocol.training
+        weights_file = find_weights_file(
+            plan.weights, near=(self.protocol.source.resolve().parent, self.options.data.resolve().parent)
+        )
+        key = {
+            "plan": plan.model_dump(mode="json"),
+            "classes": self.classes,
+            "train": _contents(self.split.train),
+            "validation": _contents(self.split.validation),
+            "formats": self.protocol.dataset.images.formats,
+            "code": code_digest(PACKAGE / "model"),
+            "versions": _versions(),
+            "device": self.device.type,
+            "threads": torch.get_num_threads(),  # the order of summation, and so the last bit, follows it
+        }
+
+        def make(folder: Path) -> None:
+            train(
+                plan,
+                train=self._cells("train"),
+                validation=self._cells("validation"),
+                n_classes=len(self.classes),
+                weights_file=weights_file,
+                device=self.device,
+                folder=folder,
+                progress=self._progress,
+            )
+
+        return self._store.fetch("training", key, make)
+
+    @cached_property
+    def training(self) -> TrainingRecord:
+        return read_training_record(self.models)
+
+    @cached_property
+    def classifier(self) -> nn.Module:
+        """The network after the last phase, in evaluation mode on the run's device."""
+        plan = self.protocol.training
+        return load_classifier(
+            self.models / best_weights(plan.phases[-1].name),
+            architecture=plan.architecture,
+            n_classes=len(self.classes),
+            device=self.device,
+        )
+
+    @cached_property
+    def export(self) -> Path:
+        """The file `export.pkl` with, beside it, what opening it in a fresh process showed."""
+        plan = self.protocol.training
+        key = {
+            "weights": self.training.weights_digest,
+            "classes": self.classes,
+            "pixels": [plan.image_size_px, plan.resize],
+            "validation": _contents(self.split.validation),
+            "code": code_digest(PACKAGE / "model"),
+            "versions": _versions(),
+        }
+
+        def make(folder: Path) -> None:
+            model = load_classifier(
+                self.models / best_weights(plan.phases[-1].name),
+                architecture=plan.architecture,
+                n_classes=len(self.classes),
+                device=torch.device("cpu"),
+            )
+            path = folder / EXPORT
+            export_learner(model, classes=self.classes, size_px=plan.image_size_px, resize=plan.resize, path=path)
+            self._progress("export.pkl in a fresh process", 0, 1, "")
+            some = _first_cells(self.predictions("validation"), EXPORT_CHECK_IMAGES)
+            _write_json(folder / "differences.json", exported_differences(path, some, self.manifest.root))
+            self._progress("export.pkl in a fresh process", 1, 1, "")
+
+        return self._store.fetch("export", key, make) / EXPORT
+
+    @cached_property
+    def training_checks(self) -> Mapping[str, tuple[str, ...]]:
+        """Training metric -> what is wrong, one line each."""
+        plan = {phase.name: phase for phase in self.protocol.training.phases}
+        phases = self.training.phases
+        return {
+            "frozen_tensor_changes": tuple(
+                f"{p.name} trains the head alone, yet the backbone went from {p.backbone_before[:12]} "
+                f"to {p.backbone_after[:12]}"
+                for p in phases
+                if p.trains == "head" and p.backbone_before != p.backbone_after
+            ),
+            "epoch_limit_excess": tuple(
+                f"{p.name} ran {len(p.epochs)} epochs, the limit is {plan[p.name].max_epochs}"
+                for p in phases
+                if len(p.epochs) > plan[p.name].max_epochs
+            ),
+            "patience_excess": tuple(
+                f"{p.name} ran {len(p.epochs) - 1 - p.best_epoch} epochs past its best, the patience is "
+                f"{plan[p.name].patience}"
+                for p in phases
+                if len(p.epochs) - 1 - p.best_epoch > plan[p.name].patience
+            ),
+            "learning_rate_deviations": tuple(
+                f"{p.name}, epoch {e.epoch}: learning rate {e.learning_rate:g}, the protocol's is "
+                f"{plan[p.name].learning_rate:g} ({plan[p.name].schedule})"
+                for p in phases
+                for e in p.epochs
+                if e.learning_rate > plan[p.name].learning_rate * (1 + 1e-6)
+                or (plan[p.name].schedule == "flat" and e.learning_rate < plan[p.name].learning_rate * (1 - 1e-6))
+            ),
+            "exported_model_differences": tuple(_read_json(self.export.with_name("differences.json"))),
+        }
+
+    # --- predictions ---
+
+    def predictions(self, set_name: str) -> Predictions:
+        """The classifier's probabilities for one part or external set; scored once, then kept.
+
+        Raises:
+            DataError: the external set is not there; ask `external` first.
+        """
+        if set_name not in self._predictions:
+            self._predictions[set_name] = self._predicted(set_name)
+        return self._predictions[set_name]
+
+    def evaluation(self, set_name: str) -> Evaluation | Unavailable:
+        """The confusion matrix of one part or external set, or why there is none."""
+        if set_name not in PARTS:
+            manifest = self.external[set_name]
+            if isinstance(manifest, Unavailable):
+                return manifest
+        return evaluate(self.predictions(set_name))
+
+    # --- speed ---
+
+    @cached_property
+    def scenarios(self) -> Mapping[str, Scenario]:
+        """Throughput metric -> what to time."""
+        return scenarios(
+            self.classifier,
+            [self.manifest.root / image.path for image in self.split.test],
+            training=self.protocol.training,
+            formats=self.protocol.dataset.images.formats,
+            plan=self.protocol.throughput,
+            device=self.device,
+            workers=self.options.workers,
+        )
+
+    def timing(self, metric: str, measure: Callable[[Scenario], Iterable[float] | None]) -> Timing | Unavailable:
+        """The timing of one metric on this run's device: measured once by `measure`, then kept."""
+        if metric not in self._timings:
+            samples = measure(self.scenarios[metric])
+            if samples is None:
+                return Unavailable("timing is switched off (--benchmark-disable)")
+            self._timings[metric] = self.scenarios[metric].timing(tuple(samples))
+        return self._timings[metric]
+
+    # --- evidence ---
+
+    def reached(self) -> dict[str, Any]:
+        """The fields of `RunResults` whose stages ran; a stage that nobody asked for is not started for the report."""
+        done = self.__dict__  # where cached_property keeps what it computed
+        names = [*PARTS, *(done.get("external") or {})]
+        predictions = {name: self._predictions[name] for name in names if name in self._predictions}
+        return {
+            "integrity": done.get("integrity"),
+            "split": done.get("split"),
+            "training": done.get("training"),
+            "reproducibility": done.get("processes", ()),
+            "predictions": predictions,
+            "evaluations": {name: evaluate(found) for name, found in predictions.items()},
+            "timings": tuple(self._timings.values()),
+            "sets": self._summaries(),
+            "stages": tuple(self._store.records),
+        }
+
+    def model_files(self) -> dict[str, Path]:
+        """File name -> file of every model that this run made."""
+        done, files = self.__dict__, {}
+        if "models" in done:
+            names = [best_weights(phase.name) for phase in self.protocol.training.phases]
+            files = {name: done["models"] / name for name in names}
+        if "export" in done:
+            files[EXPORT] = done["export"]
+        return files
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.protocol.dataset.classes
+
+    def _summaries(self) -> tuple[SetSummary, ...]:
+        done, summaries = self.__dict__, []
+        if (manifest := done.get("manifest")) is not None:
+            summaries.append(self._summary(manifest, "dataset", self.protocol.dataset.description))
+        plans: dict[str, ExternalPlan] = {plan.name: plan for plan in self.protocol.external}
+        for name, found in (done.get("external") or {}).items():
+            note = plans[name].description if name in plans else "named on the command line; no criteria"
+            if isinstance(found, Unavailable):
+                summaries.append(SetSummary(name, "external", 0, {}, "", "", note, absent_because=found.reason))
+            else:
+                summaries.append(self._summary(found, "external", note))
+        return tuple(summaries)
+
+    def _summary(self, manifest: Manifest, role: str, note: str) -> SetSummary:
+        return SetSummary(
+            name=manifest.name,
+            role=role,
+            n_images=len(manifest.images),
+            counts=manifest.counts,
+            digest=manifest.digest,
+            location=manifest.root.name,  # the folder's name: a whole path says where a person lives
+            note=note,
+            synthetic=manifest.name in self.options.synthetic,
+        )
+
+    def _external_rules(self, name: str) -> ImageRules:
+        for plan in self.protocol.external:
+            if plan.name == name:
+                return plan.images
+        return ImageRules(formats=("JPEG", "PNG", "BMP", "TIFF"), modes=("RGB",), min_side_px=1, max_side_px=4096)
+
+    def _inspected(self, manifest: Manifest, rules: ImageRules, images_per_class: int | None) -> IntegrityReport:
+        total = len(manifest.images)
+        return inspect(
+            manifest,
+            images=rules,
+            images_per_class=images_per_class,
+            workers=self.options.workers,
+            progress=lambda done: self._progress(f"inspecting {manifest.name}", done, total, ""),
+        )
+
+    def _source(self, set_name: str) -> tuple[tuple[CellImage, ...], Path, ImageRules]:
+        """(images, root, rules) of a part of the dataset or of an external set."""
+        if set_name in PARTS:
+            return self.split.part(set_name), self.manifest.root, self.protocol.dataset.images
+        found = self.external[set_name]
+        if isinstance(found, Unavailable):
+            raise DataError(found.reason)
+        return found.images, found.root, self._external_rules(set_name)
+
+    def _cells(self, set_name: str) -> CellPixels:
+        """Decoded cells in the order of their content: what a file is called must not reach the network's training."""
+        images, root, rules = self._source(set_name)
+        plan = self.protocol.training
+        return decode_all(
+            sorted(images, key=lambda image: image.sha256),
+            root,
+            classes=self.classes,
+            size_px=plan.image_size_px,
+            resize=plan.resize,
+            formats=rules.formats,
+            workers=self.options.workers,
+            progress=self._progress,
+            label=f"decoding {set_name}",
+        )
+
+    def _predicted(self, set_name: str) -> Predictions:
+        images = self._source(set_name)[0]
+        plan = self.protocol.training
+        key = {
+            "weights": self.training.weights_digest,
+            "images": _contents(images),
+            "pixels": [plan.image_size_px, plan.resize],
+            "code": code_digest(PACKAGE / "model"),
+            "versions": _versions(),
+            "device": self.device.type,
+            "threads": torch.get_num_threads(),
+        }
+
+        def make(folder: Path) -> None:
+            cells = self._cells(set_name)
+            probabilities = predict(
+                self.classifier,
+                cells,
+                device=self.device,
+                batch_size=self.protocol.throughput.batch_size,
+                progress=self._progress,
+                label=f"scoring {set_name}",
+            )
+            np.savez(folder / KEPT, digests=[image.sha256 for image in cells.images], probabilities=probabilities)
+
+        folder = self._store.fetch(f"predictions-{set_name}", key, make)
+        with np.load(folder / KEPT) as kept:
+            row = {digest: index for index, digest in enumerate(kept["digests"].tolist())}
+            ordered = kept["probabilities"][[row[image.sha256] for image in images]]
+        return predictions_of(images, ordered, set_name=set_name, classes=self.classes)
+
+
+def _refuse_blocked(manifest: Manifest, report: IntegrityReport) -> None:
+    blocking = [finding for finding in report.findings if finding.rule in BLOCKING_RULES]
+    if blocking:
+        listed = "\n".join(f"  {finding}" for finding in blocking[:10])
+        more = f"\n  ... and {len(blocking) - 10} more" if len(blocking) > 10 else ""
+        raise DataError(
+            f"set {manifest.name!r} cannot be used before {len(blocking)} integrity finding(s) are settled:\n"
+            f"{listed}{more}"
+        )
+
+
+def _contents(images: Iterable[CellImage]) -> list[list[str]]:
+    """What a stage's key says of images: content and label, whatever the files are called."""
+    return sorted([image.sha256, image.label] for image in images)
+
+
+def _first_cells(predictions: Predictions, count: int) -> Predictions:
+    return replace(
+        predictions,
+        paths=predictions.paths[:count],
+        digests=predictions.digests[:count],
+        labels=predictions.labels[:count],
+        probabilities=predictions.probabilities[:count],
+        groups=predictions.groups[:count] if predictions.groups else None,
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "torchvision", "fastai", "numpy", "pillow")}
+
+
+def _write_json(path: Path, value: object) -> None:
+    write_atomically(path, json.dumps(value, indent=1).encode())
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

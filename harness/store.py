@@ -1,0 +1,110 @@
+"""Keeps each stage's result under a key made of the content that the result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.errors import HarnessError, StoreError
+from harness.records import StageRecord, digest_of
+
+SEAL = "stage.json"
+LOCK_TIMEOUT_S = 5.0
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def code_digest(*packages: Path) -> str:
+    """Digest of the Python sources in these folders: a changed stage must not reuse what the old code made."""
+    files = sorted(file for package in packages for file in package.rglob("*.py"))
+    return digest_of([[file.name, file_digest(file)] for file in files])
+
+
+class Store:
+    """Stage results on disk: `<root>/<stage>/<key>/`, each sealed with the digests of its files.
+
+    A stage that was killed leaves its folder unsealed, with whatever checkpoints it wrote; the next run hands that
+    folder to the stage again. A sealed folder whose files no longer match is made anew.
+
+    Args:
+        root: created if absent.
+        fresh: make every stage anew, once, whatever is kept.
+    """
+
+    def __init__(self, root: Path, *, fresh: bool) -> None:
+        self.root = root
+        self._fresh = fresh
+        self._made: set[Path] = set()
+        self.records: list[StageRecord] = []
+
+    def fetch(self, stage: str, key: Mapping[str, object], make: Callable[[Path], None]) -> Path:
+        """The folder with the stage's files: kept from before, or made now by `make(folder)`.
+
+        Raises:
+            StoreError: another run is making the same stage, or the folder cannot be written.
+        """
+        started, digest = time.monotonic(), digest_of({"stage": stage, **key})
+        folder = self.root / stage / digest[:32]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S):
+                reused = self._usable(folder)
+                if not reused:
+                    if (folder / SEAL).exists():  # sealed by an earlier run: altered since, or not wanted
+                        shutil.rmtree(folder)
+                        folder.mkdir()
+                    make(folder)
+                    self._seal(folder, key)
+                self._made.add(folder)
+        except Timeout:
+            raise StoreError(
+                f"stage {stage!r} is being made by another run in {folder}. "
+                "Wait for it, or use another --reports folder."
+            ) from None
+        except HarnessError:
+            raise  # a stage's own words, even where its type is also an OSError
+        except OSError as error:
+            raise StoreError(
+                f"stage {stage!r}: cannot write {folder}: {error}. Free space, or use another --reports folder."
+            ) from error
+        self.records.append(StageRecord(stage, time.monotonic() - started, reused, digest))
+        return folder
+
+    def _usable(self, folder: Path) -> bool:
+        if self._fresh and folder not in self._made:
+            return False
+        try:
+            sealed = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
+        except (OSError, ValueError, KeyError):
+            return False
+        present = {file.relative_to(folder).as_posix() for file in _files(folder)}
+        return present == set(sealed) and all(file_digest(folder / name) == sealed[name] for name in sealed)
+
+    def _seal(self, folder: Path, key: Mapping[str, object]) -> None:
+        files = {file.relative_to(folder).as_posix(): file_digest(file) for file in _files(folder)}
+        write_atomically(folder / SEAL, json.dumps({"key": key, "files": files}, indent=1, default=str).encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a neighbour, sync, rename: a reader sees the old file, the new one, or none."""
+    neighbour = path.with_name(path.name + ".writing")
+    with neighbour.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    neighbour.replace(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file() and file.name != SEAL)

@@ -1,0 +1,28 @@
+"""Does the classifier hold on sets from elsewhere?"""
+
+import pytest
+
+from harness.judge.criteria import explain
+from harness.judge.metrics import estimate
+from harness.protocol import CLASSIFICATION_METRICS
+from harness.records import Unavailable
+
+
+@pytest.mark.criteria("external", *CLASSIFICATION_METRICS)
+def test_this_metric_reaches_its_floor_elsewhere(criterion, evaluation, decide):
+    """E*: the bound holds on a set that is there and shown to be independent."""
+    measured = (
+        evaluation
+        if isinstance(evaluation, Unavailable)
+        else estimate(evaluation, criterion.metric, cell_class=criterion.cell_class, level=criterion.level)
+    )
+    verdict = decide(criterion, measured)
+    assert verdict.passed, explain(verdict)
+
+
+@pytest.mark.criteria("external")
+def test_every_set_that_is_there_is_scored_once(run):
+    """With or without a criterion: a set that was named is reported, and no cell of it is dropped."""
+    there = {name: found for name, found in run.external.items() if not isinstance(found, Unavailable)}
+    scored = {name: run.predictions(name).digests for name in there}
+    assert scored == {name: tuple(image.sha256 for image in found.images) for name, found in there.items()}

@@ -1,0 +1,15 @@
+"""Does the same seed give the same split, losses, weights and predictions in fresh processes?"""
+
+import pytest
+
+from harness.judge.criteria import explain
+from harness.judge.metrics import exact_count
+from harness.protocol import REPRODUCIBILITY_METRICS
+
+
+@pytest.mark.criteria("reproducibility", *REPRODUCIBILITY_METRICS)
+def test_fresh_processes_agree(criterion, run, decide):
+    """P1 split, P2 losses, P3 weights, P4 predictions: equal to the last bit under other conditions."""
+    differences = run.reproducibility_checks[criterion.metric]
+    verdict = decide(criterion, exact_count(criterion.metric, criterion.set, differences, of=len(run.processes)))
+    assert verdict.passed, explain(verdict)

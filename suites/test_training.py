@@ -1,0 +1,28 @@
+"""Did the training do what the protocol says, and is the exported model the one that it made?"""
+
+import pytest
+
+from harness.judge.criteria import explain
+from harness.judge.metrics import accuracy_gap, exact_count
+
+
+@pytest.mark.criteria(
+    "training",
+    "frozen_tensor_changes",
+    "epoch_limit_excess",
+    "patience_excess",
+    "learning_rate_deviations",
+    "exported_model_differences",
+)
+def test_the_training_kept_to_the_protocol(criterion, run, decide):
+    """F1 frozen phase, F2 epochs, F3 patience, F4 learning rate, F5 export: no deviation is found."""
+    verdict = decide(criterion, exact_count(criterion.metric, criterion.set, run.training_checks[criterion.metric]))
+    assert verdict.passed, explain(verdict)
+
+
+@pytest.mark.criteria("training", "accuracy_gap")
+def test_the_classifier_has_not_learnt_its_cells_by_heart(criterion, run, decide):
+    """F6: the upper bound of train minus validation accuracy is at or below the ceiling."""
+    gap = accuracy_gap(run.evaluation("train"), run.evaluation("validation"), level=criterion.level)
+    verdict = decide(criterion, gap)
+    assert verdict.passed, explain(verdict)

@@ -1,0 +1,219 @@
+"""Figures: which ones a run has, what they are drawn from, and that their bytes are stable."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+
+import matplotlib
+import numpy as np
+import pytest
+from example_run import CLASSES, example_pixels, example_run, stopped_run, without_misclassified_cells
+from PIL import Image
+
+from harness.evidence import figures, plots
+from harness.evidence.figures import draw_figures, draw_thumbnails, images_to_show
+from harness.judge.metrics import estimate, evaluate
+from harness.records import Evaluation, LearningRateCurve, PhaseRecord, Predictions
+
+EVERY_FIGURE = {
+    "class_distribution",
+    "split_distribution",
+    "sample_images",
+    "training_loss_phase1",
+    "training_loss_phase2",
+    "learning_rate_finder",
+    "confusion_matrix_validation",
+    "confusion_matrix_test",
+    "confusion_matrix_external",
+    "per_class_metrics",
+    "test_vs_external",
+    "correct_predictions_test",
+    "incorrect_predictions_test",
+}
+
+
+@pytest.fixture(scope="module")
+def run():
+    return example_run()
+
+
+@pytest.fixture(scope="module")
+def drawn(run):
+    return draw_figures(run, example_pixels(images_to_show(run)))
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """Every statement figure's words, in the order drawn."""
+    texts = []
+
+    def keep(title, text):
+        texts.append(text)
+        return b"statement"
+
+    monkeypatch.setattr(plots, "statement", keep)
+    return texts
+
+
+def test_a_complete_run_has_all_thirteen_figures(drawn):
+    assert set(drawn) == EVERY_FIGURE
+
+
+def test_every_figure_is_a_readable_png_of_sensible_size(drawn):
+    for name, png in drawn.items():
+        with Image.open(io.BytesIO(png)) as image:
+            image.load()
+            assert image.format == "PNG", name
+            assert 700 <= image.width <= 2000, name
+            assert 200 <= image.height <= 2000, name
+            assert "Software" not in image.info, name
+
+
+def test_drawing_twice_gives_the_same_bytes_and_leaves_matplotlib_as_it_was(run, drawn):
+    before = dict(matplotlib.rcParams)
+    assert draw_figures(run, example_pixels(images_to_show(run))) == drawn
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_users_matplotlib_settings_change_no_byte(run, drawn):
+    with matplotlib.rc_context({"font.size": 30, "text.parse_math": True, "savefig.dpi": 300}):
+        assert figures._figures_of_training(run)["training_loss_phase1"] == drawn["training_loss_phase1"]
+
+
+def test_a_stage_that_did_not_run_has_no_figure():
+    # The stopped run read the dataset and got no further.
+    assert set(draw_figures(stopped_run(), {})) == {"class_distribution"}
+    assert images_to_show(stopped_run()) == ()
+
+
+def test_images_to_show_are_samples_of_train_and_at_most_fifty_test_cells(run):
+    shown = set(images_to_show(run))
+    of = {part: {image.sha256 for image in run.split.part(part)} for part in ("train", "validation", "test")}
+    assert len(shown & of["train"]) == 25
+    assert len(shown & of["test"]) == 25 + 3  # 25 of 27 correct, all three wrong
+    assert not shown & of["validation"]
+    assert list(images_to_show(run)) == sorted(shown)
+
+
+def test_the_order_of_the_predictions_never_changes_which_images_are_shown(run):
+    test = run.predictions["test"]
+    order = np.random.default_rng(3).permutation(len(test.digests))
+    shuffled = dataclasses.replace(
+        test,
+        paths=tuple(test.paths[i] for i in order),
+        digests=tuple(test.digests[i] for i in order),
+        labels=test.labels[order],
+        probabilities=test.probabilities[order],
+    )
+    other = dataclasses.replace(run, predictions={**run.predictions, "test": shuffled})
+    assert images_to_show(other) == images_to_show(run)
+
+
+def test_more_than_25_wrong_cells_show_the_25_most_confident():
+    n = 40
+    confidence = np.linspace(0.55, 0.94, n)
+    wrong = Predictions(
+        set="test",
+        classes=("a", "b"),
+        paths=tuple(f"{i}.png" for i in range(n)),
+        digests=tuple(f"{i:064x}" for i in range(n)),
+        labels=np.zeros(n, dtype=np.int64),
+        probabilities=np.column_stack([1 - confidence, confidence]),
+    )
+    assert figures._wrong_rows(wrong) == list(range(39, 14, -1))
+
+
+def test_a_missing_image_is_drawn_as_a_box_that_says_so(run, drawn):
+    assert figures._figures_of_data(run, {})["sample_images"] != drawn["sample_images"]
+
+
+def test_no_misclassified_cell_is_said_in_words_with_its_count(said):
+    drawn = figures._figures_of_test_cells(without_misclassified_cells().predictions["test"], {})
+    assert drawn["incorrect_predictions_test"] == b"statement"
+    assert said == ["no test cell was misclassified (0 of 30)"]
+
+
+def test_no_finder_in_the_protocol_is_said_in_words(run, said):
+    training = dataclasses.replace(run.training, learning_rate_curve=None)
+    figures._figures_of_training(dataclasses.replace(run, training=training))
+    assert said[0].startswith("The protocol asks for no learning-rate finder")
+
+
+def test_no_external_set_is_said_in_words(run, said):
+    evaluations = {name: run.evaluations[name] for name in ("train", "validation", "test")}
+    drawn = figures._figures_of_results(dataclasses.replace(run, evaluations=evaluations, predictions={}), {})
+    assert drawn["confusion_matrix_external"] == b"statement"
+    assert said[0].startswith("No external set was evaluated")
+
+
+def test_a_class_without_cells_is_undefined_in_matrix_and_metrics(run, monkeypatch):
+    texts = []
+    monkeypatch.setattr(plots.Axes, "text", _spy(texts, plots.Axes.text, 2))
+    monkeypatch.setattr(plots.Axes, "annotate", _spy(texts, plots.Axes.annotate, 0))
+    nine = run.evaluations["nine-monocytes"]
+    plots.confusion_matrices("nine", [nine])
+    assert texts.count("no cells") == 4
+    assert texts.count("undefined") == 4
+    assert not any("0 %" in text.replace("100 %", "") for text in texts)
+    texts.clear()
+    metrics = ("recall", "precision", "f1")
+    plots.class_metrics("x", {c: {m: estimate(nine, m, cell_class=c, level=0.95) for m in metrics} for c in CLASSES})
+    assert texts.count("recall undefined: no cells") == 4
+    assert "recall 9/9 (100 %)" in texts
+
+
+def test_a_set_without_any_cell_draws_without_a_number(run):
+    empty = Evaluation("empty", CLASSES, np.zeros((5, 5), dtype=np.int64), grouped=False)
+    plots.confusion_matrices("empty", [empty])
+    plots.accuracies("empty", [estimate(empty, "accuracy", cell_class=None, level=0.95)])
+
+
+def test_losses_that_are_not_numbers_are_counted_not_hidden(run, monkeypatch):
+    titles = []
+    monkeypatch.setattr(plots.Axes, "set_title", _spy(titles, plots.Axes.set_title, 0))
+    phase: PhaseRecord = run.training.phases[0]
+    broken = tuple(dataclasses.replace(e, train_loss=math.nan, validation_loss=math.nan) for e in phase.epochs[:2])
+    plots.training_curves(dataclasses.replace(phase, epochs=broken))
+    assert titles == ["head: stopped after 2 of at most 20 epochs (early stopping; 4 losses are not numbers)"]
+
+
+def test_a_learning_rate_sweep_of_any_shape_draws():
+    plots.learning_rates(LearningRateCurve((1e-5, 1e-4), (math.nan, math.nan), None), used=None)
+    plots.learning_rates(LearningRateCurve((1e-5, 1e-4), (1.0, 1.0), 1e-4), used=1e-3)
+    plots.learning_rates(LearningRateCurve((1e-5, 1e-4, 1e-3), (1.0, 0.5, math.inf), 1e-4), used=1e-3)
+
+
+@pytest.mark.parametrize("name", ["$\\frac{", "細胞\u202e\udcff\n", "x" * 300, "_a_", ""])
+def test_a_hostile_set_name_draws_as_text(run, name):
+    plots.confusion_matrices("one", [dataclasses.replace(run.evaluations["test"], set=name)])
+
+
+def test_pictures_of_any_shape_fit_the_gallery():
+    shapes = [(1, 1, 3), (1, 400, 3), (400, 1, 3), (300, 300, 3)]
+    tiles = [plots.Tile(np.zeros(shape, dtype=np.uint8), "caption") for shape in shapes]
+    plots.gallery("shapes", [("row", tiles)], n_columns=5)
+
+
+def test_thumbnails_are_small_and_of_misclassified_test_cells_only(run):
+    thumbnails = draw_thumbnails(run, example_pixels(images_to_show(run)), side_px=48)
+    test = run.predictions["test"]
+    assert set(thumbnails) == {test.digests[i] for i in np.flatnonzero(~test.correct)}
+    for png in thumbnails.values():
+        assert max(Image.open(io.BytesIO(png)).size) <= 48
+
+
+def test_the_example_is_consistent_with_itself(run):
+    for name, predictions in run.predictions.items():
+        assert np.array_equal(evaluate(predictions).confusion, run.evaluations[name].confusion)
+    assert run.evaluations["test"].n - run.evaluations["test"].n_correct == 3
+    assert run.evaluations["second-laboratory"].n_correct == 140 - 31
+
+
+def _spy(kept, original, position):
+    def spied(self, *args, **kwargs):
+        kept.append(args[position])
+        return original(self, *args, **kwargs)
+
+    return spied

@@ -1,0 +1,427 @@
+"""The report: honest numbers, nothing but text from outside, readable at whatever point a run ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from example_run import CLASSES, example_run, stopped_run, without_misclassified_cells
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import EvidenceError, UndefinedStatistic
+from harness.evidence import wording
+from harness.evidence.limits import limits_of
+from harness.evidence.report import _environment, render_report
+from harness.evidence.wording import number, percent, probability, proportion, share
+from harness.protocol import Waiver
+from harness.records import Outcome
+
+HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+PNG = b"\x89PNG\r\n\x1a\n, as far as the report looks"
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+INLINE = {"span", "strong", "code", "a", "em"}
+
+
+class Page(HTMLParser):
+    """A page as its elements and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.pieces: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag not in INLINE:
+            self.pieces.append(" ")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.pieces.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.pieces).split())
+
+    @property
+    def skeleton(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(tag, tuple(sorted(attributes))) for tag, attributes in self.elements]
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def run():
+    return example_run()
+
+
+@pytest.fixture(scope="module")
+def html(run):
+    names = ("class_distribution", "confusion_matrix_test", "training_loss_phase1", "an_extra_figure")
+    return render_report(run, figures=dict.fromkeys(names, PNG), files={"evidence.json": "ab" * 32})
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+# --- the page as a document ---------------------------------------------------------------------
+
+
+def test_the_page_is_well_formed_and_loads_nothing(html, page):
+    assert page.open == []
+    assert "<script" not in html.lower()
+    assert page.all("link") == []
+    loaded = [value for _, attributes in page.elements for name, value in attributes.items() if name in ("src", "href")]
+    assert loaded
+    assert all(value.startswith(("data:image/png;base64,", "#")) for value in loaded)
+    assert "url(" not in html
+    assert "@import" not in html
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+
+
+def test_the_content_security_policy_comes_before_anything_it_governs(page):
+    policy = {
+        "http-equiv": "Content-Security-Policy",
+        "content": "default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+    }
+    tags = [tag for tag, _ in page.elements]
+    position = page.elements.index(("meta", policy))
+    assert position < min(tags.index("style"), tags.index("img"), tags.index("body"))
+
+
+def test_every_link_has_its_target_and_every_id_is_unique(page):
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {attributes["href"] for attributes in page.all("a")} <= {f"#{each}" for each in ids}
+
+
+def test_a_screen_reader_finds_language_headings_captions_scopes_and_alternative_texts(page):
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("h1")) == 1
+    assert len(page.all("h2")) == 14
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(attributes.get("scope") in ("col", "row") for attributes in page.all("th"))
+    assert all(attributes.get("alt") for attributes in page.all("img"))
+
+
+def test_every_given_figure_is_on_the_page_once(page):
+    assert len(page.all("img")) == 4
+    assert page.text.count("(figures/an_extra_figure.png)") == 1
+
+
+def test_rendering_twice_gives_the_same_text(run):
+    assert render_report(run, figures={}) == render_report(example_run(), figures={})
+
+
+# --- text from outside --------------------------------------------------------------------------
+
+
+def test_a_hostile_name_changes_no_element_and_no_attribute(run):
+    plain = example_run(file_name=lambda name, number: f"{name}_{number:03d}.jpg")
+    hostile = example_run(
+        file_name=lambda name, number: f"{name}_{number:03d}{HOSTILE}.jpg", environment={"platform": HOSTILE}
+    )
+    hostile = dataclasses.replace(hostile, command=HOSTILE, run_id=HOSTILE, started_at=HOSTILE)
+    plain_page, hostile_page = (Page(render_report(each, figures={})) for each in (plain, hostile))
+    assert hostile_page.skeleton == plain_page.skeleton
+    assert " ".join(HOSTILE.split()) in hostile_page.text
+
+
+def test_a_hostile_name_of_a_set_stays_text(run):
+    # One that only the command line names is not restricted by the protocol.
+    evaluation = dataclasses.replace(run.evaluations["nine-monocytes"], set=HOSTILE)
+    predictions = dataclasses.replace(run.predictions["nine-monocytes"], set=HOSTILE)
+    extended = dataclasses.replace(
+        run,
+        evaluations={**run.evaluations, HOSTILE: evaluation},
+        predictions={**run.predictions, HOSTILE: predictions},
+    )
+    html = render_report(extended, figures={})
+    assert "<script" not in html
+    assert Page(html).all("img") == []
+
+
+def test_hostile_reasons_findings_and_details_stay_text(run):
+    verdicts = tuple(
+        dataclasses.replace(
+            v, reason=HOSTILE, estimate=v.estimate and dataclasses.replace(v.estimate, details=(HOSTILE,))
+        )
+        for v in run.verdicts
+    )
+    finding = dataclasses.replace(run.integrity.findings[0], rule=HOSTILE, path=HOSTILE, detail=HOSTILE, remedy=HOSTILE)
+    integrity = dataclasses.replace(run.integrity, findings=(finding,))
+    html = render_report(
+        dataclasses.replace(run, verdicts=verdicts, integrity=integrity, stopped_because=HOSTILE), figures={}
+    )
+    assert "<script" not in html
+    assert Page(html).all("img") == []
+
+
+def test_autoescaping_is_on_for_templates_named_j2():
+    # Jinja's own select_autoescape() skips such names; the environment must not.
+    assert _environment().autoescape is True
+    assert _environment().from_string("{{ text }}").render(text=HOSTILE).count("<") == 0
+
+
+def test_undecodable_file_names_and_direction_overrides_become_visible_text():
+    odd = example_run(n_wrong=30, file_name=lambda name, number: f"{name}{number}\udcff\u202egpj.exe")
+    html = render_report(odd, figures={})
+    html.encode("utf-8")  # a lone surrogate would raise
+    assert "\u202e" not in html
+    assert "\\udcff\\u202egpj.exe" in Page(html).text
+
+
+# --- what it says -------------------------------------------------------------------------------
+
+
+def test_the_run_verdict_its_reasons_and_its_waivers_come_first(run, page):
+    assert not run.passed
+    first = page.text[: page.text.index("2. What was tested")]
+    assert "Not passed 1 of 7 required criteria did not pass: E1 (accuracy on second-laboratory): failed." in first
+    assert "Observed 77.86 % (109/140), lower 71.31 %, upper 83.50 %; required: lower 95 % bound ≥ 92 %" in first
+    assert "Waived: P2" in first
+    assert "No Apple machine is at hand" in first
+
+
+def test_every_criterion_and_every_outcome_word_is_on_the_page(run, page):
+    assert {verdict.outcome for verdict in run.verdicts} == set(Outcome)
+    for verdict in run.verdicts:
+        assert verdict.criterion.id in page.text
+        assert verdict.criterion.rationale in page.text
+    for outcome in Outcome:
+        assert outcome.value in page.text
+
+
+def test_outcomes_differ_in_mark_and_class_not_in_colour_alone(page):
+    classes = {a["class"] for a in page.all("span") if (a.get("class") or "").startswith("outcome")}
+    assert len(classes) == len(Outcome)
+
+
+def test_undefined_is_said_and_never_becomes_zero(page):
+    start = page.text.index("Per class on nine-monocytes")
+    part = page.text[start : page.text.index("What the criteria on nine-monocytes")]
+    absent = [name for name in CLASSES if name != "monocyte"]
+    for name in absent:
+        assert f"{name} 0 undefined — undefined — undefined" in part
+        assert f"{name} no cells: undefined 0" in part
+    assert not re.search(r"\b0 %", part)
+
+
+def test_every_misclassified_cell_is_listed_with_digest_labels_and_all_probabilities(run, page):
+    test = run.predictions["test"]
+    wrong = np.flatnonzero(~test.correct)
+    assert wrong.size == 3
+    for row in wrong:
+        cells = [
+            test.paths[row],
+            test.digests[row][:12],
+            test.classes[test.labels[row]],
+            test.classes[test.predicted[row]],
+            *(probability(p) for p in test.probabilities[row].tolist()),
+        ]
+        assert " ".join(cells) in page.text
+
+
+def test_no_misclassified_cell_is_said_with_its_count():
+    text = Page(render_report(without_misclassified_cells(), figures={})).text
+    assert "test: no cell was misclassified (0 of 30)." in text
+    assert "Accuracy 30/30 (100 %), two-sided 95 % Wilson interval 88.65 % to 100 %" in text
+
+
+def test_percentages_have_their_integers_beside_them(page):
+    body = page.text[page.text.index("9. Results") : page.text.index("What the criteria on test")]
+    body = re.sub(r"95 % Wilson", "", body)
+    for match in re.finditer(r"[\d.]+ %", body):
+        around = body[max(0, match.start() - 40) : match.end() + 3]
+        assert re.search(r"\d+/\d+ \([\d.]+ %\)", around) or "to" in around
+
+
+def test_a_run_that_stopped_early_says_where_and_why():
+    run = stopped_run()
+    text = Page(render_report(run, figures={})).text
+    assert "The run stopped early. MissingData: no folder of class 'monocyte'" in text
+    assert text.count("Not reached:") >= 6
+    assert "5 of 7 required criteria did not pass" in text
+    assert "not judged" in text
+
+
+def test_a_run_without_any_stage_still_renders(run):
+    bare = dataclasses.replace(stopped_run(), sets=(), integrity=None, stages=(), environment={}, stopped_because=None)
+    text = Page(render_report(bare, figures={})).text
+    assert "Not part of this run" in text
+    assert "not recorded" in text
+
+
+def test_ignored_files_are_listed_or_said_not_to_be_known(run):
+    assert "listed and never read: not recorded." in Page(render_report(run, figures={})).text
+    assert "listed and never read: none." in Page(render_report(run, figures={}, ignored=())).text
+    text = Page(render_report(run, figures={}, ignored=("notes.txt", HOSTILE))).text
+    assert "listed and never read: 2." in text
+    assert "notes.txt" in text
+
+
+def test_a_run_that_passes_says_so(run):
+    verdicts = tuple(
+        dataclasses.replace(v, outcome=Outcome.PASSED, waiver=None) if v.criterion.required else v for v in run.verdicts
+    )
+    passing = dataclasses.replace(run, verdicts=verdicts)
+    page = Page(render_report(passing, figures={}))
+    assert passing.passed
+    assert "Passed Every required criterion passed;" in page.text
+    assert {"class": "banner passed"} in page.all("div")
+
+
+def test_the_page_makes_no_claim_words_of_its_own(page):
+    assert not re.search(
+        r"perfect|identical|generali[sz]|state.of.the.art|robust|superior|clinical-grade", page.text, re.I
+    )
+    assert "ground truth" not in page.text.lower()
+    assert "no clinical claim" in page.text
+    assert "Unsigned draft" in page.text
+
+
+def test_the_limits_name_what_the_records_cannot_carry(run):
+    limits = " ".join(f"{limit.what} {limit.blocks}" for limit in limits_of(run))
+    assert "patient leakage cannot be checked" in limits
+    assert "single source" in limits
+    assert "synthetic" in limits
+    assert "nine-monocytes is small: n = 9; 9/9 (100 %) correct fits any true accuracy from 70.1 % to 100 %" in limits
+    # 0.05 ** (1 / 9) = 0.717 < 0.92; the least n with 0.05 ** (1 / n) >= 0.92 is 36.
+    assert "E2 cannot pass with n = 9" in limits
+    assert "At least 36 cells are needed" in limits
+    for verdict in run.verdicts:
+        if verdict.outcome in (Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):
+            assert f"{verdict.criterion.id} was {verdict.outcome}" in limits
+
+
+def test_a_limit_goes_where_the_records_answer_it(run):
+    patients = {
+        part: tuple(
+            dataclasses.replace(i, patient=f"P{k}", site=f"S{k % 2}") for k, i in enumerate(run.split.part(part))
+        )
+        for part in ("train", "validation", "test")
+    }
+    split = dataclasses.replace(run.split, **patients)
+    limits = " ".join(limit.what for limit in limits_of(dataclasses.replace(run, split=split)))
+    assert "patient leakage" not in limits
+    assert "single source" not in limits
+
+
+def test_uncommitted_changes_are_a_limit_and_so_is_not_knowing(run):
+    def mentions(environment):
+        return any("uncommitted" in each.what for each in limits_of(dataclasses.replace(run, environment=environment)))
+
+    assert mentions({"dirty": "True"})
+    assert mentions({})
+    assert not mentions({"dirty": "False"})
+
+
+# --- records that contradict one another --------------------------------------------------------
+
+
+def test_a_matrix_that_is_not_that_of_the_predictions_is_refused(run):
+    swapped = dataclasses.replace(run.evaluations["test"], confusion=run.evaluations["test"].confusion.T.copy())
+    with pytest.raises(EvidenceError, match="confusion matrix of 'test'"):
+        render_report(dataclasses.replace(run, evaluations={**run.evaluations, "test": swapped}), figures={})
+
+
+def test_a_verdict_on_other_counts_than_the_matrix_is_refused(run):
+    verdicts = tuple(
+        dataclasses.replace(v, estimate=dataclasses.replace(v.estimate, k=30)) if v.criterion.id == "A1" else v
+        for v in run.verdicts
+    )
+    with pytest.raises(EvidenceError, match=r"A1 was judged on 30/30, but .* gives 27/30"):
+        render_report(dataclasses.replace(run, verdicts=verdicts), figures={})
+
+
+def test_a_criterion_without_a_verdict_is_refused(run):
+    # An empty list of verdicts has nothing that blocks: without this it would read as passed.
+    with pytest.raises(EvidenceError, match="one verdict"):
+        render_report(dataclasses.replace(run, verdicts=()), figures={})
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "text"),
+    [
+        (374, 375, "99.73 %"),
+        (373, 375, "99.47 %"),
+        (19_999, 20_000, "99.995 %"),
+        (1, 1_000_000, "0.0001 %"),
+        (375, 375, "100 %"),
+        (0, 9, "0 %"),
+        (1, 8, "12.5 %"),
+        (999_999, 1_000_000, "99.9999 %"),
+    ],
+)
+def test_rounding_never_hides_an_error(k, n, text):
+    assert percent(k, n) == text
+
+
+@given(st.integers(1, 10**7).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_a_percentage_is_all_or_none_only_when_it_is(counts):
+    k, n = counts
+    written = float(percent(k, n).removesuffix(" %"))
+    assert (written == 100) == (k == n)
+    assert (written == 0) == (k == 0)
+    assert abs(written - 100 * k / n) <= 0.005 + 1e-9
+
+
+@given(st.integers(1, 10**4).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n))))
+def test_one_more_correct_cell_never_reads_as_less(counts):
+    k, n = counts
+    assert float(percent(k, n)[:-2]) <= float(percent(k + 1, n)[:-2])
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_value_never_reads_as_on_the_other_side_of_its_bound(value, bound):
+    written = float(share(value, beside=[bound])[:-2]) / 100
+    if abs(value - bound) > 1e-12:  # below that, the float of the test itself rounds
+        assert (written < bound) == (value < bound)
+    assert float(number(value, beside=[bound])) == pytest.approx(value, rel=1e-3)
+
+
+def test_no_cells_have_no_percentage():
+    with pytest.raises(UndefinedStatistic):
+        percent(0, 0)
+    assert proportion(0, 0) == "undefined (0/0)"
+    with pytest.raises(ValueError, match="no share"):
+        percent(5, 4)
+
+
+@given(st.floats(0, 1))
+def test_a_probability_never_reads_as_certain_unless_it_is(p):
+    assert (probability(p) == "1") == (p == 1)
+    assert (probability(p) == "0") == (p == 0)
+    assert not probability(p).startswith(("0.0000", "1.0000"))
+
+
+@given(st.text())
+def test_visible_text_is_printable_and_plain_text_is_untouched(text):
+    shown = wording.visible(text)
+    assert all(c.isprintable() or c in "\n\t" for c in shown)
+    shown.encode("utf-8")
+    assert wording.visible("monocyte_001.jpg ä 細胞") == "monocyte_001.jpg ä 細胞"
+
+
+def test_a_waiver_record_is_shown_even_if_it_was_not_needed(run):
+    waiver = Waiver(criterion="A1", reason="Never used, yet it stands in the protocol.")
+    protocol = run.protocol.model_copy(update={"waivers": (*run.protocol.waivers, waiver)})
+    assert waiver.reason in Page(render_report(dataclasses.replace(run, protocol=protocol), figures={})).text
