@@ -179,12 +179,14 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
             verdict.criterion.id,
             f"{verdict.criterion.metric} on {verdict.criterion.set}",
             verdict.outcome.upper() + ("" if verdict.criterion.required else " (not required)"),
-            observed(verdict.estimate) if verdict.estimate else verdict.reason,
+            observed(verdict.estimate, note=False) if verdict.estimate else verdict.reason.partition("\n")[0],
         )
         for verdict in verdicts
     ]
+    notes = dict.fromkeys(v.estimate.note for v in verdicts if v.estimate and v.estimate.k is not None)
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    return [*lines, *(f"note: {note}" for note in notes if note)]
 
 
 def run_state(config: pytest.Config) -> RunState:

@@ -63,12 +63,8 @@ class TerminalProgress:
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[detail]}"),
             )
-            self._bar = Progress(
-                *columns,
-                auto_refresh=False,
-                console=Console(file=cast(IO[str], self._stream), force_terminal=True),
-                transient=True,
-            )
+            console = Console(file=cast(IO[str], self._stream), force_terminal=True)
+            self._bar = Progress(*columns, auto_refresh=False, console=console, transient=True)
             self._bar.start()
         if label != self._label:
             for task in self._bar.task_ids:

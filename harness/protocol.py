@@ -406,7 +406,7 @@ def _overlaid(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(old, dict) and isinstance(value, dict):
             result[key] = _overlaid(old, value)
         elif _is_array_of_tables(old) and _is_array_of_tables(value):
-            result[key] = _overlaid_tables(old, value)
+            result[key] = _overlaid_tables(old or [], value)
         else:
             result[key] = value
     return result

@@ -295,16 +295,16 @@ class Predictions:
     @property
     def predicted(self) -> np.ndarray:
         """(n_cells,) int64 column of the largest probability; a tie goes to the first class in `classes`."""
-        return np.argmax(self.probabilities, axis=1)
+        return np.asarray(np.argmax(self.probabilities, axis=1))
 
     @property
     def correct(self) -> np.ndarray:
-        return np.equal(self.predicted, self.labels)
+        return np.asarray(np.equal(self.predicted, self.labels))
 
     @property
     def confidence(self) -> np.ndarray:
         """(n_cells,) each cell's largest probability."""
-        return np.max(self.probabilities, axis=1)
+        return np.asarray(np.max(self.probabilities, axis=1))
 
     @property
     def digest(self) -> str:

@@ -352,7 +352,9 @@ def _predictions(name: str, images: Sequence[CellImage], n_wrong: int, seed: int
 def _summary(name: str, images: tuple[CellImage, ...]) -> SetSummary:
     manifest = Manifest(name, Path("drawn"), CLASSES, images)
     role = "dataset" if name == "dataset" else "external"
-    return SetSummary(name, role, len(images), manifest.counts, manifest.digest, "drawn", note="synthetic cells", synthetic=True)
+    return SetSummary(
+        name, role, len(images), manifest.counts, manifest.digest, "drawn", note="synthetic cells", synthetic=True
+    )
 
 
 def _integrity(images: tuple[CellImage, ...]) -> IntegrityReport:

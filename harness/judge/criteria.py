@@ -67,8 +67,11 @@ def explain(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def observed(estimate: Estimate) -> str:
-    """Value, counts and bounds in one line, such as `0.9947 (373/375) [0.9833, 0.9991] at 95 %`."""
+def observed(estimate: Estimate, *, note: bool = True) -> str:
+    """Value, counts and bounds in one line, such as `0.9947 (373/375) [0.9833, 0.9991] at 95 %`.
+
+    note: whether the estimate's note follows; a table says a shared note once, below.
+    """
     if estimate.value is None:
         return f"undefined ({estimate.note or 'no cells'})"
     if estimate.is_exact:
@@ -76,8 +79,8 @@ def observed(estimate: Estimate) -> str:
     counts = f" ({estimate.k}/{estimate.n})" if estimate.k is not None else ""
     lower, upper = (_shown(bound) if bound is not None else "unbounded" for bound in (estimate.lower, estimate.upper))
     unit = "" if estimate.unit == "fraction" else f" {estimate.unit}"
-    note = f", {estimate.note}" if estimate.note else ""
-    return f"{_shown(estimate.value)}{unit}{counts} [{lower}, {upper}] at {estimate.level * 100:g} % one-sided{note}"
+    remark = f", {estimate.note}" if note and estimate.note else ""
+    return f"{_shown(estimate.value)}{unit}{counts} [{lower}, {upper}] at {estimate.level * 100:g} % one-sided{remark}"
 
 
 def cells_to_decide(criterion: Criterion, estimate: Estimate) -> int | None:

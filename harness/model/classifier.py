@@ -50,7 +50,8 @@ def load_classifier(file: Path, *, architecture: str, n_classes: int, device: to
     """The fastai vision model whose weights are in `file` (.pth or .safetensors), ready to predict."""
     model = _with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes)
     model.load_state_dict(read_tensors(file, sha256=None), strict=True)
-    return model.to(device, memory_format=torch.channels_last).eval()
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval()
 
 
 def predict(

@@ -51,7 +51,7 @@ def decode(path: Path, *, size_px: int, resize: str, formats: Sequence[str]) -> 
             image = PILImage(opened.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path} does not decode: {error}. The integrity suite lists every such file.") from None
-    return np.asarray(Resize(size_px, method=RESIZE_METHODS[resize])(image, split_idx=1))
+    return np.array(Resize(size_px, method=RESIZE_METHODS[resize])(image, split_idx=1))
 
 
 def decode_all(

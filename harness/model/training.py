@@ -186,7 +186,7 @@ def _learner(
     callbacks = [Bfloat16()] if plan.precision == "bfloat16" else []
     return _ResumingLearner(
         DataLoaders(*loaders, device=device),
-        model.to(device, memory_format=torch.channels_last),
+        model.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
         loss_func=CrossEntropyLossFlat(),
         opt_func=Adam,
         splitter=_resnet_split,
@@ -412,5 +412,5 @@ def _load(model: nn.Module, path: Path) -> None:
 
 
 def _backbone_digest(model: nn.Module) -> str:
-    body: nn.Module = model[0]  # type: ignore[index, assignment]
+    body: nn.Module = model[0]  # type: ignore[index]
     return tensors_digest(body.state_dict().items())

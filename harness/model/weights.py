@@ -133,7 +133,7 @@ def unfold_batchnorm(backbone: nn.Module, biases: Mapping[str, torch.Tensor], pi
 
         return set_statistics
 
-    handles = [modules[name].register_forward_pre_hook(hook(bias)) for name, bias in biases.items()]  # type: ignore[arg-type]
+    handles = [modules[name].register_forward_pre_hook(hook(bias)) for name, bias in biases.items()]
     backbone.eval()
     backbone(pixels)
     for handle in handles:

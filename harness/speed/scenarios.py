@@ -61,7 +61,7 @@ def scenarios(
     def label(pixels: np.ndarray) -> torch.Tensor:
         with torch.inference_mode():
             # The copy to the CPU waits for the device, but only a synchronisation says so on every backend.
-            answer = model(normalise(torch.from_numpy(pixels).to(device))).argmax(dim=1).cpu()
+            answer: torch.Tensor = model(normalise(torch.from_numpy(pixels).to(device))).argmax(dim=1).cpu()
         synchronise(device)
         return answer
 
