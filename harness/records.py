@@ -356,7 +356,8 @@ class Estimate:
 
     @property
     def is_exact(self) -> bool:
-        return self.value is not None and self.lower == self.value == self.upper
+        # Equal samples of a coarse clock have equal bounds too, but not with certainty.
+        return self.level == 1.0 and self.value is not None and self.lower == self.value == self.upper
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,8 +399,9 @@ class Verdict:
 
     @property
     def blocks(self) -> bool:
-        """Whether this verdict alone keeps the run from passing."""
-        return self.criterion.required and not self.passed and self.waiver is None
+        """Whether this verdict alone keeps the run from passing. A waiver only ever excuses `not assessed`."""
+        waived = self.outcome is Outcome.NOT_ASSESSED and self.waiver is not None
+        return self.criterion.required and not self.passed and not waived
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -522,8 +524,10 @@ class RunResults:
     @property
     def passed(self) -> bool:
         """Only when every required criterion passed, or was openly waived where this machine cannot assess it."""
+        judged = {verdict.criterion.id for verdict in self.verdicts}
+        complete = all(criterion.id in judged for criterion in self.protocol.criteria if criterion.required)
         nothing_blocks = bool(self.verdicts) and not any(verdict.blocks for verdict in self.verdicts)
-        return self.stopped_because is None and nothing_blocks
+        return self.stopped_because is None and complete and nothing_blocks
 
 
 def sorted_by_path(images: Iterable[CellImage]) -> tuple[CellImage, ...]:

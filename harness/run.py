@@ -238,7 +238,7 @@ class Run:
             path = folder / EXPORT
             export_learner(model, classes=self.classes, size_px=plan.image_size_px, resize=plan.resize, path=path)
             self._progress("export.pkl in a fresh process", 0, 1, "")
-            some = _first_cells(self.predictions("validation"), EXPORT_CHECK_IMAGES)
+            some = _some_cells(self.predictions("validation"), EXPORT_CHECK_IMAGES)
             _write_json(folder / "differences.json", exported_differences(path, some, self.manifest.root))
             self._progress("export.pkl in a fresh process", 1, 1, "")
 
@@ -469,14 +469,16 @@ def _contents(images: Iterable[CellImage]) -> list[list[str]]:
     return sorted([image.sha256, image.label] for image in images)
 
 
-def _first_cells(predictions: Predictions, count: int) -> Predictions:
+def _some_cells(predictions: Predictions, count: int) -> Predictions:
+    """At most about `count` cells, spread evenly over the set, and so over its classes."""
+    every = slice(None, None, max(1, len(predictions.digests) // count))
     return replace(
         predictions,
-        paths=predictions.paths[:count],
-        digests=predictions.digests[:count],
-        labels=predictions.labels[:count],
-        probabilities=predictions.probabilities[:count],
-        groups=predictions.groups[:count] if predictions.groups else None,
+        paths=predictions.paths[every],
+        digests=predictions.digests[every],
+        labels=predictions.labels[every],
+        probabilities=predictions.probabilities[every],
+        groups=predictions.groups[every] if predictions.groups else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -198,6 +197,4 @@ def _count_classes(run: RunResults, images: Iterable[CellImage]) -> dict[str, in
 def _thumbnail(pixels: np.ndarray, side_px: int) -> bytes:
     image = Image.fromarray(pixels)
     image.thumbnail((side_px, side_px))
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
+    return plots.compact_png(image, colours=64)

@@ -82,6 +82,11 @@ def _limits_of_the_data(run: RunResults) -> Iterator[Limit]:
             "The dataset comes, as far as its manifest says, from a single source.",
             "Performance with another stain, camera or laboratory from the test part alone.",
         )
+    if not any("near_duplicate" in criterion.metric for criterion in run.protocol.criteria):
+        yield Limit(
+            "Files were compared byte by byte: two pictures of one cell that differ in a pixel were not searched for.",
+            "That no cell of the test part has a near-duplicate in the train part.",
+        )
     yield Limit(
         "Reference labels come with the files; nobody re-read them for this run.",
         "Agreement with expert readers; a count of errors that is free of labelling mistakes.",
@@ -93,6 +98,10 @@ def _limits_of_the_test_set(run: RunResults) -> Iterator[Limit]:
     if test is None:
         return
     mix = ", ".join(f"{name} {support}" for name, support in test.support.items())
+    yield Limit(
+        "How often this test part was looked at before is not recorded.",
+        "That this result is a first look, with nothing chosen after an earlier one.",
+    )
     yield Limit(
         f"The classes' shares in the test part ({mix}) come from how the set was collected, not from blood, where "
         "some classes are rare.",

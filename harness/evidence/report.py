@@ -6,7 +6,6 @@ The page has no script and loads nothing. It computes no statistic: `judge` does
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from harness.errors import EvidenceError
 from harness.evidence import wording
 from harness.evidence.figures import dataset_counts, part_counts
 from harness.evidence.limits import absent_classes, limits_of, unit_kinds
-from harness.judge.metrics import DISPLAY_LEVEL, estimate, evaluate, images_per_second, latency
+from harness.judge.metrics import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, estimate, evaluate, images_per_second, latency
+from harness.protocol import Criterion
 from harness.records import PARTS, Estimate, Evaluation, Interval, Outcome, Predictions, RunResults, Timing, Verdict
 
 TEMPLATE = "report.html.j2"
@@ -74,6 +74,7 @@ class VerdictRow:
     acting_bound: str
     other_bound: str
     requirement: str
+    note: str
 
     @property
     def css_class(self) -> str:
@@ -157,7 +158,6 @@ def render_report(
             waived=[verdict for verdict in run.verdicts if verdict.waiver is not None],
             tally=_tally(run),
             figures=dict(figures),
-            figure_digests={name: hashlib.sha256(png).hexdigest() for name, png in figures.items()},
             files=dict(files or {}),
             results=results,
             internal=[results[name] for name in ("test", "validation") if name in results],
@@ -192,10 +192,16 @@ def _environment() -> Environment:
         "short": wording.short,
         "duration": wording.duration,
         "requirement": wording.requirement,
+        "subject": _subject,
         "png": _data_uri,
         "date": _date,
     }
-    environment.globals |= {"CAPTIONS": CAPTIONS, "NOTHING": wording.NOTHING, "UNDEFINED": wording.UNDEFINED}
+    environment.globals |= {
+        "CAPTIONS": CAPTIONS,
+        "INDEPENDENCE_UNKNOWN": INDEPENDENCE_UNKNOWN,
+        "NOTHING": wording.NOTHING,
+        "UNDEFINED": wording.UNDEFINED,
+    }
     return environment
 
 
@@ -242,17 +248,23 @@ def _tally(run: RunResults) -> list[tuple[str, str, int, int]]:
 def _verdict_row(verdict: Verdict) -> VerdictRow:
     criterion, found = verdict.criterion, verdict.estimate
     acting, other = wording.observed_bounds(criterion, found)
-    of_class = f" of {criterion.cell_class}" if criterion.cell_class else ""
     return VerdictRow(
         verdict=verdict,
         mark=MARKS[verdict.outcome],
-        subject=f"{criterion.metric}{of_class} on {criterion.set}",
+        subject=_subject(criterion),
         value=wording.observed_value(criterion, found),
         counts=wording.observed_counts(found),
         acting_bound=acting,
         other_bound=other,
         requirement=wording.requirement(criterion),
+        note=found.note if found is not None else "",
     )
+
+
+def _subject(criterion: Criterion) -> str:
+    of_class = f" of {criterion.cell_class}" if criterion.cell_class else ""
+    place = "any device" if criterion.set == "any" else criterion.set
+    return f"{criterion.metric}{of_class} on {place}"
 
 
 def _set_result(run: RunResults, evaluation: Evaluation) -> SetResult:
@@ -343,11 +355,15 @@ def _image_facts(run: RunResults) -> list[tuple[str, int]]:
     return first + ([(f"{rest} more kinds", kinds.total() - sum(n for _, n in first))] if rest else [])
 
 
-def _agreement(run: RunResults) -> list[tuple[str, tuple[str, ...], bool]]:
-    """(what, its digest in each process, whether all agree)."""
+def _agreement(run: RunResults) -> list[tuple[str, tuple[str, ...], str]]:
+    """(what, its digest in each process, whether all agree). The conditions are meant to differ."""
     names = ("conditions", "split", "losses", "weights", "predictions") if run.reproducibility else ()
-    columns = [(name, tuple(getattr(process, name) for process in run.reproducibility)) for name in names]
-    return [(name, values, len(set(values)) == 1) for name, values in columns]
+    rows = []
+    for name in names:
+        values = tuple(getattr(process, name) for process in run.reproducibility)
+        differ = "differ on purpose" if name == "conditions" else "DIFFER"
+        rows.append((name, values, "agree" if len(set(values)) == 1 else differ))
+    return rows
 
 
 def _timing_row(timing: Timing) -> TimingRow:
@@ -368,4 +384,4 @@ def _data_uri(png: bytes) -> str:
 
 
 def _date(iso: str) -> str:
-    return iso.replace("T", " ", 1)
+    return iso.replace("T", " ", 1).replace("+00:00", " UTC")

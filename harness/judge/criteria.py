@@ -17,23 +17,29 @@ def judge(criterion: Criterion, estimate: Estimate | Unavailable, *, protocol: P
     if isinstance(estimate, Unavailable):
         waiver = protocol.waiver_for(criterion.id)
         return Verdict(criterion, None, Outcome.NOT_ASSESSED, estimate.reason, waiver=waiver)
+    _check_same_question(criterion, estimate)
+    # Where independence is not shown, no number of cells would ever pass: none is named.
+    independent = not _not_independent(criterion, protocol)
     if estimate.value is None:
-        reason = f"undefined: {estimate.set} has no cells to measure {estimate.metric} on"
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, _cells_if_flawless(criterion))
+        reason = f"undefined on {estimate.set}: {estimate.note or 'no cells'}"
+        needed = _cells_if_flawless(criterion) if independent else None
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed)
     if not estimate.is_exact and estimate.level != criterion.level:
         raise ValueError(f"{criterion.id} asks for level {criterion.level}, its estimate has {estimate.level}")
     proved, disproved = _sides(criterion, estimate)
-    if proved and _not_independent(criterion, protocol):
-        reason = f"the bound holds, but set {criterion.set} is not shown to be independent of the training source"
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason)
+    dependent = f"set {criterion.set} is not shown to be independent of the training source"
+    if proved and not independent:
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {dependent}")
     if proved:
         return Verdict(criterion, estimate, Outcome.PASSED, "the bound proves it")
     if disproved:
         return Verdict(criterion, estimate, Outcome.FAILED, "the bound disproves it")
-    needed = None
-    if estimate.method.startswith("Clopper-Pearson") and estimate.n:
+    needed, reason = None, "too little evidence to prove or disprove it"
+    if not independent:
+        reason += f", and {dependent}"
+    elif estimate.method.startswith("Clopper-Pearson") and estimate.n:
         needed = cells_to_decide(criterion, estimate)
-    return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, "too little evidence to prove or disprove it", needed)
+    return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed)
 
 
 def not_judged(criterion: Criterion, reason: str) -> Verdict:
@@ -50,15 +56,14 @@ def complete(protocol: Protocol, verdicts: Iterable[Verdict], *, otherwise: str)
 def explain(verdict: Verdict) -> str:
     """The verdict in the words that terminal, JUnit and report share."""
     criterion, estimate = verdict.criterion, verdict.estimate
-    subject = " ".join(
-        filter(None, [criterion.id, criterion.metric, criterion.cell_class and f"of {criterion.cell_class},", "on"])
-    )
-    lines = [f"{subject} {criterion.set}: {verdict.outcome.upper()}"]
+    subject = _subject(criterion.metric, criterion.set, criterion.cell_class)
+    lines = [f"{criterion.id} {subject}: {verdict.outcome.upper()}"]
     if estimate is not None:
-        lines.append(f"  observed  {observed(estimate)}")
+        lines.append(f"  observed  {observed(estimate, beside=criterion.bound)}")
     lines.append(f"  required  {criterion.requirement}; {verdict.reason}")
     if verdict.n_to_decide is not None:
-        lines.append(f"  decidable about {verdict.n_to_decide:,} cells at the observed rate would decide")
+        rate = "without an error" if estimate is None or estimate.value is None else "at the observed rate"
+        lines.append(f"  decidable about {verdict.n_to_decide:,} cells {rate} would decide")
     if verdict.waiver is not None:
         lines.append(f"  waived    {verdict.waiver.reason}")
     if estimate is not None and estimate.details:
@@ -67,64 +72,69 @@ def explain(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def observed(estimate: Estimate, *, note: bool = True) -> str:
-    """Value, counts and bounds in one line, such as `0.9947 (373/375) [0.9833, 0.9991] at 95 %`.
+def observed(estimate: Estimate, *, note: bool = True, beside: float | None = None) -> str:
+    """Value, counts and bounds in one line, such as `0.9947 (373/375) [0.9833, 0.9991] at 95 % one-sided`.
 
-    note: whether the estimate's note follows; a table says a shared note once, below.
+    note:   whether the estimate's note follows; a table says a shared note once, below.
+    beside: the criterion's bound, which nothing but itself may read as.
     """
+    references = (0.0, 1.0) if beside is None else (0.0, 1.0, beside)
     if estimate.value is None:
         return f"undefined ({estimate.note or 'no cells'})"
     if estimate.is_exact:
         return f"{estimate.value:g}" + (f" of {estimate.n:,} checked" if estimate.n is not None else "")
     counts = f" ({estimate.k}/{estimate.n})" if estimate.k is not None else ""
-    lower, upper = (_shown(bound) if bound is not None else "unbounded" for bound in (estimate.lower, estimate.upper))
+    lower, upper = (
+        _shown(bound, references) if bound is not None else "unbounded" for bound in (estimate.lower, estimate.upper)
+    )
     unit = "" if estimate.unit == "fraction" else f" {estimate.unit}"
     remark = f", {estimate.note}" if note and estimate.note else ""
-    return f"{_shown(estimate.value)}{unit}{counts} [{lower}, {upper}] at {estimate.level * 100:g} % one-sided{remark}"
+    value = _shown(estimate.value, references)
+    return f"{value}{unit}{counts} [{lower}, {upper}] at {estimate.level * 100:g} % one-sided{remark}"
 
 
 def cells_to_decide(criterion: Criterion, estimate: Estimate) -> int | None:
     """About how many cells would pass or fail this criterion, if the observed rate held.
 
     Returns:
-        The smallest n found by doubling and bisection, or None if the rate sits so close to the bound that no
-        number up to a million decides.
+        The smallest n found by doubling and bisection, more than there are now, or None if the rate sits so close
+        to the bound that no number up to a million decides.
     """
-    rate = _rate(estimate)
-    return _smallest_deciding(criterion, rate, metric_is_f1=estimate.metric == "f1")
+    rate, n = _rate(estimate)
+    return _smallest_deciding(criterion, rate, more_than=n)
 
 
 def _cells_if_flawless(criterion: Criterion) -> int | None:
-    return _smallest_deciding(criterion, 1.0, metric_is_f1=criterion.metric == "f1")
+    return _smallest_deciding(criterion, 1.0, more_than=0)
 
 
-def _smallest_deciding(criterion: Criterion, rate: float, *, metric_is_f1: bool) -> int | None:
+def _smallest_deciding(criterion: Criterion, rate: float, *, more_than: int) -> int | None:
     def decides(n: int) -> bool:
         k = round(rate * n)
         lower, upper = clopper_pearson_bounds(k, n, level=criterion.level)
-        if metric_is_f1:
+        if criterion.metric == "f1":
             lower, upper = 2 * lower / (1 + lower), 2 * upper / (1 + upper)
         if criterion.floor is not None:
             return lower >= criterion.floor or upper < criterion.floor
         return criterion.ceiling is not None and (upper <= criterion.ceiling or lower > criterion.ceiling)
 
-    high = 1
+    # From `more_than` up: with fewer cells the errors at this rate may round to one less, and seem to decide.
+    low, high = more_than, more_than + 1
     while not decides(high):
-        high *= 2
-        if high > MOST_CELLS_WORTH_NAMING:
+        if high >= MOST_CELLS_WORTH_NAMING:
             return None
-    low = high // 2
+        low, high = high, min(2 * high, MOST_CELLS_WORTH_NAMING)
     while high - low > 1:  # rounding of k makes `decides` slightly saw-toothed: the answer is "about" this many
         middle = (low + high) // 2
         low, high = (low, middle) if decides(middle) else (middle, high)
     return high
 
 
-def _shown(value: float) -> str:
-    """Four significant digits, or as many as it takes not to read as the 0 or 1 that it is not."""
+def _shown(value: float, references: tuple[float, ...]) -> str:
+    """Four significant digits, or as many as it takes not to read as one of `references` that it is not."""
     for digits in (4, 6, 9, 17):
         text = f"{value:.{digits}g}"
-        if float(text) not in (0.0, 1.0) or float(text) == value:
+        if float(text) not in references or float(text) == value:
             break
     return text
 
@@ -135,10 +145,23 @@ def _not_independent(criterion: Criterion, protocol: Protocol) -> bool:
     )
 
 
-def _rate(estimate: Estimate) -> float:
+def _check_same_question(criterion: Criterion, estimate: Estimate) -> None:
+    asked = (criterion.metric, criterion.set, criterion.cell_class)
+    # A criterion on "any" device takes the one that was timed.
+    given = (estimate.metric, criterion.set if criterion.set == "any" else estimate.set, estimate.cell_class)
+    if asked != given:
+        raise ValueError(f"{criterion.id} asks for {_subject(*asked)}, its estimate is {_subject(*given)}")
+
+
+def _subject(metric: str, set_name: str, cell_class: str | None) -> str:
+    return f"{metric} of {cell_class}, on {set_name}" if cell_class else f"{metric} on {set_name}"
+
+
+def _rate(estimate: Estimate) -> tuple[float, int]:
+    """(observed rate, number of cells)."""
     if estimate.k is None or not estimate.n:
         raise ValueError(f"{estimate.metric} is no proportion; only proportions have a deciding number of cells")
-    return estimate.k / estimate.n
+    return estimate.k / estimate.n, estimate.n
 
 
 def _sides(criterion: Criterion, estimate: Estimate) -> tuple[bool, bool]:

@@ -76,6 +76,11 @@ def percentile_bounds(samples: Sequence[float], *, quantile: float, level: float
     """
     if not samples:
         raise UndefinedStatistic("a percentile of no samples does not exist; take at least one sample")
+    if not 0.0 < quantile < 1.0:
+        raise ValueError(f"quantile {quantile} is not a fraction in (0, 1); write 0.9 for the 90th percentile")
+    for position, sample in enumerate(samples):
+        if math.isnan(sample):  # nothing sorts around it: a bound could come from any sample
+            raise ValueError(f"sample {position} is not a number ({sample}); measure it again or leave it out openly")
     _check_level(level)
     ordered, n = sorted(samples), len(samples)
     # How many samples fall below the true percentile is Binomial(n, quantile); both ranks follow from its quantiles.

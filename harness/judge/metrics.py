@@ -12,6 +12,7 @@ from harness.records import Estimate, Evaluation, Predictions, Timing
 
 DISPLAY_LEVEL = 0.95
 INDEPENDENCE_UNKNOWN = "no patient ids: best-case interval, independence not demonstrated"
+CELLS_COUNTED = "cells of one patient or slide counted as independent: best-case interval"
 
 
 def evaluate(predictions: Predictions) -> Evaluation:
@@ -34,13 +35,15 @@ def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, lev
         value and bounds None where there are no trials: an absent class is undefined, never 0.
     """
     k, n = _counts(evaluation, metric, cell_class)
-    note = "" if evaluation.grouped else INDEPENDENCE_UNKNOWN
+    note = CELLS_COUNTED if evaluation.grouped else INDEPENDENCE_UNKNOWN
     is_f1 = metric == "f1"
     method = "Clopper-Pearson of TP/(TP+FP+FN), as F1" if is_f1 else "Clopper-Pearson"
     if n == 0:
-        return Estimate(
-            metric, evaluation.set, cell_class, None, None, None, level, method, k=k, n=n, note="undefined: no cells"
+        called = metric == "precision" and evaluation.n > 0
+        missing = (
+            f"no cell was called {cell_class}" if called else f"no cells{f' of {cell_class}' if cell_class else ''}"
         )
+        return Estimate(metric, evaluation.set, cell_class, None, None, None, level, method, k=k, n=n, note=missing)
     transform = _f1_of_jaccard if is_f1 else _identity
     lower, upper = clopper_pearson_bounds(k, n, level=level)
     return Estimate(

@@ -134,6 +134,10 @@ SCRATCH = "scratch"
 class _Cells:
     """The decoded cells as a fastai dataset. split_idx: 0 is augmented, 1 is not."""
 
+    # Without it fastai draws and augments one batch just to count its inputs, in the first epoch that a process runs:
+    # that epoch would then use other random numbers than the same epoch of a run that was never killed.
+    n_inp = 1
+
     def __init__(self, cells: CellPixels, *, split_idx: int) -> None:
         self.split_idx = split_idx
         self._pixels = torch.from_numpy(cells.pixels).permute(0, 3, 1, 2)
@@ -225,7 +229,7 @@ def _run_phase(learner: _ResumingLearner, phase: PhasePlan, seed: int, folder: P
     _freeze(learner, phase.trains)
     sentinel = Sentinel(phase, progress)
     checkpoint = Checkpoint(phase, folder, sentinel)
-    callbacks = [EpochSeeds(seed, phase.name), sentinel, checkpoint, *([BnFreeze()] if phase.trains == "head" else [])]
+    callbacks = [EpochStart(seed, phase.name), sentinel, checkpoint, *([BnFreeze()] if phase.trains == "head" else [])]
     before = _backbone_digest(learner.model)
     learner.first_epoch, before = checkpoint.resume(learner, before)
     with learner.no_bar(), learner.no_logging():
@@ -234,6 +238,8 @@ def _run_phase(learner: _ResumingLearner, phase: PhasePlan, seed: int, folder: P
         else:
             learner.fit(phase.max_epochs, phase.learning_rate, cbs=callbacks)
     learner.first_epoch = 0
+    if sentinel.failure is not None:
+        raise TrainingError(sentinel.failure)
     state = checkpoint.state
     return PhaseRecord(
         name=phase.name,
@@ -260,8 +266,9 @@ def _freeze(learner: _ResumingLearner, trains: str) -> None:
         learner.unfreeze()
 
 
-class EpochSeeds(Callback):  # type: ignore[misc]
-    """Gives each epoch seeds of its own, so that its draws depend on nothing that came before it."""
+class EpochStart(Callback):  # type: ignore[misc]
+    """Lets each epoch depend on nothing but weights, optimiser and its number: it gets seeds of its own, and no
+    gradient tensor of an earlier epoch is left, whose memory layout could change how the next one's sums round."""
 
     order = -20
 
@@ -271,6 +278,7 @@ class EpochSeeds(Callback):  # type: ignore[misc]
     def before_epoch(self) -> None:
         seed_everything(derived_seed(self._seed, self._phase, self.epoch))
         self.learn.dls.train.rng = Random(derived_seed(self._seed, self._phase, self.epoch, "order"))
+        self.model.zero_grad(set_to_none=True)
 
 
 class Bfloat16(Callback):  # type: ignore[misc]
@@ -295,25 +303,35 @@ class Sentinel(Callback):  # type: ignore[misc]
     def __init__(self, phase: PhasePlan, progress: Report) -> None:
         self._phase, self._progress = phase, progress
         self.latest: EpochRecord | None = None
+        self.failure: str | None = None
 
     def before_epoch(self) -> None:
         self._started, self._rate = time.monotonic(), 0.0
+        self._loss_sum, self._n_cells = 0.0, 0
 
     def before_step(self) -> None:
         self._rate = max(self._rate, *(float(hyper["lr"]) for hyper in self.opt.hypers))
 
     def after_batch(self) -> None:
-        if not torch.isfinite(self.loss):
+        loss = self.loss.detach().item()
+        if not math.isfinite(loss):
             part = "training" if self.training else "validation"
-            raise TrainingError(
-                f"{self._phase.name}, epoch {self.epoch}, batch {self.iter}: the {part} loss is {float(self.loss)}. "
+            self.failure = (
+                f"{self._phase.name}, epoch {self.epoch}, batch {self.iter}: the {part} loss is {loss}. "
                 "Lower the learning rate of the phase in the protocol."
             )
+            raise CancelFitException  # fastai would rewrite the words of any other exception
         if self.training:
+            self._loss_sum += loss * len(self.yb[0])
+            self._n_cells += len(self.yb[0])
             self._progress(self._label, self.iter, self.n_iter, self._detail)
 
     def after_epoch(self) -> None:
-        train_loss, validation_loss, share = map(float, self.recorder.values[-1])
+        if self.failure is not None:
+            return
+        # The mean over the epoch's cells: the recorder's own training loss is smoothed over all epochs before it.
+        train_loss = self._loss_sum / self._n_cells
+        _, validation_loss, share = map(float, self.recorder.values[-1])
         trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         self.latest = EpochRecord(
             epoch=self.epoch,
@@ -377,7 +395,7 @@ class Checkpoint(Callback):  # type: ignore[misc]
 
     def after_epoch(self) -> None:
         latest, state = self._sentinel.latest, self.state
-        if latest is None:
+        if latest is None or self._sentinel.failure is not None:
             return
         state.epochs.append(latest)
         if latest.validation_loss < state.best_loss:

@@ -1,0 +1,254 @@
+"""How is a run written for machines? Records in; the bytes of evidence.json, CSV, JUnit XML and text tables out.
+
+No disk here. A file name may hold anything: each format keeps it readable to its own parser.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from xml.etree import ElementTree
+
+from harness.data.split import inert
+from harness.evidence.wording import visible
+from harness.judge.criteria import explain
+from harness.judge.metrics import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, estimate
+from harness.records import PARTS, Evaluation, ImageFacts, Manifest, Outcome, Predictions, RunResults, Verdict
+
+SCHEMA = "leukocyte-harness/evidence/1"
+METRICS = ("precision", "recall", "f1")
+
+# JUnit knows fewer outcomes than the harness: the element is the nearest, the word beside it the harness's own.
+JUNIT_ELEMENTS = {
+    Outcome.FAILED: "failure",
+    Outcome.INCONCLUSIVE: "failure",
+    Outcome.NOT_ASSESSED: "skipped",
+    Outcome.NOT_JUDGED: "error",
+}
+
+
+def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
+    """Path in the pack -> content, of every file that is made of records alone."""
+    files = {
+        "evidence.json": as_json(evidence(results)),
+        "junit.xml": junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
+    }
+    if manifest is not None:
+        facts = results.integrity.facts if results.integrity is not None else ()
+        files["manifest.csv"] = manifest_csv(manifest, facts)
+    for name, predictions in results.predictions.items():
+        files[f"predictions/{name}.csv"] = predictions_csv(predictions)
+    for name, evaluation in results.evaluations.items():
+        files[f"metrics/metrics_{name}.json"] = as_json(metrics(evaluation))
+        files[f"metrics/confusion_matrix_{name}.csv"] = confusion_csv(evaluation)
+        files[f"metrics/classification_report_{name}.txt"] = classification_report(evaluation).encode()
+    return files
+
+
+def evidence(results: RunResults) -> dict[str, object]:
+    """What evidence.json holds: every verdict with what it rests on, and the identity of all that was used."""
+    integrity, split, training = results.integrity, results.split, results.training
+    return {
+        "schema": SCHEMA,
+        "run": {
+            "id": results.run_id,
+            "started_at": results.started_at,
+            "seconds": round(results.seconds, 3),
+            "command": results.command,
+            "passed": results.passed,
+            "stopped_because": results.stopped_because,
+        },
+        "protocol": {"digest": results.protocol.digest, "content": results.protocol.model_dump(mode="json")},
+        "environment": results.environment,
+        "sets": [asdict(summary) for summary in results.sets],
+        "integrity": integrity
+        and {"checked": integrity.checked, "findings": [asdict(finding) for finding in integrity.findings]},
+        "split": split
+        and {
+            "digest": split.digest,
+            "origin": split.origin,
+            "sizes": {name: len(split.part(name)) for name in PARTS},
+        },
+        "training": training and asdict(training),
+        "reproducibility": [asdict(process) for process in results.reproducibility],
+        "predictions": {name: {"digest": p.digest, "n": len(p.digests)} for name, p in results.predictions.items()},
+        "evaluations": {name: metrics(evaluation) for name, evaluation in results.evaluations.items()},
+        "timings": [asdict(timing) for timing in results.timings],
+        "stages": [asdict(stage) for stage in results.stages],
+        "verdicts": [_verdict(verdict) for verdict in results.verdicts],
+    }
+
+
+def metrics(evaluation: Evaluation) -> dict[str, object]:
+    """Every metric of one set with k, n and bounds; undefined ones are None, never 0."""
+
+    def entry(metric: str, cell_class: str | None) -> dict[str, object]:
+        return asdict(estimate(evaluation, metric, cell_class=cell_class, level=DISPLAY_LEVEL))
+
+    return {
+        "n": evaluation.n,
+        "independence": "cells grouped by patient or slide" if evaluation.grouped else INDEPENDENCE_UNKNOWN,
+        "classes": list(evaluation.classes),
+        "confusion": evaluation.confusion.tolist(),
+        "accuracy": entry("accuracy", None),
+        "per_class": {
+            name: {"support": evaluation.support[name], **{metric: entry(metric, name) for metric in METRICS}}
+            for name in evaluation.classes
+        },
+    }
+
+
+def classification_report(evaluation: Evaluation) -> str:
+    """The table that scikit-learn's users know, with a dash for what is undefined.
+
+    Averages are over the classes that have cells. Where one of these was never predicted, its precision is undefined
+    and so is the average: leaving it out would flatter the classifier, and 0 was not measured.
+    """
+    values = {
+        metric: {
+            name: estimate(evaluation, metric, cell_class=name, level=DISPLAY_LEVEL).value
+            for name in evaluation.classes
+        }
+        for metric in METRICS
+    }
+    support = evaluation.support
+    equal = {name: 1 for name, n in support.items() if n}
+    width = max(12, *map(len, evaluation.classes))
+
+    def line(title: str, cells: Iterable[float | None], n: int) -> str:
+        return f"{title:>{width}} " + " ".join(f"{_four(cell):>10}" for cell in cells) + f" {n:>8}"
+
+    share = _four(evaluation.n_correct / evaluation.n if evaluation.n else None)
+    lines = [
+        " " * width + "".join(f" {name:>10}" for name in ("precision", "recall", "f1-score")) + f" {'support':>8}",
+        "",
+        *(line(name, [values[metric][name] for metric in METRICS], support[name]) for name in evaluation.classes),
+        "",
+        f"{'accuracy':>{width}} {share:>32} {evaluation.n:>8}   ({evaluation.n_correct}/{evaluation.n})",
+        line("macro avg", [_average(values[metric], equal) for metric in METRICS], evaluation.n),
+        line("weighted avg", [_average(values[metric], support) for metric in METRICS], evaluation.n),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def junit(verdicts: Sequence[Verdict], *, name: str, seconds: float) -> bytes:
+    """One test case per criterion; each outcome under its own word."""
+    elements = [JUNIT_ELEMENTS.get(verdict.outcome) for verdict in verdicts]
+    root = ElementTree.Element("testsuites")
+    suite = ElementTree.SubElement(
+        root,
+        "testsuite",
+        name=visible(name),
+        tests=str(len(verdicts)),
+        failures=str(elements.count("failure")),
+        errors=str(elements.count("error")),
+        skipped=str(elements.count("skipped")),
+        time=f"{seconds:.3f}",
+    )
+    for verdict, element in zip(verdicts, elements, strict=True):
+        criterion = verdict.criterion
+        case = ElementTree.SubElement(suite, "testcase", classname=criterion.question, name=criterion.id)
+        properties = ElementTree.SubElement(case, "properties")
+        for key, value in (("outcome", str(verdict.outcome)), ("required", str(criterion.required).lower())):
+            ElementTree.SubElement(properties, "property", name=key, value=value)
+        if element is not None:
+            # XML 1.0 cannot hold control characters or lone surrogates, even escaped.
+            detail = ElementTree.SubElement(case, element, type=verdict.outcome, message=visible(verdict.reason))
+            detail.text = visible(explain(verdict))
+    ElementTree.indent(root)
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def manifest_csv(manifest: Manifest, facts: Iterable[ImageFacts]) -> bytes:
+    seen = {each.path: each for each in facts}
+    rows = []
+    for image in manifest.images:
+        found = seen.get(image.path)
+        measured = (found.width_px, found.height_px, found.format, found.mode) if found else ("", "", "", "")
+        groups = (inert(each or "") for each in (image.patient, image.slide, image.site))
+        rows.append((inert(image.path), image.label, image.sha256, image.n_bytes, *measured, *groups))
+    header = ("path", "label", "sha256", "bytes", "width", "height", "format", "mode", "patient", "slide", "site")
+    return as_csv(header, rows)
+
+
+def predictions_csv(predictions: Predictions) -> bytes:
+    """repr of a float64 is the shortest text that reads back to the same bits."""
+    classes = predictions.classes
+    columns = zip(
+        predictions.digests,
+        predictions.paths,
+        predictions.labels.tolist(),
+        predictions.predicted.tolist(),
+        predictions.probabilities.tolist(),
+        strict=True,
+    )
+    rows = [
+        (digest, inert(path), classes[label], classes[predicted], *map(repr, probabilities))
+        for digest, path, label, predicted, probabilities in columns
+    ]
+    return as_csv(("sha256", "path", "label", "predicted", *(f"p_{name}" for name in classes)), rows)
+
+
+def confusion_csv(evaluation: Evaluation) -> bytes:
+    rows = [(name, *row) for name, row in zip(evaluation.classes, evaluation.confusion.tolist(), strict=True)]
+    return as_csv(("reference \\ predicted", *evaluation.classes), rows)
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """UTF-8, one "\\n" after each row; undecodable bytes of a file name are written as they are."""
+    text = io.StringIO()
+    plain = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(header)
+    for row in rows:
+        # Python 3.11 leaves a carriage return unquoted, and then reads a row's end there.
+        has_return = any("\r" in cell for cell in row if isinstance(cell, str))
+        (quoting if has_return else plain).writerow(row)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def as_json(value: object) -> bytes:
+    """JSON by the letter: what is not a finite number is null, and a lone surrogate is its escape."""
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    # Python's escape of a lone surrogate, \udcff, is JSON's as well.
+    return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def _finite(value: object) -> object:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_finite(each) for each in value]
+        case _:
+            return value
+
+
+def _verdict(verdict: Verdict) -> dict[str, object]:
+    return {
+        "criterion": verdict.criterion.id,
+        "outcome": verdict.outcome.value,
+        "required": verdict.criterion.required,
+        "reason": verdict.reason,
+        "n_to_decide": verdict.n_to_decide,
+        "waiver": verdict.waiver and verdict.waiver.reason,
+        "estimate": verdict.estimate and asdict(verdict.estimate),
+    }
+
+
+def _average(values: dict[str, float | None], weights: dict[str, int]) -> float | None:
+    """The mean over the classes with a weight; undefined where one of these is, or where there is none."""
+    total = sum(weights.values())
+    terms = [(values[name], weight) for name, weight in weights.items() if weight]
+    defined = [value * weight for value, weight in terms if value is not None]
+    return math.fsum(defined) / total if total and len(defined) == len(terms) else None
+
+
+def _four(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,70 @@
+"""Small real inputs that several test modules share: drawn cells, a plan that trains in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import harness.model.torchvision_compat  # noqa: F401
+from fixtures.smears import HOME, write_smears
+from harness.data.manifest import read_manifest
+from harness.protocol import AugmentationPlan, PhasePlan, TrainingPlan, WeightsPlan
+from harness.records import Manifest
+
+CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def smears(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with twelve 48 px cells per class."""
+    root = tmp_path_factory.mktemp("smears") / "dataset"
+    write_smears(root, images_per_class=dict.fromkeys(CLASSES, 12), laboratory=HOME, size_px=48, seed=7)
+    return root
+
+
+@pytest.fixture(scope="session")
+def manifest(smears: Path) -> Manifest:
+    return read_manifest(smears, name="dataset", classes=CLASSES, workers=2)
+
+
+@pytest.fixture(scope="session")
+def small_plan() -> TrainingPlan:
+    """Both phases, all augmentations, two epochs each, at 32 px."""
+    return TrainingPlan(
+        architecture="resnet18",
+        weights=WeightsPlan(source="none"),
+        image_size_px=32,
+        resize="squish",
+        batch_size=8,
+        seed=42,
+        precision="float32",
+        weight_decay=0.01,
+        lr_finder=None,
+        augmentation=AugmentationPlan(
+            flips=True,
+            max_rotate_deg=180.0,
+            min_scale=0.75,
+            max_warp=0.2,
+            max_lighting=0.2,
+            max_hue=0.1,
+            max_saturation=0.2,
+            p_affine=0.75,
+            p_lighting=0.75,
+            p_colour=0.75,
+        ),
+        phases=(
+            PhasePlan(name="phase1", trains="head", learning_rate=1e-3, schedule="one-cycle", max_epochs=2, patience=3),
+            PhasePlan(name="phase2", trains="all", learning_rate=1e-3, schedule="one-cycle", max_epochs=2, patience=3),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real image sets that lie beside the checkout on the maintainers' machines."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip("the real image sets are not on this machine (../shared/data)")
+    return folder

@@ -1,0 +1,474 @@
+"""Criteria: three outcomes by the bounds alone, waivers in the open, and words that hide nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from harness.judge.criteria import cells_to_decide, complete, explain, judge, not_judged, observed
+from harness.judge.metrics import accuracy_gap, estimate, exact_count, images_per_second, latency
+from harness.protocol import Criterion, Protocol, Waiver, read_protocol
+from harness.records import Estimate, Evaluation, Outcome, RunResults, Timing, Unavailable, Verdict
+
+PROTOCOL = read_protocol(Path(__file__).parents[1] / "suites" / "protocols" / "embedded.toml")
+ID = {criterion.id: criterion for criterion in PROTOCOL.criteria}
+OUTCOMES = st.sampled_from(list(Outcome))
+
+
+def criterion_like(known: str, **changes: object) -> Criterion:
+    """A criterion of the embedded protocol with some fields changed, checked as one from a file is."""
+    return Criterion.model_validate({**ID[known].model_dump(), **changes})
+
+
+def protocol_with(**changes: object) -> Protocol:
+    return PROTOCOL.model_copy(update=changes)
+
+
+def accuracy(k: int, n: int, *, level: float = 0.95, set_name: str = "test") -> Estimate:
+    confusion = np.array([[k, n - k], [0, 0]], dtype=np.int64)
+    return estimate(
+        Evaluation(set_name, ("a", "b"), confusion, grouped=False), "accuracy", cell_class=None, level=level
+    )
+
+
+def judged(floor: float, k: int, n: int, **changes: object) -> Verdict:
+    criterion = criterion_like("A1", floor=floor, **changes)
+    return judge(criterion, accuracy(k, n, level=criterion.level), protocol=PROTOCOL)
+
+
+# --- three outcomes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "floor", "most_to_pass", "fewest_to_fail"),
+    [
+        (375, 0.95, 11, 27),
+        (375, 0.97, 5, 18),
+        (375, 0.98, 2, 13),
+        (375, 0.99, 0, 8),
+        (375, 0.995, None, 5),
+        (75, 0.90, 2, 13),
+        (75, 0.95, 0, 8),
+        (75, 0.97, None, 6),
+        (9, 0.70, 0, 6),
+        (9, 0.75, None, 5),
+    ],
+)
+def test_errors_allowed_to_pass_and_needed_to_fail(n, floor, most_to_pass, fewest_to_fail):
+    outcomes = [judged(floor, n - errors, n).outcome for errors in range(min(n, 30) + 1)]
+    n_passing = 0 if most_to_pass is None else most_to_pass + 1
+    assert outcomes == (
+        [Outcome.PASSED] * n_passing
+        + [Outcome.INCONCLUSIVE] * (fewest_to_fail - n_passing)
+        + [Outcome.FAILED] * (len(outcomes) - fewest_to_fail)
+    )
+
+
+def test_the_published_result_is_at_the_edge_of_98_percent_and_does_not_show_99():
+    assert judged(0.98, 373, 375).passed
+    assert judged(0.98, 372, 375).outcome is Outcome.INCONCLUSIVE
+    assert judged(0.99, 373, 375).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("bound", "expected"), [(0.9, Outcome.PASSED), (math.nextafter(0.9, 0), Outcome.INCONCLUSIVE)])
+def test_a_lower_bound_on_the_floor_passes_and_a_hair_below_does_not(bound, expected):
+    on_the_edge = replace(accuracy(70, 75), lower=bound)
+    assert judge(criterion_like("A1", floor=0.9), on_the_edge, protocol=PROTOCOL).outcome is expected
+
+
+def test_an_upper_bound_on_the_floor_does_not_fail_yet():
+    on_the_edge = replace(accuracy(10, 75), upper=0.9)
+    criterion = criterion_like("A1", floor=0.9)
+    assert judge(criterion, on_the_edge, protocol=PROTOCOL).outcome is Outcome.INCONCLUSIVE
+    below = replace(on_the_edge, upper=math.nextafter(0.9, 0))
+    assert judge(criterion, below, protocol=PROTOCOL).outcome is Outcome.FAILED
+
+
+def test_a_value_above_the_floor_alone_never_passes():
+    # 9 of 9 is a perfect score and proves no more than 71.7 %.
+    verdict = judged(0.75, 9, 9)
+    assert (verdict.estimate.value, verdict.outcome) == (1.0, Outcome.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "expected"),
+    [
+        (0.1, 0.05, Outcome.PASSED),
+        (0.11, 0.05, Outcome.INCONCLUSIVE),
+        (0.3, 0.11, Outcome.FAILED),
+        (0.3, 0.1, Outcome.INCONCLUSIVE),
+        (None, 0.05, Outcome.INCONCLUSIVE),
+        (None, 0.11, Outcome.FAILED),
+        (0.09, None, Outcome.PASSED),
+        (None, None, Outcome.INCONCLUSIVE),
+    ],
+)
+def test_a_ceiling_acts_on_the_upper_bound(upper, lower, expected):
+    criterion = criterion_like("T2", ceiling=0.1)
+    measured = Estimate("latency_s", "cpu", None, 0.07, lower, upper, 0.95, "order statistics", unit="s", n=100)
+    assert judge(criterion, measured, protocol=PROTOCOL).outcome is expected
+
+
+def test_times_and_rates_are_judged_by_their_slow_end():
+    quick = Timing("SingleStream", "decode-to-label", "cpu", 1, 1, (0.02,) * 99 + (5.0,))
+    assert judge(ID["T2"], latency(quick, metric="latency_s", level=0.95), protocol=PROTOCOL).passed
+    few = replace(quick, samples_s=(0.02,) * 28)
+    verdict = judge(ID["T2"], latency(few, metric="latency_s", level=0.95), protocol=PROTOCOL)
+    assert (verdict.outcome, verdict.n_to_decide) == (Outcome.INCONCLUSIVE, None)
+    rounds = Timing("Offline", "decode-to-label", "cpu", 100, 32, (1.0, 1.0, 1.0, 1.0, 50.0))
+    measured = images_per_second(rounds, metric="images_per_s", level=0.95)
+    assert judge(ID["T4"], measured, protocol=PROTOCOL).outcome is Outcome.INCONCLUSIVE  # one round made 2 a second
+
+
+@pytest.mark.parametrize(("found", "expected"), [([], Outcome.PASSED), (["x in two parts"], Outcome.FAILED)])
+def test_a_count_is_decided_without_doubt(found, expected):
+    assert judge(ID["S2"], exact_count("leaked_units", "dataset", found), protocol=PROTOCOL).outcome is expected
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "expected"),
+    [
+        # Ceiling 0.03, validation at 97.5 %: of 375, four errors leave 0.9729 and five 0.9693.
+        ((1750, 1750), (371, 375), Outcome.PASSED),
+        ((1750, 1750), (370, 375), Outcome.INCONCLUSIVE),
+        ((1750, 1750), (350, 375), Outcome.FAILED),
+    ],
+)
+def test_the_gap_is_judged_by_its_wide_bound(train, validation, expected):
+    pair = [Evaluation("x", ("a", "b"), np.array([[k, n - k], [0, 0]]), grouped=False) for k, n in (train, validation)]
+    verdict = judge(criterion_like("F6", ceiling=0.03), accuracy_gap(*pair, level=0.95), protocol=PROTOCOL)
+    assert verdict.outcome is expected
+    assert verdict.n_to_decide is None
+
+
+def test_what_is_not_a_number_proves_nothing():
+    nothing = replace(accuracy(375, 375), value=math.nan, lower=math.nan, upper=math.nan)
+    assert judge(criterion_like("A1", floor=0.5), nothing, protocol=PROTOCOL).outcome is Outcome.INCONCLUSIVE
+    slow = Estimate("latency_s", "cpu", None, math.nan, math.nan, math.nan, 0.95, "order statistics", unit="s", n=9)
+    assert judge(ID["T2"], slow, protocol=PROTOCOL).outcome is Outcome.INCONCLUSIVE
+
+
+@given(k=st.integers(0, 400), n=st.integers(1, 400), floor=st.floats(0.01, 1), level=st.floats(0.5, 0.999))
+def test_pass_and_fail_follow_from_the_bounds_and_nothing_else(k, n, floor, level):
+    assume(k <= n)
+    verdict = judged(floor, k, n, level=level)
+    proved, disproved = verdict.estimate.lower >= floor, verdict.estimate.upper < floor
+    assert (verdict.outcome is Outcome.PASSED, verdict.outcome is Outcome.FAILED) == (proved, disproved)
+    assert verdict.passed == proved
+
+
+# --- what does not fit ----------------------------------------------------------------------------
+
+
+def test_an_estimate_at_another_level_is_an_error():
+    with pytest.raises(ValueError, match=r"A1 asks for level 0.95, its estimate has 0.9$"):
+        judge(ID["A1"], accuracy(375, 375, level=0.9), protocol=PROTOCOL)
+
+
+def test_equal_samples_at_another_level_are_an_error_too():
+    equal = Timing("SingleStream", "decode-to-label", "cpu", 1, 1, (0.015,) * 100)
+    with pytest.raises(ValueError, match=r"T2 asks for level 0.95, its estimate has 0.5"):
+        judge(ID["T2"], latency(equal, metric="latency_s", level=0.5), protocol=PROTOCOL)
+
+
+@pytest.mark.parametrize(
+    ("known", "changes"),
+    [
+        ("R1-basophil", {"cell_class": "eosinophil"}),
+        ("R1-basophil", {"metric": "precision"}),
+        ("R1-basophil", {"set": "validation"}),
+        ("T1", {"set": "cpu", "metric": "latency_s", "cell_class": None}),
+    ],
+)
+def test_an_estimate_of_something_else_is_an_error_and_no_verdict(known, changes):
+    perfect = Estimate("recall", "test", "basophil", 1.0, 0.99, 1.0, 0.95, "Clopper-Pearson", k=300, n=300)
+    assert judge(ID["R1-basophil"], perfect, protocol=PROTOCOL).passed
+    with pytest.raises(ValueError, match=f"{known} asks for .*, its estimate is "):
+        judge(ID[known], replace(perfect, **changes), protocol=PROTOCOL)
+
+
+# --- the undefined --------------------------------------------------------------------------------
+
+
+def nine_monocytes() -> Evaluation:
+    return Evaluation("test", PROTOCOL.dataset.classes, np.diag([0, 0, 0, 9, 0]), grouped=False)
+
+
+def test_an_undefined_recall_is_inconclusive_and_says_what_is_missing():
+    absent = estimate(nine_monocytes(), "recall", cell_class="basophil", level=0.95)
+    verdict = judge(ID["R1-basophil"], absent, protocol=PROTOCOL)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.blocks
+    assert verdict.reason == "undefined on test: no cells of basophil"
+    # Floor 0.60 without an error: 0.6 ** 5 = 0.078 and 0.6 ** 6 = 0.047.
+    assert verdict.n_to_decide == 6
+    text = explain(verdict)
+    assert "observed  undefined (no cells of basophil)" in text
+    assert "about 6 cells without an error would decide" in text
+    assert "observed rate" not in text
+
+
+def test_a_class_that_was_never_predicted_is_not_said_to_be_absent():
+    confusion = np.array([[0, 9], [0, 9]])
+    never = estimate(
+        Evaluation("test", ("basophil", "b"), confusion, grouped=False), "precision", cell_class="basophil", level=0.95
+    )
+    verdict = judge(criterion_like("R1-basophil", metric="precision"), never, protocol=PROTOCOL)
+    assert verdict.reason == "undefined on test: no cell was called basophil"
+
+
+# --- how many cells would decide ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("floor", "k", "n", "needed"),
+    [
+        (0.98, 100, 100, 149),  # ln 0.05 / ln 0.98 = 148.3
+        (0.95, 9, 9, 59),
+        (0.99, 75, 75, 299),
+        (0.97, 75, 75, 99),
+    ],
+)
+def test_the_cells_that_a_flawless_record_needs_are_those_of_the_table(floor, k, n, needed):
+    assert judged(floor, k, n).n_to_decide == needed
+
+
+@given(n=st.integers(1, 400), share=st.floats(0, 1), floor=st.sampled_from([0.6, 0.75, 0.9, 0.95, 0.98]))
+def test_the_number_of_cells_that_would_decide_decides_and_is_more_than_there_are(n, share, floor):
+    k = round(n * share)
+    verdict = judged(floor, k, n)
+    assume(verdict.n_to_decide is not None)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.n_to_decide > n
+    assert judged(floor, round(k / n * verdict.n_to_decide), verdict.n_to_decide).outcome in (
+        Outcome.PASSED,
+        Outcome.FAILED,
+    )
+
+
+def test_the_cells_that_would_decide_are_more_than_those_that_did_not():
+    # At 142 cells the rate of 144 of 153 would round to 8 errors instead of 9: the old answer.
+    assert judged(0.9, 144, 153).n_to_decide > 153
+
+
+def test_an_f1_needs_the_cells_that_its_jaccard_index_needs():
+    criterion = criterion_like("N1-basophil", floor=0.9)
+    confusion = np.array([[9, 0], [0, 9]])
+    evaluation = Evaluation("test", ("basophil", "b"), confusion, grouped=False)
+    verdict = judge(criterion, estimate(evaluation, "f1", cell_class="basophil", level=0.95), protocol=PROTOCOL)
+    # F1 0.9 is J = 0.9 / 1.1 = 0.818: ln 0.05 / ln 0.818 = 14.9.
+    assert (verdict.outcome, verdict.n_to_decide) == (Outcome.INCONCLUSIVE, 15)
+
+
+def test_a_rate_on_the_floor_is_decided_by_no_number_of_cells():
+    assert judged(0.9, 9, 10).n_to_decide is None
+    assert "decidable" not in explain(judged(0.9, 9, 10))
+
+
+def test_only_a_proportion_has_a_deciding_number_of_cells():
+    with pytest.raises(ValueError, match="latency_s is no proportion"):
+        cells_to_decide(ID["T2"], Estimate("latency_s", "cpu", None, 1.0, 0.5, 2.0, 0.95, "order statistics", n=9))
+
+
+# --- not assessed, waived -------------------------------------------------------------------------
+
+
+WAIVER = Waiver(criterion="A1", reason="for the purpose of this test")
+
+
+def test_what_cannot_be_measured_here_is_not_assessed_and_blocks():
+    verdict = judge(ID["A1"], Unavailable("no such set"), protocol=PROTOCOL)
+    assert (verdict.outcome, verdict.reason, verdict.estimate) == (Outcome.NOT_ASSESSED, "no such set", None)
+    assert verdict.blocks
+    assert not verdict.passed
+
+
+def test_a_waiver_lets_a_required_criterion_be_not_assessed_in_the_open():
+    verdict = judge(ID["A1"], Unavailable("no such set"), protocol=protocol_with(waivers=(WAIVER,)))
+    assert not verdict.blocks
+    assert not verdict.passed
+    assert "waived    for the purpose of this test" in explain(verdict)
+
+
+@pytest.mark.parametrize(("k", "expected"), [(100, Outcome.FAILED), (320, Outcome.INCONCLUSIVE), (375, Outcome.PASSED)])
+def test_a_waiver_changes_nothing_once_something_was_measured(k, expected):
+    verdict = judge(ID["A1"], accuracy(k, 375), protocol=protocol_with(waivers=(WAIVER,)))
+    assert (verdict.outcome, verdict.waiver) == (expected, None)
+    assert verdict.blocks == (expected is not Outcome.PASSED)
+
+
+@given(outcome=OUTCOMES)
+def test_even_a_verdict_made_with_a_waiver_blocks_unless_it_was_not_assessed(outcome):
+    verdict = Verdict(ID["A1"], None, outcome, "by hand", waiver=WAIVER)
+    assert verdict.blocks == (outcome not in (Outcome.PASSED, Outcome.NOT_ASSESSED))
+
+
+# --- external sets --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [9, 45, 10_000])
+def test_a_set_that_is_not_shown_to_be_independent_never_passes(n):
+    verdict = judge(ID["E2"], accuracy(n, n, level=0.975, set_name="nine_monocytes"), protocol=PROTOCOL)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "not shown to be independent" in verdict.reason
+    assert verdict.n_to_decide is None  # no number of cells from there would pass
+
+
+def test_a_set_that_is_not_shown_to_be_independent_may_still_fail():
+    failing = accuracy(10, 100, level=0.975, set_name="nine_monocytes")
+    assert judge(ID["E2"], failing, protocol=PROTOCOL).outcome is Outcome.FAILED
+
+
+def test_an_undefined_number_of_such_a_set_names_no_number_of_cells_either():
+    nothing = accuracy(0, 0, level=0.975, set_name="nine_monocytes")
+    verdict = judge(ID["E2"], nothing, protocol=PROTOCOL)
+    assert (verdict.outcome, verdict.n_to_decide) == (Outcome.INCONCLUSIVE, None)
+
+
+def test_45_of_45_of_an_independent_set_pass_and_44_do_not():
+    shown = tuple(plan.model_copy(update={"independence": "shown"}) for plan in PROTOCOL.external)
+    outcomes = [
+        judge(ID["E2"], accuracy(n, n, level=0.975, set_name="nine_monocytes"), protocol=protocol_with(external=shown))
+        for n in (44, 45)
+    ]
+    assert [verdict.outcome for verdict in outcomes] == [Outcome.INCONCLUSIVE, Outcome.PASSED]
+    assert outcomes[0].n_to_decide == 45
+
+
+# --- one verdict per criterion --------------------------------------------------------------------
+
+
+def test_every_criterion_gets_one_verdict_in_the_order_of_the_protocol():
+    passed = judge(ID["A1"], accuracy(375, 375), protocol=PROTOCOL)
+    count = judge(ID["D3"], exact_count("unreadable_images", "dataset", []), protocol=PROTOCOL)
+    verdicts = complete(PROTOCOL, [passed, count], otherwise="deselected")
+    assert [verdict.criterion.id for verdict in verdicts] == [criterion.id for criterion in PROTOCOL.criteria]
+    decided = {verdict.criterion.id: verdict for verdict in verdicts if verdict.outcome is not Outcome.NOT_JUDGED}
+    assert decided == {"A1": passed, "D3": count}
+    assert {verdict.reason for verdict in verdicts if verdict.outcome is Outcome.NOT_JUDGED} == {"deselected"}
+
+
+# --- whether a run passed -------------------------------------------------------------------------
+
+
+def run_with(verdicts: tuple[Verdict, ...], *, stopped_because: str | None = None) -> RunResults:
+    return RunResults("r", "now", 1.0, "pytest suites/", PROTOCOL, {}, verdicts, stopped_because=stopped_because)
+
+
+def all_passed() -> dict[str, Verdict]:
+    return {criterion.id: Verdict(criterion, None, Outcome.PASSED, "by hand") for criterion in PROTOCOL.criteria}
+
+
+def test_a_run_passes_when_every_required_criterion_passed():
+    assert run_with(tuple(all_passed().values())).passed
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.PASSED])
+def test_one_required_criterion_that_did_not_pass_keeps_the_run_from_passing(outcome):
+    verdicts = all_passed() | {"A1": Verdict(ID["A1"], None, outcome, "by hand")}
+    assert not run_with(tuple(verdicts.values())).passed
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_criterion_that_is_not_required_never_blocks(outcome):
+    assert not ID["E1"].required
+    verdicts = all_passed() | {"E1": Verdict(ID["E1"], None, outcome, "by hand")}
+    assert run_with(tuple(verdicts.values())).passed
+
+
+def test_a_stopped_run_never_passes():
+    assert not run_with(tuple(all_passed().values()), stopped_because="DataError: no images").passed
+
+
+def test_a_run_without_verdicts_does_not_pass():
+    assert not run_with(()).passed
+
+
+@pytest.mark.parametrize("missing", ["A1", "D1", "R1-monocyte"])
+def test_a_required_criterion_that_vanished_from_the_verdicts_keeps_the_run_from_passing(missing):
+    verdicts = all_passed()
+    del verdicts[missing]
+    assert not run_with(tuple(verdicts.values())).passed
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def test_the_explanation_says_what_was_observed_required_and_why():
+    assert explain(judged(0.98, 372, 375)).splitlines() == [
+        "A1 accuracy on test: INCONCLUSIVE",
+        "  observed  0.992 (372/375) [0.9795, 0.9978] at 95 % one-sided, "
+        "no patient ids: best-case interval, independence not demonstrated",
+        "  required  lower 95 % bound >= 0.98; too little evidence to prove or disprove it",
+        f"  decidable about {judged(0.98, 372, 375).n_to_decide} cells at the observed rate would decide",
+        f"  because   {ID['A1'].rationale}",
+    ]
+
+
+def test_the_explanation_names_the_class():
+    perfect = Estimate("recall", "test", "basophil", 1.0, 0.99, 1.0, 0.95, "Clopper-Pearson", k=300, n=300)
+    assert explain(judge(ID["R1-basophil"], perfect, protocol=PROTOCOL)).startswith(
+        "R1-basophil recall of basophil, on test: PASSED\n"
+    )
+
+
+def test_findings_are_listed_ten_and_then_counted():
+    verdict = judge(
+        ID["S2"], exact_count("leaked_units", "dataset", [f"leak {i}" for i in range(13)], of=2500), protocol=PROTOCOL
+    )
+    lines = explain(verdict).splitlines()
+    assert "  observed  13 of 2,500 checked" in lines
+    assert [line for line in lines if line.startswith("  - ")] == [
+        *(f"  - leak {i}" for i in range(10)),
+        "  - ... and 3 more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "value"),
+    [
+        (19_999, 20_000, "0.99995"),
+        (1, 20_000, "5e-05"),
+        (999_999_999, 1_000_000_000, "0.999999999"),
+        (20_000, 20_000, "1"),
+        (373, 375, "0.9947"),
+    ],
+)
+def test_a_single_error_still_shows(k, n, value):
+    assert observed(accuracy(k, n)).startswith(f"{value} ({k}/{n}) [")
+
+
+def test_a_bound_below_the_floor_is_not_printed_as_the_floor():
+    near = replace(accuracy(373, 375), lower=0.979996)
+    verdict = judge(criterion_like("A1", floor=0.98), near, protocol=PROTOCOL)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "[0.979996, " in explain(verdict)
+
+
+@pytest.mark.parametrize(
+    ("note", "text"), [("no cells of basophil", "undefined (no cells of basophil)"), ("", "undefined (no cells)")]
+)
+def test_the_undefined_is_said_to_be_undefined(note, text):
+    assert observed(Estimate("recall", "test", "basophil", None, None, None, 0.95, "x", k=0, n=0, note=note)) == text
+
+
+def test_a_bound_that_so_few_samples_cannot_give_is_said_to_be_unbounded():
+    few = Timing("SingleStream", "model-only", "cpu", 1, 1, (0.02,) * 28)
+    assert observed(latency(few, metric="latency_s", level=0.95), note=False) == (
+        "0.02 s [0.02, unbounded] at 95 % one-sided"
+    )
+
+
+def test_what_was_not_judged_says_so():
+    verdict = not_judged(ID["A1"], "its test was deselected")
+    assert (verdict.outcome, verdict.blocks) == (Outcome.NOT_JUDGED, True)
+    assert explain(verdict).splitlines()[:2] == [
+        "A1 accuracy on test: NOT JUDGED",
+        "  required  lower 95 % bound >= 0.85; its test was deselected",
+    ]

@@ -1,0 +1,78 @@
+"""export.pkl as a stranger finds it."""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.errors import TrainingError
+from harness.model.classifier import predict, untrained
+from harness.model.exports import EXPORT, export_learner, exported_differences
+from harness.model.preprocessing import decode_all
+from harness.progress import silent
+from harness.protocol import TrainingPlan
+from harness.records import Manifest, Predictions, predictions_of
+
+
+@pytest.fixture(scope="module")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, manifest: Manifest, small_plan: TrainingPlan
+) -> tuple[Path, Predictions]:
+    torch.manual_seed(5)
+    some = manifest.images[::6]
+    cells = decode_all(
+        some,
+        manifest.root,
+        classes=manifest.classes,
+        size_px=32,
+        resize="squish",
+        formats=("PNG",),
+        workers=2,
+        progress=silent,
+        label="cells",
+    )
+    model, _ = untrained(small_plan, n_classes=5, weights_file=None, train=cells)
+    path = tmp_path_factory.mktemp("export") / EXPORT
+    export_learner(model, classes=manifest.classes, size_px=32, resize="squish", path=path)
+    probabilities = predict(model, cells, device=torch.device("cpu"), batch_size=4, progress=silent, label="cells")
+    return path, predictions_of(some, probabilities, set_name="validation", classes=manifest.classes)
+
+
+def test_plain_fastai_opens_it_and_says_the_same(exported: tuple[Path, Predictions], manifest: Manifest):
+    assert exported_differences(*exported, manifest.root) == ()
+
+
+def test_probabilities_that_are_not_the_exported_model_s_are_named(
+    exported: tuple[Path, Predictions], manifest: Manifest
+):
+    path, predictions = exported
+    swapped = replace(predictions, probabilities=predictions.probabilities[:, ::-1])
+    found = exported_differences(path, swapped, manifest.root)
+    assert len(found) == len(predictions.digests)
+    assert predictions.paths[0] in found[0]
+
+
+def test_another_vocabulary_is_a_difference(exported: tuple[Path, Predictions], manifest: Manifest):
+    path, predictions = exported
+    (line,) = exported_differences(path, replace(predictions, classes=manifest.classes[::-1]), manifest.root)
+    assert "vocabulary" in line
+
+
+def test_no_class_of_this_project_is_in_the_file(exported: tuple[Path, Predictions]):
+    with zipfile.ZipFile(exported[0]) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("data.pkl"))
+        said = [str(argument) for _, argument, _ in pickletools.genops(archive.read(name)) if argument is not None]
+    assert any("fastai" in word for word in said)
+    assert not [word for word in said if "harness" in word or "fixtures" in word]
+
+
+def test_a_file_that_does_not_open_is_an_error(tmp_path: Path, exported: tuple[Path, Predictions], manifest: Manifest):
+    broken = tmp_path / EXPORT
+    broken.write_bytes(b"not a pickle")
+    with pytest.raises(TrainingError, match="does not open with plain load_learner"):
+        exported_differences(broken, exported[1], manifest.root)

@@ -1,0 +1,83 @@
+"""Pixels as the network sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fastai.data.transforms import IntToFloatTensor, Normalize
+from fastai.torch_core import TensorImage
+from fastai.vision.augment import Resize, ResizeMethod
+from fastai.vision.core import PILImage
+from PIL import Image
+
+from harness.errors import DataError
+from harness.model.classifier import normalise
+from harness.model.preprocessing import decode, decode_all
+from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
+from harness.progress import silent
+from harness.records import Manifest
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    path = tmp_path / "wide.png"
+    pixels = np.random.default_rng(1).integers(0, 256, (50, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.mark.parametrize(("resize", "method"), [("squish", ResizeMethod.Squish), ("crop", ResizeMethod.Crop)])
+def test_decoding_equals_fastai_s_validation_pipeline_to_the_bit(wide: Path, resize: str, method: str):
+    by_fastai = np.asarray(Resize(40, method=method)(PILImage.create(wide), split_idx=1))
+    assert np.array_equal(decode(wide, size_px=40, resize=resize, formats=("PNG",)), by_fastai)
+
+
+def test_squish_keeps_the_whole_frame_and_crop_its_proportions(tmp_path: Path):
+    # Left half black, right half white, twice as wide as high.
+    pixels = np.zeros((40, 80, 3), dtype=np.uint8)
+    pixels[:, 60:] = 255
+    path = tmp_path / "halves.png"
+    Image.fromarray(pixels).save(path)
+    white = {r: decode(path, size_px=32, resize=r, formats=("PNG",)).mean() / 255 for r in ("squish", "crop")}
+    assert white["squish"] == pytest.approx(0.25, abs=0.02)  # 20 of 80 columns
+    assert white["crop"] == pytest.approx(0.0, abs=0.02)  # the middle 40 columns end where white begins
+
+
+def test_normalising_equals_fastai_s_to_the_bit():
+    pixels = torch.randint(0, 256, (3, 8, 8, 3), dtype=torch.uint8)
+    batch = IntToFloatTensor()(TensorImage(pixels.permute(0, 3, 1, 2)))
+    by_fastai = Normalize.from_stats(IMAGENET_MEAN, IMAGENET_STD, cuda=False)(batch)
+    assert torch.equal(normalise(pixels), torch.Tensor(by_fastai))
+
+
+def test_the_number_of_workers_changes_nothing(manifest: Manifest):
+    def pixels(workers: int) -> np.ndarray:
+        return decode_all(
+            manifest.images,
+            manifest.root,
+            classes=manifest.classes,
+            size_px=32,
+            resize="squish",
+            formats=("PNG",),
+            workers=workers,
+            progress=silent,
+            label="cells",
+        ).pixels
+
+    assert np.array_equal(pixels(1), pixels(4))
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not an image</html>", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_that_does_not_decode_is_named(tmp_path: Path, content: bytes):
+    path = tmp_path / "cell.png"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cell.png does not decode.*integrity suite"):
+        decode(path, size_px=32, resize="squish", formats=("PNG",))
+
+
+def test_a_format_that_the_protocol_does_not_accept_is_never_parsed(wide: Path):
+    with pytest.raises(DataError, match="does not decode"):
+        decode(wide, size_px=32, resize="squish", formats=("JPEG",))

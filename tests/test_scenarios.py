@@ -1,0 +1,92 @@
+"""What is timed, and what the raw samples mean."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from harness.model import devices
+from harness.plugin import DEFAULT_PROTOCOL
+from harness.protocol import ThroughputPlan, read_protocol
+from harness.records import Manifest
+from harness.speed import scenarios as room
+from harness.speed.scenarios import Scenario, scenarios
+
+CPU = torch.device("cpu")
+PLAN = ThroughputPlan(warmup_queries=2, queries=30, offline_rounds=3, offline_images=70, batch_size=16)
+
+
+class Counting(nn.Module):
+    """Remembers the batches that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(batch))
+        return torch.zeros(len(batch), 5)
+
+
+def prepared(manifest: Manifest) -> tuple[Counting, dict[str, Scenario]]:
+    model, plan = Counting(), read_protocol(DEFAULT_PROTOCOL)
+    found = scenarios(
+        model,
+        [manifest.root / image.path for image in manifest.images],
+        training=plan.training,
+        formats=("PNG",),
+        plan=PLAN,
+        device=CPU,
+        workers=2,
+    )
+    return model, found
+
+
+@pytest.mark.parametrize("metric", ["images_per_s", "model_images_per_s"])
+def test_offline_scores_every_image_in_batches(manifest: Manifest, metric: str):
+    model, found = prepared(manifest)
+    found[metric].query()
+    assert model.batches == [16, 16, 16, 16, 6]  # 70 images, though the set holds 60
+    assert found[metric].images_per_query == 70
+
+
+@pytest.mark.parametrize("metric", ["latency_s", "model_latency_s"])
+def test_single_stream_scores_one_image_a_query(manifest: Manifest, metric: str):
+    model, found = prepared(manifest)
+    found[metric].query()
+    found[metric].query()
+    assert model.batches == [1, 1]
+    assert (found[metric].rounds, found[metric].warmup) == (30, 2)
+
+
+def test_only_decode_to_label_decodes(manifest: Manifest, monkeypatch: pytest.MonkeyPatch):
+    _, found = prepared(manifest)
+    decoded: list[object] = []
+    honest = room.decode
+    monkeypatch.setattr(room, "decode", lambda path, **options: (decoded.append(path), honest(path, **options))[1])
+    for metric, count in (("model_latency_s", 0), ("model_images_per_s", 0), ("latency_s", 1), ("images_per_s", 71)):
+        found[metric].query()
+        assert len(decoded) == count, metric
+
+
+def test_each_query_waits_for_the_device(manifest: Manifest, monkeypatch: pytest.MonkeyPatch):
+    _, found = prepared(manifest)
+    waited: list[torch.device] = []
+    monkeypatch.setattr(room, "synchronise", waited.append)
+    found["model_latency_s"].query()
+    assert waited == [CPU]
+
+
+def test_throughput_is_images_over_seconds(manifest: Manifest):
+    timing = prepared(manifest)[1]["images_per_s"].timing([0.5, 1.0, 2.0])
+    assert timing.images_per_s == pytest.approx(210 / 3.5)  # three rounds of 70 images in 3.5 s
+
+
+def test_mps_and_cuda_are_synchronised_by_their_own_calls(monkeypatch: pytest.MonkeyPatch):
+    calls: list[str] = []
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: calls.append("mps"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append("cuda"))
+    for name in ("mps", "cuda", "cpu"):
+        devices.synchronise(torch.device(name))
+    assert calls == ["mps", "cuda"]
