@@ -120,6 +120,7 @@ def pytest_runtest_makereport(
         if verdict.outcome is not Outcome.NOT_ASSESSED and not verdict.passed:
             # Even under `python -O`, where the assertion in the test is gone.
             report.outcome, report.longrepr = "failed", explain(verdict)
+            report.sections.clear()  # what a library logged meanwhile is no part of a verdict
     return report
 
 
@@ -164,12 +165,21 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if results.passed:
         terminalreporter.line("RUN PASSED: every required criterion passed or is waived", green=True, bold=True)
     else:
-        ids = ", ".join(verdict.criterion.id for verdict in blocking)
-        terminalreporter.line(f"RUN NOT PASSED: {ids or 'the run stopped early'}", red=True, bold=True)
+        terminalreporter.line(f"RUN NOT PASSED: {_blocking_words(blocking)}", red=True, bold=True)
     if state.pack_error is not None:
         terminalreporter.line(f"no evidence pack: {state.pack_error}", red=True, bold=True)
     else:
         terminalreporter.line(f"report: {state.pack}/index.html")
+
+
+def _blocking_words(blocking: Sequence[Verdict]) -> str:
+    """Such as "A1, E1 failed; R1-monocyte inconclusive; 12 not judged"."""
+    said = []
+    for outcome in Outcome:
+        ids = [verdict.criterion.id for verdict in blocking if verdict.outcome is outcome]
+        if ids:
+            said.append(f"{len(ids) if outcome is Outcome.NOT_JUDGED else ', '.join(ids)} {outcome}")
+    return "; ".join(said) or "the run stopped early"
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
@@ -268,7 +278,7 @@ def _conclude(config: pytest.Config, state: RunState) -> None:
     from harness.model.devices import device_name
 
     assert state.run is not None
-    otherwise = f"not reached: {state.stopped_because}" if state.stopped_because else "its test was not selected"
+    otherwise = "the run stopped before it" if state.stopped_because else "its test was not selected"
     identity = state.protocol.identity.id
     state.results = RunResults(
         run_id=f"{state.started_at:%Y%m%dT%H%M%SZ}-{identity}-{os.getpid()}",

@@ -42,8 +42,10 @@ class TerminalProgress:
             return
         if label != self._label:
             self._label, self._began = label, time.monotonic()
-        seconds = time.monotonic() - self._began
-        if done >= total and seconds >= SECONDS_WORTH_A_LINE:
+        if done < total:
+            return
+        seconds, self._label = time.monotonic() - self._began, None  # the same work may come again
+        if seconds >= SECONDS_WORTH_A_LINE:
             self._stream.write(f"  {label}: {seconds:.1f} s" + (f", {detail}" if detail else "") + "\n")
             self._stream.flush()
 

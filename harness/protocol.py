@@ -43,6 +43,9 @@ TRAINING_METRICS = (
 CLASSIFICATION_METRICS = ("accuracy", "recall", "precision", "f1")
 THROUGHPUT_METRICS = ("latency_s", "model_latency_s", "images_per_s", "model_images_per_s")
 PER_CLASS_METRICS = ("recall", "precision", "f1")
+FRACTION_METRICS = (*CLASSIFICATION_METRICS, "accuracy_gap")
+# More of these is better, and a criterion is a floor; of every other metric less is better, and it is a ceiling.
+FLOOR_METRICS = (*CLASSIFICATION_METRICS, "images_per_s", "model_images_per_s")
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "integrity": INTEGRITY_METRICS,
@@ -53,6 +56,8 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "external": CLASSIFICATION_METRICS,
     "throughput": THROUGHPUT_METRICS,
 }
+
+UNKNOWN_KEY = "unknown key. Remove it or correct its spelling."
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -207,6 +212,13 @@ class TrainingPlan(_Record):
     augmentation: AugmentationPlan
     phases: tuple[PhasePlan, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _distinct_phases(self) -> TrainingPlan:
+        names = [phase.name for phase in self.phases]
+        if len({name.casefold() for name in names}) != len(names):  # each names a file of weights
+            raise ValueError(f"the phases {names} are not distinct when case is ignored")
+        return self
+
 
 class ReproducibilityPlan(_Record):
     """The small training that two fresh processes repeat."""
@@ -232,7 +244,7 @@ class ExternalPlan(_Record):
     @field_validator("name")
     @classmethod
     def _no_part(cls, value: str) -> str:
-        if value in (*PARTS, "dataset"):
+        if value.casefold() in (*PARTS, "dataset"):
             raise ValueError(f"an external set cannot be called {value!r}: that is a part of the dataset")
         return value
 
@@ -271,6 +283,15 @@ class Criterion(_Record):
                 f"criterion {self.id}: metric {self.metric!r} "
                 + ("needs a `cell_class`" if self.cell_class is None else "takes no `cell_class`")
             )
+        # A bound on the wrong side or beyond every value would pass whatever was measured.
+        if (self.floor is not None) != (self.metric in FLOOR_METRICS):
+            side = "floor` (more of it is better)" if self.ceiling is not None else "ceiling` (less of it is better)"
+            raise ValueError(f"criterion {self.id}: metric {self.metric!r} takes a `{side}")
+        if self.metric in FRACTION_METRICS and not 0.0 <= self.bound <= 1.0:
+            hint = f"; write {self.bound / 100:g} for {self.bound:g} %" if self.bound > 1 else ""
+            raise ValueError(f"criterion {self.id}: {self.bound:g} is not a fraction in [0, 1]{hint}")
+        if (self.floor is not None and self.floor <= 0) or (self.metric == "accuracy_gap" and self.ceiling == 1):
+            raise ValueError(f"criterion {self.id}: nothing could miss a bound of {self.bound:g}; state one that can fail")
         return self
 
     @property
@@ -319,10 +340,10 @@ class Protocol(_Record):
     def _consistent(self) -> Protocol:
         ids = [criterion.id for criterion in self.criteria]
         if duplicates := sorted({i for i in ids if ids.count(i) > 1}):
-            raise ValueError(f"the criterion ids {duplicates} are used more than once")
+            raise ValueError(f"the criterion ids {duplicates} are used more than once; give each its own")
         external = [plan.name for plan in self.external]
-        if len(set(external)) != len(external):
-            raise ValueError("two external sets have the same name")
+        if len({name.casefold() for name in external}) != len(external):
+            raise ValueError(f"the external sets {external} are not distinct when case is ignored")
         sets = {
             "integrity": ["dataset"],
             "split": ["dataset"],
@@ -365,12 +386,14 @@ def read_protocol(path: Path) -> Protocol:
         ProtocolError: with the file, the key and what to do.
     """
     merged = _merged(path, seen=())
+    if "source" in merged:
+        raise ProtocolError(f"protocol {path}: source: {UNKNOWN_KEY}")
     try:
         _expand_each(merged)
         # TOML has arrays, the records have tuples: strict mode takes a list for a tuple from JSON-like input only.
         return Protocol.model_validate({**_tupled(merged), "source": path})
     except ValidationError as error:
-        problems = "\n".join(f"  {_where(e['loc'])}: {_remedy(e)}" for e in error.errors())
+        problems = "\n".join(f"  {_where(e['loc'], merged)}: {_remedy(e)}" for e in error.errors())
         raise ProtocolError(f"protocol {path}: {error.error_count()} problem(s):\n{problems}") from None
 
 
@@ -389,12 +412,14 @@ def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise ProtocolError(f"protocol {path}: no such file. Name an existing TOML file with --protocol.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ProtocolError(f"protocol {path}: cannot be read as UTF-8 text ({error}).") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ProtocolError(f"protocol {path}: not valid TOML: {error}. Correct that line.") from None
+    except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, as is that of a huge number
+        problem = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ProtocolError(f"protocol {path}: not valid TOML: {problem}. Correct that line.") from None
+    _refuse_doubles(path, own)
     parent = own.pop("extends", None)
     if parent is None:
         return own
-    if not isinstance(parent, str):
+    if not isinstance(parent, str) or "\0" in parent:
         raise ProtocolError(f"protocol {path}: `extends` must be the name of one TOML file, in quotes.")
     return _overlaid(_merged(path.parent / parent, seen=(*seen, path)), own)
 
@@ -413,13 +438,34 @@ def _overlaid(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _overlaid_tables(base: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    def identity(table: Mapping[str, Any]) -> object:
-        return table.get("id") or table.get("name") or table.get("criterion")
-
-    result = {identity(table): table for table in base}
+    result = list(base)
+    places = {_name_of(table): place for place, table in enumerate(base)}
     for table in own:
-        result[identity(table)] = _overlaid(result.get(identity(table), {}), table)
-    return list(result.values())
+        name = _name_of(table)
+        if name is None or name not in places:
+            result.append(table)
+        else:
+            result[places[name]] = _overlaid(result[places[name]], table)
+    return result
+
+
+def _refuse_doubles(path: Path, table: Mapping[str, Any], *, within: str = "") -> None:
+    """What one file states twice would merge into one, the latter silently winning."""
+    for key, value in table.items():
+        where = f"{within}{key}"
+        if isinstance(value, dict):
+            _refuse_doubles(path, value, within=f"{where}.")
+        elif _is_array_of_tables(value):
+            names = [name for entry in value if (name := _name_of(entry)) is not None]
+            if doubles := sorted({name for name in names if names.count(name) > 1}):
+                raise ProtocolError(
+                    f"protocol {path}: {where}: {doubles[0]!r} is stated more than once. Keep one of them."
+                )
+
+
+def _name_of(table: Mapping[str, Any]) -> str | None:
+    """What an entry of an array of tables is known by."""
+    return next((table[key] for key in ("id", "name", "criterion") if isinstance(table.get(key), str)), None)
 
 
 def _is_array_of_tables(value: object) -> bool:
@@ -427,7 +473,8 @@ def _is_array_of_tables(value: object) -> bool:
 
 
 def _expand_each(merged: dict[str, Any]) -> None:
-    criteria, classes = merged.get("criteria"), merged.get("dataset", {}).get("classes")
+    criteria, dataset = merged.get("criteria"), merged.get("dataset")
+    classes = dataset.get("classes") if isinstance(dataset, dict) else None
     if not isinstance(criteria, list) or not isinstance(classes, list):
         return  # the records say what is missing
     expanded: list[Any] = []
@@ -447,14 +494,23 @@ def _tupled(value: Any) -> Any:
     return value
 
 
-def _where(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "the whole file"
+def _where(location: tuple[int | str, ...], document: Any) -> str:
+    """The key that is meant, such as "criteria.A1.level": an entry's place in a merged array says nothing."""
+    parts = []
+    for part in location:
+        try:
+            document = document[part]
+        except (KeyError, IndexError, TypeError):
+            document = None
+        name = _name_of(document) if isinstance(part, int) and isinstance(document, dict) else None
+        parts.append(name or str(part))
+    return ".".join(parts) or "the whole file"
 
 
 def _remedy(error: Any) -> str:
     match error["type"]:
         case "extra_forbidden":
-            return "unknown key. Remove it or correct its spelling."
+            return UNKNOWN_KEY
         case "missing":
             return "this key is required and absent. Add it, or `extends` a protocol that has it."
         case _:

@@ -279,9 +279,13 @@ class Predictions:
                 f"({n}, {len(self.classes)}) and {n} labels; got {p.shape} and {self.labels.shape}. "
                 "Was a batch dropped? Score every cell of the set exactly once."
             )
-        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
+        if self.groups is not None and len(self.groups) != n:
+            raise InvalidPredictions(f"set {self.set!r}: {len(self.groups)} groups for {n} cells. Name one per cell.")
+        homeless = self.labels[(self.labels < 0) | (self.labels >= len(self.classes))]
+        if homeless.size:
             raise InvalidPredictions(
-                f"set {self.set!r}: label index {self.labels.max()} has no column among {self.classes}."
+                f"set {self.set!r}: label index {homeless[0]} has no column among {self.classes}. "
+                "Labels and probabilities must count the same classes in the same order."
             )
         valid = (p >= 0).all(axis=1) & np.isclose(p.sum(axis=1), 1.0, rtol=0, atol=1e-6)  # False for NaN too
         if not valid.all():

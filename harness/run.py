@@ -136,8 +136,11 @@ class Run:
     @cached_property
     def processes(self) -> tuple[ProcessDigests, ...]:
         """What fresh processes got from a small training under different conditions."""
+        plan = self.protocol
         key = {
-            "protocol": self.protocol.digest,
+            "protocol": [
+                part.model_dump(mode="json") for part in (plan.dataset, plan.split, plan.training, plan.reproducibility)
+            ],
             "data": self.manifest.digest,
             "split": self.split.digest,
             "code": code_digest(PACKAGE / "data", PACKAGE / "model"),

@@ -59,9 +59,10 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S):
-                reused = self._usable(folder)
+                unwanted = self._fresh and folder not in self._made
+                reused = not unwanted and self._usable(folder)
                 if not reused:
-                    if (folder / SEAL).exists():  # sealed by an earlier run: altered since, or not wanted
+                    if unwanted or (folder / SEAL).exists():  # with its checkpoints, or altered since it was sealed
                         shutil.rmtree(folder)
                         folder.mkdir()
                     make(folder)
@@ -82,11 +83,11 @@ class Store:
         return folder
 
     def _usable(self, folder: Path) -> bool:
-        if self._fresh and folder not in self._made:
-            return False
         try:
             sealed = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        if not isinstance(sealed, dict):
             return False
         present = {file.relative_to(folder).as_posix() for file in _files(folder)}
         return present == set(sealed) and all(file_digest(folder / name) == sealed[name] for name in sealed)

@@ -1,4 +1,4 @@
-"""A small, complete run made by hand: numpy only, no disk, no torch. What evidence tests draw, render and pack.
+"""A small, complete run made by hand: numpy only, no torch. What evidence tests draw, render and pack.
 
 Its numbers are made up, yet consistent with one another; its verdicts come from the real judge.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from harness.judge.criteria import complete, judge
 from harness.judge.metrics import accuracy_gap, estimate, evaluate, exact_count, latency
@@ -62,9 +64,19 @@ SECOND_LABORATORY = (6, 22, 30, 24, 58)
 NINE_MONOCYTES = (0, 0, 0, 9, 0)
 
 
+def plain_name(cell_class: str, number: int) -> str:
+    return f"{cell_class}_{number:03d}.jpg"
+
+
+def no_picture(key: str) -> bytes:
+    """Stands for an image's content where no test opens the file."""
+    return key.encode()
+
+
 def example_run(
     *,
-    file_name: Callable[[str, int], str] = lambda name, number: f"{name}_{number:03d}.jpg",
+    file_name: Callable[[str, int], str] = plain_name,
+    content: Callable[[str], bytes] = no_picture,
     n_wrong: int = 3,
     environment: dict[str, str] | None = None,
 ) -> RunResults:
@@ -72,15 +84,16 @@ def example_run(
 
     Args:
         file_name: makes the name of an image file from its class and number.
+        content: makes the bytes of an image file from a key that no other image has.
         n_wrong: how many test cells are misclassified.
         environment: overrides single entries.
     """
     protocol = example_protocol()
-    dataset = _images("dataset", (IMAGES_PER_CLASS,) * len(CLASSES), file_name)
+    dataset = _images("dataset", (IMAGES_PER_CLASS,) * len(CLASSES), file_name, content)
     split = _split(dataset)
     externals = {
-        "second-laboratory": _images("second-laboratory", SECOND_LABORATORY, file_name),
-        "nine-monocytes": _images("nine-monocytes", NINE_MONOCYTES, file_name),
+        "second-laboratory": _images("second-laboratory", SECOND_LABORATORY, file_name, content),
+        "nine-monocytes": _images("nine-monocytes", NINE_MONOCYTES, file_name, content),
     }
     wrong = {"train": 1, "validation": 1, "test": n_wrong, "second-laboratory": 31, "nine-monocytes": 0}
     predictions = {
@@ -146,6 +159,24 @@ def stopped_run() -> RunResults:
 
 def without_misclassified_cells() -> RunResults:
     return example_run(n_wrong=0)
+
+
+def example_picture(key: str) -> bytes:
+    """A small PNG, a different one for each key."""
+    pixels = np.frombuffer(hashlib.sha512(key.encode()).digest()[:48], dtype=np.uint8).reshape(4, 4, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.repeat(6, axis=0).repeat(6, axis=1)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_example_dataset(root: Path, *, file_name: Callable[[str, int], str] = plain_name) -> Manifest:
+    """The dataset of `example_run(file_name=file_name, content=example_picture)`, on disk."""
+    images = _images("dataset", (IMAGES_PER_CLASS,) * len(CLASSES), file_name, example_picture)
+    for name in CLASSES:
+        (root / name).mkdir(parents=True)
+        for number in range(IMAGES_PER_CLASS):
+            (root / name / file_name(name, number)).write_bytes(example_picture(_key("dataset", name, number)))
+    return Manifest("dataset", root, CLASSES, images, ignored=("notes.txt",))
 
 
 def example_pixels(digests: Sequence[str]) -> dict[str, np.ndarray]:
@@ -305,13 +336,19 @@ def _verdicts(protocol: Protocol, predictions: dict[str, Predictions]) -> tuple[
     return complete(protocol, judged, otherwise="its test was deselected")
 
 
-def _images(set_name: str, counts: Sequence[int], file_name: Callable[[str, int], str]) -> tuple[CellImage, ...]:
+def _key(set_name: str, cell_class: str, number: int) -> str:
+    return f"{set_name}/{cell_class}/{number}"
+
+
+def _images(
+    set_name: str, counts: Sequence[int], file_name: Callable[[str, int], str], content: Callable[[str], bytes]
+) -> tuple[CellImage, ...]:
     return sorted_by_path(
         CellImage(
             path=f"{name}/{file_name(name, number)}",
             label=name,
-            sha256=_sha(f"{set_name}/{name}/{number}"),
-            n_bytes=4000 + number,
+            sha256=hashlib.sha256(content(_key(set_name, name, number))).hexdigest(),
+            n_bytes=len(content(_key(set_name, name, number))),
         )
         for name, count in zip(CLASSES, counts, strict=True)
         for number in range(count)

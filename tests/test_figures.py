@@ -71,6 +71,36 @@ def test_every_figure_is_a_readable_png_of_sensible_size(drawn):
             assert "Software" not in image.info, name
 
 
+def test_figures_stay_small_enough_to_be_kept_for_years(drawn):
+    # The pictures are noisy, the worst case for a PNG. The same figures in full colour take 3.2 MB.
+    assert sum(map(len, drawn.values())) < 900_000
+
+
+def test_a_compact_png_is_hardly_told_from_its_original():
+    chart = Image.new("RGB", (60, 60), "white")
+    chart.paste("#D55E00", (10, 10, 40, 40))
+    assert np.array_equal(_pixels(plots.compact_png(chart)), np.asarray(chart))
+    photograph = Image.fromarray(next(iter(example_pixels(["0123456789abcdef"]).values()))).resize((300, 300))
+    difference = _pixels(plots.compact_png(photograph)).astype(int) - np.asarray(photograph)
+    assert np.abs(difference).mean() < 4
+
+
+def test_a_sweep_that_begins_at_its_lowest_loss_is_still_seen():
+    # fastai's smoothed loss begins at the first batch's own, which may be the lowest of all.
+    curve = LearningRateCurve(tuple(np.geomspace(1e-7, 1, 8).tolist()), (2.2, 2.5, 2.7, 2.6, 2.5, 2.4, 9.0, 80.0), 1e-3)
+    low, high = plots._descent(curve)
+    assert low < 2.2
+    assert 2.7 < high < 20
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 1, 11).tolist())
+def test_a_count_in_a_matrix_stands_out_from_its_shade(share):
+    shade = plots.SHADES(share / plots.DARKEST)
+    ink = matplotlib.colors.to_rgba(plots._ink_on(shade))
+    light, dark = sorted((_luminance(shade), _luminance(ink)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.1  # the best that black or white can do on the middle blues
+
+
 def test_drawing_twice_gives_the_same_bytes_and_leaves_matplotlib_as_it_was(run, drawn):
     before = dict(matplotlib.rcParams)
     assert draw_figures(run, example_pixels(images_to_show(run))) == drawn
@@ -209,6 +239,16 @@ def test_the_example_is_consistent_with_itself(run):
         assert np.array_equal(evaluate(predictions).confusion, run.evaluations[name].confusion)
     assert run.evaluations["test"].n - run.evaluations["test"].n_correct == 3
     assert run.evaluations["second-laboratory"].n_correct == 140 - 31
+
+
+def _pixels(png):
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
 def _spy(kept, original, position):

@@ -212,6 +212,60 @@ def test_outcomes_differ_in_mark_and_class_not_in_colour_alone(page):
     assert len(classes) == len(Outcome)
 
 
+def test_the_banner_gives_the_scope_and_what_did_not_pass_without_being_required(run, page):
+    first = page.text[: page.text.index("2. What was tested")]
+    assert "Scope: " + run.protocol.identity.intended_use in first
+    assert "For information, not required, and not passed:" in first
+    assert "E2 (accuracy on nine-monocytes) inconclusive" in first
+
+
+def test_an_inconclusive_blocking_criterion_says_in_the_banner_what_would_decide(run):
+    verdicts = tuple(
+        dataclasses.replace(v, criterion=v.criterion.model_copy(update={"required": True})) for v in run.verdicts
+    )
+    page = Page(render_report(dataclasses.replace(run, verdicts=verdicts), figures={}))
+    banner = page.text[: page.text.index("Unsigned draft")]
+    undecided = next(v for v in verdicts if v.outcome is Outcome.INCONCLUSIVE and v.n_to_decide)
+    assert f"about {undecided.n_to_decide:,} cells would decide." in banner
+
+
+def test_what_every_interval_leaves_open_is_said_once_below_the_verdicts(page):
+    first = page.text[: page.text.index("2. What was tested")]
+    assert first.count("no patient ids") == 1
+
+
+def test_conditions_of_fresh_processes_differ_on_purpose_and_results_that_differ_stand_out(run):
+    other = dataclasses.replace(run.reproducibility[1], conditions="cpu, 1 thread", losses="ab" * 32)
+    text = Page(
+        render_report(dataclasses.replace(run, reproducibility=(run.reproducibility[0], other)), figures={})
+    ).text
+    assert "cpu, 1 thread differ on purpose" in text
+    assert "abababababab DIFFER" in text
+    assert text.count(" DIFFER") == 1
+
+
+def test_an_external_set_is_never_called_external_without_its_independence(page):
+    assert "external, independence not shown" in page.text
+    assert "external, independence shown" in page.text
+
+
+def test_the_page_names_no_file_and_no_command_that_the_pack_does_not_have(page):
+    assert "ledger" not in page.text
+    assert "sha256sum --check SHA256SUMS" in page.text
+
+
+def test_a_long_list_of_misclassified_cells_is_folded_and_complete(run, page):
+    assert "Misclassified on second-laboratory: 31 of 140 cells" in page.text
+    wrong = run.predictions["second-laboratory"]
+    assert all(wrong.digests[row][:12] in page.text for row in np.flatnonzero(~wrong.correct))
+
+
+def test_paper_gets_tables_not_the_cards_of_a_narrow_screen(html):
+    # A sheet of A4 is narrower than the limit below which a screen shows cards.
+    assert "@media screen and (max-width" in html
+    assert "@media (max-width" not in html
+
+
 def test_undefined_is_said_and_never_becomes_zero(page):
     start = page.text.index("Per class on nine-monocytes")
     part = page.text[start : page.text.index("What the criteria on nine-monocytes")]
@@ -300,6 +354,8 @@ def test_the_limits_name_what_the_records_cannot_carry(run):
     assert "patient leakage cannot be checked" in limits
     assert "single source" in limits
     assert "synthetic" in limits
+    assert "near-duplicate" in limits
+    assert "looked at before is not recorded" in limits
     assert "nine-monocytes is small: n = 9; 9/9 (100 %) correct fits any true accuracy from 70.1 % to 100 %" in limits
     # 0.05 ** (1 / 9) = 0.717 < 0.92; the least n with 0.05 ** (1 / n) >= 0.92 is 36.
     assert "E2 cannot pass with n = 9" in limits

@@ -44,7 +44,10 @@ def environment(*, device: str) -> dict[str, str]:
 
 
 def source_state(folder: Path) -> dict[str, str]:
-    """Commit and whether tracked files differ from it; "unknown" where the code does not run from a checkout."""
+    """Commit and whether tracked files differ from it; "unknown" where `folder` is not the top of a checkout.
+
+    A checkout further up is somebody else's: the harness may be installed in an environment inside it.
+    """
 
     def git(*arguments: str) -> str | None:
         try:
@@ -55,6 +58,9 @@ def source_state(folder: Path) -> dict[str, str]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
+    top = git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != folder.resolve():
+        return {"commit": "unknown", "dirty": "unknown"}
     commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
     dirty = "unknown" if changes is None else ("yes" if changes else "no")
     return {"commit": commit or "unknown", "dirty": dirty}

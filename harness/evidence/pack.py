@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -38,11 +39,14 @@ def write_pack(
         models: file name -> file to copy into models/.
         formats: Pillow's names of the formats that may be decoded.
     Raises:
-        EvidenceError: the folder cannot be written, or holds this run already.
+        EvidenceError: the folder cannot be written, or holds this run already; a set's name is no file name.
     """
     target = reports / results.run_id
     if os.path.lexists(target):
         raise EvidenceError(f"{target} exists already. Two runs never share a folder; remove it or run again.")
+    for name in results.predictions:
+        if name != Path(name).name or name.startswith("."):
+            raise EvidenceError(f"set {name!r} is no file name, and its files would leave the pack. Rename the set.")
     unfinished, pointer = reports / f".{results.run_id}.writing", reports / f".{results.run_id}.{LATEST}"
     try:
         unfinished.mkdir(parents=True)
@@ -63,7 +67,8 @@ def write_pack(
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        pointer.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            pointer.unlink()
     return target
 
 

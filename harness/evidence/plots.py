@@ -226,7 +226,8 @@ def _descent(curve: LearningRateCurve) -> tuple[float, float] | None:
     finite = sorted(loss for loss in curve.losses if math.isfinite(loss))
     if not finite:
         return None
-    low, high = finite[0], finite[int(0.85 * (len(finite) - 1))]
+    first_half = [loss for loss in curve.losses[: len(curve.losses) // 2] if math.isfinite(loss)]
+    low, high = finite[0], max([finite[int(0.85 * (len(finite) - 1))], *first_half])
     room = max(0.15 * (high - low), 0.02 * abs(high), 1e-6)
     return low - room, high + 2 * room
 
@@ -284,7 +285,8 @@ def _ink_on(colour: tuple[float, float, float, float]) -> str:
     """White or black, whichever stands out more (WCAG 2 relative luminance)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else INK
+    ink = 0.0103  # of INK
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / (ink + 0.05) else INK
 
 
 @as_png

@@ -155,6 +155,7 @@ def render_report(
             run=run,
             verdicts=[_verdict_row(verdict) for verdict in run.verdicts],
             blocking=[_verdict_row(verdict) for verdict in run.verdicts if verdict.blocks],
+            unmet=[_verdict_row(v) for v in run.verdicts if not v.criterion.required and not v.passed],
             waived=[verdict for verdict in run.verdicts if verdict.waiver is not None],
             tally=_tally(run),
             figures=dict(figures),

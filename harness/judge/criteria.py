@@ -114,9 +114,7 @@ def _smallest_deciding(criterion: Criterion, rate: float, *, more_than: int) -> 
         lower, upper = clopper_pearson_bounds(k, n, level=criterion.level)
         if criterion.metric == "f1":
             lower, upper = 2 * lower / (1 + lower), 2 * upper / (1 + upper)
-        if criterion.floor is not None:
-            return lower >= criterion.floor or upper < criterion.floor
-        return criterion.ceiling is not None and (upper <= criterion.ceiling or lower > criterion.ceiling)
+        return lower >= criterion.bound or upper < criterion.bound  # a criterion on a proportion is a floor
 
     # From `more_than` up: with fewer cells the errors at this rate may round to one less, and seem to decide.
     low, high = more_than, more_than + 1

@@ -1,0 +1,667 @@
+"""The protocol: the published numbers one by one, and nothing misspelt, doubled or guessed gets past the reader."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from harness.errors import ProtocolError
+from harness.protocol import QUESTIONS, Criterion, Protocol, read_protocol
+
+SHIPPED = Path(__file__).parents[1] / "suites" / "protocols"
+FIVE = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
+
+SMALL = """
+[identity]
+id = "small"
+title = "Two classes"
+version = "1"
+intended_use = "A test of the reader."
+
+[dataset]
+description = "Nothing."
+classes = ["basophil", "monocyte"]
+images_per_class = 10
+images = { formats = ["PNG"], min_side_px = 32, max_side_px = 64 }
+
+[split]
+train = 0.7
+validation = 0.15
+test = 0.15
+seed = 42
+
+[training]
+architecture = "resnet18"
+image_size_px = 32
+resize = "squish"
+batch_size = 8
+seed = 42
+precision = "float32"
+weight_decay = 0.01
+
+[training.weights]
+source = "none"
+
+[training.augmentation]
+flips = true
+max_rotate_deg = 180.0
+min_scale = 0.75
+max_warp = 0.2
+max_lighting = 0.2
+max_hue = 0.1
+max_saturation = 0.2
+p_affine = 0.75
+p_lighting = 0.75
+p_colour = 0.75
+
+[[training.phases]]
+name = "phase1"
+trains = "head"
+learning_rate = 1e-3
+schedule = "one-cycle"
+max_epochs = 2
+patience = 3
+
+[[training.phases]]
+name = "phase2"
+trains = "all"
+learning_rate = 1e-4
+schedule = "flat"
+max_epochs = 4
+patience = 5
+
+[reproducibility]
+images_per_class = 6
+image_size_px = 32
+epochs = 1
+
+[throughput]
+warmup_queries = 1
+queries = 30
+offline_rounds = 5
+offline_images = 8
+batch_size = 8
+
+[[external]]
+name = "elsewhere"
+description = "Another laboratory."
+independence = "shown"
+images = { formats = ["PNG"], min_side_px = 32, max_side_px = 64 }
+
+[[criteria]]
+id = "A1"
+question = "accuracy"
+set = "test"
+metric = "accuracy"
+floor = 0.9
+level = 0.95
+required = true
+rationale = "A1."
+
+[[criteria]]
+id = "R1"
+question = "accuracy"
+set = "test"
+metric = "recall"
+cell_class = "each"
+floor = 0.8
+level = 0.95
+required = true
+rationale = "R1."
+
+[[criteria]]
+id = "S2"
+question = "split"
+set = "dataset"
+metric = "leaked_units"
+ceiling = 0.0
+level = 0.95
+required = true
+rationale = "S2."
+
+[[criteria]]
+id = "E1"
+question = "external"
+set = "elsewhere"
+metric = "accuracy"
+floor = 0.7
+level = 0.95
+required = false
+rationale = "E1."
+
+[[waivers]]
+criterion = "E1"
+reason = "The set is not on every machine."
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Writes a protocol file and returns its path."""
+
+    def written(text: str, name: str = "small.toml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return written
+
+
+def edited(*changes: tuple[str, str], text: str = SMALL) -> str:
+    for old, new in changes:
+        assert text.count(old) >= 1, f"{old!r} is not in the protocol"
+        text = text.replace(old, new, 1)
+    return text
+
+
+def criteria_of(protocol: Protocol) -> dict[str, Criterion]:
+    return {criterion.id: criterion for criterion in protocol.criteria}
+
+
+# --- the shipped protocols ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", sorted(p for p in SHIPPED.glob("*.toml") if p.name != "base.toml"), ids=lambda p: p.stem
+)
+def test_every_shipped_protocol_reads(path):
+    protocol = read_protocol(path)
+    assert protocol.identity.id == path.stem
+    assert protocol.source == path
+    assert {criterion.question for criterion in protocol.criteria} == set(QUESTIONS)
+
+
+def test_the_base_is_no_protocol_by_itself():
+    with pytest.raises(
+        ProtocolError, match=r"base.toml: \d+ problem\(s\):\n  identity: this key is required and absent"
+    ):
+        read_protocol(SHIPPED / "base.toml")
+
+
+@pytest.fixture(scope="module")
+def leukocyte() -> Protocol:
+    return read_protocol(SHIPPED / "leukocyte.toml")
+
+
+class TestThePublishedNumbers:
+    def test_five_classes_of_500_jpegs(self, leukocyte):
+        assert leukocyte.dataset.classes == FIVE
+        assert leukocyte.dataset.images_per_class == 500
+        assert leukocyte.dataset.images.formats == ("JPEG",)
+        assert leukocyte.dataset.synthetic is None
+
+    def test_a_split_of_70_15_15_with_seed_42(self, leukocyte):
+        assert leukocyte.split.ratios == {"train": 0.70, "validation": 0.15, "test": 0.15}
+        assert leukocyte.split.seed == 42
+
+    def test_a_resnet18_with_imagenet_weights_at_224_px_in_batches_of_32(self, leukocyte):
+        training = leukocyte.training
+        assert (training.architecture, training.weights.source) == ("resnet18", "imagenet")
+        assert (training.weights.file, training.weights.partial) == (None, False)
+        assert (training.image_size_px, training.batch_size, training.seed) == (224, 32, 42)
+        assert training.lr_finder is not None
+
+    def test_two_phases(self, leukocyte):
+        assert [
+            (phase.trains, phase.learning_rate, phase.max_epochs, phase.patience) for phase in leukocyte.training.phases
+        ] == [("head", 1e-3, 20, 3), ("all", 1e-4, 20, 5)]
+
+    def test_the_augmentation(self, leukocyte):
+        plan = leukocyte.training.augmentation
+        assert (plan.flips, plan.max_rotate_deg, plan.min_scale) == (True, 180.0, 0.75)
+        assert (plan.max_warp, plan.max_lighting) == (0.2, 0.5)
+        assert (plan.p_affine, plan.p_lighting) == (0.75, 0.75)
+        assert plan.max_hue > 0
+        assert plan.max_saturation > 0
+        assert plan.p_colour > 0
+
+    @pytest.mark.parametrize(
+        ("name", "metric", "set_name", "bound", "level"),
+        [
+            ("A1", "accuracy", "test", 0.98, 0.95),
+            *((f"R1-{cell_class}", "recall", "test", 0.90, 0.95) for cell_class in FIVE),
+            *((f"N1-{cell_class}", "f1", "test", 0.90, 0.95) for cell_class in FIVE),
+            ("E1", "accuracy", "external_monocytes", 0.92, 0.975),
+        ],
+    )
+    def test_the_floors(self, leukocyte, name, metric, set_name, bound, level):
+        criterion = criteria_of(leukocyte)[name]
+        assert (criterion.metric, criterion.set, criterion.floor) == (metric, set_name, bound)
+        assert (criterion.level, criterion.required) == (level, True)
+
+    @pytest.mark.parametrize(
+        ("name", "metric", "set_name", "bound"),
+        [("F6", "accuracy_gap", "training", 0.03), ("T1", "latency_s", "mps", 0.1)],
+    )
+    def test_the_ceilings(self, leukocyte, name, metric, set_name, bound):
+        criterion = criteria_of(leukocyte)[name]
+        assert (criterion.metric, criterion.set, criterion.ceiling) == (metric, set_name, bound)
+        assert criterion.required
+
+    def test_the_nine_monocytes_are_not_shown_to_be_independent(self, leukocyte):
+        (external,) = leukocyte.external
+        assert (external.name, external.independence) == ("external_monocytes", "not shown")
+
+    def test_nothing_is_waived(self, leukocyte):
+        assert leukocyte.waivers == ()
+
+    def test_every_count_of_findings_must_be_zero(self, leukocyte):
+        counts = [c for c in leukocyte.criteria if c.question in ("integrity", "split", "reproducibility")]
+        assert {criterion.metric for criterion in counts} == {
+            *QUESTIONS["integrity"],
+            *QUESTIONS["split"],
+            *QUESTIONS["reproducibility"],
+        }
+        assert {(criterion.ceiling, criterion.required) for criterion in counts} == {(0.0, True)}
+
+
+def test_the_offline_protocol_is_the_published_one_but_for_weights_and_further_sets(leukocyte):
+    offline = read_protocol(SHIPPED / "leukocyte-offline.toml")
+    ours, theirs = offline.model_dump(), leukocyte.model_dump()
+    assert ours["training"].pop("weights") != theirs["training"].pop("weights")
+    for section in ("dataset", "split", "training", "reproducibility", "throughput"):
+        assert ours[section] == theirs[section]
+    assert offline.external[:1] == leukocyte.external
+    known, more = criteria_of(leukocyte), criteria_of(offline)
+    assert {name: more[name] for name in known} == known
+    assert {(more[name].question, more[name].required) for name in set(more) - set(known)} == {("external", False)}
+    assert [waiver.criterion for waiver in offline.waivers] == ["T1"]
+    weights = offline.training.weights
+    assert (weights.source, weights.partial, len(weights.sha256)) == ("file", True, 64)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+A1 = 'metric = "accuracy"\nfloor = 0.9'
+REFUSED = {
+    # name: (edits, where, what is said)
+    "unknown key": (
+        [("seed = 42\n\n[training]", "sead = 42\n\n[training]")],
+        "split.sead",
+        "unknown key. Remove it or",
+    ),
+    "unknown section": ([("[split]", "[splitting]")], "splitting", "unknown key"),
+    "the record's own field": ([("\n[identity]", 'source = "x"\n[identity]')], "source", "unknown key"),
+    "missing key": ([("seed = 42\n\n[training]", "\n[training]")], "split.seed", "required and absent. Add it"),
+    "unknown class": ([('"each"', '"blast"')], "R1", "unknown class 'blast'; the classes are basophil, monocyte"),
+    "ratios of 0.9": ([("train = 0.7", "train = 0.6")], "split", r"0.6 \+ 0.15 \+ 0.15 = 0.9, not 1"),
+    "unfed metric": (
+        [(A1, 'metric = "kappa"\nfloor = 0.9')],
+        "A1",
+        "no stage feeds metric 'kappa' .* one of accuracy, recall",
+    ),
+    "metric of another question": ([(A1, 'metric = "leaked_units"\nceiling = 0.0')], "A1", "no stage feeds metric"),
+    "unknown set": ([('set = "test"', 'set = "tset"')], "A1", "has no set 'tset'; it can be one of validation, test"),
+    "unknown external set": (
+        [('set = "elsewhere"', 'set = "there"')],
+        "E1",
+        "no set 'there'; it can be one of elsewhere",
+    ),
+    "two bounds": ([(A1, A1 + "\nceiling = 0.95")], "A1", "exactly one of `floor` and `ceiling`"),
+    "no bound": ([(A1, 'metric = "accuracy"')], "A1", "exactly one of `floor` and `ceiling`"),
+    "a class for accuracy": ([(A1, A1 + '\ncell_class = "basophil"')], "A1", "takes no `cell_class`"),
+    "no class for recall": ([('cell_class = "each"\n', "")], "R1", "needs a `cell_class`"),
+    "weights without digest": (
+        [('source = "none"', 'source = "file"\nfile = "w.npz"')],
+        "training.weights",
+        "`sha256`",
+    ),
+    "weights without file": (
+        [('source = "none"', f'source = "file"\nsha256 = "{"a" * 64}"')],
+        "training.weights",
+        "`file`",
+    ),
+    "a digest that is none": ([('source = "none"', 'source = "none"\nsha256 = "abc"')], "weights.sha256", "match"),
+    "doubled criterion": ([('id = "S2"', 'id = "A1"')], "criteria", "'A1' is stated more than once. Keep one"),
+    "doubled by each": (
+        [('id = "S2"', 'id = "R1-monocyte"')],
+        "criteria",
+        r"\['R1-monocyte'\] are used more than once",
+    ),
+    "doubled phase": ([('name = "phase2"', 'name = "Phase1"')], "training", r"phases .*'Phase1'.* not distinct"),
+    "doubled class": ([('"monocyte"]', '"Basophil"]')], "dataset.classes", "not distinct when case is ignored"),
+    "an external set called test": ([('"elsewhere"', '"test"')], "external.test.name", "part of the dataset"),
+    "waiver for nothing": ([('criterion = "E1"', 'criterion = "E9"')], "waiver", "'E9' names no criterion"),
+    "waiver without a reason": ([("The set is not on every machine.", "no")], "waivers.E1.reason", "at least 10"),
+    "nan": ([(A1, 'metric = "accuracy"\nfloor = nan')], "criteria.A1.floor", "finite number"),
+    "inf": ([("weight_decay = 0.01", "weight_decay = inf")], "training.weight_decay", "finite number"),
+    "an overflowing number": ([("weight_decay = 0.01", "weight_decay = 1e999")], "training.weight_decay", "finite"),
+    "a number as text": (
+        [(A1, 'metric = "accuracy"\nfloor = "0.9"')],
+        "criteria.A1.floor",
+        r"valid number \(given: '0.9'\)",
+    ),
+    "a number for a truth": ([("required = false", "required = 0")], "criteria.E1.required", "valid boolean"),
+    "a truth for a number": ([("queries = 30", "queries = true")], "throughput", "valid integer"),
+    "percent floor": ([(A1, 'metric = "accuracy"\nfloor = 90')], "A1", "90 is not a fraction.*write 0.9 for 90 %"),
+    "percent of a class": ([("floor = 0.8", "floor = 80.0")], "R1", "80 is not a fraction"),
+    "percent level": ([("level = 0.95", "level = 95")], "criteria.A1.level", "less than 1"),
+    "percent ratio": ([("train = 0.7", "train = 70")], "split.train", "less than 1"),
+    "a floor that everything reaches": ([(A1, 'metric = "accuracy"\nfloor = 0.0')], "A1", "nothing could miss"),
+    "a floor on findings": ([("ceiling = 0.0", "floor = 0.0")], "S2", "'leaked_units' takes a `ceiling`"),
+    "a ceiling on accuracy": ([(A1, 'metric = "accuracy"\nceiling = 0.9')], "A1", "'accuracy' takes a `floor`"),
+    "a coin's level": ([("level = 0.95", "level = 0.4")], "criteria.A1.level", "greater than or equal to 0.5"),
+    "no criteria": (
+        [(SMALL[SMALL.index("[[criteria]]") :], ""), ("\n[", "criteria = []\n[")],
+        "criteria",
+        "at least 1",
+    ),
+    "no rationale": ([('rationale = "A1."', 'rationale = ""')], "criteria.A1.rationale", "at least 1 character"),
+    "a name that is no name": ([('id = "A1"', 'id = "../A1"')], "criteria.../A1.id", "match"),
+    "a name with a line break": ([('id = "A1"', 'id = "A1\\n"')], "id", "match"),
+    "sides the wrong way round": (
+        [("min_side_px = 32", "min_side_px = 65")],
+        "dataset.images",
+        "larger than max_side_px",
+    ),
+    "a table where a value belongs": ([('title = "Two classes"', "title = {}")], "identity.title", "valid string"),
+    "a value where a table belongs": ([("[[waivers]]\n", "[waivers]\n")], "waivers", "valid tuple"),
+}
+
+
+@pytest.mark.parametrize(("changes", "where", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_a_protocol_must_not_say_is_refused_with_file_key_and_remedy(write, changes, where, said):
+    with pytest.raises(ProtocolError) as error:
+        read_protocol(write(edited(*changes)))
+    text = str(error.value)
+    assert "small.toml: " in text
+    assert where in text
+    assert re.search(said, text, re.DOTALL), text
+
+
+def test_the_small_protocol_itself_is_accepted(write):
+    protocol = read_protocol(write(SMALL))
+    assert [criterion.id for criterion in protocol.criteria] == ["A1", "R1-basophil", "R1-monocyte", "S2", "E1"]
+    assert protocol.waiver_for("E1").reason == "The set is not on every machine."
+    assert protocol.waiver_for("A1") is None
+
+
+def test_every_problem_is_told_at_once(write):
+    text = edited(("seed = 42\n\n[training]", "sead = 42\n\n[training]"), ("level = 0.95", "level = 95"))
+    with pytest.raises(ProtocolError, match=r"3 problem\(s\)") as error:
+        read_protocol(write(text))
+    assert len(str(error.value).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[identity\n", r"small.toml: not valid TOML: .*line 1.* Correct that line"),
+        (b"\xff\xfe[\x00", r"small.toml: cannot be read as UTF-8 text"),
+        (b"seed = " + b"9" * 5000, r"small.toml: not valid TOML"),
+        (b"seed = " + b"[" * 5000, r"small.toml: not valid TOML: .*nested"),
+        (b"", r"small.toml: \d+ problem\(s\)"),
+    ],
+    ids=["brackets", "not UTF-8", "a huge number", "deep nesting", "empty"],
+)
+def test_a_file_that_is_no_toml_is_refused(tmp_path, content, said):
+    (tmp_path / "small.toml").write_bytes(content)
+    with pytest.raises(ProtocolError, match=said):
+        read_protocol(tmp_path / "small.toml")
+
+
+def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(ProtocolError, match=r"none.toml: no such file. Name an existing TOML file with --protocol"):
+        read_protocol(tmp_path / "none.toml")
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        read_protocol(tmp_path)
+
+
+def test_records_cannot_be_changed(write):
+    with pytest.raises(ValidationError, match="frozen"):
+        read_protocol(write(SMALL)).criteria[0].floor = 0.1
+
+
+# --- extends --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def extended(write):
+    """Reads a protocol that extends the small one."""
+    write(SMALL, "base.toml")
+    return lambda text: read_protocol(write('extends = "base.toml"\n' + text))
+
+
+def test_extending_without_a_word_changes_nothing(extended, write):
+    assert extended("").digest == read_protocol(write(SMALL, "same.toml")).digest
+
+
+def test_tables_merge_key_by_key(extended):
+    protocol = extended("[training]\nbatch_size = 16\n[training.augmentation]\nflips = false\n")
+    assert (protocol.training.batch_size, protocol.training.image_size_px) == (16, 32)
+    assert (protocol.training.augmentation.flips, protocol.training.augmentation.max_warp) == (False, 0.2)
+
+
+def test_arrays_of_tables_merge_by_id_name_or_criterion_and_keep_their_order(extended):
+    protocol = extended(
+        """
+        [[criteria]]
+        id = "R1"
+        floor = 0.85
+        [[criteria]]
+        id = "A2"
+        question = "accuracy"
+        set = "validation"
+        metric = "accuracy"
+        floor = 0.5
+        level = 0.9
+        required = false
+        rationale = "A2."
+        [[training.phases]]
+        name = "phase2"
+        max_epochs = 9
+        [[waivers]]
+        criterion = "E1"
+        reason = "Stated again, in other words."
+        """
+    )
+    assert [(c.id, c.bound) for c in protocol.criteria] == [
+        ("A1", 0.9),
+        ("R1-basophil", 0.85),
+        ("R1-monocyte", 0.85),
+        ("S2", 0.0),
+        ("E1", 0.7),
+        ("A2", 0.5),
+    ]
+    assert criteria_of(protocol)["R1-basophil"].rationale == "R1."
+    assert [(phase.name, phase.max_epochs) for phase in protocol.training.phases] == [("phase1", 2), ("phase2", 9)]
+    assert [waiver.reason for waiver in protocol.waivers] == ["Stated again, in other words."]
+
+
+def test_every_other_array_is_replaced(extended):
+    protocol = extended('waivers = []\n[dataset]\nclasses = ["neutrophil", "eosinophil"]\n')
+    assert protocol.dataset.classes == ("neutrophil", "eosinophil")
+    assert protocol.waivers == ()
+    assert [criterion.cell_class for criterion in protocol.criteria if criterion.metric == "recall"] == [
+        "neutrophil",
+        "eosinophil",
+    ]
+
+
+def test_a_chain_of_three_files_is_read_from_the_far_end(extended, write):
+    extended("[split]\nseed = 1\n[training]\nseed = 1\n")  # small.toml
+    third = read_protocol(write('extends = "small.toml"\n[split]\nseed = 2\n', "third.toml"))
+    assert (third.split.seed, third.training.seed, third.training.batch_size) == (2, 1, 8)
+
+
+def test_a_base_in_another_folder_is_found_from_the_file_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "base.toml").write_text(SMALL)
+    (tmp_path / "top.toml").write_text('extends = "inner/base.toml"\n')
+    monkeypatch.chdir(tmp_path / "inner")
+    assert read_protocol(Path("..") / "top.toml").identity.id == "small"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('extends = "none.toml"', r"small.toml: `extends` names none.toml, which is not in .*Correct the name"),
+        ('extends = "small.toml"', r"`extends` runs in a circle: small.toml -> small.toml. Remove one"),
+        ("extends = 3", r"`extends` must be the name of one TOML file, in quotes"),
+        ('extends = ["base.toml"]', r"`extends` must be the name of one TOML file"),
+        ('extends = ""', r"cannot be read"),
+        ('extends = "base\\u0000.toml"', r"small.toml: `extends`"),
+        (f'extends = "{"x" * 5000}"', r"cannot be read"),
+    ],
+)
+def test_a_base_that_cannot_be_read_is_refused(write, line, said):
+    with pytest.raises(ProtocolError, match=said):
+        read_protocol(write(line))
+
+
+def test_a_circle_of_two_files_is_named(write):
+    write('extends = "small.toml"', "other.toml")
+    with pytest.raises(ProtocolError, match=r"circle: small.toml -> other.toml -> small.toml"):
+        read_protocol(write('extends = "other.toml"'))
+
+
+A_SECOND_TIME = {
+    "criteria": '[[criteria]]\nid = "A1"\nfloor = 0.95\n[[criteria]]\nid = "A1"\nfloor = 0.1\n',
+    "external": '[[external]]\nname = "elsewhere"\n[[external]]\nname = "elsewhere"\nindependence = "shown"\n',
+    "training.phases": '[[training.phases]]\nname = "phase1"\n[[training.phases]]\nname = "phase1"\nmax_epochs = 9\n',
+    "waivers": '[[waivers]]\ncriterion = "E1"\n[[waivers]]\ncriterion = "E1"\n',
+}
+
+
+@pytest.mark.parametrize(("key", "text"), A_SECOND_TIME.items(), ids=A_SECOND_TIME)
+def test_a_file_that_restates_something_twice_is_refused(extended, key, text):
+    with pytest.raises(ProtocolError, match=rf"small.toml: {key}: '\w+' is stated more than once"):
+        extended(text)
+
+
+def test_a_base_that_states_something_twice_is_refused_by_its_own_name(write):
+    write(edited(('id = "S2"', 'id = "A1"')), "base.toml")
+    with pytest.raises(ProtocolError, match=r"base.toml: criteria: 'A1' is stated more than once"):
+        read_protocol(write('extends = "base.toml"\n[[criteria]]\nid = "A1"\nfloor = 0.95\n'))
+
+
+@pytest.mark.parametrize("entry", ["id = [1, 2]", "id = {}", "floor = 0.5", "id = 3"])
+def test_a_restated_entry_without_a_name_is_refused(extended, entry):
+    with pytest.raises(ProtocolError, match=r"(?s)small.toml: .*criteria\.\w+\.question: this key is required"):
+        extended(f"[[criteria]]\n{entry}\n")
+
+
+# --- each class -----------------------------------------------------------------------------------
+
+
+def test_each_becomes_one_criterion_per_class_alike_but_for_id_and_class(write):
+    made = [c for c in read_protocol(write(SMALL)).criteria if c.id.startswith("R1")]
+    assert [(c.id, c.cell_class) for c in made] == [("R1-basophil", "basophil"), ("R1-monocyte", "monocyte")]
+    assert made[0].model_copy(update={"id": made[1].id, "cell_class": "monocyte"}) == made[1]
+
+
+def test_a_requirement_in_words(write):
+    criteria = criteria_of(read_protocol(write(SMALL)))
+    assert criteria["A1"].requirement == "lower 95 % bound >= 0.9"
+    assert criteria["S2"].requirement == "upper 95 % bound <= 0"
+
+
+# --- digest ---------------------------------------------------------------------------------------
+
+
+def test_the_digest_knows_the_content_and_neither_name_nor_place_nor_layout(tmp_path, write):
+    path = write(SMALL)
+    digest = read_protocol(path).digest
+    (tmp_path / "elsewhere").mkdir()
+    assert read_protocol(shutil.copy(path, tmp_path / "elsewhere" / "other.toml")).digest == digest
+    assert read_protocol(write("# a comment\n" + SMALL.replace(" = ", "=").replace("0.70", "0.7"))).digest == digest
+    assert read_protocol(write(edited(("ceiling = 0.0", "ceiling = 0")))).digest == digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("floor = 0.9", "floor = 0.9000001"),
+        ('rationale = "A1."', 'rationale = "A1"'),
+        ("level = 0.95", "level = 0.96"),
+        ("seed = 42", "seed = 43"),
+        ("required = false", "required = true"),
+        ('independence = "shown"', 'independence = "not shown"'),
+        ('["basophil", "monocyte"]', '["monocyte", "basophil"]'),
+        ('source = "none"', 'source = "imagenet"'),
+        ("on every machine", "on each machine"),
+        ("A test of the reader", "A test for the reader"),
+    ],
+)
+def test_the_digest_changes_with_every_word_and_number(write, old, new):
+    assert read_protocol(write(edited((old, new)))).digest != read_protocol(write(SMALL, "before.toml")).digest
+
+
+# --- whatever is written in the file --------------------------------------------------------------
+
+VALUES = ["0", "-1", "nan", "1e999", "true", '""', '"x"', '"each"', "[]", "[[]]", "{}", "[{}]", "[1]", "{ id = 1 }"]
+VALUES += ['["a", 1]', "1979-05-27", "0x7fffffffffffffffffff", '"\\u0000"', "[{ id = [] }]", '[{ name = "phase1" }]']
+CHARACTERS = st.sampled_from(list("[]{}=\"'\n\\#.,-_019eax \t\r\x00\x7fµ\U0001f9ab"))
+
+
+def mutated(seed: int, n_changes: int, characters: list[str]) -> str:
+    """The small protocol with some lines doubled, dropped, moved or given another value, and characters changed."""
+    rng = random.Random(seed)
+    lines = SMALL.splitlines()
+    for _ in range(n_changes):
+        place = rng.randrange(len(lines))
+        match rng.randrange(6):
+            case 0:
+                del lines[place]
+            case 1:
+                lines.insert(rng.randrange(len(lines)), lines[place])
+            case 2:
+                lines.insert(rng.randrange(len(lines)), lines.pop(place))
+            case 3 if "[" in lines[place][:1]:
+                name = lines[place].strip("[]")
+                lines[place] = rng.choice([f"[{name}]", f"[[{name}]]", f"{name} = {rng.choice(VALUES)}"])
+            case _:
+                lines[place] = f"{lines[place].partition('=')[0]} = {rng.choice(VALUES)}"
+        lines = lines or [""]
+    text = "\n".join(lines)
+    for character in characters:
+        place = rng.randrange(len(text) + 1)
+        text = text[:place] + character + text[place + rng.randrange(2) :]
+    return text
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_changes=st.integers(0, 4),
+    characters=st.lists(CHARACTERS, max_size=2),
+    extending=st.booleans(),
+)
+def test_whatever_is_written_is_a_protocol_or_a_protocol_error(
+    tmp_path_factory, seed, n_changes, characters, extending
+):
+    folder = tmp_path_factory.getbasetemp()
+    text = mutated(seed, n_changes, characters)
+    (folder / "base.toml").write_text(SMALL, encoding="utf-8")
+    path = folder / "fuzzed.toml"
+    path.write_bytes((('extends = "base.toml"\n' if extending else "") + text).encode())
+    try:
+        protocol = read_protocol(path)
+    except ProtocolError as error:
+        assert ".toml" in str(error)  # noqa: PT017  (either outcome is right, nothing else is)
+    else:
+        assert len(protocol.digest) == 64
+
+
+@settings(deadline=None)
+@given(value=st.sampled_from(VALUES), extending=st.booleans(), data=st.data())
+def test_a_section_that_is_no_table_is_a_protocol_error(tmp_path_factory, value, extending, data):
+    sections = ["identity", "dataset", "split", "training", "throughput", "external", "criteria", "waivers", "extends"]
+    section = data.draw(st.sampled_from(sections))
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "base.toml").write_text(SMALL, encoding="utf-8")
+    prefix = 'extends = "base.toml"\n' if extending and section != "extends" else ""
+    (folder / "fuzzed.toml").write_text(f"{prefix}{section} = {value}\n", encoding="utf-8")
+    empties = extending and section in ("external", "waivers") and value == "[]"
+    if empties or (prefix and value == "{}"):
+        return  # says nothing, or empties what may be empty
+    with pytest.raises(ProtocolError):
+        read_protocol(folder / "fuzzed.toml")
