@@ -63,7 +63,9 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Names become folder names, element ids and test ids; restricting them here keeps every later place simple.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+RESERVED_SETS = ("dataset", *PARTS)  # names of the dataset and its parts, which no external set may have
 
 
 class _Record(BaseModel):
@@ -244,7 +246,7 @@ class ExternalPlan(_Record):
     @field_validator("name")
     @classmethod
     def _no_part(cls, value: str) -> str:
-        if value.casefold() in (*PARTS, "dataset"):
+        if value.casefold() in RESERVED_SETS:
             raise ValueError(f"an external set cannot be called {value!r}: that is a part of the dataset")
         return value
 
@@ -291,7 +293,9 @@ class Criterion(_Record):
             hint = f"; write {self.bound / 100:g} for {self.bound:g} %" if self.bound > 1 else ""
             raise ValueError(f"criterion {self.id}: {self.bound:g} is not a fraction in [0, 1]{hint}")
         if (self.floor is not None and self.floor <= 0) or (self.metric == "accuracy_gap" and self.ceiling == 1):
-            raise ValueError(f"criterion {self.id}: nothing could miss a bound of {self.bound:g}; state one that can fail")
+            raise ValueError(
+                f"criterion {self.id}: nothing could miss a bound of {self.bound:g}; state one that can fail"
+            )
         return self
 
     @property

@@ -389,6 +389,8 @@ def test_a_stopped_run_never_passes():
 
 def test_a_run_without_verdicts_does_not_pass():
     assert not run_with(()).passed
+    nothing_required = protocol_with(criteria=(ID["E1"],))
+    assert not replace(run_with(()), protocol=nothing_required).passed
 
 
 @pytest.mark.parametrize("missing", ["A1", "D1", "R1-monocyte"])

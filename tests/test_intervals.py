@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_one_more_success_raises_both_bounds(n):
         lambda k: (wilson_interval(k, n, level=0.95).lower, wilson_interval(k, n, level=0.95).upper),
     ):
         bounds = [bounds_of(k) for k in range(n + 1)]
-        assert all(a[0] < b[0] and a[1] < b[1] for a, b in zip(bounds, bounds[1:], strict=False))
+        assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(bounds))
 
 
 @given(counts=counts())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -195,9 +196,9 @@ def test_a_set_without_cells_has_no_metric(metric):
 
 
 def test_an_unknown_class_or_metric_is_refused():
-    with pytest.raises(ValueError, match="'recall' needs one of the classes .* not 'blast'"):
+    with pytest.raises(ValueError, match=r"'recall' needs one of the classes .* not 'blast'"):
         estimate(evaluation_of(MATRIX_A), "recall", cell_class="blast", level=0.95)
-    with pytest.raises(ValueError, match="'recall' needs one of the classes .* not None"):
+    with pytest.raises(ValueError, match=r"'recall' needs one of the classes .* not None"):
         estimate(evaluation_of(MATRIX_A), "recall", cell_class=None, level=0.95)
     with pytest.raises(ValueError, match="unknown metric 'kappa'; known are accuracy, recall, precision, f1"):
         estimate(evaluation_of(MATRIX_A), "kappa", cell_class="basophil", level=0.95)
@@ -257,6 +258,28 @@ def test_the_lower_bound_of_f1_covers_in_simulation(fixed_support):
                 known[counts] = measured(confusion, "f1", index).lower
             covered[index] += known[counts] <= truth[index]
     assert (covered / runs >= 0.95).all()
+
+
+@pytest.mark.parametrize("hit_rate", [0.45, 0.6, 0.85, 0.98, 1.0])
+@pytest.mark.parametrize("false_rate", [0.0, 0.0003, 0.01, 0.05, 0.2])
+def test_both_bounds_of_f1_cover_at_fixed_supports_by_exact_enumeration(hit_rate, false_rate):
+    # 9 cells of the class and 36 others: every count of hits and of false calls, weighted by its probability.
+    own, others = 9, 36
+    truth = 2 * own * hit_rate / (own + own * hit_rate + others * false_rate)
+    below = above = 0.0
+    for hits, calls in itertools.product(range(own + 1), range(others + 1)):
+        weight = binom_pmf(hits, own, hit_rate) * binom_pmf(calls, others, false_rate)
+        if weight > 0:
+            lower, upper = f1_bounds(hits, own - hits, calls, others - calls)
+            below += weight * (lower <= truth + 1e-12)
+            above += weight * (truth - 1e-12 <= upper)
+    assert min(below, above) >= 0.95
+
+
+@cache
+def f1_bounds(hits: int, missed: int, calls: int, rest: int) -> tuple[float, float]:
+    found = measured(np.array([[hits, missed], [calls, rest]]), "f1", BAS)
+    return found.lower, found.upper
 
 
 def test_what_is_not_known_of_independence_is_said_beside_the_number():

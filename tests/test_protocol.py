@@ -323,7 +323,7 @@ REFUSED = {
     "doubled criterion": ([('id = "S2"', 'id = "A1"')], "criteria", "'A1' is stated more than once. Keep one"),
     "doubled by each": (
         [('id = "S2"', 'id = "R1-monocyte"')],
-        "criteria",
+        "R1-monocyte",
         r"\['R1-monocyte'\] are used more than once",
     ),
     "doubled phase": ([('name = "phase2"', 'name = "Phase1"')], "training", r"phases .*'Phase1'.* not distinct"),
