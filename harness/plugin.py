@@ -189,7 +189,9 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
             verdict.criterion.id,
             f"{verdict.criterion.metric} on {verdict.criterion.set}",
             verdict.outcome.upper() + ("" if verdict.criterion.required else " (not required)"),
-            observed(verdict.estimate, note=False) if verdict.estimate else verdict.reason.partition("\n")[0],
+            observed(verdict.estimate, note=False, beside=verdict.criterion.bound)
+            if verdict.estimate
+            else verdict.reason.partition("\n")[0],
         )
         for verdict in verdicts
     ]

@@ -52,6 +52,8 @@ from harness.speed.scenarios import Scenario, scenarios
 from harness.store import Store, code_digest, write_atomically
 
 PACKAGE = Path(__file__).resolve().parent
+# The sources that decide what a stage makes; the rooms after it (judge, evidence) do not.
+STAGE_CODE = tuple(PACKAGE / name for name in ("data", "model", "protocol.py", "records.py", "run.py"))
 # Findings after which nothing can be computed; the others are judged, and the run goes on.
 BLOCKING_RULES = ("contract_violations", "unreadable_images", "missing_files")
 EXPORT_CHECK_IMAGES = 20
@@ -143,7 +145,7 @@ class Run:
             ],
             "data": self.manifest.digest,
             "split": self.split.digest,
-            "code": code_digest(PACKAGE / "data", PACKAGE / "model"),
+            "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
             "device": self.device.type,
         }
@@ -183,7 +185,7 @@ class Run:
             "train": _contents(self.split.train),
             "validation": _contents(self.split.validation),
             "formats": self.protocol.dataset.images.formats,
-            "code": code_digest(PACKAGE / "model"),
+            "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
             "device": self.device.type,
             "threads": torch.get_num_threads(),  # the order of summation, and so the last bit, follows it
@@ -227,7 +229,7 @@ class Run:
             "classes": self.classes,
             "pixels": [plan.image_size_px, plan.resize],
             "validation": _contents(self.split.validation),
-            "code": code_digest(PACKAGE / "model"),
+            "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
         }
 
@@ -431,7 +433,7 @@ class Run:
             "weights": self.training.weights_digest,
             "images": _contents(images),
             "pixels": [plan.image_size_px, plan.resize],
-            "code": code_digest(PACKAGE / "model"),
+            "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
             "device": self.device.type,
             "threads": torch.get_num_threads(),

@@ -25,9 +25,9 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def code_digest(*packages: Path) -> str:
-    """Digest of the Python sources in these folders: a changed stage must not reuse what the old code made."""
-    files = sorted(file for package in packages for file in package.rglob("*.py"))
+def code_digest(*places: Path) -> str:
+    """Digest of the Python sources in these places: a changed stage must not reuse what the old code made."""
+    files = sorted(file for place in places for file in ([place] if place.is_file() else place.rglob("*.py")))
     return digest_of([[file.name, file_digest(file)] for file in files])
 
 
@@ -77,7 +77,8 @@ class Store:
             raise  # a stage's own words, even where its type is also an OSError
         except OSError as error:
             raise StoreError(
-                f"stage {stage!r}: cannot write {folder}: {error}. Free space, or use another --reports folder."
+                f"stage {stage!r} was not made: {error}. If {folder} is full or read-only, free space or use another "
+                "--reports folder."
             ) from error
         self.records.append(StageRecord(stage, time.monotonic() - started, reused, digest))
         return folder

@@ -183,9 +183,10 @@ def test_the_precision_of_a_class_that_was_never_predicted_is_undefined():
     assert measured(matrix((BAS, NEU, 75)), "recall", BAS).value == 0.0
 
 
-def test_the_precision_of_an_absent_class_counts_the_cells_that_were_wrongly_called_so():
+def test_the_precision_of_an_absent_class_is_undefined_even_where_cells_were_called_so():
+    # 0/2 would read as a property of the class; it says only how often the other classes were mistaken for it.
     found = measured(matrix((MON, NEU, 2), support=(0, 0, 0, 9, 0)), "precision", NEU)
-    assert (found.value, found.k, found.n) == (0.0, 0, 2)
+    assert (found.value, found.note) == (None, "no cells of neutrophil")
 
 
 @pytest.mark.parametrize("metric", ["accuracy", *PER_CLASS])

@@ -14,7 +14,7 @@ from harness.speed import scenarios as room
 from harness.speed.scenarios import Scenario, scenarios
 
 CPU = torch.device("cpu")
-PLAN = ThroughputPlan(warmup_queries=2, queries=30, offline_rounds=3, offline_images=70, batch_size=16)
+PLAN = ThroughputPlan(warmup_queries=2, queries=30, offline_rounds=5, offline_images=70, batch_size=16)
 
 
 class Counting(nn.Module):

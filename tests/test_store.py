@@ -215,7 +215,7 @@ def test_a_full_disk_is_a_store_error_with_the_folder_and_what_to_do(root):
     def make(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(StoreError, match=r"'training': cannot write .*kept.*No space left.*another --reports folder"):
+    with pytest.raises(StoreError, match=r"'training' was not made: .*No space left.*kept.*another --reports folder"):
         Store(root, fresh=False).fetch("training", KEY, make)
 
 
@@ -231,7 +231,7 @@ def test_a_folder_that_cannot_be_written_is_a_store_error(root, stage, monkeypat
 
 def test_a_file_in_the_place_of_the_folder_is_a_store_error(tmp_path, stage):
     (tmp_path / "reports").write_text("a file")
-    with pytest.raises(StoreError, match="cannot write"):
+    with pytest.raises(StoreError, match="was not made"):
         fetched(tmp_path / "reports", stage)
 
 

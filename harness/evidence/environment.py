@@ -61,6 +61,6 @@ def source_state(folder: Path) -> dict[str, str]:
     top = git("rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != folder.resolve():
         return {"commit": "unknown", "dirty": "unknown"}
-    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
     dirty = "unknown" if changes is None else ("yes" if changes else "no")
     return {"commit": commit or "unknown", "dirty": dirty}

@@ -76,6 +76,11 @@ def _limits_of_the_data(run: RunResults) -> Iterator[Limit]:
             "Not every image names its patient: patient leakage cannot be checked; cells count as independent.",
             "Performance on new patients; that no patient is in both train and test. Intervals are a best case.",
         )
+    else:
+        yield Limit(
+            "Intervals count cells as independent, although cells of one patient are not.",
+            "The width of every interval: it is a best case.",
+        )
     sites = {image.site for image in cells}
     if None in sites or len(sites) == 1:
         yield Limit(

@@ -29,7 +29,8 @@ def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, lev
     accuracy, recall and precision are proportions with Clopper-Pearson bounds. F1 is 2J / (1 + J) of the Jaccard
     index J = TP / (TP + FP + FN), itself the proportion of true positives among the cells that are of the class or
     called so; its bounds are those of J, carried through that increasing map. (Conditional on TP + FP + FN, the
-    true positives of independent cells are binomial with probability J.)
+    true positives of independent cells are binomial with probability J; with fixed supports the coverage was
+    enumerated in tests/test_metrics.py.)
 
     Returns:
         value and bounds None where there are no trials: an absent class is undefined, never 0.
@@ -39,10 +40,10 @@ def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, lev
     is_f1 = metric == "f1"
     method = "Clopper-Pearson of TP/(TP+FP+FN), as F1" if is_f1 else "Clopper-Pearson"
     if n == 0:
-        called = metric == "precision" and evaluation.n > 0
-        missing = (
-            f"no cell was called {cell_class}" if called else f"no cells{f' of {cell_class}' if cell_class else ''}"
-        )
+        present = cell_class is None or evaluation.support[cell_class] > 0
+        missing = f"no cell was called {cell_class}" if present and cell_class else "no cells"
+        if not present:
+            missing = f"no cells of {cell_class}"
         return Estimate(metric, evaluation.set, cell_class, None, None, None, level, method, k=k, n=n, note=missing)
     transform = _f1_of_jaccard if is_f1 else _identity
     lower, upper = clopper_pearson_bounds(k, n, level=level)
@@ -139,7 +140,7 @@ def _counts(evaluation: Evaluation, metric: str, cell_class: str | None) -> tupl
     trials = {"recall": reference, "precision": predicted, "f1": reference + predicted - hits}
     if metric not in trials:
         raise ValueError(f"unknown metric {metric!r}; known are accuracy, {', '.join(trials)}")
-    if metric != "precision" and reference == 0:
+    if reference == 0:
         return 0, 0  # the class is absent from this set: nothing about it can be measured here
     return int(hits), int(trials[metric])
 
