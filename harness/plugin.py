@@ -45,9 +45,16 @@ class RunState:
     run: Run | None = None
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     stopped_because: str | None = None
+    others_failed: bool = False
     results: RunResults | None = None
     pack: Path | None = None
     pack_error: str | None = None
+
+    def record(self, verdict: Verdict) -> None:
+        """Keep the verdict; one that blocks stays, so that rerunning a test cannot turn it into one that passes."""
+        previous = self.verdicts.get(verdict.criterion.id)
+        if previous is None or not previous.blocks:
+            self.verdicts[verdict.criterion.id] = verdict
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -107,13 +114,15 @@ def pytest_runtest_makereport(
     if state is None:
         return report
     error = call.excinfo.value if call.excinfo else None
-    if report.failed and not isinstance(error, AssertionError):
-        # A stage that cannot go on ends the run: what follows would only fail again in the same place.
+    verdict = item.stash.get(VERDICT, None)
+    if report.failed and item.get_closest_marker("criteria") is None:
+        state.others_failed = True  # somebody's own test, run beside the suites
+    elif report.failed and (verdict is None or not isinstance(error, AssertionError)):
+        # A failure that is no verdict ends the run: what follows would only fail again in the same place.
         state.stopped_because = f"{type(error).__name__}: {error}"
         item.session.shouldfail = f"the run stopped: {type(error).__name__}"
         if isinstance(error, HarnessError):
             report.longrepr = state.stopped_because  # its words are for a person; a traceback would bury them
-    verdict = item.stash.get(VERDICT, None)
     if report.when == "call" and verdict is not None:
         report.user_properties += [("criterion", verdict.criterion.id), ("outcome", str(verdict.outcome))]
         report.user_properties.append(("required", verdict.criterion.required))
@@ -143,7 +152,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         else:
             assert state.results is not None
-            session.exitstatus = pytest.ExitCode.OK if state.results.passed else pytest.ExitCode.TESTS_FAILED
+            good = state.results.passed and not state.others_failed
+            session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
     return (yield)
 
 

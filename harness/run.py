@@ -23,6 +23,7 @@ from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.split import check_split, read_split, split_stratified
 from harness.errors import DataError
+from harness.judge.deviations import training_deviations
 from harness.judge.metrics import evaluate
 from harness.model.classifier import load_classifier, predict
 from harness.model.devices import choose_device
@@ -252,34 +253,8 @@ class Run:
     @cached_property
     def training_checks(self) -> Mapping[str, tuple[str, ...]]:
         """Training metric -> what is wrong, one line each."""
-        plan = {phase.name: phase for phase in self.protocol.training.phases}
-        phases = self.training.phases
         return {
-            "frozen_tensor_changes": tuple(
-                f"{p.name} trains the head alone, yet the backbone went from {p.backbone_before[:12]} "
-                f"to {p.backbone_after[:12]}"
-                for p in phases
-                if p.trains == "head" and p.backbone_before != p.backbone_after
-            ),
-            "epoch_limit_excess": tuple(
-                f"{p.name} ran {len(p.epochs)} epochs, the limit is {plan[p.name].max_epochs}"
-                for p in phases
-                if len(p.epochs) > plan[p.name].max_epochs
-            ),
-            "patience_excess": tuple(
-                f"{p.name} ran {len(p.epochs) - 1 - p.best_epoch} epochs past its best, the patience is "
-                f"{plan[p.name].patience}"
-                for p in phases
-                if len(p.epochs) - 1 - p.best_epoch > plan[p.name].patience
-            ),
-            "learning_rate_deviations": tuple(
-                f"{p.name}, epoch {e.epoch}: learning rate {e.learning_rate:g}, the protocol's is "
-                f"{plan[p.name].learning_rate:g} ({plan[p.name].schedule})"
-                for p in phases
-                for e in p.epochs
-                if e.learning_rate > plan[p.name].learning_rate * (1 + 1e-6)
-                or (plan[p.name].schedule == "flat" and e.learning_rate < plan[p.name].learning_rate * (1 - 1e-6))
-            ),
+            **training_deviations(self.training, self.protocol.training),
             "exported_model_differences": tuple(_read_json(self.export.with_name("differences.json"))),
         }
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
+from drawn import CLASSES
+from tiny_run import TINY, Pytest, run_pytest
 
 import harness.model.torchvision_compat  # noqa: F401
 from fixtures.smears import HOME, write_smears
 from harness.data.manifest import read_manifest
+from harness.plugin import SUITES
 from harness.protocol import AugmentationPlan, PhasePlan, TrainingPlan, WeightsPlan
 from harness.records import Manifest
 
-CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -68,3 +71,20 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real image sets are not on this machine (../shared/data)")
     return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "tiny.toml").write_text(TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(place: Path) -> Pytest:
+    def run(*arguments: str, suites: str = str(SUITES), **options: object) -> subprocess.CompletedProcess[str]:
+        reports = place / "reports"
+        protocol = f"--protocol={place / 'tiny.toml'}"
+        return run_pytest(suites, protocol, f"--reports={reports}", *arguments, **options)  # type: ignore[arg-type]
+
+    return run

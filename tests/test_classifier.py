@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from drawn import decoded
 from torch import nn
 
 from harness.errors import InvalidPredictions
 from harness.model.classifier import predict, tensors_digest, untrained, weights_digest
-from harness.model.preprocessing import CellPixels, decode_all
+from harness.model.preprocessing import CellPixels
 from harness.progress import silent
 from harness.protocol import TrainingPlan
 from harness.records import Manifest
@@ -21,17 +22,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def cells(manifest: Manifest) -> CellPixels:
-    return decode_all(
-        manifest.images,
-        manifest.root,
-        classes=manifest.classes,
-        size_px=32,
-        resize="squish",
-        formats=("PNG",),
-        workers=2,
-        progress=silent,
-        label="cells",
-    )
+    return decoded(manifest, manifest.images)
 
 
 @pytest.fixture(scope="module")

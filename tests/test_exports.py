@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from drawn import decoded
 
 from harness.errors import TrainingError
 from harness.model.classifier import predict, untrained
 from harness.model.exports import EXPORT, export_learner, exported_differences
-from harness.model.preprocessing import decode_all
 from harness.progress import silent
 from harness.protocol import TrainingPlan
 from harness.records import Manifest, Predictions, predictions_of
@@ -25,17 +25,7 @@ def exported(
 ) -> tuple[Path, Predictions]:
     torch.manual_seed(5)
     some = manifest.images[::6]
-    cells = decode_all(
-        some,
-        manifest.root,
-        classes=manifest.classes,
-        size_px=32,
-        resize="squish",
-        formats=("PNG",),
-        workers=2,
-        progress=silent,
-        label="cells",
-    )
+    cells = decoded(manifest, some)
     model, _ = untrained(small_plan, n_classes=5, weights_file=None, train=cells)
     path = tmp_path_factory.mktemp("export") / EXPORT
     export_learner(model, classes=manifest.classes, size_px=32, resize="squish", path=path)

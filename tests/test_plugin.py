@@ -2,91 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import shutil
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from tiny_run import Pytest, run_pytest
 
-from conftest import CLASSES
-from fixtures.smears import HOME, write_smears
-from harness.plugin import DEFAULT_PROTOCOL, PROJECT, SUITES
-from harness.records import digest_of
-
-Pytest = Callable[..., subprocess.CompletedProcess[str]]
-
-# The embedded protocol, cut down to seconds. It shows wiring: what ten seconds of training reach is not required.
-TINY = f"""
-extends = "{DEFAULT_PROTOCOL.as_posix()}"
-
-[identity]
-id = "tiny"
-
-[dataset]
-images_per_class = 12
-images = {{ formats = ["PNG"], min_side_px = 48, max_side_px = 48 }}
-synthetic = {{ images_per_class = 12, size_px = 48 }}
-
-[training]
-image_size_px = 32
-batch_size = 8
-lr_finder = {{ iterations = 10 }}
-
-[[training.phases]]
-name = "phase1"
-max_epochs = 1
-
-[[training.phases]]
-name = "phase2"
-max_epochs = 1
-
-[reproducibility]
-images_per_class = 6
-
-[throughput]
-queries = 30
-offline_rounds = 5
-offline_images = 20
-
-[[external]]
-name = "second_laboratory"
-images = {{ min_side_px = 48, max_side_px = 48 }}
-
-[[external]]
-name = "nine_monocytes"
-images = {{ min_side_px = 48, max_side_px = 48 }}
-
-[[criteria]]
-id = "A1"
-required = false
-
-[[criteria]]
-id = "R1"
-required = false
-
-[[criteria]]
-id = "N1"
-required = false
-
-[[criteria]]
-id = "F6"
-required = false
-
-[[criteria]]
-id = "T2"
-ceiling = 60.0
-
-[[criteria]]
-id = "T4"
-floor = 0.01
-"""
-
+from harness.plugin import DEFAULT_PROTOCOL, PROJECT, RunState
+from harness.protocol import read_protocol
+from harness.records import Outcome, Verdict, digest_of
 
 FIGURES = (
     "class_distribution",
@@ -103,34 +30,6 @@ FIGURES = (
     "correct_predictions_test",
     "incorrect_predictions_test",
 )
-
-
-def run_pytest(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
-        cwd=cwd or PROJECT,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("place")
-    (folder / "tiny.toml").write_text(TINY)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tiny(place: Path) -> Pytest:
-    def run(*arguments: str, suites: str = str(SUITES), **options: object) -> subprocess.CompletedProcess[str]:
-        reports = place / "reports"
-        protocol = f"--protocol={place / 'tiny.toml'}"
-        return run_pytest(suites, protocol, f"--reports={reports}", *arguments, **options)  # type: ignore[arg-type]
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -288,13 +187,11 @@ def strict(place: Path) -> Path:
 
 @pytest.mark.parametrize("optimised", [False, True])
 def test_a_required_floor_out_of_reach_fails_the_run(
-    place: Path, strict: Path, cold: tuple[subprocess.CompletedProcess[str], Path], optimised: bool
+    tiny: Pytest, strict: Path, cold: tuple[subprocess.CompletedProcess[str], Path], optimised: bool
 ):
     # `python -O` strips the assertions that the suites end in; the verdicts must decide all the same.
-    command = [sys.executable, *(["-O"] if optimised else []), "-m", "pytest", str(SUITES)]
-    command += [f"--protocol={strict}", f"--reports={place / 'reports'}"]
-    command += ["-W", "ignore:assertions not in test modules"] if optimised else []
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    warning = ["-W", "ignore:assertions not in test modules"] if optimised else []
+    done = tiny(f"--protocol={strict}", *warning, PYTHONOPTIMIZE="1" if optimised else "")
     assert done.returncode == 1
     # One error disproves 1.0, none leaves it open; neither is a pass.
     assert "A1 accuracy on test: FAILED" in done.stdout or "A1 accuracy on test: INCONCLUSIVE" in done.stdout
@@ -302,85 +199,36 @@ def test_a_required_floor_out_of_reach_fails_the_run(
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        ("def test_of_somebody_s_own(): assert False", "RUN PASSED"),
+        ("import pytest\n@pytest.mark.criteria('accuracy')\ndef test_of_a_suite(run): assert False", "RUN NOT PASSED"),
+    ],
+)
+def test_a_failure_that_is_no_verdict_is_never_overruled_by_the_verdicts(
+    tiny: Pytest, cold: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path, test: str, words: str
+):
+    (tmp_path / "test_beside.py").write_text(test)
+    done = tiny(str(tmp_path / "test_beside.py"))
+    assert done.returncode == 1
+    assert words in done.stdout
+
+
+def test_a_rerun_cannot_turn_a_verdict_that_blocks_into_one_that_passes():
+    protocol = read_protocol(DEFAULT_PROTOCOL)
+    state = RunState(protocol)
+    failed, passed = (Verdict(protocol.criteria[0], None, outcome, "") for outcome in (Outcome.FAILED, Outcome.PASSED))
+    state.record(passed)
+    state.record(failed)
+    state.record(passed)
+    assert state.verdicts == {protocol.criteria[0].id: failed}
+
+
 def test_parallel_workers_are_refused(tiny: Pytest):
     done = tiny("-n", "2")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "run them without -n" in done.stderr
-
-
-# --- bad input: one clear error or a named failed criterion, nothing lost ---
-
-
-@pytest.fixture
-def cells(tmp_path: Path) -> Path:
-    root = tmp_path / "cells"
-    write_smears(root, images_per_class=dict.fromkeys(CLASSES, 12), laboratory=HOME, size_px=48, seed=3)
-    return root
-
-
-def fails_clearly(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    said = done.stdout + done.stderr
-    assert done.returncode not in (0, pytest.ExitCode.INTERNAL_ERROR), said
-    assert "Traceback" not in said
-    for word in words:
-        assert word in said, said
-
-
-def test_a_missing_folder(tiny: Pytest, tmp_path: Path):
-    fails_clearly(tiny(f"--data={tmp_path / 'nowhere'}"), "there is nothing at", "nowhere", "Name a folder")
-
-
-def test_an_empty_class(tiny: Pytest, cells: Path):
-    for file in (cells / "monocyte").iterdir():
-        file.unlink()
-    fails_clearly(tiny(f"--data={cells}"), "D2 count_mismatches on dataset: FAILED", "monocyte")
-
-
-def test_one_image_per_class(tiny: Pytest, cells: Path):
-    for name in CLASSES:
-        for file in sorted((cells / name).iterdir())[1:]:
-            file.unlink()
-    fails_clearly(tiny(f"--data={cells}"), "D2 count_mismatches on dataset: FAILED", "stopped: DataError", "basophil")
-
-
-def test_a_class_too_many(tiny: Pytest, cells: Path):
-    shutil.copytree(cells / "monocyte", cells / "Monocytes")
-    fails_clearly(tiny(f"--data={cells}"), "Monocytes", "DataError")
-
-
-@pytest.mark.parametrize(("content", "words"), [(b"", "the file is empty"), (b"<!DOCTYPE html><p>404", "not")])
-def test_a_file_that_is_no_image(tiny: Pytest, cells: Path, content: bytes, words: str):
-    victim = sorted((cells / "neutrophil").iterdir())[0]
-    victim.write_bytes(content)
-    done = tiny(f"--data={cells}")
-    fails_clearly(done, "D3 unreadable_images on dataset: FAILED", victim.name, words)
-    assert victim.read_bytes() == content  # nothing was touched
-
-
-def test_a_protocol_whose_ratios_add_to_nine_tenths(tiny: Pytest, place: Path, tmp_path: Path):
-    wrong = tmp_path / "wrong.toml"
-    wrong.write_text(f'extends = "{(place / "tiny.toml").as_posix()}"\n[split]\ntest = 0.05\n')
-    done = tiny(f"--protocol={wrong}")
-    fails_clearly(done, "wrong.toml", "split", "= 0.9, not 1")
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-
-
-def test_a_manifest_with_an_unknown_label(tiny: Pytest, cells: Path):
-    rows = [(f"{f.parent.name}/{f.name}", f.parent.name) for f in sorted(cells.rglob("*.png"))]
-    rows[7] = (rows[7][0], "blast")
-    with (cells / "manifest.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([("path", "label"), *rows])
-    fails_clearly(tiny(f"--data={cells / 'manifest.csv'}"), "blast", "line 9")
-
-
-def test_a_protocol_of_real_images_without_data(tiny: Pytest):
-    leukocyte = DEFAULT_PROTOCOL.with_name("leukocyte.toml")
-    fails_clearly(tiny(f"--protocol={leukocyte}"), "--data DIR")
-
-
-def test_the_broken_file_that_ships_with_the_real_data_is_named(tiny: Pytest, cells: Path, shared_data: Path):
-    shutil.copy(shared_data / "odd_files" / "neutrophil" / ".DS_169665.jpg", cells / "neutrophil")
-    fails_clearly(tiny(f"--data={cells}"), "D3 unreadable_images on dataset: FAILED", ".DS_169665.jpg")
 
 
 def test_the_plugin_sleeps_when_no_suite_is_run(tmp_path: Path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn import decoded
 from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastai.torch_core import TensorImage
 from fastai.vision.augment import Resize, ResizeMethod
@@ -15,9 +16,8 @@ from PIL import Image
 
 from harness.errors import DataError
 from harness.model.classifier import normalise
-from harness.model.preprocessing import decode, decode_all
+from harness.model.preprocessing import decode
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
-from harness.progress import silent
 from harness.records import Manifest
 
 
@@ -54,20 +54,8 @@ def test_normalising_equals_fastai_s_to_the_bit():
 
 
 def test_the_number_of_workers_changes_nothing(manifest: Manifest):
-    def pixels(workers: int) -> np.ndarray:
-        return decode_all(
-            manifest.images,
-            manifest.root,
-            classes=manifest.classes,
-            size_px=32,
-            resize="squish",
-            formats=("PNG",),
-            workers=workers,
-            progress=silent,
-            label="cells",
-        ).pixels
-
-    assert np.array_equal(pixels(1), pixels(4))
+    one, four = (decoded(manifest, manifest.images, workers=workers).pixels for workers in (1, 4))
+    assert np.array_equal(one, four)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not an image</html>", b"\x89PNG\r\n\x1a\n"])

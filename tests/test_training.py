@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from drawn import decoded
 
 from harness.errors import TrainingError
 from harness.model import training as room
 from harness.model.classifier import load_classifier, predict, weights_digest
-from harness.model.preprocessing import CellPixels, decode_all
+from harness.model.preprocessing import CellPixels
 from harness.model.training import augmentations, best_weights, read_training_record, train
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.progress import silent
@@ -25,21 +26,10 @@ Train = Callable[..., TrainingRecord]
 
 @pytest.fixture(scope="module")
 def cells(manifest: Manifest) -> dict[str, CellPixels]:
-    def decoded(every_third: bool) -> CellPixels:
-        images = [image for i, image in enumerate(manifest.images) if (i % 3 == 0) == every_third]
-        return decode_all(
-            images,
-            manifest.root,
-            classes=manifest.classes,
-            size_px=32,
-            resize="squish",
-            formats=("PNG",),
-            workers=2,
-            progress=silent,
-            label="cells",
-        )
-
-    return {"train": decoded(False), "validation": decoded(True)}
+    return {
+        "train": decoded(manifest, [image for i, image in enumerate(manifest.images) if i % 3]),
+        "validation": decoded(manifest, manifest.images[::3]),
+    }
 
 
 @pytest.fixture

@@ -92,40 +92,36 @@ def exact_count(metric: str, set_name: str, details: Sequence[str], *, of: int |
     )
 
 
-def latency(timing: Timing, *, metric: str, level: float, quantile: float = 0.9) -> Estimate:
-    """The 90th percentile of seconds per image, LoadGen's SingleStream figure, with order-statistic bounds."""
-    value, lower, upper = percentile_bounds(timing.samples_s, quantile=quantile, level=level)
-    return Estimate(
-        metric,
-        timing.device,
-        None,
-        value,
-        lower if math.isfinite(lower) else None,
-        upper if math.isfinite(upper) else None,
-        level,
-        f"order statistics of the {quantile * 100:g}th percentile",
-        unit="s",
-        n=len(timing.samples_s),
-        note=f"{timing.scenario}, {timing.span}, on {timing.device}",
-    )
+def latency(timing: Timing, *, metric: str, level: float) -> Estimate:
+    """The 90th percentile of seconds per single-image query, LoadGen's SingleStream figure."""
+    return _timed(timing, timing.samples_s, metric=metric, level=level, quantile=0.9, unit="s")
 
 
 def images_per_second(timing: Timing, *, metric: str, level: float) -> Estimate:
-    """Median throughput over rounds, with order-statistic bounds."""
+    """The median over rounds of images per second."""
     rates = [timing.images_per_query / seconds for seconds in timing.samples_s]
-    value, lower, upper = percentile_bounds(rates, quantile=0.5, level=level)
+    return _timed(timing, rates, metric=metric, level=level, quantile=0.5, unit="images/s")
+
+
+def _timed(
+    timing: Timing, values: Sequence[float], *, metric: str, level: float, quantile: float, unit: str
+) -> Estimate:
+    """A percentile with order-statistic bounds; a bound that so few values cannot give is None."""
+    value, *bounds = percentile_bounds(values, quantile=quantile, level=level)
+    lower, upper = (bound if math.isfinite(bound) else None for bound in bounds)
     return Estimate(
         metric,
         timing.device,
         None,
         value,
-        lower if math.isfinite(lower) else None,
-        upper if math.isfinite(upper) else None,
+        lower,
+        upper,
         level,
-        "order statistics of the median",
-        unit="images/s",
-        n=len(rates),
-        note=f"{timing.scenario}, {timing.span}, batch {timing.batch_size}, on {timing.device}",
+        f"order statistics of the {quantile * 100:g}th percentile",
+        unit=unit,
+        n=len(values),
+        note=f"{timing.scenario}, {timing.span}, batch {timing.batch_size}, on {timing.device}; "
+        "samples taken as independent",
     )
 
 
