@@ -19,7 +19,8 @@ import pytest
 from harness.errors import HarnessError, ProtocolError
 from harness.judge.criteria import complete, explain, observed
 from harness.progress import Report, TerminalProgress
-from harness.protocol import QUESTIONS, Criterion, Protocol, read_protocol
+from harness.protocol import QUESTIONS, Criterion, Protocol
+from harness.protocol_file import read_protocol
 from harness.records import Outcome, RunResults, Verdict
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ DEFAULT_PROTOCOL = SUITES / "protocols" / "embedded.toml"
 STATE: pytest.StashKey[RunState] = pytest.StashKey()
 VERDICT: pytest.StashKey[Verdict] = pytest.StashKey()
 SECONDS_BETWEEN_UPDATES = 0.1
+STOPPED = "stopped"  # a stage could not go on: no verdict on the criterion whose test asked for it
+LETTERS = {"failed": "F", "inconclusive": "?", "not assessed": "n", STOPPED: "E"}
 
 
 @dataclass
@@ -123,6 +126,7 @@ def pytest_runtest_makereport(
         item.session.shouldfail = f"the run stopped: {type(error).__name__}"
         if isinstance(error, HarnessError):
             report.longrepr = state.stopped_because  # its words are for a person; a traceback would bury them
+            report.user_properties += [("outcome", STOPPED), ("required", True)]
     if report.when == "call" and verdict is not None:
         report.user_properties += [("criterion", verdict.criterion.id), ("outcome", str(verdict.outcome))]
         report.user_properties.append(("required", verdict.criterion.required))
@@ -137,7 +141,7 @@ def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -
     said = dict(getattr(report, "user_properties", ()))
     if report.when != "call" or "outcome" not in said or said["outcome"] == Outcome.PASSED:
         return None
-    word, letter = said["outcome"], {"failed": "F", "inconclusive": "?", "not assessed": "n"}[said["outcome"]]
+    word, letter = said["outcome"], LETTERS[said["outcome"]]
     if said["required"] or word == Outcome.NOT_ASSESSED:
         return word, letter, word.upper()
     return f"{word} (not required)", letter.lower(), f"{word} (not required)".upper()

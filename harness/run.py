@@ -54,7 +54,9 @@ from harness.store import Store, code_digest, write_atomically
 
 PACKAGE = Path(__file__).resolve().parent
 # The sources that decide what a stage makes; the rooms after it (judge, evidence) do not.
-STAGE_CODE = tuple(PACKAGE / name for name in ("data", "model", "protocol.py", "records.py", "run.py"))
+STAGE_CODE = tuple(
+    PACKAGE / name for name in ("data", "model", "protocol.py", "protocol_file.py", "records.py", "run.py")
+)
 # Findings after which nothing can be computed; the others are judged, and the run goes on.
 BLOCKING_RULES = ("contract_violations", "unreadable_images", "missing_files")
 EXPORT_CHECK_IMAGES = 20

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from harness.judge.criteria import cells_to_decide, complete, explain, judge, not_judged, observed
 from harness.judge.metrics import accuracy_gap, estimate, exact_count, images_per_second, latency
-from harness.protocol import Criterion, Protocol, Waiver, read_protocol
+from harness.protocol import Criterion, Protocol, Waiver
+from harness.protocol_file import read_protocol
 from harness.records import Estimate, Evaluation, Outcome, RunResults, Timing, Unavailable, Verdict
 
 PROTOCOL = read_protocol(Path(__file__).parents[1] / "suites" / "protocols" / "embedded.toml")

@@ -12,7 +12,7 @@ import pytest
 from tiny_run import Pytest, run_pytest
 
 from harness.plugin import DEFAULT_PROTOCOL, PROJECT, RunState
-from harness.protocol import read_protocol
+from harness.protocol_file import read_protocol
 from harness.records import Outcome, Verdict, digest_of
 
 FIGURES = (

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from harness.errors import ProtocolError
-from harness.protocol import QUESTIONS, Criterion, Protocol, read_protocol
+from harness.protocol import QUESTIONS, Criterion, Protocol
+from harness.protocol_file import read_protocol
 
 SHIPPED = Path(__file__).parents[1] / "suites" / "protocols"
 FIVE = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")

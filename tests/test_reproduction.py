@@ -11,7 +11,8 @@ from harness.errors import TrainingError
 from harness.model import reproduction
 from harness.model.reproduction import differences, reproduce
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.protocol import Protocol, read_protocol
+from harness.protocol import Protocol
+from harness.protocol_file import read_protocol
 from harness.records import ProcessDigests
 
 ONE = ProcessDigests("first", "s", "l", "w", "p")

@@ -8,7 +8,8 @@ from torch import nn
 
 from harness.model import devices
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.protocol import ThroughputPlan, read_protocol
+from harness.protocol import ThroughputPlan
+from harness.protocol_file import read_protocol
 from harness.records import Manifest
 from harness.speed import scenarios as room
 from harness.speed.scenarios import Scenario, scenarios

@@ -16,7 +16,8 @@ from harness.model.preprocessing import CellPixels
 from harness.model.training import augmentations, best_weights, read_training_record, train
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.progress import silent
-from harness.protocol import LearningRateFinderPlan, TrainingPlan, read_protocol
+from harness.protocol import LearningRateFinderPlan, TrainingPlan
+from harness.protocol_file import read_protocol
 from harness.records import Manifest, TrainingRecord
 
 CPU = torch.device("cpu")

@@ -16,7 +16,8 @@ from torch import nn
 from harness.errors import WeightsError
 from harness.model.weights import find_weights_file, network, read_tensors, unfold_batchnorm
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.protocol import WeightsPlan, read_protocol
+from harness.protocol import WeightsPlan
+from harness.protocol_file import read_protocol
 from harness.store import file_digest
 
 

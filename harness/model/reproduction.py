@@ -28,7 +28,8 @@ from harness.model.devices import choose_device
 from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.training import best_weights, train
 from harness.progress import silent
-from harness.protocol import Protocol, WeightsPlan, read_protocol
+from harness.protocol import Protocol, WeightsPlan
+from harness.protocol_file import read_protocol
 from harness.records import CellImage, ProcessDigests, predictions_of
 
 # What differs between the two processes; nothing of it may change a digest.

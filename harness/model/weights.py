@@ -24,7 +24,7 @@ from harness.store import file_digest
 
 CHOICES = (
     'The protocol can say [training.weights] source = "file" with `file` and `sha256` (a local .safetensors, .pth or '
-    '.npz), or source = "none" to train from random weights.'
+    '.npz), or source = "none" to train from random weights; suites/protocols/leukocyte-offline.toml is an example.'
 )
 MOST_BYTES = 2 * 1024**3
 # ImageNet's mean and standard deviation per channel, of RGB / 255: what torchvision's weights were trained with.
