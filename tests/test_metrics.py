@@ -357,7 +357,7 @@ def test_latency_is_the_90th_percentile_with_the_bounds_of_its_ranks():
     assert (binom.ppf(0.05, 100, 0.9), binom.ppf(0.95, 100, 0.9)) == (85, 95)
     assert (found.value, found.lower, found.upper) == (0.91, 0.85, 0.96)
     assert (found.metric, found.set, found.unit, found.n, found.k) == ("latency_s", "cpu", "s", 100, None)
-    assert found.note == "SingleStream, model-only, on cpu"
+    assert found.note == "SingleStream, model-only, batch 32, on cpu; samples taken as independent"
 
 
 def test_too_few_queries_have_no_upper_bound_and_claim_none():
