@@ -235,6 +235,8 @@ def terminal_report(config: pytest.Config) -> Report:
             return
         last[0] = now
         with capture.global_and_fixture_disabled():
+            if reporter.isatty and not progress.active:
+                reporter.ensure_newline()  # the bar would wipe out the name of the test file
             progress(label, done, total, detail)
 
     return report

@@ -49,6 +49,11 @@ class TerminalProgress:
             self._stream.write(f"  {label}: {seconds:.1f} s" + (f", {detail}" if detail else "") + "\n")
             self._stream.flush()
 
+    @property
+    def active(self) -> bool:
+        """Whether a bar is on the terminal."""
+        return self._bar is not None
+
     def close(self) -> None:
         """Take the bar off the terminal."""
         if self._bar is not None:

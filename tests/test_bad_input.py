@@ -77,6 +77,11 @@ def test_a_manifest_with_an_unknown_label(tiny: Pytest, cells: Path):
     fails_clearly(tiny(f"--data={cells / 'manifest.csv'}"), "blast", "line 9")
 
 
+def test_a_manifest_with_bytes_that_are_no_text(tiny: Pytest, cells: Path):
+    (cells / "manifest.csv").write_bytes(b"path,label,split\n\xff\xfe\x00cell.png,monocyte,train\n")
+    fails_clearly(tiny(f"--data={cells / 'manifest.csv'}"), "manifest.csv, line 2", "NUL")
+
+
 @pytest.mark.parametrize("argument", ["test=cells", "../x=cells", "cells", "=cells", "name="])
 def test_an_external_set_that_is_not_named_properly(tiny: Pytest, argument: str):
     fails_clearly(tiny(f"--external={argument}"), "write NAME=DIR")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
@@ -161,6 +162,20 @@ def test_the_split_that_a_run_wrote_is_read_back(
     pack = (place / "reports" / "latest").resolve()
     assert evidence_of(pack)["split"]["digest"] == evidence_of(cold[1])["split"]["digest"]  # type: ignore[index]
     assert "data_split.csv" in evidence_of(pack)["split"]["origin"]  # type: ignore[index]
+
+
+def test_a_split_csv_given_as_the_data_is_also_the_split(
+    tiny: Pytest, place: Path, tmp_path: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    # The published project's file lies beside its class folders and calls the validation part "val".
+    drawn = next((place / "reports" / ".stages" / "smears").glob("*/dataset"))
+    shutil.copytree(drawn, tmp_path / "cells")
+    wrote = (cold[1] / "data_split.csv").read_text()
+    (tmp_path / "cells" / "split.csv").write_text(wrote.replace(",validation\n", ",val\n"))
+    done = tiny(f"--data={tmp_path / 'cells' / 'split.csv'}", "-k", "integrity or split")
+    pack = (place / "reports" / "latest").resolve()
+    assert "13 passed" in done.stdout, done.stdout + done.stderr
+    assert evidence_of(pack)["split"]["digest"] == evidence_of(cold[1])["split"]["digest"]  # type: ignore[index]
 
 
 # --- what can never pass ---
