@@ -5,6 +5,7 @@ Asleep unless a collected test asks for a `criterion`: `pytest tests/` never wak
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import time
@@ -77,7 +78,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--device", choices=("auto", "mps", "cuda", "cpu"), default="auto", help="default: mps, cuda, cpu")
     group.addoption("--reports", metavar="DIR", type=Path, default=PROJECT / "reports", help="where packs are written")
     group.addoption("--fresh", action="store_true", help="make every stage anew instead of reusing kept results")
-    group.addoption("--workers", type=int, default=os.cpu_count() or 1, help="threads that decode (default: all cores)")
+    group.addoption(
+        "--workers", type=_positive, default=os.cpu_count() or 1, help="threads that decode (default: all cores)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -139,7 +142,7 @@ def pytest_runtest_makereport(
 
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
     said = dict(getattr(report, "user_properties", ()))
-    if report.when != "call" or "outcome" not in said or said["outcome"] == Outcome.PASSED:
+    if report.when != "call" or said.get("outcome") not in LETTERS or "required" not in said:
         return None
     word, letter = said["outcome"], LETTERS[said["outcome"]]
     if said["required"] or word == Outcome.NOT_ASSESSED:
@@ -150,20 +153,26 @@ def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
     state = session.config.stash.get(STATE, None)
-    if state is not None and state.run is not None and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        _conclude(session.config, state)
-        if state.pack_error is not None:
-            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+    decided = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    if state is not None and decided and not session.config.option.collectonly:
+        if state.run is None:  # every suite was deselected or skipped: nothing was judged, so nothing passed
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         else:
-            assert state.results is not None
-            good = state.results.passed and not state.others_failed
+            _conclude(session, state)
+            good = state.results is not None and state.results.passed and not state.others_failed
             session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
+            if state.pack_error is not None:
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
     return (yield)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     state = config.stash.get(STATE, None)
-    if state is None or state.results is None:
+    if state is None or config.option.collectonly:
+        return
+    if state.results is None:
+        terminalreporter.line("RUN NOT PASSED: no criterion was judged", red=True, bold=True)
         return
     results = state.results
     terminalreporter.section(f"verdicts ({results.protocol.identity.id})")
@@ -213,6 +222,12 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
     return [*lines, *(f"note: {note}" for note in notes if note)]
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def run_state(config: pytest.Config) -> RunState:
@@ -289,14 +304,16 @@ def _is_empty(item: pytest.Item) -> bool:
     return callspec is not None and not isinstance(callspec.params.get("criterion", ...), (Criterion, type(...)))
 
 
-def _conclude(config: pytest.Config, state: RunState) -> None:
+def _conclude(session: pytest.Session, state: RunState) -> None:
     """One list of verdicts, and the pack that is written from it."""
     from harness.evidence.environment import environment
     from harness.evidence.pack import write_pack
     from harness.model.devices import device_name
 
     assert state.run is not None
-    otherwise = "the run stopped before it" if state.stopped_because else "its test was not selected"
+    config = session.config
+    early = state.stopped_because or session.shouldfail or session.shouldstop
+    otherwise = "the run stopped before it" if early else "its test was not selected"
     identity = state.protocol.identity.id
     state.results = RunResults(
         run_id=f"{state.started_at:%Y%m%dT%H%M%SZ}-{identity}-{os.getpid()}",

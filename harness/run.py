@@ -79,14 +79,22 @@ class RunOptions:
     workers: int
 
 
+def beside(data: Path) -> Path:
+    """The folder that holds the data folder; of a CSV, the one that holds the folder that it lies in."""
+    folder = data if data.is_dir() else data.parent
+    return folder.resolve().parent
+
+
 class Run:
     """The stages of one run over one protocol. Each is computed when it is first asked for."""
 
     def __init__(self, protocol: Protocol, options: RunOptions, *, store: Store, progress: Report) -> None:
         self.protocol, self.options = protocol, options
+        self.device = choose_device(options.device)  # one that is not there ends the run before it begins
         self._store, self._progress = store, progress
         self._predictions: dict[str, Predictions] = {}
         self._timings: dict[str, Timing] = {}
+        self.scored: dict[str, tuple[str, ...]] = {}  # set -> digests of the cells that the network was shown
 
     # --- data ---
 
@@ -128,15 +136,10 @@ class Run:
                 )
                 continue
             manifest = read_manifest(folder, name=name, classes=self.classes, workers=self.options.workers)
-            _refuse_blocked(manifest, self._inspected(manifest, self._external_rules(name), None))
-            sets[name] = manifest
+            sets[name] = self._usable(manifest)
         return sets
 
     # --- model ---
-
-    @cached_property
-    def device(self) -> torch.device:
-        return choose_device(self.options.device)
 
     @cached_property
     def processes(self) -> tuple[ProcessDigests, ...]:
@@ -151,6 +154,7 @@ class Run:
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
             "device": self.device.type,
+            "threads": torch.get_num_threads(),
         }
 
         def make(folder: Path) -> None:
@@ -180,7 +184,7 @@ class Run:
         """The folder with the trained weights of every phase and `training.json`."""
         plan = self.protocol.training
         weights_file = find_weights_file(
-            plan.weights, near=(self.protocol.source.resolve().parent, self.options.data.resolve().parent)
+            plan.weights, near=(self.protocol.source.resolve().parent, beside(self.options.data))
         )
         key = {
             "plan": plan.model_dump(mode="json"),
@@ -231,7 +235,7 @@ class Run:
             "weights": self.training.weights_digest,
             "classes": self.classes,
             "pixels": [plan.image_size_px, plan.resize],
-            "validation": _contents(self.split.validation),
+            "validation": self.predictions("validation").digest,
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
         }
@@ -368,6 +372,23 @@ class Run:
                 return plan.images
         return ImageRules(formats=("JPEG", "PNG", "BMP", "TIFF"), modes=("RGB",), min_side_px=1, max_side_px=4096)
 
+    def _usable(self, manifest: Manifest) -> Manifest | Unavailable:
+        """An external set, or why it is none: it holds cells of the dataset, or breaks the rules that it was given."""
+        own = {image.sha256 for image in self.manifest.images}
+        shared = [image.path for image in manifest.images if image.sha256 in own]
+        if shared:
+            return Unavailable(
+                f"set {manifest.name} is not external: {len(shared)} of its {len(manifest.images)} images are also in "
+                f"the dataset, first {shared[0]!r}"
+            )
+        findings = self._inspected(manifest, self._external_rules(manifest.name), None).findings
+        if findings:
+            return Unavailable(
+                f"set {manifest.name} is not what was declared: {len(findings)} integrity finding(s), "
+                f"first {findings[0]}"
+            )
+        return manifest
+
     def _inspected(self, manifest: Manifest, rules: ImageRules, images_per_class: int | None) -> IntegrityReport:
         total = len(manifest.images)
         return inspect(
@@ -410,6 +431,7 @@ class Run:
             "weights": self.training.weights_digest,
             "images": _contents(images),
             "pixels": [plan.image_size_px, plan.resize],
+            "batch_size": self.protocol.throughput.batch_size,  # sums of another batch may round otherwise
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
             "device": self.device.type,
@@ -430,6 +452,7 @@ class Run:
 
         folder = self._store.fetch(f"predictions-{set_name}", key, make)
         with np.load(folder / KEPT) as kept:
+            self.scored[set_name] = tuple(kept["digests"].tolist())
             row = {digest: index for index, digest in enumerate(kept["digests"].tolist())}
             ordered = kept["probabilities"][[row[image.sha256] for image in images]]
         return predictions_of(images, ordered, set_name=set_name, classes=self.classes)

@@ -20,4 +20,5 @@ def test_this_metric_reaches_its_floor(criterion, evaluation, decide):
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_every_cell_of_the_part_is_scored_once(run, part):
     """No batch is dropped: the cells scored are the cells of the part."""
-    assert run.predictions(part).digests == tuple(image.sha256 for image in run.split.part(part))
+    run.predictions(part)
+    assert sorted(run.scored[part]) == sorted(image.sha256 for image in run.split.part(part))

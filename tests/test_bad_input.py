@@ -87,6 +87,15 @@ def test_an_external_set_that_is_not_named_properly(tiny: Pytest, argument: str)
     fails_clearly(tiny(f"--external={argument}"), "write NAME=DIR")
 
 
+def test_an_external_folder_that_is_not_there(tiny: Pytest, tmp_path: Path):
+    fails_clearly(tiny(f"--external=jtsc={tmp_path / 'nowhere'}"), "there is nothing at", "Correct the path")
+
+
+@pytest.mark.parametrize("argument", ["--workers=0", "--workers=-1", "--workers=many"])
+def test_workers_that_are_no_number(tiny: Pytest, argument: str):
+    fails_clearly(tiny(argument), "is not a whole number of at least 1")
+
+
 def test_a_protocol_of_real_images_without_data(tiny: Pytest):
     leukocyte = DEFAULT_PROTOCOL.with_name("leukocyte.toml")
     fails_clearly(tiny(f"--protocol={leukocyte}"), "--data DIR")

@@ -192,6 +192,19 @@ def test_a_deselected_required_criterion_never_passes(
     assert verdicts["A1"]["outcome"] == "not judged"
 
 
+@pytest.mark.parametrize("argument", ["--benchmark-only", "--setup-plan", "--deselect=suites"])
+def test_a_session_that_judges_nothing_never_passes(tiny: Pytest, argument: str):
+    done = tiny(argument, *(["-k", "no_such_test"] if "deselect" in argument else []))
+    assert done.returncode != 0
+    assert "RUN NOT PASSED: no criterion was judged" in done.stdout
+
+
+def test_collecting_is_no_run(tiny: Pytest):
+    done = tiny("--collect-only", "-q")
+    assert done.returncode == 0
+    assert "RUN" not in done.stdout
+
+
 @pytest.fixture(scope="module")
 def strict(place: Path) -> Path:
     """The tiny protocol with an accuracy that no finite test part can prove."""

@@ -176,6 +176,31 @@ def test_imagenet_weights_that_cannot_be_fetched_name_the_choices(monkeypatch: p
         network("resnet18", WeightsPlan(source="imagenet"), None)
 
 
+@pytest.mark.parametrize("name", ["bn1.bias", "layer1.0.bn2.bias"])
+def test_an_unfolded_file_that_is_declared_folded_is_refused_in_words(tmp_path: Path, name: str):
+    file = tmp_path / "weights.safetensors"
+    save_file({name: torch.zeros(64)}, file)
+    with pytest.raises(WeightsError, match=rf"'{name}' is the bias of no convolution.*layout = .torchvision"):
+        network("resnet18", plan_for(file, layout="torchvision-folded", partial=True), file)
+
+
+def test_a_state_dict_with_something_else_in_it_is_refused_in_words(tmp_path: Path):
+    file = tmp_path / "weights.pth"
+    torch.save({"conv1.weight": [1, 2]}, file)
+    with pytest.raises(WeightsError, match=r"'conv1\.weight' is no tensor"):
+        read_tensors(file, sha256=None)
+
+
+def test_a_cached_file_that_is_not_torchvision_s_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    url = torchvision.models.get_model_weights("resnet18").DEFAULT.url
+    cached = tmp_path / "checkpoints" / url.rpartition("/")[2]
+    cached.parent.mkdir()
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), cached)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(WeightsError, match=r"these are not torchvision's weights\. Remove the file"):
+        network("resnet18", WeightsPlan(source="imagenet"), None)
+
+
 def test_a_weights_file_is_looked_for_in_each_place(tmp_path: Path):
     plan = WeightsPlan(source="file", file="sub/w.npz", sha256="0" * 64)
     there = tmp_path / "b" / "sub" / "w.npz"

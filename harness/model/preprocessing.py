@@ -6,6 +6,9 @@ sees the same pixels to the last bit.
 
 from __future__ import annotations
 
+import hashlib
+import io
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,18 +40,24 @@ class CellPixels:
     labels: np.ndarray
 
 
-def decode(path: Path, *, size_px: int, resize: str, formats: Sequence[str]) -> np.ndarray:
+def decode(path: Path, *, size_px: int, resize: str, formats: Sequence[str], sha256: str | None = None) -> np.ndarray:
     """One file as (size_px, size_px, 3) uint8 RGB.
 
     Args:
         resize: "squish" changes the aspect ratio; "crop" keeps it and cuts the longer side around the centre.
         formats: Pillow's names of the decoders that may see the bytes.
+        sha256: what the bytes must be; None where nothing is concluded from the pixels (timing).
     Raises:
-        DataError: the file does not decode; integrity names such files before anything is trained.
+        DataError: the file changed since it was listed, or does not decode (integrity names such files first).
     """
     try:
-        with Image.open(path, formats=tuple(formats)) as opened:
+        content = path.read_bytes()
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+            raise DataError(f"{path} changed while the run was going on. Leave the images alone and run again.")
+        with Image.open(io.BytesIO(content), formats=tuple(formats)) as opened:
             image = PILImage(opened.convert("RGB"))
+    except DataError:
+        raise
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path} does not decode: {error}. The integrity suite lists every such file.") from None
     return np.array(Resize(size_px, method=RESIZE_METHODS[resize])(image, split_idx=1))
@@ -73,9 +82,11 @@ def decode_all(
     pixels = np.empty((len(images), size_px, size_px, 3), dtype=np.uint8)
 
     def one(index: int) -> None:
-        pixels[index] = decode(root / images[index].path, size_px=size_px, resize=resize, formats=formats)
+        image = images[index]
+        pixels[index] = decode(root / image.path, size_px=size_px, resize=resize, formats=formats, sha256=image.sha256)
 
-    with ThreadPoolExecutor(workers) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore")  # what is odd about a file is integrity's to say, not Pillow's
         for done, _ in enumerate(pool.map(one, range(len(images))), start=1):
             progress(label, done, len(images), "")
     return CellPixels(tuple(images), pixels, labels_of(images, classes))

@@ -134,12 +134,13 @@ def _digests(request: dict[str, Any]) -> ProcessDigests:
             label=part,
         )
 
+    training = cells("train")
     small = protocol.training.model_copy(
         update={
             "image_size_px": plan.image_size_px,
             "weights": WeightsPlan(source="none"),  # the question is whether the draws repeat, not where they start
             "lr_finder": None,
-            "batch_size": min(16, protocol.training.batch_size),
+            "batch_size": min(16, protocol.training.batch_size, len(training.images)),
             "phases": tuple(p.model_copy(update={"max_epochs": plan.epochs}) for p in protocol.training.phases),
         }
     )
@@ -147,7 +148,7 @@ def _digests(request: dict[str, Any]) -> ProcessDigests:
     with tempfile.TemporaryDirectory() as folder:
         record = train(
             small,
-            train=cells("train"),
+            train=training,
             validation=cells("validation"),
             n_classes=len(classes),
             weights_file=None,

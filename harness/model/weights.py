@@ -48,12 +48,13 @@ def network(
     if plan.source == "imagenet":
         try:
             net = build(weights="DEFAULT")
-        except OSError as error:
+            digest = _cached_digest(architecture)
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
             raise WeightsError(
-                f"the ImageNet weights of {architecture} are not in torchvision's cache and could not be downloaded "
-                f"({error}). {CHOICES}"
+                f"the ImageNet weights of {architecture} are not (whole) in torchvision's cache and could not be "
+                f"downloaded ({error}). {CHOICES}"
             ) from None
-        return net, WeightsRecord("imagenet (torchvision DEFAULT)", None, _backbone_names(net), ()), {}
+        return net, WeightsRecord("imagenet (torchvision DEFAULT)", digest, _backbone_names(net), ()), {}
     assert file is not None and plan.sha256 is not None  # the protocol's own check
     tensors = read_tensors(file, sha256=plan.sha256)
     net = build(weights=None)
@@ -64,6 +65,23 @@ def network(
     unfilled = tuple(name for name in _backbone_names(net) if name not in filled)
     biases = {norm: tensors[bias] for norm, bias in folded.items()}
     return net, WeightsRecord(f"file {file.name}", plan.sha256, tuple(sorted(filled)), unfilled), biases
+
+
+def _cached_digest(architecture: str) -> str:
+    """SHA-256 of torchvision's cached file, which must begin as the file's own name says.
+
+    torchvision compares the two when it downloads, and not when it finds the file in its cache.
+    """
+    url = str(torchvision.models.get_model_weights(architecture).DEFAULT.url)
+    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    promised = file.stem.rpartition("-")[2]
+    digest = file_digest(file)
+    if not digest.startswith(promised):
+        raise WeightsError(
+            f"{file}: SHA-256 begins {digest[:8]}, its name says {promised}: these are not torchvision's weights. "
+            f"Remove the file, so that it is downloaded again. {CHOICES}"
+        )
+    return digest
 
 
 def find_weights_file(plan: WeightsPlan, *, near: tuple[Path, ...]) -> Path | None:
@@ -98,10 +116,15 @@ def read_tensors(file: Path, *, sha256: str | None) -> dict[str, torch.Tensor]:
             loaded = torch.load(file, map_location="cpu", weights_only=True)
             if not isinstance(loaded, Mapping):
                 raise WeightsError(f"{file}: holds a {type(loaded).__name__}, not named tensors. Save a state dict.")
+            odd = [str(name) for name, value in loaded.items() if not isinstance(value, torch.Tensor)]
+            if odd:
+                raise WeightsError(f"{file}: {odd[0]!r} is no tensor. Save a state dict and nothing else.")
             return dict(loaded)
         if file.suffix == ".npz":
             with np.load(file, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    except WeightsError:
+        raise
     except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
         raise WeightsError(f"{file}: cannot be read as weights: {error}. Save it again as .safetensors.") from None
     raise WeightsError(f"{file}: unknown kind of weights file. Use .safetensors, .pth or .npz.")
@@ -169,6 +192,13 @@ def _unfolded_names(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
         if kind != "bias":
             continue
         parent, _, last = layer.rpartition(".")
+        if layer == "fc":
+            continue
+        if not last.startswith("conv") and not last.isdigit():
+            raise WeightsError(
+                f"layout torchvision-folded: {name!r} is the bias of no convolution. If the file still has its "
+                'batch-norm layers, say layout = "torchvision".'
+            )
         # torchvision: conv1 -> bn1, conv2 -> bn2; downsample.0 (convolution) -> downsample.1 (BatchNorm)
         norm = last.replace("conv", "bn") if last.startswith("conv") else str(int(last) + 1)
         folded[f"{parent}.{norm}" if parent else norm] = name

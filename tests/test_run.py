@@ -1,0 +1,90 @@
+"""One run without pytest: what its stages refuse."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fixtures.smears import HOME, SECOND, write_smears
+from harness.errors import DataError, DeviceUnavailable
+from harness.model import devices
+from harness.progress import silent
+from harness.protocol import Protocol
+from harness.protocol_file import read_protocol
+from harness.records import Manifest, Unavailable
+from harness.run import Run, RunOptions, beside
+from harness.store import Store
+
+
+@pytest.fixture(scope="module")
+def protocol(place: Path) -> Protocol:
+    return read_protocol(place / "tiny.toml")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """Four cells of the second laboratory."""
+    folder = tmp_path / "elsewhere"
+    write_smears(folder, images_per_class={"monocyte": 4}, laboratory=SECOND, size_px=48, seed=9)
+    return folder
+
+
+def run_over(protocol: Protocol, data: Path, tmp_path: Path, *, device: str = "cpu", **external: Path) -> Run:
+    options = RunOptions(data=data, external=external, synthetic=frozenset(), split_file=None, device=device, workers=2)
+    return Run(protocol, options, store=Store(tmp_path / "stages", fresh=False), progress=silent)
+
+
+def test_a_set_from_elsewhere_is_used(protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path):
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere).external
+    assert isinstance(found["second_laboratory"], Manifest)
+    assert isinstance(found["nine_monocytes"], Unavailable)
+    assert "no --external nine_monocytes=DIR" in found["nine_monocytes"].reason
+
+
+def test_cells_of_the_dataset_are_no_external_set(protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path):
+    shutil.copy(next((smears / "monocyte").iterdir()), elsewhere / "monocyte" / "renamed.png")
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere).evaluation("second_laboratory")
+    assert isinstance(found, Unavailable)
+    assert "is not external: 1 of its 5 images are also in the dataset" in found.reason
+    assert "renamed.png" in found.reason
+
+
+def test_an_external_set_that_breaks_its_rules_is_not_assessed_and_stops_nothing(
+    protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path
+):
+    Image.new("L", (48, 48)).save(elsewhere / "monocyte" / "grey.png")
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere).evaluation("second_laboratory")
+    assert isinstance(found, Unavailable)
+    assert "1 integrity finding(s), first unexpected_modes" in found.reason
+    assert "grey.png" in found.reason
+
+
+def test_an_image_that_changes_while_the_run_goes_on_is_refused(protocol: Protocol, tmp_path: Path):
+    data = tmp_path / "cells"
+    write_smears(
+        data, images_per_class=dict.fromkeys(protocol.dataset.classes, 12), laboratory=HOME, size_px=48, seed=3
+    )
+    run = run_over(protocol, data, tmp_path)
+    victim = data / run.split.test[0].path
+    other = data / run.split.test[1].path
+    victim.write_bytes(other.read_bytes())
+    with pytest.raises(DataError, match=rf"{victim.name} changed while the run was going on"):
+        run._cells("test")
+
+
+def test_a_device_that_is_not_there_ends_the_run_before_it_begins(
+    protocol: Protocol, smears: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(devices, "available_devices", lambda: ("cpu",))
+    with pytest.raises(DeviceUnavailable, match="--device cuda: this machine has cpu"):
+        run_over(protocol, smears, tmp_path, device="cuda")
+
+
+def test_what_lies_beside_a_csv_lies_beside_its_folder(tmp_path: Path):
+    (tmp_path / "cells").mkdir()
+    table = tmp_path / "cells" / "split.csv"
+    table.touch()
+    assert beside(tmp_path / "cells") == beside(table) == tmp_path.resolve()
