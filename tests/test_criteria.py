@@ -211,7 +211,7 @@ def test_an_undefined_recall_is_inconclusive_and_says_what_is_missing():
     assert verdict.n_to_decide == 5
     text = explain(verdict)
     assert "observed  undefined (no cells of basophil)" in text
-    assert "about 6 cells without an error would decide" in text
+    assert "about 5 cells without an error would decide" in text
     assert "observed rate" not in text
 
 
