@@ -161,7 +161,9 @@ def test_the_kept_weights_are_those_of_the_lowest_validation_loss(
 def test_early_stopping_waits_its_patience_and_no_longer(run: Train, small_plan: TrainingPlan, tmp_path: Path):
     # At this rate every step makes the validation loss worse, so the first epochs stay the best.
     wild = with_phases(small_plan, learning_rate=3.0, schedule="flat", max_epochs=12, patience=2)
-    for phase in run(wild, tmp_path).phases:
+    phases = run(wild, tmp_path).phases
+    assert "early stopping" in {phase.stop_reason for phase in phases}
+    for phase in phases:
         waited = len(phase.epochs) - 1 - phase.best_epoch
         if phase.stop_reason == "early stopping":
             assert waited == 2
