@@ -27,6 +27,10 @@ class InvalidPredictions(HarnessError, ValueError):
     """Predictions that are no probabilities, or that do not fit the cells they speak of."""
 
 
+class IncomparableSets(HarnessError, ValueError):
+    """Two runs that cannot be compared: their cells, labels or classes differ."""
+
+
 class UndefinedStatistic(HarnessError, ArithmeticError):
     """A number that does not exist for these counts, such as the recall of a class with no cells."""
 

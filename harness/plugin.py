@@ -12,13 +12,14 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import HarnessError, ProtocolError
-from harness.judge.criteria import complete, explain, observed
+from harness.judge.criteria import closed_gate, complete, explain, not_judged, observed
 from harness.progress import Report, TerminalProgress
 from harness.protocol import QUESTIONS, Criterion, Protocol
 from harness.protocol_file import read_protocol
@@ -27,6 +28,7 @@ from harness.records import Outcome, RunResults, Verdict
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+    from harness.evidence.reader import Baseline
     from harness.run import Run
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -36,7 +38,18 @@ STATE: pytest.StashKey[RunState] = pytest.StashKey()
 VERDICT: pytest.StashKey[Verdict] = pytest.StashKey()
 SECONDS_BETWEEN_UPDATES = 0.1
 STOPPED = "stopped"  # a stage could not go on: no verdict on the criterion whose test asked for it
-LETTERS = {"failed": "F", "inconclusive": "?", "not assessed": "n", STOPPED: "E"}
+CLASSIFYING = ("accuracy", "external")  # their notes hold for every proportion of cells, and are told once
+LETTERS = {"failed": "F", "inconclusive": "?", "not assessed": "n", "not judged": "-", STOPPED: "E"}
+
+
+class Exit(IntEnum):
+    """Exit codes of a validation run. 2 and 4 are pytest's own: interrupted, wrong call."""
+
+    PASSED = 0
+    FAILED = 1  # a required criterion failed, or a test that is no criterion
+    ERROR = 3  # the run stopped, or its evidence could not be written: nothing is known
+    INCONCLUSIVE = 6  # no required criterion failed, and one has too little evidence
+    INCOMPLETE = 7  # neither, yet a required criterion was not assessed or not judged
 
 
 @dataclass
@@ -50,9 +63,14 @@ class RunState:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     stopped_because: str | None = None
     others_failed: bool = False
+    baseline: Baseline | None = None
     results: RunResults | None = None
     pack: Path | None = None
     pack_error: str | None = None
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.started_at:%Y%m%dT%H%M%SZ}-{self.protocol.identity.id}-{os.getpid()}"
 
     def record(self, verdict: Verdict) -> None:
         """Keep the verdict; one that blocks stays, so that rerunning a test cannot turn it into one that passes."""
@@ -74,6 +92,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         help="an external set (repeatable); else looked for in the folder NAME beside the data folder",
+    )
+    group.addoption(
+        "--baseline",
+        metavar="PACK",
+        help="compare with this run: its folder, a zip of it, or models:/NAME@ALIAS of the registry",
+    )
+    group.addoption(
+        "--ledger", metavar="FILE", type=Path, help="where looks are recorded (default: ledger.jsonl in --reports)"
+    )
+    group.addoption(
+        "--every-gate",
+        action="store_true",
+        help="judge what lies behind a gate that stayed closed too; the run does not pass all the same",
     )
     group.addoption("--device", choices=("auto", "mps", "cuda", "cpu"), default="auto", help="default: mps, cuda, cpu")
     group.addoption("--reports", metavar="DIR", type=Path, default=PROJECT / "reports", help="where packs are written")
@@ -111,6 +142,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in empty]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A criterion behind a closed gate is not judged: its stages do not run, and nobody looks at its set."""
+    state = item.config.stash.get(STATE, None)
+    marker = item.get_closest_marker("criteria")
+    if state is None or marker is None or item.config.getoption("--every-gate"):
+        return
+    callspec = getattr(item, "callspec", None)
+    criterion = callspec.params.get("criterion") if callspec is not None else None
+    if not isinstance(criterion, Criterion):
+        # A test of the question as a whole looks at the same sets as the question's criteria do.
+        criterion = next((c for c in state.protocol.criteria if c.question == marker.args[0]), None)
+        if criterion is not None and (reason := closed_gate(criterion, state.verdicts.values())):
+            pytest.skip(reason)
+    elif reason := closed_gate(criterion, state.verdicts.values()):
+        verdict = not_judged(criterion, reason)
+        state.record(verdict)
+        item.stash[VERDICT] = verdict
+        pytest.skip(explain(verdict))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -130,10 +182,11 @@ def pytest_runtest_makereport(
         if isinstance(error, HarnessError):
             report.longrepr = state.stopped_because  # its words are for a person; a traceback would bury them
             report.user_properties += [("outcome", STOPPED), ("required", True)]
-    if report.when == "call" and verdict is not None:
+    # A criterion behind a closed gate ends in its setup, every other one in its call.
+    if verdict is not None and report.when == ("setup" if verdict.outcome is Outcome.NOT_JUDGED else "call"):
         report.user_properties += [("criterion", verdict.criterion.id), ("outcome", str(verdict.outcome))]
         report.user_properties.append(("required", verdict.criterion.required))
-        if verdict.outcome is not Outcome.NOT_ASSESSED and not verdict.passed:
+        if verdict.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
             # Even under `python -O`, where the assertion in the test is gone.
             report.outcome, report.longrepr = "failed", explain(verdict)
             report.sections.clear()  # what a library logged meanwhile is no part of a verdict
@@ -142,10 +195,12 @@ def pytest_runtest_makereport(
 
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
     said = dict(getattr(report, "user_properties", ()))
-    if report.when != "call" or said.get("outcome") not in LETTERS or "required" not in said:
+    word = said.get("outcome")
+    told_at = "setup" if word == Outcome.NOT_JUDGED else "call"
+    if word not in LETTERS or "required" not in said or report.when != told_at:
         return None
-    word, letter = said["outcome"], LETTERS[said["outcome"]]
-    if said["required"] or word == Outcome.NOT_ASSESSED:
+    letter = LETTERS[word]
+    if said["required"] or word in (Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):
         return word, letter, word.upper()
     return f"{word} (not required)", letter.lower(), f"{word} (not required)".upper()
 
@@ -155,15 +210,25 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     state = session.config.stash.get(STATE, None)
     decided = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     if state is not None and decided and not session.config.option.collectonly:
-        if state.run is None:  # every suite was deselected or skipped: nothing was judged, so nothing passed
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        else:
+        if state.run is not None:
             _conclude(session, state)
-            good = state.results is not None and state.results.passed and not state.others_failed
-            session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
-            if state.pack_error is not None:
-                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        session.exitstatus = exit_code(state)
     return (yield)
+
+
+def exit_code(state: RunState) -> Exit:
+    """The worst that is known of the run, under a number of its own."""
+    results = state.results
+    if state.stopped_because is not None or state.pack_error is not None:
+        return Exit.ERROR
+    if results is None:  # every suite was deselected or skipped: nothing was judged, so nothing passed
+        return Exit.INCOMPLETE
+    blocking = {verdict.outcome for verdict in results.verdicts if verdict.blocks}
+    if state.others_failed or Outcome.FAILED in blocking:
+        return Exit.FAILED
+    if Outcome.INCONCLUSIVE in blocking:
+        return Exit.INCONCLUSIVE
+    return Exit.PASSED if results.passed else Exit.INCOMPLETE
 
 
 @pytest.hookimpl(trylast=True)
@@ -172,6 +237,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if state is None or config.option.collectonly:
         return
     if state.results is None:
+        if state.stopped_because is not None:
+            terminalreporter.line(f"stopped: {state.stopped_because}", red=True)
         terminalreporter.line("RUN NOT PASSED: no criterion was judged", red=True, bold=True)
         return
     results = state.results
@@ -185,6 +252,10 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     for verdict in blocking:
         if verdict.outcome is Outcome.INCONCLUSIVE:
             terminalreporter.line(explain(verdict), yellow=True)
+    for line in looks_told(results):
+        terminalreporter.line(line)
+    if any(verdict.outcome is Outcome.NOT_JUDGED for verdict in blocking) and state.stopped_because is None:
+        terminalreporter.line("--every-gate also judges what lies behind a closed gate; the run does not pass by it")
     if results.passed:
         terminalreporter.line("RUN PASSED: every required criterion passed or is waived", green=True, bold=True)
     else:
@@ -193,6 +264,17 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         terminalreporter.line(f"no evidence pack: {state.pack_error}", red=True, bold=True)
     else:
         terminalreporter.line(f"report: {state.pack}/index.html")
+
+
+def looks_told(results: RunResults) -> list[str]:
+    """How often each set was looked at, such as "look 3 at test", where looks are counted."""
+    first = [name for name, look in results.looks.items() if look == 1]
+    again = [f"look {look} at {name}" for name, look in results.looks.items() if look > 1]
+    shared = results.protocol.looks.correction != "none"
+    told = [f"first recorded look at {', '.join(first)}"] if first else []
+    if again:
+        told.append(", ".join(again) + (": criteria on it are judged at a higher level" if shared else ""))
+    return told
 
 
 def _blocking_words(blocking: Sequence[Verdict]) -> str:
@@ -211,17 +293,23 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
         (
             verdict.criterion.id,
             f"{verdict.criterion.metric} on {verdict.criterion.set}",
-            verdict.outcome.upper() + ("" if verdict.criterion.required else " (not required)"),
+            verdict.outcome.upper() + _aside(verdict),
             observed(verdict.estimate, note=False, beside=verdict.criterion.bound)
             if verdict.estimate
             else verdict.reason.partition("\n")[0],
         )
         for verdict in verdicts
     ]
-    notes = dict.fromkeys(v.estimate.note for v in verdicts if v.estimate and v.estimate.k is not None)
+    notes = dict.fromkeys(v.estimate.note for v in verdicts if v.estimate and v.criterion.question in CLASSIFYING)
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
     return [*lines, *(f"note: {note}" for note in notes if note)]
+
+
+def _aside(verdict: Verdict) -> str:
+    if verdict.not_asked:
+        return " (not asked)"
+    return "" if verdict.criterion.required else " (not required)"
 
 
 def _positive(text: str) -> int:
@@ -314,9 +402,8 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     config = session.config
     early = state.stopped_because or session.shouldfail or session.shouldstop
     otherwise = "the run stopped before it" if early else "its test was not selected"
-    identity = state.protocol.identity.id
     state.results = RunResults(
-        run_id=f"{state.started_at:%Y%m%dT%H%M%SZ}-{identity}-{os.getpid()}",
+        run_id=state.run_id,
         started_at=state.started_at.isoformat(timespec="seconds"),
         seconds=time.monotonic() - state.started,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),

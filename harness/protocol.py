@@ -5,6 +5,7 @@ Everything that decides a run's verdict is fixed here before the run and hashed 
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,21 +36,57 @@ TRAINING_METRICS = (
     "exported_model_differences",
     "accuracy_gap",
 )
-CLASSIFICATION_METRICS = ("accuracy", "recall", "precision", "f1")
+WHOLE_SET_METRICS = ("accuracy", "macro_f1")
+CLASS_METRICS = ("recall", "precision", "f1")
+CLASSIFICATION_METRICS = (*WHOLE_SET_METRICS, *CLASS_METRICS)
+SEED_METRICS = ("seed_accuracy",)
+# Candidate minus baseline, paired by cell: a floor of minus the margin asks for non-inferiority.
+DIFFERENCE_METRICS = ("accuracy_difference", "recall_difference")
+CALIBRATION_METRICS = ("calibration_error", "excess_calibration_error", "conformal_coverage", "ppv")
 THROUGHPUT_METRICS = ("latency_s", "model_latency_s", "images_per_s", "model_images_per_s")
-PER_CLASS_METRICS = ("recall", "precision", "f1")
-FRACTION_METRICS = (*CLASSIFICATION_METRICS, "accuracy_gap")
+PER_CLASS_METRICS = (*CLASS_METRICS, "recall_difference", "ppv")
+FRACTION_METRICS = (
+    *CLASSIFICATION_METRICS,
+    *SEED_METRICS,
+    "accuracy_gap",
+    *CALIBRATION_METRICS,
+)
 # More of these is better, and a criterion is a floor; of every other metric less is better, and it is a ceiling.
-FLOOR_METRICS = (*CLASSIFICATION_METRICS, "images_per_s", "model_images_per_s")
+FLOOR_METRICS = (
+    *CLASSIFICATION_METRICS,
+    *SEED_METRICS,
+    *DIFFERENCE_METRICS,
+    "conformal_coverage",
+    "ppv",
+    "images_per_s",
+    "model_images_per_s",
+)
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "integrity": INTEGRITY_METRICS,
     "split": SPLIT_METRICS,
     "reproducibility": REPRODUCIBILITY_METRICS,
     "training": TRAINING_METRICS,
-    "accuracy": CLASSIFICATION_METRICS,
+    "accuracy": (*CLASSIFICATION_METRICS, *SEED_METRICS),
+    "regression": DIFFERENCE_METRICS,
+    "calibration": CALIBRATION_METRICS,
     "external": CLASSIFICATION_METRICS,
     "throughput": THROUGHPUT_METRICS,
+}
+
+# The order in which gates open: a criterion is judged only where no required one of an earlier gate blocks.
+# Nobody looks at the test part of data that are not sound, and nothing fast or calibrated is praised that is wrong.
+GATES = ("data", "split", "procedure", "accuracy", "classes", "regression", "calibration", "elsewhere", "speed")
+_GATE_OF_QUESTION = {
+    "integrity": "data",
+    "split": "split",
+    "reproducibility": "procedure",
+    "training": "procedure",
+    "accuracy": "accuracy",
+    "regression": "regression",
+    "calibration": "calibration",
+    "external": "elsewhere",
+    "throughput": "speed",
 }
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -195,12 +232,19 @@ class PhasePlan(_Record):
 
 
 class TrainingPlan(_Record):
+    """How the classifier is trained.
+
+    seed:  that of the classifier that is judged and exported.
+    seeds: every seed that is trained and reported, `seed` among them; empty means `seed` alone.
+    """
+
     architecture: Literal["resnet18", "resnet34", "resnet50"]
     weights: WeightsPlan
     image_size_px: int = Field(ge=32, le=1024)
     resize: Literal["squish", "crop"]
     batch_size: int = Field(ge=2)
     seed: int
+    seeds: tuple[int, ...] = ()
     precision: Literal["float32", "bfloat16"]
     weight_decay: float = Field(ge=0.0)
     lr_finder: LearningRateFinderPlan | None = None
@@ -213,6 +257,21 @@ class TrainingPlan(_Record):
         if len({name.casefold() for name in names}) != len(names):  # each names a file of weights
             raise ValueError(f"the phases {names} are not distinct when case is ignored")
         return self
+
+    @model_validator(mode="after")
+    def _seeds_hold_the_judged_one(self) -> TrainingPlan:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"the seeds {list(self.seeds)} are not distinct; name each once")
+        if self.seeds and self.seed not in self.seeds:
+            raise ValueError(
+                f"seeds = {list(self.seeds)} leaves out seed = {self.seed}, whose classifier is judged and exported. "
+                "Add it to `seeds`, or set `seed` to one of them, before the run and not after it"
+            )
+        return self
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        return self.seeds or (self.seed,)
 
 
 class ReproducibilityPlan(_Record):
@@ -244,6 +303,65 @@ class ExternalPlan(_Record):
         return value
 
 
+class LooksPlan(_Record):
+    """What repeated looks at one test or external set cost.
+
+    correction: "look-number" divides 1 - level by the number of the look; "budget" divides it by `budget` at each of
+                that many looks, after which nothing passes; "none" divides nothing, and says why in `reason`.
+    """
+
+    correction: Literal["look-number", "budget", "none"] = "look-number"
+    budget: int | None = Field(default=None, ge=1)
+    reason: str | None = Field(default=None, min_length=10)
+
+    @model_validator(mode="after")
+    def _complete(self) -> LooksPlan:
+        if (self.correction == "budget") != (self.budget is not None):
+            raise ValueError('`budget` is the number of looks that correction = "budget" shares the error among')
+        if self.correction == "none" and self.reason is None:
+            raise ValueError('correction = "none" needs a `reason`: looking again raises the chance of a lucky pass')
+        return self
+
+
+class ClusterPlan(_Record):
+    """How alike cells of one patient or slide are taken to be, where groups are known.
+
+    intracluster_correlation: the least that is assumed; the sample's own estimate counts where it is larger.
+    """
+
+    intracluster_correlation: Fraction = 0.1
+
+
+class BaselinePlan(_Record):
+    """Whether a run must be compared with a baseline. optional: without --baseline nothing is asked of it."""
+
+    needed: Literal["optional", "required"] = "optional"
+
+
+class CalibrationPlan(_Record):
+    """How confidence is examined.
+
+    n_bins:      equal-width bins of confidence, half-open (lo, hi].
+    miscoverage: the share of cells that split-conformal sets may miss.
+    """
+
+    n_bins: int = Field(default=15, ge=2, le=100)
+    miscoverage: OpenFraction = 0.05
+
+
+class PrevalencePlan(_Record):
+    """Each class's share where the classifier would be used; test sets are balanced and blood is not."""
+
+    source: str = Field(min_length=10)
+    shares: dict[str, Fraction]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> PrevalencePlan:
+        if abs(sum(self.shares.values()) - 1.0) > 1e-9:
+            raise ValueError(f"the shares add up to {sum(self.shares.values()):g}, not 1; every cell has one class")
+        return self
+
+
 class Criterion(_Record):
     """One question with its bound, fixed before the run.
 
@@ -254,7 +372,17 @@ class Criterion(_Record):
     """
 
     id: Name
-    question: Literal["integrity", "split", "reproducibility", "training", "accuracy", "external", "throughput"]
+    question: Literal[
+        "integrity",
+        "split",
+        "reproducibility",
+        "training",
+        "accuracy",
+        "regression",
+        "calibration",
+        "external",
+        "throughput",
+    ]
     set: str
     metric: str
     cell_class: str | None = None
@@ -285,7 +413,13 @@ class Criterion(_Record):
         if self.metric in FRACTION_METRICS and not 0.0 <= self.bound <= 1.0:
             hint = f"; write {self.bound / 100:g} for {self.bound:g} %" if self.bound > 1 else ""
             raise ValueError(f"criterion {self.id}: {self.bound:g} is not a fraction in [0, 1]{hint}")
-        if (self.floor is not None and self.floor <= 0) or (self.metric == "accuracy_gap" and self.ceiling == 1):
+        if self.metric in DIFFERENCE_METRICS:
+            if not -1.0 < self.bound <= 1.0:
+                raise ValueError(
+                    f"criterion {self.id}: {self.bound:g} is no difference of two fractions; write floor = -0.02 to "
+                    "allow 2 points less than the baseline"
+                )
+        elif (self.floor is not None and self.floor <= 0) or (self.metric in FRACTION_METRICS and self.ceiling == 1):
             raise ValueError(
                 f"criterion {self.id}: nothing could miss a bound of {self.bound:g}; state one that can fail"
             )
@@ -296,10 +430,15 @@ class Criterion(_Record):
         return self.floor if self.floor is not None else self.ceiling  # type: ignore[return-value]
 
     @property
-    def requirement(self) -> str:
-        """The requirement in words, such as "lower 95 % bound >= 0.98"."""
-        side, sign = ("lower", ">=") if self.floor is not None else ("upper", "<=")
-        return f"{side} {self.level * 100:g} % bound {sign} {self.bound:g}"
+    def gate(self) -> str:
+        """Which of `GATES` it belongs to."""
+        by_class = self.question == "accuracy" and self.metric in CLASS_METRICS
+        return "classes" if by_class else _GATE_OF_QUESTION[self.question]
+
+    @property
+    def family(self) -> str:
+        """What criteria on the same metric of several classes share: their question, set and metric."""
+        return f"{self.question}/{self.set}/{self.metric}"
 
 
 class ThroughputPlan(_Record):
@@ -313,10 +452,16 @@ class ThroughputPlan(_Record):
 
 
 class Waiver(_Record):
-    """Lets a required criterion be `not assessed`, in the open. It never turns a failure into a pass."""
+    """Lets a required criterion be `not assessed`, in the open. It never turns a failure into a pass.
+
+    owner:   who answers for it.
+    expires: the last day on which it counts.
+    """
 
     criterion: Name
     reason: str = Field(min_length=10)
+    owner: str = Field(min_length=2)
+    expires: date
 
 
 class Protocol(_Record):
@@ -330,6 +475,11 @@ class Protocol(_Record):
     external: tuple[ExternalPlan, ...] = ()
     criteria: tuple[Criterion, ...] = Field(min_length=1)
     throughput: ThroughputPlan
+    looks: LooksPlan = LooksPlan()
+    clusters: ClusterPlan = ClusterPlan()
+    baseline: BaselinePlan = BaselinePlan()
+    calibration: CalibrationPlan = CalibrationPlan()
+    prevalence: PrevalencePlan | None = None
     waivers: tuple[Waiver, ...] = ()
     source: Path = Field(exclude=True)
 
@@ -349,6 +499,8 @@ class Protocol(_Record):
             "reproducibility": ["dataset"],
             "training": ["training"],
             "accuracy": ["validation", "test"],
+            "regression": ["test", *external],
+            "calibration": ["test", *external],
             "external": external,
             "throughput": ["mps", "cuda", "cpu", "any"],
         }
@@ -358,11 +510,28 @@ class Protocol(_Record):
                     f"criterion {criterion.id}: question {criterion.question!r} has no set {criterion.set!r}; "
                     f"it can be one of {', '.join(sets[criterion.question]) or 'none: no external set is declared'}"
                 )
+            if criterion.metric in SEED_METRICS and criterion.set != "test":
+                raise ValueError(f"criterion {criterion.id}: {criterion.metric} is measured on set 'test' alone")
             if criterion.cell_class is not None and criterion.cell_class not in self.dataset.classes:
                 raise ValueError(
                     f"criterion {criterion.id}: unknown class {criterion.cell_class!r}; "
                     f"the classes are {', '.join(self.dataset.classes)}"
                 )
+        gated = any(criterion.metric in SEED_METRICS for criterion in self.criteria)
+        if gated != (len(self.training.seeds) > 1):
+            raise ValueError(
+                "a criterion on seed_accuracy needs at least two training.seeds"
+                if gated
+                else f"training.seeds = {list(self.training.seeds)} and no criterion on seed_accuracy gates on them; "
+                "add one, or leave `seeds` away"
+            )
+        if self.prevalence is not None and set(self.prevalence.shares) != set(self.dataset.classes):
+            raise ValueError(
+                f"prevalence.shares names {sorted(self.prevalence.shares)}, the classes are "
+                f"{sorted(self.dataset.classes)}; give every class its share"
+            )
+        if self.prevalence is None and (asking := [c.id for c in self.criteria if c.metric == "ppv"]):
+            raise ValueError(f"criterion {asking[0]}: a positive predictive value needs the table `prevalence`")
         for waiver in self.waivers:
             if waiver.criterion not in ids:
                 raise ValueError(f"the waiver for {waiver.criterion!r} names no criterion of this protocol")

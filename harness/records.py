@@ -20,6 +20,9 @@ import numpy as np
 from harness.errors import InvalidPredictions
 
 if TYPE_CHECKING:
+    from harness.evidence.reader import Baseline
+    from harness.judge.calibration_records import CalibrationReport
+    from harness.ledger import Look
     from harness.protocol import Criterion, Protocol, Waiver
 
 PARTS = ("train", "validation", "test")
@@ -339,6 +342,10 @@ class Estimate:
             `value` and level 1.
     k, n:   successes and trials where the number is a proportion of cells (or a transform of one).
     method: how the bounds were made, such as "Clopper-Pearson".
+    support: reference cells that the number speaks of: those of its class, or all of the set.
+    paired: (baseline alone right, candidate alone right) of a paired difference.
+    effective_n: trials that as many independent cells would be worth, where cells are clustered; None where they are
+            counted as independent.
     unit:   "fraction", "s", "images/s", "count".
     note:   what a reader must know beside the number, such as "no patient ids".
     """
@@ -357,6 +364,9 @@ class Estimate:
     display: Interval | None = None
     note: str = ""
     details: tuple[str, ...] = ()
+    support: int | None = None
+    effective_n: float | None = None
+    paired: tuple[int, int] | None = None
 
     @property
     def is_exact(self) -> bool:
@@ -366,9 +376,13 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Why this machine or this run cannot answer a criterion: no MPS, no such set, no patient ids."""
+    """Why this machine or this run cannot answer a criterion: no MPS, no such set, no patient ids.
+
+    not_asked: nobody asked, and the protocol does not insist: no --baseline where a baseline is optional.
+    """
 
     reason: str
+    not_asked: bool = False
 
 
 class Outcome(StrEnum):
@@ -378,7 +392,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     INCONCLUSIVE = "inconclusive"
     NOT_ASSESSED = "not assessed"
-    NOT_JUDGED = "not judged"  # the criterion's test was deselected, or stopped before it could decide
+    NOT_JUDGED = "not judged"  # its test was deselected or stopped before it could decide, or its gate stayed closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +401,10 @@ class Verdict:
 
     reason:      one sentence on why the outcome is what it is.
     n_to_decide: how many cells would decide an inconclusive proportion at the observed rate; None if unknown.
-    waiver:      the protocol's waiver, where a required criterion was not assessed and may be.
+    power:       the chance that a classifier whose true rate is the observed one passes with as many cells as here.
+    waiver:      the protocol's waiver, in force on the day of the run, where a criterion was not assessed.
+    look:        the number of the look at the criterion's set, from 1; None where looks are not counted.
+    not_asked:   not assessed because nobody asked, such as a comparison without --baseline.
     """
 
     criterion: Criterion
@@ -395,7 +412,10 @@ class Verdict:
     outcome: Outcome
     reason: str
     n_to_decide: int | None = None
+    power: float | None = None
     waiver: Waiver | None = None
+    look: int | None = None
+    not_asked: bool = False
 
     @property
     def passed(self) -> bool:
@@ -404,8 +424,8 @@ class Verdict:
     @property
     def blocks(self) -> bool:
         """Whether this verdict alone keeps the run from passing. A waiver only ever excuses `not assessed`."""
-        waived = self.outcome is Outcome.NOT_ASSESSED and self.waiver is not None
-        return self.criterion.required and not self.passed and not waived
+        excused = self.outcome is Outcome.NOT_ASSESSED and (self.waiver is not None or self.not_asked)
+        return self.criterion.required and not self.passed and not excused
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -413,12 +433,20 @@ class Evaluation:
     """Counts of one set's predictions; every metric derives from the confusion matrix.
 
     confusion: (n_classes, n_classes) int64, rows reference, columns predicted.
+    by_group:  (n_groups, n_classes, n_classes) int64, the same counts patient by patient (or slide by slide), summing
+               to `confusion`; None where groups are not known.
+    intracluster_correlation: the least that is assumed of cells of one group.
     """
 
     set: str
     classes: tuple[str, ...]
     confusion: np.ndarray
-    grouped: bool
+    by_group: np.ndarray | None = None
+    intracluster_correlation: float = 0.0
+
+    @property
+    def grouped(self) -> bool:
+        return self.by_group is not None
 
     @property
     def n(self) -> int:
@@ -431,6 +459,44 @@ class Evaluation:
     @property
     def support(self) -> dict[str, int]:
         return dict(zip(self.classes, self.confusion.sum(axis=1).tolist(), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class DiscordantCell:
+    """A cell that exactly one of candidate and baseline has right. baseline, candidate: the class each called it."""
+
+    path: str
+    digest: str
+    reference: str
+    baseline: str
+    candidate: str
+
+    @property
+    def candidate_right(self) -> bool:
+        return self.candidate == self.reference
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Candidate and baseline on the cells of one set, paired by image digest.
+
+    baseline:   the run that is compared with.
+    table:      (n_classes, 2, 2) int64, cells by reference class, baseline right (0 no, 1 yes), candidate right.
+    discordant: the cells that exactly one has right, those that the candidate lost first.
+    n_changed:  cells that the two call differently, whether or not either is right.
+    """
+
+    set: str
+    classes: tuple[str, ...]
+    baseline: str
+    table: np.ndarray
+    discordant: tuple[DiscordantCell, ...]
+    n_changed: int
+
+    def counts(self, cell_class: str | None = None) -> tuple[int, int, int]:
+        """(baseline alone right, candidate alone right, cells) of one class, or of all."""
+        table = self.table.sum(axis=0) if cell_class is None else self.table[self.classes.index(cell_class)]
+        return int(table[1, 0]), int(table[0, 1]), int(table.sum())
 
 
 # --- speed ------------------------------------------------------------------------------------
@@ -503,6 +569,9 @@ class RunResults:
 
     A stage that did not run (deselected, or stopped by an earlier one) is None or empty.
     predictions, evaluations: set name -> record, in the order train, validation, test, external sets.
+    seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
+    baseline: the run that was compared with; comparisons, calibrations: set name -> record.
+    looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
     environment: name -> value, such as "torch" -> "2.13.0+cpu".
     stopped_because: the error that ended the run early, or None.
     """
@@ -520,6 +589,12 @@ class RunResults:
     training: TrainingRecord | None = None
     predictions: dict[str, Predictions] = field(default_factory=dict)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    seed_predictions: dict[int, Predictions] = field(default_factory=dict)
+    baseline: Baseline | None = None
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    calibrations: dict[str, CalibrationReport] = field(default_factory=dict)
+    looks: dict[str, int] = field(default_factory=dict)
+    ledger: tuple[Look, ...] = ()
     reproducibility: tuple[ProcessDigests, ...] = ()
     timings: tuple[Timing, ...] = ()
     stages: tuple[StageRecord, ...] = ()

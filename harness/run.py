@@ -23,8 +23,14 @@ from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.split import check_split, read_split, split_stratified
 from harness.errors import DataError
+from harness.evidence.reader import Baseline
+from harness.judge.calibration import calibration_report
+from harness.judge.calibration_records import CalibrationReport
+from harness.judge.comparison import compare, refuse_other_cells
+from harness.judge.criteria import level_at
 from harness.judge.deviations import training_deviations
-from harness.judge.metrics import evaluate
+from harness.judge.metrics import DISPLAY_LEVEL, evaluate
+from harness.ledger import cells_digest, look_number, read_ledger, record_look
 from harness.model.classifier import load_classifier, predict
 from harness.model.devices import choose_device
 from harness.model.exports import EXPORT, export_learner, exported_differences
@@ -33,10 +39,11 @@ from harness.model.reproduction import differences, reproduce
 from harness.model.training import best_weights, read_training_record, train
 from harness.model.weights import find_weights_file
 from harness.progress import Report
-from harness.protocol import REPRODUCIBILITY_METRICS, ExternalPlan, ImageRules, Protocol
+from harness.protocol import REPRODUCIBILITY_METRICS, Criterion, ExternalPlan, ImageRules, Protocol
 from harness.records import (
     PARTS,
     CellImage,
+    Comparison,
     Evaluation,
     IntegrityReport,
     Manifest,
@@ -60,6 +67,8 @@ STAGE_CODE = tuple(
 # Findings after which nothing can be computed; the others are judged, and the run goes on.
 BLOCKING_RULES = ("contract_violations", "unreadable_images", "missing_files")
 EXPORT_CHECK_IMAGES = 20
+# Questions whose criteria are judged on cells that training must not know, so that looks at them are counted.
+LOOKING = ("accuracy", "regression", "calibration", "external")
 KEPT = "predictions.npz"
 
 
@@ -67,16 +76,22 @@ KEPT = "predictions.npz"
 class RunOptions:
     """What the command line says, beside the protocol.
 
+    run_id:    what the run is called in the ledger and in its pack.
     external:  set name -> folder.
     synthetic: the names of the sets that were drawn; "dataset" is the one that is split.
+    ledger:    the file in which every look at a test or external set is recorded.
+    baseline:  the run that this one is compared with, if any.
     """
 
+    run_id: str
     data: Path
     external: Mapping[str, Path]
     synthetic: frozenset[str]
     split_file: Path | None
     device: str
     workers: int
+    ledger: Path
+    baseline: Baseline | None = None
 
 
 def beside(data: Path) -> Path:
@@ -92,8 +107,11 @@ class Run:
         self.protocol, self.options = protocol, options
         self.device = choose_device(options.device)  # one that is not there ends the run before it begins
         self._store, self._progress = store, progress
-        self._predictions: dict[str, Predictions] = {}
+        self._predictions: dict[tuple[str, int], Predictions] = {}
+        self._comparisons: dict[str, Comparison] = {}
+        self._calibrations: dict[str, CalibrationReport] = {}
         self._timings: dict[str, Timing] = {}
+        self.looks: dict[str, int] = {}  # set -> the number of this look at it
         self.scored: dict[str, tuple[str, ...]] = {}  # set -> digests of the cells that the network was shown
 
     # --- data ---
@@ -116,8 +134,11 @@ class Run:
         """
         _refuse_blocked(self.manifest, self.integrity)
         if self.options.split_file is not None:
-            return read_split(self.options.split_file, self.manifest)
-        return split_stratified(self.manifest, self.protocol.split)
+            split = read_split(self.options.split_file, self.manifest)
+        else:
+            split = split_stratified(self.manifest, self.protocol.split)
+        self._refuse_other_test_part(split)
+        return split
 
     @cached_property
     def split_checks(self) -> Mapping[str, tuple[str, ...]]:
@@ -181,8 +202,12 @@ class Run:
 
     @cached_property
     def models(self) -> Path:
-        """The folder with the trained weights of every phase and `training.json`."""
-        plan = self.protocol.training
+        """The folder with the judged classifier's weights of every phase and `training.json`."""
+        return self._trained(self.protocol.training.seed)
+
+    def _trained(self, seed: int) -> Path:
+        # What other seeds are trained beside it changes nothing in a training.
+        plan = self.protocol.training.model_copy(update={"seed": seed, "seeds": ()})
         weights_file = find_weights_file(
             plan.weights, near=(self.protocol.source.resolve().parent, beside(self.options.data))
         )
@@ -219,13 +244,7 @@ class Run:
     @cached_property
     def classifier(self) -> nn.Module:
         """The network after the last phase, in evaluation mode on the run's device."""
-        plan = self.protocol.training
-        return load_classifier(
-            self.models / best_weights(plan.phases[-1].name),
-            architecture=plan.architecture,
-            n_classes=len(self.classes),
-            device=self.device,
-        )
+        return self._loaded(self.models, self.device)
 
     @cached_property
     def export(self) -> Path:
@@ -241,12 +260,7 @@ class Run:
         }
 
         def make(folder: Path) -> None:
-            model = load_classifier(
-                self.models / best_weights(plan.phases[-1].name),
-                architecture=plan.architecture,
-                n_classes=len(self.classes),
-                device=torch.device("cpu"),
-            )
+            model = self._loaded(self.models, torch.device("cpu"))
             path = folder / EXPORT
             export_learner(model, classes=self.classes, size_px=plan.image_size_px, resize=plan.resize, path=path)
             self._progress("export.pkl in a fresh process", 0, 1, "")
@@ -269,20 +283,64 @@ class Run:
     def predictions(self, set_name: str) -> Predictions:
         """The classifier's probabilities for one part or external set; scored once, then kept.
 
+        Each set that training must not know is put on the ledger when it is looked at.
+
         Raises:
             DataError: the external set is not there; ask `external` first.
         """
-        if set_name not in self._predictions:
-            self._predictions[set_name] = self._predicted(set_name)
-        return self._predictions[set_name]
+        return self._predictions_of(set_name, self.protocol.training.seed)
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         """The confusion matrix of one part or external set, or why there is none."""
-        if set_name not in PARTS:
-            manifest = self.external[set_name]
-            if isinstance(manifest, Unavailable):
-                return manifest
-        return evaluate(self.predictions(set_name))
+        missing = self._missing(set_name)
+        return missing if missing is not None else self._evaluate(self.predictions(set_name))
+
+    def seed_evaluations(self, set_name: str) -> dict[int, Evaluation]:
+        """The evaluation of every seed's classifier on one part, the judged one among them."""
+        return {
+            seed: self._evaluate(self._predictions_of(set_name, seed)) for seed in self.protocol.training.every_seed
+        }
+
+    def level(self, criterion: Criterion) -> float:
+        """The level of the bounds that this criterion acts on; looks at its set before this one raise it."""
+        if criterion.question in LOOKING and self._missing(criterion.set) is None:
+            self.predictions(criterion.set)
+        # Where the budget of looks is spent, the bounds are shown at the protocol's level, and nothing passes.
+        return level_at(self.protocol, criterion, self.looks.get(criterion.set)) or criterion.level
+
+    def comparison(self, set_name: str) -> Comparison | Unavailable:
+        """Candidate and baseline on one set, or why they are not compared."""
+        baseline = self.options.baseline
+        if baseline is None:
+            optional = self.protocol.baseline.needed == "optional"
+            return Unavailable("no baseline given (--baseline PACK)", not_asked=optional)
+        if (missing := self._missing(set_name)) is not None:
+            return missing
+        if set_name not in baseline.predictions:
+            return Unavailable(f"baseline {baseline.run_id} has no predictions of {set_name}")
+        if set_name not in self._comparisons:
+            self._comparisons[set_name] = compare(
+                self.predictions(set_name), baseline.predictions[set_name], baseline_run=baseline.run_id
+            )
+        return self._comparisons[set_name]
+
+    def calibration(self, set_name: str) -> CalibrationReport | Unavailable:
+        """How far the confidences on one set can be believed; whatever is fitted is fitted on validation."""
+        if (missing := self._missing(set_name)) is not None:
+            return missing
+        if set_name not in self._calibrations:
+            plan, prevalence = self.protocol.calibration, self.protocol.prevalence
+            self._calibrations[set_name] = calibration_report(
+                self.predictions("validation"),
+                self.predictions(set_name),
+                n_bins=plan.n_bins,
+                binning="equal-width",
+                alpha=plan.miscoverage,
+                level=DISPLAY_LEVEL,
+                prevalence=prevalence.shares if prevalence is not None else None,
+                seed=self.protocol.training.seed,
+            )
+        return self._calibrations[set_name]
 
     # --- speed ---
 
@@ -313,19 +371,33 @@ class Run:
     def reached(self) -> dict[str, Any]:
         """The fields of `RunResults` whose stages ran; a stage that nobody asked for is not started for the report."""
         done = self.__dict__  # where cached_property keeps what it computed
-        names = [*PARTS, *(done.get("external") or {})]
-        predictions = {name: self._predictions[name] for name in names if name in self._predictions}
+        names, seed = [*PARTS, *(done.get("external") or {})], self.protocol.training.seed
+        predictions = {name: self._predictions[name, seed] for name in names if (name, seed) in self._predictions}
         return {
             "integrity": done.get("integrity"),
             "split": done.get("split"),
             "training": done.get("training"),
             "reproducibility": done.get("processes", ()),
             "predictions": predictions,
-            "evaluations": {name: evaluate(found) for name, found in predictions.items()},
+            "evaluations": {name: self._evaluate(found) for name, found in predictions.items()},
+            "seed_predictions": {s: found for (name, s), found in self._predictions.items() if name == "test"}
+            if len(self.protocol.training.every_seed) > 1
+            else {},
+            "baseline": self.options.baseline,
+            "comparisons": dict(self._comparisons),
+            "calibrations": self._confidences(predictions),
+            "looks": dict(self.looks),
+            "ledger": read_ledger(self.options.ledger) if self.looks else (),
             "timings": tuple(self._timings.values()),
             "sets": self._summaries(),
             "stages": tuple(self._store.records),
         }
+
+    def _confidences(self, predictions: Mapping[str, Predictions]) -> dict[str, CalibrationReport]:
+        """The calibration of every judged set that was scored, whether or not a criterion asks for it."""
+        names = [name for name in predictions if name not in ("train", "validation")]
+        found = {name: self.calibration(name) for name in names} if "validation" in predictions else {}
+        return {name: each for name, each in found.items() if not isinstance(each, Unavailable)}
 
     def model_files(self) -> dict[str, Path]:
         """File name -> file of every model that this run made."""
@@ -340,6 +412,69 @@ class Run:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.protocol.dataset.classes
+
+    def _missing(self, set_name: str) -> Unavailable | None:
+        """Why an external set cannot be had; None for one that is there, and for the dataset's parts."""
+        found = None if set_name in PARTS else self.external[set_name]
+        return found if isinstance(found, Unavailable) else None
+
+    def _evaluate(self, predictions: Predictions) -> Evaluation:
+        return evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
+
+    def _loaded(self, models: Path, device: torch.device) -> nn.Module:
+        plan = self.protocol.training
+        return load_classifier(
+            models / best_weights(plan.phases[-1].name),
+            architecture=plan.architecture,
+            n_classes=len(self.classes),
+            device=device,
+        )
+
+    def _predictions_of(self, set_name: str, seed: int) -> Predictions:
+        if (set_name, seed) not in self._predictions:
+            predictions = self._predicted(set_name, seed)
+            if set_name not in ("train", "validation"):
+                self._record_look(predictions, seed)
+            self._predictions[set_name, seed] = predictions
+        return self._predictions[set_name, seed]
+
+    def _record_look(self, predictions: Predictions, seed: int) -> None:
+        """On the ledger before anybody sees a number; a seed that is only reported is recorded, and no look."""
+        name = predictions.set
+        source = self.manifest if name in PARTS else self.external[name]
+        assert isinstance(source, Manifest)  # a set that is not there has no predictions
+        judged = seed == self.protocol.training.seed
+        look = record_look(
+            self.options.ledger,
+            run=self.options.run_id,
+            set=name,
+            source=source.digest,
+            cells=cells_digest(predictions),
+            n=len(predictions.digests),
+            model=read_training_record(self._trained(seed)).weights_digest,
+            predictions=predictions.digest,
+            protocol=self.protocol.digest,
+            role="judged" if judged else "seed",
+        )
+        if judged:
+            self.looks[name] = look_number(
+                read_ledger(self.options.ledger), source=look.source, predictions=look.predictions
+            )
+
+    def _refuse_other_test_part(self, split: Split) -> None:
+        """A baseline of other test cells is refused before the hours of training, not after them."""
+        baseline = self.options.baseline
+        if baseline is not None and "test" in baseline.predictions:
+            refuse_other_cells(
+                predictions_of(
+                    split.test,
+                    np.full((len(split.test), len(self.classes)), 1 / len(self.classes)),
+                    set_name="test",
+                    classes=self.classes,
+                ),
+                baseline.predictions["test"],
+                baseline_run=baseline.run_id,
+            )
 
     def _summaries(self) -> tuple[SetSummary, ...]:
         done, summaries = self.__dict__, []
@@ -424,11 +559,12 @@ class Run:
             label=f"decoding {set_name}",
         )
 
-    def _predicted(self, set_name: str) -> Predictions:
+    def _predicted(self, set_name: str, seed: int) -> Predictions:
         images = self._source(set_name)[0]
-        plan = self.protocol.training
+        plan, judged = self.protocol.training, seed == self.protocol.training.seed
+        models = self.models if judged else self._trained(seed)
         key = {
-            "weights": self.training.weights_digest,
+            "weights": read_training_record(models).weights_digest,
             "images": _contents(images),
             "pixels": [plan.image_size_px, plan.resize],
             "batch_size": self.protocol.throughput.batch_size,  # sums of another batch may round otherwise
@@ -441,18 +577,19 @@ class Run:
         def make(folder: Path) -> None:
             cells = self._cells(set_name)
             probabilities = predict(
-                self.classifier,
+                self.classifier if judged else self._loaded(models, self.device),
                 cells,
                 device=self.device,
                 batch_size=self.protocol.throughput.batch_size,
                 progress=self._progress,
-                label=f"scoring {set_name}",
+                label=f"scoring {set_name}" if judged else f"scoring {set_name}, seed {seed}",
             )
             np.savez(folder / KEPT, digests=[image.sha256 for image in cells.images], probabilities=probabilities)
 
         folder = self._store.fetch(f"predictions-{set_name}", key, make)
         with np.load(folder / KEPT) as kept:
-            self.scored[set_name] = tuple(kept["digests"].tolist())
+            if judged:
+                self.scored[set_name] = tuple(kept["digests"].tolist())
             row = {digest: index for index, digest in enumerate(kept["digests"].tolist())}
             ordered = kept["probabilities"][[row[image.sha256] for image in images]]
         return predictions_of(images, ordered, set_name=set_name, classes=self.classes)

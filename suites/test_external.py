@@ -3,20 +3,22 @@
 import pytest
 
 from harness.judge.criteria import explain
-from harness.judge.metrics import estimate
+from harness.judge.metrics import class_family, estimate
 from harness.protocol import CLASSIFICATION_METRICS
 from harness.records import Unavailable
 
 
 @pytest.mark.criteria("external", *CLASSIFICATION_METRICS)
-def test_this_metric_reaches_its_floor_elsewhere(criterion, evaluation, decide):
+def test_this_metric_reaches_its_floor_elsewhere(criterion, evaluation, level, family, decide):
     """E*: the bound holds on a set that is there and shown to be independent."""
-    measured = (
-        evaluation
-        if isinstance(evaluation, Unavailable)
-        else estimate(evaluation, criterion.metric, cell_class=criterion.cell_class, level=criterion.level)
-    )
-    verdict = decide(criterion, measured)
+    if isinstance(evaluation, Unavailable):
+        verdict = decide(criterion, evaluation)
+    else:
+        verdict = decide(
+            criterion,
+            estimate(evaluation, criterion.metric, cell_class=criterion.cell_class, level=level),
+            family=class_family(evaluation, family, level=level),
+        )
     assert verdict.passed, explain(verdict)
 
 

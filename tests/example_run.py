@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import io
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,7 @@ from harness.records import (
     sorted_by_path,
 )
 
+TODAY = date(2026, 1, 15)
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 IMAGES_PER_CLASS = 40
 SECOND_LABORATORY = (6, 22, 30, 24, 58)
@@ -256,7 +258,14 @@ def example_protocol() -> Protocol:
         ),
         criteria=_criteria(),
         throughput=ThroughputPlan(warmup_queries=5, queries=100, offline_rounds=5, offline_images=200, batch_size=32),
-        waivers=(Waiver(criterion="P2", reason="No Apple machine is at hand; measured by hand before a release."),),
+        waivers=(
+            Waiver(
+                criterion="P2",
+                reason="No Apple machine is at hand; measured by hand before a release.",
+                owner="a maintainer",
+                expires=date(2027, 1, 31),
+            ),
+        ),
         source=Path("suites/protocols/example.toml"),
     )
 
@@ -314,9 +323,11 @@ def _verdicts(protocol: Protocol, predictions: dict[str, Predictions]) -> tuple[
 
     def measured(criterion: Criterion) -> Verdict | None:
         if criterion.id == "P2":
-            return judge(criterion, Unavailable("this machine has no MPS device"), protocol=protocol)
+            return judge(criterion, Unavailable("this machine has no MPS device"), protocol=protocol, today=TODAY)
         if criterion.set == "third-clinic":
-            return judge(criterion, Unavailable("external set third-clinic: no such folder"), protocol=protocol)
+            return judge(
+                criterion, Unavailable("external set third-clinic: no such folder"), protocol=protocol, today=TODAY
+            )
         if criterion.id == "P3":
             return None
         match criterion.question:
@@ -330,7 +341,7 @@ def _verdicts(protocol: Protocol, predictions: dict[str, Predictions]) -> tuple[
                 found = latency(_timings()[0], metric=criterion.metric, level=criterion.level)
             case _:
                 found = exact_count(criterion.metric, criterion.set, (), of=IMAGES_PER_CLASS * len(CLASSES))
-        return judge(criterion, found, protocol=protocol)
+        return judge(criterion, found, protocol=protocol, today=TODAY)
 
     judged = [verdict for criterion in protocol.criteria if (verdict := measured(criterion)) is not None]
     return complete(protocol, judged, otherwise="its test was deselected")

@@ -195,7 +195,7 @@ def test_a_class_without_cells_is_undefined_in_matrix_and_metrics(run, monkeypat
 
 
 def test_a_set_without_any_cell_draws_without_a_number(run):
-    empty = Evaluation("empty", CLASSES, np.zeros((5, 5), dtype=np.int64), grouped=False)
+    empty = Evaluation("empty", CLASSES, np.zeros((5, 5), dtype=np.int64))
     plots.confusion_matrices("empty", [empty])
     plots.accuracies("empty", [estimate(empty, "accuracy", cell_class=None, level=0.95)])
 

@@ -24,8 +24,9 @@ from harness.judge.metrics import (
     exact_count,
     images_per_second,
     latency,
+    seed_accuracy,
 )
-from harness.records import Estimate, Evaluation, Predictions, Timing
+from harness.records import Estimate, Evaluation, Predictions, Timing, Unavailable
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 BAS, EOS, LYM, MON, NEU = range(5)
@@ -46,8 +47,10 @@ MATRIX_B = matrix((BAS, NEU, 2))
 MATRIX_C = matrix((NEU, BAS, 2), support=(73, 75, 75, 75, 75))
 
 
-def evaluation_of(confusion: np.ndarray, *, grouped: bool = False, name: str = "test") -> Evaluation:
-    return Evaluation(name, CLASSES[: len(confusion)], confusion, grouped=grouped)
+def evaluation_of(
+    confusion: np.ndarray, *, by_group: np.ndarray | None = None, correlation: float = 0.0, name: str = "test"
+) -> Evaluation:
+    return Evaluation(name, CLASSES[: len(confusion)], confusion, by_group, correlation)
 
 
 def predictions_from(labels: list[int], predicted: list[int], *, groups: tuple[str, ...] | None = None) -> Predictions:
@@ -201,7 +204,7 @@ def test_an_unknown_class_or_metric_is_refused():
         estimate(evaluation_of(MATRIX_A), "recall", cell_class="blast", level=0.95)
     with pytest.raises(ValueError, match=r"'recall' needs one of the classes .* not None"):
         estimate(evaluation_of(MATRIX_A), "recall", cell_class=None, level=0.95)
-    with pytest.raises(ValueError, match="unknown metric 'kappa'; known are accuracy, recall, precision, f1"):
+    with pytest.raises(ValueError, match="unknown metric 'kappa'; known are accuracy, macro_f1, recall, precision, f1"):
         estimate(evaluation_of(MATRIX_A), "kappa", cell_class="basophil", level=0.95)
 
 
@@ -290,11 +293,78 @@ def test_what_is_not_known_of_independence_is_said_beside_the_number():
     assert not evaluate(predictions_from([0, 1], [0, 1])).grouped
 
 
-def test_a_bound_that_ignores_known_patients_says_so():
-    # Clopper-Pearson counts cells; to know the patients and print nothing would claim a clustered interval.
-    found = estimate(evaluation_of(MATRIX_A, grouped=True), "accuracy", cell_class=None, level=0.95)
-    assert "best-case interval" in found.note
-    assert "no patient ids" not in found.note
+def grouped(*patients: np.ndarray, correlation: float = 0.1) -> Evaluation:
+    return evaluation_of(sum(patients), by_group=np.stack(patients), correlation=correlation)  # type: ignore[arg-type]
+
+
+def test_known_patients_widen_the_bound_and_are_told():
+    # 30 patients of 10 cells, all right: the sample says nothing of correlation, so the assumed 0.1 counts.
+    patients = [matrix(support=(2,) * 5) for _ in range(30)]
+    found = estimate(grouped(*patients), "accuracy", cell_class=None, level=0.95)
+    # Design effect 1 + 9 * 0.1 = 1.9; 300 / 1.9 cells all right: 0.05 ** (1.9 / 300).
+    assert found.effective_n == pytest.approx(300 / 1.9)
+    assert found.lower == pytest.approx(0.05 ** (1.9 / 300))
+    assert "intracluster correlation 0.1 (assumed), design effect 1.9" in found.note
+    assert found.method == "Clopper-Pearson, clustered"
+    assert (
+        estimate(evaluation_of(matrix(support=(60,) * 5)), "accuracy", cell_class=None, level=0.95).lower > found.lower
+    )
+
+
+def test_patients_whose_cells_are_all_wrong_count_as_the_few_that_they_are():
+    bad = np.zeros((5, 5), dtype=np.int64)
+    bad[BAS, NEU] = 10
+    patients = [matrix(support=(10, 0, 0, 0, 0)) for _ in range(9)] + [bad]
+    found = estimate(grouped(*patients), "recall", cell_class="basophil", level=0.95)
+    assert (found.k, found.n) == (90, 100)
+    assert found.effective_n == pytest.approx(10)  # correlation 1: ten patients, nine of them right
+    assert found.lower == pytest.approx(clopper_pearson_bounds(9, 10, level=0.95)[0])
+
+
+@pytest.mark.parametrize("metric", ["precision", "f1"])
+def test_a_patient_without_the_class_still_counts_for_what_was_called_so(metric):
+    # One patient has two basophils, both right; another has none, and one neutrophil called basophil.
+    called = matrix((NEU, BAS, 1), support=(0, 0, 0, 0, 2))
+    found = estimate(grouped(matrix(support=(2, 0, 0, 0, 0)), called), metric, cell_class="basophil", level=0.95)
+    assert (found.k, found.n) == (2, 3)
+    assert "3 cells of 2 patients" in found.note
+
+
+def test_macro_f1_is_bounded_by_projection_and_undefined_where_a_class_is_absent():
+    found = estimate(evaluation_of(MATRIX_A), "macro_f1", cell_class=None, level=0.95)
+    assert found.value == pytest.approx(0.994684, abs=5e-7)
+    assert found.lower == pytest.approx(0.98303, abs=5e-6)
+    assert (found.display.lower, found.display.upper) == (
+        pytest.approx(0.98050, abs=5e-6),
+        pytest.approx(0.99935, abs=5e-6),
+    )
+    nine = estimate(evaluation_of(matrix(support=(0, 0, 0, 9, 0))), "macro_f1", cell_class=None, level=0.95)
+    assert (nine.value, nine.lower, nine.upper) == (None, None, None)
+    assert "no cells of basophil, eosinophil, lymphocyte, neutrophil" in nine.note
+
+
+def test_every_estimate_names_its_support():
+    assert estimate(evaluation_of(MATRIX_A), "accuracy", cell_class=None, level=0.95).support == 375
+    assert estimate(evaluation_of(MATRIX_A), "precision", cell_class="neutrophil", level=0.95).support == 75
+    assert estimate(evaluation_of(MATRIX_A), "macro_f1", cell_class=None, level=0.95).support == 375
+
+
+# --- seeds ----------------------------------------------------------------------------------------
+
+
+def test_seeds_are_gated_by_the_tolerance_bound_and_never_by_the_best():
+    runs = {seed: evaluation_of(matrix((BAS, NEU, errors))) for seed, errors in ((1, 0), (2, 2), (3, 7))}
+    found = seed_accuracy(runs, set_name="test", level=0.95)
+    accuracies = [1.0, 373 / 375, 368 / 375]
+    mean, sd = np.mean(accuracies), np.std(accuracies, ddof=1)
+    assert found.value == pytest.approx(mean)
+    assert found.lower == pytest.approx(mean - 7.656 * sd, abs=1e-4)  # the 95/95 factor of three runs
+    assert found.upper is None
+    assert "seed 1 375/375, seed 2 373/375, seed 3 368/375" in found.note
+
+
+def test_one_seed_says_nothing_of_others():
+    assert isinstance(seed_accuracy({42: evaluation_of(MATRIX_A)}, set_name="test", level=0.95), Unavailable)
 
 
 # --- the gap between training and validation ------------------------------------------------------

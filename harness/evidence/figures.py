@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from harness.evidence import plots
+from harness.evidence.calibration_plots import reliability_diagram, risk_coverage
 from harness.evidence.plots import Tile
 from harness.evidence.wording import probability, proportion, short
 from harness.judge.metrics import DISPLAY_LEVEL, estimate
@@ -24,7 +25,12 @@ def draw_figures(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str,
         images: SHA-256 of an image file -> its (h, w, 3) uint8 pixels, for those of `images_to_show`. One that is
             absent is drawn as a box that says so.
     """
-    return _figures_of_data(run, images) | _figures_of_training(run) | _figures_of_results(run, images)
+    return (
+        _figures_of_data(run, images)
+        | _figures_of_training(run)
+        | _figures_of_results(run, images)
+        | _figures_of_confidence(run)
+    )
 
 
 def images_to_show(run: RunResults) -> tuple[str, ...]:
@@ -32,14 +38,17 @@ def images_to_show(run: RunResults) -> tuple[str, ...]:
     digests = {image.sha256 for cells in _samples(run).values() for image in cells}
     if (test := run.predictions.get("test")) is not None:
         digests |= {test.digests[row] for row in (*_correct_rows(test), *_wrong_rows(test))}
+    digests |= _discordant(run)
     return tuple(sorted(digests))
 
 
 def draw_thumbnails(run: RunResults, images: Mapping[str, np.ndarray], *, side_px: int = 96) -> dict[str, bytes]:
-    """A small PNG of each misclassified test cell whose pixels are given, by digest, for the report's table."""
+    """A small PNG of each misclassified or discordant test cell whose pixels are given, by digest."""
     test = run.predictions.get("test")
-    wrong = () if test is None else [test.digests[row] for row in np.flatnonzero(~test.correct)]
-    return {digest: _thumbnail(images[digest], side_px) for digest in wrong if digest in images}
+    wrong = set() if test is None else {test.digests[row] for row in np.flatnonzero(~test.correct)}
+    return {
+        digest: _thumbnail(images[digest], side_px) for digest in sorted(wrong | _discordant(run)) if digest in images
+    }
 
 
 def dataset_counts(run: RunResults) -> dict[str, int] | None:
@@ -123,6 +132,20 @@ def _figures_of_results(run: RunResults, images: Mapping[str, np.ndarray]) -> di
     if (predictions := run.predictions.get("test")) is not None:
         figures |= _figures_of_test_cells(predictions, images)
     return figures
+
+
+def _figures_of_confidence(run: RunResults) -> dict[str, bytes]:
+    figures = {}
+    for name, report in run.calibrations.items():
+        figures[f"reliability_diagram_{name}"] = reliability_diagram(report)
+        figures[f"risk_coverage_{name}"] = risk_coverage(report)
+    return figures
+
+
+def _discordant(run: RunResults) -> set[str]:
+    """Test cells that exactly one of candidate and baseline has right; they are among the dataset's images."""
+    comparison = run.comparisons.get("test")
+    return {cell.digest for cell in comparison.discordant} if comparison is not None else set()
 
 
 def _figures_of_test_cells(test: Predictions, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:

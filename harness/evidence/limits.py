@@ -30,10 +30,7 @@ def limits_of(run: RunResults) -> tuple[Limit, ...]:
         *_limits_of_the_test_set(run),
         *_limits_of_external_sets(run),
         *_limits_of_criteria(run),
-        Limit(
-            "Probabilities were not checked for calibration.",
-            "Reading a confidence as the chance that the class is right.",
-        ),
+        *_limits_of_confidence(run),
         Limit(
             "No clinical study was made: no patients, no operators, no setting of use.",
             "Any statement about diagnosis, safety or benefit to patients.",
@@ -78,8 +75,9 @@ def _limits_of_the_data(run: RunResults) -> Iterator[Limit]:
         )
     else:
         yield Limit(
-            "Intervals count cells as independent, although cells of one patient are not.",
-            "The width of every interval: it is a best case.",
+            "Intervals are widened for cells of one patient by a design effect, whose correlation is assumed or "
+            "estimated from these cells.",
+            "An exact level of these bounds, above all with a handful of patients.",
         )
     sites = {image.site for image in cells}
     if None in sites or len(sites) == 1:
@@ -103,14 +101,29 @@ def _limits_of_the_test_set(run: RunResults) -> Iterator[Limit]:
     if test is None:
         return
     mix = ", ".join(f"{name} {support}" for name, support in test.support.items())
+    look = run.looks.get("test")
+    known = f"is look {look} at the test part's source" if look is not None else "was not recorded as a look"
     yield Limit(
-        "How often this test part was looked at before is not recorded.",
-        "That this result is a first look, with nothing chosen after an earlier one.",
+        f"As far as this ledger knows, this {known}; looks elsewhere, or in another ledger, are not in it.",
+        "That nothing was chosen after a look that nobody recorded.",
     )
     yield Limit(
         f"The classes' shares in the test part ({mix}) come from how the set was collected, not from blood, where "
         "some classes are rare.",
         "Carrying precision (positive predictive value), F1 or accuracy over to blood without its prevalence.",
+    )
+
+
+def _limits_of_confidence(run: RunResults) -> Iterator[Limit]:
+    if "test" not in run.calibrations:
+        yield Limit(
+            "Probabilities were not checked for calibration.",
+            "Reading a confidence as the chance that the class is right.",
+        )
+        return
+    yield Limit(
+        "Temperature and conformal threshold come from the validation part, on which the kept epoch was chosen too.",
+        "That their promises hold to the letter: the validation part flatters the classifier a little.",
     )
 
 

@@ -118,7 +118,7 @@ def _load_shown(digests: Iterable[str], manifest: Manifest | None, formats: Sequ
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True, parents=True)
     path.write_bytes(content)
 
 

@@ -109,7 +109,7 @@ def legible(text: str, *, at_most: int = 40) -> str:
 @as_png
 def statement(title: str, text: str) -> Figure:
     """A figure of words, for what there is nothing to draw of."""
-    figure = _figure(8, 3)
+    figure = blank(8, 3)
     figure.text(0.04, 0.9, title, weight="bold", size=12, va="top")
     figure.text(0.04, 0.45, text, size=13, va="center", linespacing=1.5)
     return figure
@@ -117,7 +117,7 @@ def statement(title: str, text: str) -> Figure:
 
 @as_png
 def class_counts(title: str, counts: Mapping[str, int], *, expected: int | None) -> Figure:
-    figure = _figure(8, 4.2)
+    figure = blank(8, 4.2)
     axes = figure.add_subplot()
     bars = axes.bar([legible(name, at_most=18) for name in counts], list(counts.values()), color=BLUE, width=0.62)
     axes.bar_label(bars, padding=3)
@@ -132,7 +132,7 @@ def class_counts(title: str, counts: Mapping[str, int], *, expected: int | None)
 @as_png
 def part_counts(title: str, parts: Mapping[str, Mapping[str, int]]) -> Figure:
     """Bars side by side: one group per class, one bar per part."""
-    figure = _figure(8, 4.4)
+    figure = blank(8, 4.4)
     axes = figure.add_subplot()
     classes = list(next(iter(parts.values())))
     width = 0.8 / len(parts)
@@ -152,7 +152,7 @@ def part_counts(title: str, parts: Mapping[str, Mapping[str, int]]) -> Figure:
 @as_png
 def training_curves(phase: PhaseRecord) -> Figure:
     """Train and validation loss on the left axis, validation accuracy on the right, the kept epoch marked."""
-    figure = _figure(8, 4.8)
+    figure = blank(8, 4.8)
     axes = figure.add_subplot()
     epochs = [record.epoch for record in phase.epochs]
     train, validation = [e.train_loss for e in phase.epochs], [e.validation_loss for e in phase.epochs]
@@ -174,7 +174,7 @@ def training_curves(phase: PhaseRecord) -> Figure:
         label="validation accuracy (right axis)",
     )
     accuracy.set(ylabel="validation accuracy", ylim=(0, 1.05))
-    accuracy.yaxis.set_major_formatter(FuncFormatter(_as_percent))
+    accuracy.yaxis.set_major_formatter(FuncFormatter(as_percent))
     accuracy.grid(visible=False)
     accuracy.spines["right"].set_visible(True)
     best = next((e for e in phase.epochs if e.epoch == phase.best_epoch), None)
@@ -202,7 +202,7 @@ def training_curves(phase: PhaseRecord) -> Figure:
 @as_png
 def learning_rates(curve: LearningRateCurve, *, used: float | None) -> Figure:
     """The finder's sweep. `used` is the protocol's rate, fixed before the sweep."""
-    figure = _figure(8, 4.6)
+    figure = blank(8, 4.6)
     axes = figure.add_subplot()
     axes.plot(curve.learning_rates, curve.losses, color=BLUE, linewidth=1.8, label="smoothed loss")
     axes.set_xscale("log")
@@ -239,7 +239,7 @@ def confusion_matrices(title: str, evaluations: Sequence[Evaluation]) -> Figure:
     columns = min(len(evaluations), 2)
     rows = math.ceil(len(evaluations) / columns)
     side = max(4.6, 0.85 * n_classes + 1.6)
-    figure = _figure(columns * (side + 1.5) + 0.4, rows * (side + 0.4) + 0.7)
+    figure = blank(columns * (side + 1.5) + 0.4, rows * (side + 0.4) + 0.7)
     figure.suptitle(title, x=0.015, ha="left", weight="bold", size=13)
     for index, evaluation in enumerate(evaluations):
         _matrix(figure.add_subplot(rows, columns, index + 1), evaluation)
@@ -292,7 +292,7 @@ def _ink_on(colour: tuple[float, float, float, float]) -> str:
 @as_png
 def class_metrics(title: str, metrics: Mapping[str, Mapping[str, Estimate]]) -> Figure:
     """Recall, precision and F1 per class. metrics: class -> metric -> estimate; whiskers where it has an interval."""
-    figure = _figure(9.4, 0.95 * len(metrics) + 1.7)
+    figure = blank(9.4, 0.95 * len(metrics) + 1.7)
     axes = figure.add_subplot()
     looks = {"recall": (BLUE, "o"), "precision": (VERMILION, "s"), "f1": (GREEN, "D")}
     lowest = 1.0
@@ -318,7 +318,7 @@ def class_metrics(title: str, metrics: Mapping[str, Mapping[str, Estimate]]) -> 
 @as_png
 def accuracies(title: str, estimates: Sequence[Estimate]) -> Figure:
     """Accuracy of each set with its Wilson interval and its counts; the first set is the test part."""
-    figure = _figure(9.4, 0.62 * len(estimates) + 1.9)
+    figure = blank(9.4, 0.62 * len(estimates) + 1.9)
     axes = figure.add_subplot()
     lowest = 1.0
     for row, estimate in enumerate(estimates):
@@ -381,14 +381,14 @@ def _proportion_axis(axes: Axes, lowest: float, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.45, -0.55)  # the first name on top
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(max(-0.01, math.floor(20 * lowest - 0.5) / 20), 1.005)
-    axes.xaxis.set_major_formatter(FuncFormatter(_as_percent))
+    axes.xaxis.set_major_formatter(FuncFormatter(as_percent))
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     for row in range(1, len(names)):
         axes.axhline(row - 0.5, color="#e4e4e4", linewidth=0.8)
 
 
-def _as_percent(value: float, _: object = None) -> str:
+def as_percent(value: float, _: object = None) -> str:
     return f"{100 * value:.4g} %"
 
 
@@ -401,7 +401,7 @@ def _legend_below(*axes: Axes, n_columns: int, offset: float = -0.1) -> None:
     axes[0].legend(handles, labels, loc="upper left", bbox_to_anchor=(0, offset), ncols=n_columns, borderaxespad=0)
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     return figure

@@ -19,11 +19,40 @@ from harness.errors import EvidenceError
 from harness.evidence import wording
 from harness.evidence.figures import dataset_counts, part_counts
 from harness.evidence.limits import absent_classes, limits_of, unit_kinds
-from harness.judge.metrics import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, estimate, evaluate, images_per_second, latency
-from harness.protocol import Criterion
-from harness.records import PARTS, Estimate, Evaluation, Interval, Outcome, Predictions, RunResults, Timing, Verdict
+from harness.judge.calibration_records import CalibrationMetrics, CalibrationReport
+from harness.judge.comparison import difference, remarks
+from harness.judge.criteria import power
+from harness.judge.metrics import (
+    DISPLAY_LEVEL,
+    INDEPENDENCE_UNKNOWN,
+    estimate,
+    evaluate,
+    images_per_second,
+    joint_recall_bounds,
+    latency,
+)
+from harness.judge.paired import mcnemar_exact
+from harness.protocol import SEED_METRICS, Criterion
+from harness.records import (
+    PARTS,
+    Comparison,
+    DiscordantCell,
+    Estimate,
+    Evaluation,
+    Interval,
+    Outcome,
+    Predictions,
+    RunResults,
+    Timing,
+    Verdict,
+)
 
 TEMPLATE = "report.html.j2"
+LOOKS_RULES = {
+    "look-number": "At the m-th look at a set its criteria are judged at 1 - (1 - level) / m.",
+    "budget": "Each look of the protocol's budget has an equal share of 1 - level; after the last nothing passes.",
+    "none": "The protocol corrects nothing for repeated looks, and says why.",
+}
 MOST_FINDINGS_SHOWN = 200
 
 # A mark beside each word, so that no outcome is told by colour alone.
@@ -89,6 +118,7 @@ class ClassRow:
     support: int
     recall: str
     recall_interval: str
+    joint_recall: str
     precision: str
     precision_interval: str
     f1: str
@@ -108,6 +138,9 @@ class SetResult:
     gates: tuple[VerdictRow, ...]
     absent: tuple[str, ...]
     predictions_digest: str
+    macro_f1: str
+    interval_method: str
+    joint_method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +151,62 @@ class MisclassifiedCell:
     predicted: str
     probabilities: tuple[str, ...]
     thumbnail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRow:
+    seed: int
+    accuracy: str
+    interval: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairedRow:
+    """Candidate and baseline on all cells of a set, or on those of one class."""
+
+    name: str
+    n: int
+    both_right: int
+    gained: int
+    lost: int
+    both_wrong: int
+    difference: str
+    bounds: str
+    interval: str
+    p: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonResult:
+    name: str
+    n: int
+    n_changed: int
+    rows: tuple[PairedRow, ...]
+    remarks: tuple[str, ...]
+    discordant: tuple[DiscordantCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PpvRow:
+    name: str
+    prevalence: str
+    value: str
+    bounds: str
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationResult:
+    """measures: (what, as predicted, after temperature). coverage: (class, cells whose set holds it)."""
+
+    name: str
+    report: CalibrationReport
+    measures: tuple[tuple[str, str, str], ...]
+    temperature: str
+    alpha: str
+    covered: str
+    coverage: tuple[tuple[str, str], ...]
+    selective: str
+    ppv: tuple[PpvRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +244,8 @@ def render_report(
             run=run,
             verdicts=[_verdict_row(verdict) for verdict in run.verdicts],
             blocking=[_verdict_row(verdict) for verdict in run.verdicts if verdict.blocks],
-            unmet=[_verdict_row(v) for v in run.verdicts if not v.criterion.required and not v.passed],
+            unmet=[_verdict_row(v) for v in run.verdicts if not (v.criterion.required or v.passed or v.not_asked)],
+            not_asked=[verdict for verdict in run.verdicts if verdict.not_asked],
             waived=[verdict for verdict in run.verdicts if verdict.waiver is not None],
             tally=_tally(run),
             figures=dict(figures),
@@ -165,6 +255,11 @@ def render_report(
             external=[result for name, result in results.items() if name not in PARTS],
             external_plans={plan.name: plan for plan in run.protocol.external},
             absent_sets=[each for each in run.sets if each.absent_because is not None],
+            looks_rule=LOOKS_RULES[run.protocol.looks.correction],
+            seeds=_seed_rows(run),
+            comparisons=[_comparison_result(each) for each in run.comparisons.values()],
+            calibrations=[_calibration_result(each) for each in run.calibrations.values()],
+            thumbnails=dict(thumbnails or {}),
             misclassified=_misclassified_by_set(run, thumbnails or {}),
             dataset_counts=dataset_counts(run),
             part_counts=part_counts(run),
@@ -193,6 +288,7 @@ def _environment() -> Environment:
         "short": wording.short,
         "duration": wording.duration,
         "requirement": wording.requirement,
+        "power": power,
         "subject": _subject,
         "png": _data_uri,
         "date": _date,
@@ -231,6 +327,8 @@ def _refuse_contradictions(run: RunResults) -> None:
         measured = run.evaluations.get(criterion.set)
         if found is None or measured is None or criterion.question not in ("accuracy", "external"):
             continue
+        if criterion.metric in SEED_METRICS:
+            continue
         again = estimate(measured, criterion.metric, cell_class=criterion.cell_class, level=criterion.level)
         if (found.k, found.n) != (again.k, again.n):
             raise EvidenceError(
@@ -257,7 +355,9 @@ def _verdict_row(verdict: Verdict) -> VerdictRow:
         counts=wording.observed_counts(found),
         acting_bound=acting,
         other_bound=other,
-        requirement=wording.requirement(criterion),
+        requirement=wording.requirement(
+            criterion, found.level if found is not None and not found.is_exact else criterion.level
+        ),
         note=found.note if found is not None else "",
     )
 
@@ -272,13 +372,15 @@ def _set_result(run: RunResults, evaluation: Evaluation) -> SetResult:
     accuracy = estimate(evaluation, "accuracy", cell_class=None, level=DISPLAY_LEVEL)
     predictions = run.predictions.get(evaluation.set)
     counts = zip(evaluation.classes, evaluation.confusion.tolist(), strict=True)
+    floors = _recall_floors(run, evaluation)
+    joint = joint_recall_bounds(evaluation, floors=floors, level=DISPLAY_LEVEL)
     return SetResult(
         name=evaluation.set,
         classes=evaluation.classes,
         n=evaluation.n,
         accuracy=wording.proportion(evaluation.n_correct, evaluation.n),
         interval=_interval(accuracy.display),
-        class_rows=tuple(_class_row(evaluation, name) for name in evaluation.classes),
+        class_rows=tuple(_class_row(evaluation, name, joint[name]) for name in evaluation.classes),
         matrix={name: row if sum(row) else None for name, row in counts},
         gates=tuple(
             _verdict_row(v)
@@ -287,10 +389,29 @@ def _set_result(run: RunResults, evaluation: Evaluation) -> SetResult:
         ),
         absent=tuple(absent_classes(evaluation)),
         predictions_digest=predictions.digest if predictions is not None else "none kept",
+        macro_f1=_with_interval(estimate(evaluation, "macro_f1", cell_class=None, level=DISPLAY_LEVEL)),
+        interval_method="clustered" if evaluation.grouped else "Wilson",
+        joint_method="Bonferroni" if floors is None or evaluation.grouped else "Holm, against the criteria's floors",
     )
 
 
-def _class_row(evaluation: Evaluation, name: str) -> ClassRow:
+def _recall_floors(run: RunResults, evaluation: Evaluation) -> dict[str, float] | None:
+    """The floors that the protocol sets for the recall of each class on this set, if it does so for every class."""
+    floors = {
+        str(c.cell_class): c.bound
+        for c in run.protocol.criteria
+        if c.metric == "recall" and c.set == evaluation.set and c.question in ("accuracy", "external")
+    }
+    return floors if set(floors) == set(evaluation.classes) else None
+
+
+def _with_interval(found: Estimate) -> str:
+    if found.value is None:
+        return f"{wording.UNDEFINED} ({found.note})"
+    return f"{wording.share(found.value)}, 95 % interval {_interval(found.display)}"
+
+
+def _class_row(evaluation: Evaluation, name: str, joint: float | None) -> ClassRow:
     recall, precision, f1 = (
         estimate(evaluation, metric, cell_class=name, level=DISPLAY_LEVEL) for metric in ("recall", "precision", "f1")
     )
@@ -299,6 +420,7 @@ def _class_row(evaluation: Evaluation, name: str) -> ClassRow:
         support=evaluation.support[name],
         recall=_proportion(recall),
         recall_interval=_interval(recall.display),
+        joint_recall=wording.NOTHING if joint is None else f"≥ {wording.share(joint)}",
         precision=_proportion(precision),
         precision_interval=_interval(precision.display),
         f1=_proportion(f1),
@@ -319,6 +441,99 @@ def _interval(interval: Interval | None) -> str:
     return (
         wording.NOTHING if interval is None else f"{wording.share(interval.lower)} to {wording.share(interval.upper)}"
     )
+
+
+def _seed_rows(run: RunResults) -> list[SeedRow]:
+    rows = []
+    for seed, predictions in run.seed_predictions.items():
+        found = estimate(evaluate(predictions), "accuracy", cell_class=None, level=DISPLAY_LEVEL)
+        counts = wording.proportion(int(predictions.correct.sum()), len(predictions.digests))
+        rows.append(SeedRow(seed, counts, _interval(found.display)))
+    return rows
+
+
+def _comparison_result(comparison: Comparison) -> ComparisonResult:
+    every = [None, *(name for name in comparison.classes if comparison.counts(name)[2])]
+    return ComparisonResult(
+        name=comparison.set,
+        n=comparison.counts()[2],
+        n_changed=comparison.n_changed,
+        rows=tuple(_paired_row(comparison, name) for name in every),
+        remarks=remarks(comparison, level=DISPLAY_LEVEL),
+        discordant=comparison.discordant,
+    )
+
+
+def _paired_row(comparison: Comparison, cell_class: str | None) -> PairedRow:
+    b, c, n = comparison.counts(cell_class)
+    table = comparison.table if cell_class is None else comparison.table[[comparison.classes.index(cell_class)]]
+    metric = "accuracy_difference" if cell_class is None else "recall_difference"
+    found = difference(comparison, metric, cell_class=cell_class, level=DISPLAY_LEVEL)
+    assert isinstance(found, Estimate) and found.value is not None  # only classes with cells get a row
+    assert found.lower is not None and found.upper is not None
+    return PairedRow(
+        name=cell_class or "all",
+        n=n,
+        both_right=int(table[:, 1, 1].sum()),
+        gained=c,
+        lost=b,
+        both_wrong=int(table[:, 0, 0].sum()),
+        difference=wording.points(found.value),
+        bounds=f"{wording.points(found.lower)} to {wording.points(found.upper)}",
+        interval=f"{wording.points(found.display.lower)} to {wording.points(found.display.upper)}"
+        if found.display
+        else wording.NOTHING,
+        p=wording.number(mcnemar_exact(b, c)[0], significant=3),
+    )
+
+
+def _calibration_result(report: CalibrationReport) -> CalibrationResult:
+    conformal, chosen = report.conformal, report.selective
+    return CalibrationResult(
+        name=report.set,
+        report=report,
+        measures=tuple(
+            (what, before, after)
+            for (what, before), (_, after) in zip(_measures(report.before), _measures(report.after), strict=True)
+        ),
+        temperature=wording.number(report.temperature.value),
+        alpha=wording.share(conformal.alpha),
+        covered=wording.proportion(conformal.covered, conformal.n),
+        coverage=tuple((each.cell_class, wording.proportion(each.k, each.n)) for each in conformal.per_class),
+        selective=""
+        if chosen is None
+        else f"{wording.proportion(chosen.errors, chosen.accepted)} of the answers are wrong, at most "
+        f"{wording.share(chosen.upper)} at {wording.percent_of(chosen.level)} one-sided",
+        ppv=tuple(
+            PpvRow(
+                each.cell_class,
+                wording.share(each.prevalence),
+                f"{wording.UNDEFINED}: {each.note}" if each.value is None else wording.share(each.value),
+                wording.NOTHING
+                if each.lower is None or each.upper is None
+                else f"{wording.share(each.lower)} to {wording.share(each.upper)}",
+            )
+            for each in report.ppv or ()
+        ),
+    )
+
+
+def _measures(found: CalibrationMetrics) -> list[tuple[str, str]]:
+    impossible = f"infinite: {found.n_impossible} cells were given probability 0 of their class"
+    return [
+        ("Expected calibration error", wording.number(found.ece)),
+        (
+            "One-sided 95 % bounds of it",
+            f"{wording.number(found.ece_lower)} to {wording.number(found.ece_upper)}",
+        ),
+        ("A calibrated classifier of these confidences, on average", wording.number(found.null.mean)),
+        ("and in 95 of 100 sets at most", wording.number(found.null.limit)),
+        ("More than chance explains?", "yes" if found.exceeds_null else "no"),
+        ("Largest gap of a bin", wording.number(found.mce)),
+        ("Brier score, top label (0 to 1)", wording.number(found.top_label_brier)),
+        ("Brier score, all classes (0 to 2)", wording.number(found.multiclass_brier)),
+        ("Negative log-likelihood, nats", impossible if found.nll is None else wording.number(found.nll)),
+    ]
 
 
 def _misclassified_by_set(run: RunResults, thumbnails: Mapping[str, bytes]) -> dict[str, list[MisclassifiedCell]]:

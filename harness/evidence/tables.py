@@ -14,10 +14,26 @@ from dataclasses import asdict
 from xml.etree import ElementTree
 
 from harness.data.split import inert
+from harness.evidence.reader import Baseline
 from harness.evidence.wording import visible
+from harness.judge.comparison import difference
 from harness.judge.criteria import explain
+from harness.judge.macro import multiclass_summary
 from harness.judge.metrics import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, estimate
-from harness.records import PARTS, Evaluation, ImageFacts, Manifest, Outcome, Predictions, RunResults, Verdict
+from harness.judge.paired import mcnemar_exact
+from harness.ledger import head_of, ledger_bytes
+from harness.records import (
+    PARTS,
+    Comparison,
+    Estimate,
+    Evaluation,
+    ImageFacts,
+    Manifest,
+    Outcome,
+    Predictions,
+    RunResults,
+    Verdict,
+)
 
 SCHEMA = "leukocyte-harness/evidence/1"
 METRICS = ("precision", "recall", "f1")
@@ -40,8 +56,12 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
     if manifest is not None:
         facts = results.integrity.facts if results.integrity is not None else ()
         files["manifest.csv"] = manifest_csv(manifest, facts)
+    if results.ledger:
+        files["ledger.jsonl"] = ledger_bytes(results.ledger)
     for name, predictions in results.predictions.items():
         files[f"predictions/{name}.csv"] = predictions_csv(predictions)
+    for seed, predictions in results.seed_predictions.items():
+        files[f"predictions/seeds/test_{seed}.csv"] = predictions_csv(predictions)
     for name, evaluation in results.evaluations.items():
         files[f"metrics/metrics_{name}.json"] = as_json(metrics(evaluation))
         files[f"metrics/confusion_matrix_{name}.csv"] = confusion_csv(evaluation)
@@ -80,6 +100,15 @@ def evidence(results: RunResults) -> dict[str, object]:
         "timings": [asdict(timing) for timing in results.timings],
         "stages": [asdict(stage) for stage in results.stages],
         "verdicts": [_verdict(verdict) for verdict in results.verdicts],
+        "looks": results.looks,
+        "ledger": {"entries": len(results.ledger), "head": head_of(results.ledger)},
+        "seeds": {
+            str(seed): {"predictions": found.digest, "correct": int(found.correct.sum()), "n": len(found.digests)}
+            for seed, found in results.seed_predictions.items()
+        },
+        "baseline": results.baseline and _baseline(results.baseline),
+        "comparisons": {name: _comparison(found) for name, found in results.comparisons.items()},
+        "calibrations": {name: asdict(found) for name, found in results.calibrations.items()},
     }
 
 
@@ -95,6 +124,8 @@ def metrics(evaluation: Evaluation) -> dict[str, object]:
         "classes": list(evaluation.classes),
         "confusion": evaluation.confusion.tolist(),
         "accuracy": entry("accuracy", None),
+        "macro_f1": entry("macro_f1", None),
+        "summary": asdict(multiclass_summary(evaluation.confusion)) if evaluation.n else None,
         "per_class": {
             name: {"support": evaluation.support[name], **{metric: entry(metric, name) for metric in METRICS}}
             for name in evaluation.classes
@@ -237,8 +268,41 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         "required": verdict.criterion.required,
         "reason": verdict.reason,
         "n_to_decide": verdict.n_to_decide,
-        "waiver": verdict.waiver and verdict.waiver.reason,
+        "power": verdict.power,
+        "gate": verdict.criterion.gate,
+        "look": verdict.look,
+        "not_asked": verdict.not_asked,
+        "waiver": verdict.waiver and verdict.waiver.model_dump(mode="json"),
         "estimate": verdict.estimate and asdict(verdict.estimate),
+    }
+
+
+def _baseline(baseline: Baseline) -> dict[str, object]:
+    return {
+        "run": baseline.run_id,
+        "passed": baseline.passed,
+        "commit": baseline.commit,
+        "protocol": baseline.protocol_digest,
+        "sums": baseline.sums_digest,
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, object]:
+    def entry(metric: str, cell_class: str | None) -> dict[str, object] | None:
+        found = difference(comparison, metric, cell_class=cell_class, level=DISPLAY_LEVEL)
+        return asdict(found) if isinstance(found, Estimate) else None
+
+    b, c, _ = comparison.counts()
+    p, mid_p = mcnemar_exact(b, c)
+    return {
+        "baseline": comparison.baseline,
+        "table": dict(zip(comparison.classes, comparison.table.tolist(), strict=True)),
+        "n_changed": comparison.n_changed,
+        "mcnemar_p": p,
+        "mcnemar_mid_p": mid_p,
+        "accuracy_difference": entry("accuracy_difference", None),
+        "recall_difference": {name: entry("recall_difference", name) for name in comparison.classes},
+        "discordant": [asdict(cell) for cell in comparison.discordant],
     }
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from harness.errors import UndefinedStatistic
-from harness.protocol import CLASSIFICATION_METRICS, THROUGHPUT_METRICS, Criterion
+from harness.protocol import DIFFERENCE_METRICS, FRACTION_METRICS, THROUGHPUT_METRICS, Criterion
 from harness.records import Estimate
 
 UNDEFINED = "undefined"
@@ -95,6 +95,12 @@ def observed_counts(estimate: Estimate | None) -> str:
     """The integers behind a value: k/n of a proportion, 2TP/(2TP+FP+FN) of an F1, what a count looked at."""
     if estimate is None or estimate.n is None:
         return NOTHING
+    if estimate.paired is not None:
+        return f"{estimate.paired[1]} gained, {estimate.paired[0]} lost of {estimate.n:,}"
+    if estimate.metric == "seed_accuracy":
+        return f"{estimate.n} seeds"
+    if estimate.k is None and estimate.unit == "fraction":
+        return f"n = {estimate.n:,}"
     if estimate.k is None:
         return f"{estimate.n:,} checked" if estimate.is_exact else f"{estimate.n:,} samples"
     # An F1's k and n are those of its Jaccard index, TP / (TP + FP + FN).
@@ -106,7 +112,7 @@ def observed_bounds(criterion: Criterion, estimate: Estimate | None) -> tuple[st
     if estimate is None or estimate.value is None:
         return NOTHING, ""
     if estimate.is_exact:
-        return "exact count", ""
+        return ("exact count" if estimate.unit == "count" else "computed, not sampled"), ""
 
     def written(name: str, bound: float | None) -> str:
         unbounded = "none: too few samples"
@@ -116,18 +122,39 @@ def observed_bounds(criterion: Criterion, estimate: Estimate | None) -> tuple[st
     return (lower, upper) if criterion.floor is not None else (upper, lower)
 
 
-def requirement(criterion: Criterion) -> str:
-    """What is required, in the unit in which the value is printed."""
+def requirement(criterion: Criterion, level: float | None = None) -> str:
+    """What is required, in the unit in which the value is printed. level: the protocol's, unless looks share it."""
     side, sign = ("lower", "≥") if criterion.floor is not None else ("upper", "≤")
     unit = unit_of(criterion.metric)
     bound = quantity(criterion.bound, unit)
     return (
-        f"exact count {sign} {bound}" if unit == "count" else f"{side} {100 * criterion.level:g} % bound {sign} {bound}"
+        f"exact count {sign} {bound}"
+        if unit == "count"
+        else f"{side} {percent_of(level or criterion.level)} bound {sign} {bound}"
     )
 
 
+def percent_of(level: float) -> str:
+    """A confidence level, such as "98.3333 %".
+
+    >>> percent_of(0.95), percent_of(1 - 0.05 / 3)
+    ('95 %', '98.3333 %')
+    """
+    return f"{100 * level:.6g} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two fractions in percentage points, with its sign.
+
+    >>> points(-0.0213333), points(0.02), points(0.0)
+    ('-2.13 points', '+2 points', '0 points')
+    """
+    sign = "+" if difference > 0 else ""
+    return f"{sign}{_rounded(100 * _exact(difference), 2, beside=(Fraction(0),))} points"
+
+
 def unit_of(metric: str) -> str:
-    if metric in (*CLASSIFICATION_METRICS, "accuracy_gap"):
+    if metric in (*FRACTION_METRICS, *DIFFERENCE_METRICS):
         return "fraction"
     if metric in THROUGHPUT_METRICS:
         return "s" if metric.endswith("latency_s") else "images/s"

@@ -3,43 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 
-from harness.judge.intervals import clopper_pearson_bounds
-from harness.protocol import Criterion, Protocol
+from scipy.optimize import brentq
+
+from harness.judge.comparison import difference_bounds
+from harness.judge.intervals import disproof_p_value, effective_bounds, probability_of_passing
+from harness.judge.multiplicity import holm, level_at_look
+from harness.protocol import CLASS_METRICS, DIFFERENCE_METRICS, GATES, Criterion, Protocol
 from harness.records import Estimate, Outcome, Unavailable, Verdict
 
 # Searching further than this would ask for more cells than any such study has.
 MOST_CELLS_WORTH_NAMING = 1_000_000
+# Metrics that are a proportion of cells, or an increasing map of one.
+PROPORTIONS = ("accuracy", *CLASS_METRICS, "conformal_coverage")
 
 
-def judge(criterion: Criterion, estimate: Estimate | Unavailable, *, protocol: Protocol) -> Verdict:
-    """Decide from the bounds, never from the point value; too little evidence is neither a pass nor a fail."""
+def judge(
+    criterion: Criterion,
+    estimate: Estimate | Unavailable,
+    *,
+    protocol: Protocol,
+    today: date,
+    look: int | None = None,
+    family: Sequence[tuple[Criterion, Estimate]] = (),
+) -> Verdict:
+    """Decide from the bounds, never from the point value; too little evidence is neither a pass nor a fail.
+
+    Args:
+        estimate: with bounds at `level_at(protocol, criterion, look)`.
+        today: the day of the run; a waiver counts until it expires.
+        look: the number of the look at the criterion's set, from 1; None where looks are not counted.
+        family: the criteria on the same metric of other classes with their estimates, this one among them. That all
+            of them pass needs no correction (intersection-union); that one of them fails is said after Holm's.
+    """
     if isinstance(estimate, Unavailable):
-        waiver = protocol.waiver_for(criterion.id)
-        return Verdict(criterion, None, Outcome.NOT_ASSESSED, estimate.reason, waiver=waiver)
+        return _not_assessed(criterion, estimate, protocol, today)
     _check_same_question(criterion, estimate)
     # Where independence is not shown, no number of cells would ever pass: none is named.
     independent = not _not_independent(criterion, protocol)
     if estimate.value is None:
         reason = f"undefined on {estimate.set}: {estimate.note or 'no cells'}"
-        needed = _cells_if_flawless(criterion) if independent else None
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed)
-    if not estimate.is_exact and estimate.level != criterion.level:
-        raise ValueError(f"{criterion.id} asks for level {criterion.level}, its estimate has {estimate.level}")
+        needed = _cells_if_flawless(criterion) if independent and criterion.metric in PROPORTIONS else None
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, look=look)
+    level = level_at(protocol, criterion, look)
+    if level is None:
+        reason = f"this is look {look} at {criterion.set}, and the protocol's budget is {protocol.looks.budget} looks"
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, look=look)
+    if not estimate.is_exact and estimate.level != level:
+        raise ValueError(f"{criterion.id} is judged at level {level}, its estimate has {estimate.level}")
     proved, disproved = _sides(criterion, estimate)
     dependent = f"set {criterion.set} is not shown to be independent of the training source"
     if proved and not independent:
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {dependent}")
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {dependent}", look=look)
     if proved:
-        return Verdict(criterion, estimate, Outcome.PASSED, "the bound proves it")
+        return Verdict(criterion, estimate, Outcome.PASSED, "the bound proves it", look=look)
+    corrected = _disproved_in_family(criterion, family, level) if disproved else False
+    if disproved and corrected:
+        reason = "the bound disproves it" + (f", after Holm's correction for {len(family)} classes" * (len(family) > 1))
+        return Verdict(criterion, estimate, Outcome.FAILED, reason, look=look)
+    needed, power, reason = None, None, "too little evidence to prove or disprove it"
     if disproved:
-        return Verdict(criterion, estimate, Outcome.FAILED, "the bound disproves it")
-    needed, reason = None, "too little evidence to prove or disprove it"
+        reason = f"alone the bound would disprove it; as one of {len(family)} classes (Holm) it does not"
     if not independent:
         reason += f", and {dependent}"
-    elif estimate.method.startswith("Clopper-Pearson") and estimate.n:
-        needed = cells_to_decide(criterion, estimate)
-    return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed)
+    elif criterion.metric in DIFFERENCE_METRICS:
+        reason += _unprovable(criterion, estimate, level)
+    elif _is_proportion(estimate):
+        needed, power = cells_to_decide(criterion, estimate), _power(criterion, estimate)
+    return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, power, look=look)
+
+
+def level_at(protocol: Protocol, criterion: Criterion, look: int | None) -> float | None:
+    """The level at which this criterion is judged at this look, or None where the budget of looks is spent.
+
+    look: the number of the look at the criterion's set, from 1; None where looks are not counted.
+    """
+    plan = protocol.looks
+    if look is None or plan.correction == "none":
+        return criterion.level
+    if plan.correction == "look-number":
+        return level_at_look(level=criterion.level, looks=look)
+    assert plan.budget is not None  # for the type checker: LooksPlan refuses a budget correction without one
+    return level_at_look(level=criterion.level, looks=plan.budget) if look <= plan.budget else None
+
+
+def closed_gate(criterion: Criterion, verdicts: Iterable[Verdict]) -> str | None:
+    """Why this criterion's gate is closed: an earlier gate at which a required criterion blocks. None if it is open."""
+    order = {gate: place for place, gate in enumerate(GATES)}
+    earlier = [v for v in verdicts if v.blocks and order[v.criterion.gate] < order[criterion.gate]]
+    if not earlier:
+        return None
+    gate = min((v.criterion.gate for v in earlier), key=order.__getitem__)
+    ids = ", ".join(f"{v.criterion.id} {v.outcome}" for v in earlier if v.criterion.gate == gate)
+    return f"gate {criterion.gate!r} stayed closed: at gate {gate!r}, {ids}"
+
+
+def _not_assessed(criterion: Criterion, missing: Unavailable, protocol: Protocol, today: date) -> Verdict:
+    waiver, reason = protocol.waiver_for(criterion.id), missing.reason
+    if waiver is not None and waiver.expires < today:
+        reason += f"; the waiver of {waiver.owner} expired on {waiver.expires.isoformat()}"
+        waiver = None
+    return Verdict(
+        criterion, None, Outcome.NOT_ASSESSED, reason, waiver=waiver, not_asked=missing.not_asked and waiver is None
+    )
 
 
 def not_judged(criterion: Criterion, reason: str) -> Verdict:
@@ -48,9 +115,10 @@ def not_judged(criterion: Criterion, reason: str) -> Verdict:
 
 
 def complete(protocol: Protocol, verdicts: Iterable[Verdict], *, otherwise: str) -> tuple[Verdict, ...]:
-    """One verdict per criterion, in the protocol's order; a criterion without one is `not judged`."""
+    """One verdict per criterion, gate by gate in the protocol's order; a criterion without one is `not judged`."""
     known = {verdict.criterion.id: verdict for verdict in verdicts}
-    return tuple(known.get(c.id) or not_judged(c, otherwise) for c in protocol.criteria)
+    ordered = sorted(protocol.criteria, key=lambda criterion: GATES.index(criterion.gate))
+    return tuple(known.get(c.id) or not_judged(c, otherwise) for c in ordered)
 
 
 def explain(verdict: Verdict) -> str:
@@ -60,16 +128,40 @@ def explain(verdict: Verdict) -> str:
     lines = [f"{criterion.id} {subject}: {verdict.outcome.upper()}"]
     if estimate is not None:
         lines.append(f"  observed  {observed(estimate, beside=criterion.bound)}")
-    lines.append(f"  required  {criterion.requirement}; {verdict.reason}")
+    lines.append(f"  required  {requirement(verdict)}; {verdict.reason}")
+    if verdict.look is not None and verdict.look > 1:
+        lines.append(f"  look      {verdict.look} at {criterion.set}")
     if verdict.n_to_decide is not None:
         rate = "without an error" if estimate is None or estimate.value is None else "at the observed rate"
         lines.append(f"  decidable about {verdict.n_to_decide:,} cells {rate} would decide")
+    if verdict.power is not None and estimate is not None:
+        lines.append(
+            f"  power     at n = {estimate.n}, a classifier truly at the observed rate passes {power(verdict)}"
+        )
     if verdict.waiver is not None:
-        lines.append(f"  waived    {verdict.waiver.reason}")
+        waiver = verdict.waiver
+        lines.append(f"  waived    {waiver.reason} ({waiver.owner}, until {waiver.expires.isoformat()})")
     if estimate is not None and estimate.details:
         lines += [f"  - {detail}" for detail in _first(estimate.details, 10)]
     lines.append(f"  because   {criterion.rationale}")
     return "\n".join(lines)
+
+
+def requirement(verdict: Verdict) -> str:
+    """What was required, such as "lower 95 % bound >= 0.98", at the level that is left after several looks."""
+    criterion, estimate = verdict.criterion, verdict.estimate
+    level = criterion.level if estimate is None or estimate.is_exact else estimate.level
+    side, sign = ("lower", ">=") if criterion.floor is not None else ("upper", "<=")
+    shared = f" ({100 * criterion.level:g} % shared among looks)" if level != criterion.level else ""
+    return f"{side} {100 * level:.6g} % bound {sign} {criterion.bound:g}{shared}"
+
+
+def power(verdict: Verdict) -> str:
+    """The power of an inconclusive verdict in words, such as "in 71 of 100 runs"."""
+    assert verdict.power is not None  # asked by the caller
+    if verdict.power < 0.005:
+        return "never" if verdict.power == 0 else "in fewer than 1 of 100 runs"
+    return "always" if verdict.power == 1 else f"in {min(99, round(100 * verdict.power))} of 100 runs"
 
 
 def observed(estimate: Estimate, *, note: bool = True, beside: float | None = None) -> str:
@@ -81,8 +173,10 @@ def observed(estimate: Estimate, *, note: bool = True, beside: float | None = No
     references = (0.0, 1.0) if beside is None else (0.0, 1.0, beside)
     if estimate.value is None:
         return f"undefined ({estimate.note or 'no cells'})"
-    if estimate.is_exact:
+    if estimate.is_exact and estimate.unit == "count":
         return f"{estimate.value:g}" + (f" of {estimate.n:,} checked" if estimate.n is not None else "")
+    if estimate.is_exact:
+        return f"{_shown(estimate.value, references)} (n = {estimate.n:,})"
     counts = f" ({estimate.k}/{estimate.n})" if estimate.k is not None else ""
     lower, upper = (
         _shown(bound, references) if bound is not None else "unbounded" for bound in (estimate.lower, estimate.upper)
@@ -90,7 +184,7 @@ def observed(estimate: Estimate, *, note: bool = True, beside: float | None = No
     unit = "" if estimate.unit == "fraction" else f" {estimate.unit}"
     remark = f", {estimate.note}" if note and estimate.note else ""
     value = _shown(estimate.value, references)
-    return f"{value}{unit}{counts} [{lower}, {upper}] at {estimate.level * 100:g} % one-sided{remark}"
+    return f"{value}{unit}{counts} [{lower}, {upper}] at {estimate.level * 100:.6g} % one-sided{remark}"
 
 
 def cells_to_decide(criterion: Criterion, estimate: Estimate) -> int | None:
@@ -101,20 +195,20 @@ def cells_to_decide(criterion: Criterion, estimate: Estimate) -> int | None:
         to the bound that no number up to a million decides.
     """
     rate, n = _rate(estimate)
-    return _smallest_deciding(criterion, rate, more_than=n)
+    worth = (estimate.effective_n or n) / n  # further cells of the same patients are worth as little as these
+    return _smallest_deciding(criterion, rate, level=estimate.level, worth=worth, more_than=n)
 
 
 def _cells_if_flawless(criterion: Criterion) -> int | None:
-    return _smallest_deciding(criterion, 1.0, more_than=0)
+    return _smallest_deciding(criterion, 1.0, level=criterion.level, worth=1.0, more_than=0)
 
 
-def _smallest_deciding(criterion: Criterion, rate: float, *, more_than: int) -> int | None:
+def _smallest_deciding(criterion: Criterion, rate: float, *, level: float, worth: float, more_than: int) -> int | None:
+    floor = _trial_floor(criterion)
+
     def decides(n: int) -> bool:
-        k = round(rate * n)
-        lower, upper = clopper_pearson_bounds(k, n, level=criterion.level)
-        if criterion.metric == "f1":
-            lower, upper = 2 * lower / (1 + lower), 2 * upper / (1 + upper)
-        return lower >= criterion.bound or upper < criterion.bound  # a criterion on a proportion is a floor
+        lower, upper = effective_bounds(round(rate * n), n, worth * n, level=level)
+        return lower >= floor or upper < floor
 
     # From `more_than` up: with fewer cells the errors at this rate may round to one less, and seem to decide.
     low, high = more_than, more_than + 1
@@ -126,6 +220,67 @@ def _smallest_deciding(criterion: Criterion, rate: float, *, more_than: int) -> 
         middle = (low + high) // 2
         low, high = (low, middle) if decides(middle) else (middle, high)
     return high
+
+
+def _power(criterion: Criterion, estimate: Estimate) -> float:
+    """The chance of passing with as many cells as here, if the observed rate were the true one."""
+    rate, n = _rate(estimate)
+    if criterion.floor == 1.0:
+        return 0.0  # no finite number of cells proves that nothing is ever wrong
+    trials = max(1, int(estimate.effective_n or n))
+    return probability_of_passing(rate, trials, floor=_trial_floor(criterion), level=estimate.level)
+
+
+def _is_proportion(estimate: Estimate) -> bool:
+    return estimate.metric in PROPORTIONS and bool(estimate.n)
+
+
+def _trial_floor(criterion: Criterion) -> float:
+    """The floor on the scale of the trials: an F1 of F is a Jaccard index of F / (2 - F)."""
+    assert criterion.floor is not None  # every proportion's criterion is a floor
+    return criterion.floor / (2 - criterion.floor) if criterion.metric == "f1" else criterion.floor
+
+
+def _disproved_in_family(criterion: Criterion, family: Sequence[tuple[Criterion, Estimate]], level: float) -> bool:
+    """Whether Holm's step-down still rejects "the requirement holds" for this class among its family."""
+    measured = [(c, e) for c, e in family if e.value is not None]
+    if len(measured) < 2 or criterion.metric == "ppv":  # which has no p-value: each class is judged by itself
+        return True
+    adjusted = holm([_disproof(c, e) for c, e in measured])
+    mine = next(p for (c, _), p in zip(measured, adjusted, strict=True) if c.id == criterion.id)
+    return mine <= 1 - level
+
+
+def _disproof(criterion: Criterion, estimate: Estimate) -> float:
+    """p of "the requirement holds": the smallest 1 - level at which the upper bound would still disprove it."""
+    if estimate.paired is None:
+        rate, n = _rate(estimate)
+        return disproof_p_value(
+            round(rate * n), n, floor=_trial_floor(criterion), effective_trials=estimate.effective_n
+        )
+    b, c = estimate.paired
+    assert criterion.floor is not None and estimate.n is not None  # a difference has a floor, and pairs
+    floor, n = criterion.floor, estimate.n
+
+    def excess(level: float) -> float:
+        return difference_bounds(b, c, n, level=level)[1] - floor
+
+    lowest, highest = 0.5, 1 - 1e-12
+    if excess(lowest) >= 0:
+        return 0.5
+    return 1 - highest if excess(highest) < 0 else 1 - float(brentq(excess, lowest, highest))
+
+
+def _unprovable(criterion: Criterion, estimate: Estimate, level: float) -> str:
+    """What no difference at all could have shown with so many pairs."""
+    assert estimate.n is not None  # a difference has pairs
+    margin = -difference_bounds(0, 0, estimate.n, level=level)[0]
+    if -criterion.bound >= margin:
+        return ""
+    return (
+        f"; with {estimate.n} pairs even identical predictions prove no margin below {margin:.4f}, so a margin of "
+        f"{-criterion.bound:g} cannot be shown here"
+    )
 
 
 def _shown(value: float, references: tuple[float, ...]) -> str:

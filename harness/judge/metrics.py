@@ -3,50 +3,74 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from harness.judge.clusters import ClusterSummary, clustered_bounds, effective_trials
 from harness.judge.intervals import clopper_pearson_bounds, percentile_bounds, wilson_interval
-from harness.records import Estimate, Evaluation, Predictions, Timing
+from harness.judge.macro import macro_f1, macro_f1_range
+from harness.judge.multiplicity import simultaneous_lower_bounds
+from harness.judge.seeds import tolerance_bound
+from harness.protocol import CLASS_METRICS, Criterion
+from harness.records import Estimate, Evaluation, Interval, Predictions, Timing, Unavailable
 
 DISPLAY_LEVEL = 0.95
+SEED_CONTENT = 0.95  # the share of further seeds that a tolerance bound speaks of
 INDEPENDENCE_UNKNOWN = "no patient ids: best-case interval, independence not demonstrated"
 CELLS_COUNTED = "cells of one patient or slide counted as independent: best-case interval"
 
 
-def evaluate(predictions: Predictions) -> Evaluation:
-    """Count reference against predicted class; a tie in probability goes to the first class."""
+def evaluate(predictions: Predictions, *, intracluster_correlation: float = 0.0) -> Evaluation:
+    """Count reference against predicted class; a tie in probability goes to the first class.
+
+    Args:
+        intracluster_correlation: the least that is assumed of cells of one group, a fraction; without groups it
+            changes nothing.
+    """
     n_classes = len(predictions.classes)
     confusion = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(confusion, (predictions.labels, predictions.predicted), 1)
-    return Evaluation(predictions.set, predictions.classes, confusion, grouped=predictions.groups is not None)
+    by_group = None
+    if predictions.groups is not None:
+        names, group = np.unique(np.array(predictions.groups, dtype=str), return_inverse=True)
+        by_group = np.zeros((len(names), n_classes, n_classes), dtype=np.int64)
+        np.add.at(by_group, (group, predictions.labels, predictions.predicted), 1)
+    return Evaluation(predictions.set, predictions.classes, confusion, by_group, intracluster_correlation)
 
 
 def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, level: float) -> Estimate:
-    """One metric of one set with exact one-sided bounds at `level`.
+    """One metric of one set with one-sided bounds at `level` that hold at least so often.
 
     accuracy, recall and precision are proportions with Clopper-Pearson bounds. F1 is 2J / (1 + J) of the Jaccard
     index J = TP / (TP + FP + FN), itself the proportion of true positives among the cells that are of the class or
     called so; its bounds are those of J, carried through that increasing map. (Conditional on TP + FP + FN, the
     true positives of independent cells are binomial with probability J; with fixed supports the coverage was
-    enumerated in tests/test_metrics.py.)
+    enumerated in tests/test_metrics.py.) macro_f1 has the projection bound of `macro.macro_f1_range`.
+
+    Where the cells' patients or slides are known, the trials count as the fewer independent ones that they are worth
+    (`clusters.effective_trials`).
 
     Returns:
         value and bounds None where there are no trials: an absent class is undefined, never 0.
     """
-    k, n = _counts(evaluation, metric, cell_class)
-    note = CELLS_COUNTED if evaluation.grouped else INDEPENDENCE_UNKNOWN
+    if metric == "macro_f1":
+        return _macro_f1(evaluation, level)
+    k, n = _counts(evaluation.confusion, metric, _column(evaluation, metric, cell_class))
+    support = evaluation.n if cell_class is None else evaluation.support[cell_class]
     is_f1 = metric == "f1"
     method = "Clopper-Pearson of TP/(TP+FP+FN), as F1" if is_f1 else "Clopper-Pearson"
     if n == 0:
-        present = cell_class is None or evaluation.support[cell_class] > 0
-        missing = f"no cell was called {cell_class}" if present and cell_class else "no cells"
-        if not present:
+        missing = f"no cell was called {cell_class}" if support and cell_class else "no cells"
+        if not support and cell_class:
             missing = f"no cells of {cell_class}"
-        return Estimate(metric, evaluation.set, cell_class, None, None, None, level, method, k=k, n=n, note=missing)
+        return Estimate(
+            metric, evaluation.set, cell_class, None, None, None, level, method, k=k, n=n, note=missing, support=support
+        )
+    trials = _by_patient(evaluation, metric, cell_class)
     transform = _f1_of_jaccard if is_f1 else _identity
-    lower, upper = clopper_pearson_bounds(k, n, level=level)
+    lower, upper = _bounds(k, n, trials, level=level)
     return Estimate(
         metric,
         evaluation.set,
@@ -55,11 +79,103 @@ def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, lev
         transform(lower),
         transform(upper),
         level,
-        method,
+        method if trials is None else f"{method}, clustered",
         k=k,
         n=n,
-        display=None if is_f1 else wilson_interval(k, n, level=DISPLAY_LEVEL),
-        note=note,
+        display=None if is_f1 else _display(k, n, trials),
+        note=INDEPENDENCE_UNKNOWN if trials is None else cluster_note(trials.summary),
+        support=support,
+        effective_n=None if trials is None else trials.summary.effective_n,
+    )
+
+
+def cluster_note(clusters: ClusterSummary) -> str:
+    """What a reader must know beside a number whose cells share patients or slides."""
+    origin = "estimated" if clusters.is_estimated else "assumed"
+    return (
+        f"{clusters.n} cells of {clusters.n_groups} patients or slides: intracluster correlation "
+        f"{clusters.correlation:.3g} ({origin}), design effect {clusters.design_effect:.3g}, worth "
+        f"{clusters.effective_n:.1f} independent cells"
+    )
+
+
+def class_family(
+    evaluation: Evaluation, criteria: Sequence[Criterion], *, level: float
+) -> list[tuple[Criterion, Estimate]]:
+    """Criteria on one metric of several classes, each with its estimate on the set that they share."""
+    return [(c, estimate(evaluation, c.metric, cell_class=c.cell_class, level=level)) for c in criteria]
+
+
+def joint_recall_bounds(
+    evaluation: Evaluation, *, floors: Mapping[str, float] | None, level: float
+) -> dict[str, float | None]:
+    """Class -> lower bound of its recall, such that all of them hold together at `level`; None without cells.
+
+    With the criteria's floors the bounds are those of Holm's test against them (`multiplicity`); without floors, or
+    where cells are clustered by patient, each class has an equal share of 1 - level (Bonferroni).
+    """
+    there = [name for name, support in evaluation.support.items() if support]
+    bounds: dict[str, float | None] = dict.fromkeys(evaluation.classes)
+    if evaluation.grouped:
+        each = 1 - (1 - level) / max(1, len(there))
+        return bounds | {n: estimate(evaluation, "recall", cell_class=n, level=each).lower for n in there}
+    counts = [_counts(evaluation.confusion, "recall", evaluation.classes.index(name)) for name in there]
+    asked = [floors[name] for name in there] if floors is not None and set(there) <= set(floors) else None
+    return bounds | dict(zip(there, simultaneous_lower_bounds(counts, floors=asked, level=level), strict=True))
+
+
+def _macro_f1(evaluation: Evaluation, level: float) -> Estimate:
+    supports = [int(support) for support in evaluation.confusion.sum(axis=1)]
+    method = "projection of the exact bounds of the error rate"
+    if absent := [name for name, support in evaluation.support.items() if support == 0]:
+        missing = f"no cells of {', '.join(absent)}"
+        return Estimate(
+            "macro_f1", evaluation.set, None, None, None, None, level, method, note=missing, support=evaluation.n
+        )
+    trials = _by_patient(evaluation, "accuracy", None)
+
+    def bounds(level: float) -> tuple[float, float]:
+        fewest, most = _bounds(evaluation.n_correct, evaluation.n, trials, level=level)
+        n = evaluation.n
+        return macro_f1_range(supports, n * (1 - fewest))[0], macro_f1_range(supports, n * (1 - most))[1]
+
+    return Estimate(
+        "macro_f1",
+        evaluation.set,
+        None,
+        macro_f1(evaluation.confusion),
+        *bounds(level),
+        level,
+        method if trials is None else f"{method}, clustered",
+        n=evaluation.n,
+        display=Interval(*bounds(0.5 + DISPLAY_LEVEL / 2), DISPLAY_LEVEL, "projection"),
+        note=INDEPENDENCE_UNKNOWN if trials is None else cluster_note(trials.summary),
+        support=evaluation.n,
+        effective_n=None if trials is None else trials.summary.effective_n,
+    )
+
+
+def seed_accuracy(evaluations: Mapping[int, Evaluation], *, set_name: str, level: float) -> Estimate | Unavailable:
+    """Accuracy over training seeds: the mean, gated by a tolerance bound, never by the best seed.
+
+    lower: with confidence `level`, at least 95 % of further seeds reach it, if accuracies over seeds are normal.
+    """
+    accuracies = {seed: each.n_correct / each.n for seed, each in evaluations.items()}
+    if len(accuracies) < 2:
+        return Unavailable(f"{len(accuracies)} seed was trained: its spread is not known (training.seeds)")
+    spread = tolerance_bound(list(accuracies.values()), content=SEED_CONTENT, level=level)
+    counts = ", ".join(f"seed {seed} {each.n_correct}/{each.n}" for seed, each in evaluations.items())
+    return Estimate(
+        "seed_accuracy",
+        set_name,
+        None,
+        spread.mean,
+        spread.lower,
+        None,
+        level,
+        f"one-sided normal tolerance bound for {SEED_CONTENT * 100:g} % of seeds",
+        n=spread.n,
+        note=f"{counts}; sd {spread.sd:.4f}; accuracies over seeds taken as normal",
     )
 
 
@@ -80,7 +196,8 @@ def accuracy_gap(train: Evaluation, validation: Evaluation, *, level: float) -> 
         train_high - val_low,
         level,
         "Clopper-Pearson on both sides, Bonferroni",
-        note=f"train {train.n_correct}/{train.n}, validation {validation.n_correct}/{validation.n}",
+        note=f"train {train.n_correct}/{train.n}, validation {validation.n_correct}/{validation.n}"
+        + (f"; {CELLS_COUNTED}" if train.grouped else ""),
     )
 
 
@@ -125,20 +242,66 @@ def _timed(
     )
 
 
-def _counts(evaluation: Evaluation, metric: str, cell_class: str | None) -> tuple[int, int]:
-    confusion = evaluation.confusion
+def _column(evaluation: Evaluation, metric: str, cell_class: str | None) -> int | None:
     if metric == "accuracy":
-        return evaluation.n_correct, evaluation.n
+        return None
+    if metric not in CLASS_METRICS:
+        raise ValueError(f"unknown metric {metric!r}; known are accuracy, macro_f1, {', '.join(CLASS_METRICS)}")
     if cell_class not in evaluation.classes:
         raise ValueError(f"metric {metric!r} needs one of the classes {evaluation.classes}, not {cell_class!r}")
-    index = evaluation.classes.index(cell_class)
-    hits, reference, predicted = confusion[index, index], confusion[index].sum(), confusion[:, index].sum()
-    trials = {"recall": reference, "precision": predicted, "f1": reference + predicted - hits}
-    if metric not in trials:
-        raise ValueError(f"unknown metric {metric!r}; known are accuracy, {', '.join(trials)}")
+    return evaluation.classes.index(cell_class)
+
+
+def _counts(confusion: np.ndarray, metric: str, column: int | None) -> tuple[int, int]:
+    """(successes, trials) of a metric; column: the class's place, None for all classes together."""
+    if column is None:
+        return int(np.trace(confusion)), int(confusion.sum())
+    hits, reference, predicted = confusion[column, column], confusion[column].sum(), confusion[:, column].sum()
     if reference == 0:
         return 0, 0  # the class is absent from this set: nothing about it can be measured here
+    trials = {"recall": reference, "precision": predicted, "f1": reference + predicted - hits}
     return int(hits), int(trials[metric])
+
+
+@dataclass(frozen=True, slots=True)
+class _Trials:
+    """The trials of one metric, patient by patient, and what they are worth."""
+
+    correct: list[bool]
+    groups: list[int]
+    summary: ClusterSummary
+
+
+def _by_patient(evaluation: Evaluation, metric: str, cell_class: str | None) -> _Trials | None:
+    """None where patients are not known."""
+    if evaluation.by_group is None:
+        return None
+    column = _column(evaluation, metric, cell_class)
+    counts = [_group_counts(confusion, metric, column) for confusion in evaluation.by_group]
+    groups = [group for group, (_, n) in enumerate(counts) for _ in range(n)]
+    correct = [cell < k for k, n in counts for cell in range(n)]
+    assumed = evaluation.intracluster_correlation
+    return _Trials(correct, groups, effective_trials(groups, correct, assumed_correlation=assumed))
+
+
+def _bounds(k: int, n: int, trials: _Trials | None, *, level: float) -> tuple[float, float]:
+    if trials is None:
+        return clopper_pearson_bounds(k, n, level=level)
+    assumed = trials.summary.assumed_correlation
+    return clustered_bounds(trials.correct, trials.groups, assumed_correlation=assumed, level=level)
+
+
+def _display(k: int, n: int, trials: _Trials | None) -> Interval:
+    if trials is None:
+        return wilson_interval(k, n, level=DISPLAY_LEVEL)
+    return Interval(*_bounds(k, n, trials, level=0.5 + DISPLAY_LEVEL / 2), DISPLAY_LEVEL, "clustered")
+
+
+def _group_counts(confusion: np.ndarray, metric: str, column: int | None) -> tuple[int, int]:
+    """`_counts` of one patient, who may have cells called this class and none that are of it."""
+    if column is None or confusion[column].sum():
+        return _counts(confusion, metric, column)
+    return 0, 0 if metric == "recall" else int(confusion[:, column].sum())
 
 
 def _identity(fraction: float) -> float:

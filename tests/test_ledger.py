@@ -1,0 +1,458 @@
+"""The ledger of looks: a chain in which nothing changes unseen, and the numbers that follow from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import ledger
+from harness.errors import HarnessError
+from harness.ledger import (
+    START,
+    LedgerError,
+    Look,
+    cells_digest,
+    chain_of,
+    contains,
+    head_of,
+    ledger_bytes,
+    look_number,
+    parse_ledger,
+    read_ledger,
+    record_look,
+)
+from harness.records import Predictions
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def looked(path: Path, **changed: object) -> Look:
+    """One look on record; what is not said is always the same."""
+    entry = {
+        "run": "r1",
+        "set": "test",
+        "source": sha("dataset"),
+        "cells": sha("cells"),
+        "n": 375,
+        "model": sha("model"),
+        "predictions": sha("predictions"),
+        "protocol": sha("protocol"),
+        "role": "judged",
+    }
+    return record_look(path, **(entry | changed))  # type: ignore[arg-type]
+
+
+def as_line(entry: dict[str, object]) -> bytes:
+    return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def hashed(entry: dict[str, object]) -> dict[str, object]:
+    content = {name: value for name, value in entry.items() if name != "hash"}
+    return content | {"hash": hashlib.sha256(as_line(content)[:-1]).hexdigest()}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "reports" / "ledger.jsonl"
+
+
+@pytest.fixture
+def four(path: Path) -> list[bytes]:
+    """The lines of a ledger of four looks, which lies at `path`."""
+    for number in range(1, 5):
+        looked(path, run=f"r{number}", predictions=sha(f"p{number}"))
+    return path.read_bytes().splitlines(keepends=True)
+
+
+# --- writing and reading --------------------------------------------------------------------------
+
+
+def test_no_file_is_no_look(path):
+    assert read_ledger(path) == ()
+
+
+def test_what_was_recorded_is_read_back_oldest_first(path):
+    recorded = tuple(looked(path, run=f"r{n}") for n in range(3))
+    assert read_ledger(path) == recorded
+    assert [look.index for look in recorded] == [1, 2, 3]
+    assert recorded[0].previous == START == "0" * 64
+    assert [look.previous for look in recorded[1:]] == [look.hash for look in recorded[:-1]]
+
+
+def test_the_hash_is_the_sha256_of_the_entry_without_it(path):
+    looked(path, set="clinic-ä")
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    stated = entry.pop("hash")
+    text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert stated == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_time_of_an_entry_is_now_in_utc(path):
+    assert looked(path).time.endswith("+00:00")
+
+
+def test_the_bytes_of_the_looks_are_the_bytes_of_the_file(path, four):
+    assert ledger_bytes(read_ledger(path)) == path.read_bytes()
+    assert parse_ledger(path.read_bytes(), where="pack/ledger.jsonl") == read_ledger(path)
+
+
+def test_nothing_but_the_ledger_and_its_lock_is_left_beside_it(path, four):
+    assert {file.name for file in path.parent.iterdir()} == {"ledger.jsonl", "ledger.jsonl.lock"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"n": 0}, "n is 0"),
+        ({"n": True}, "n is True"),
+        ({"run": ""}, "run is ''"),
+        ({"set": "byte\udcff"}, "set is 'byte"),
+        ({"set": "\ud800"}, "set is"),
+        ({"model": "abc"}, "model is 'abc'"),
+        ({"source": sha("x").upper()}, "source is"),
+        ({"predictions": None}, "predictions is None"),
+        ({"run": b"bytes"}, "run is b'bytes'"),
+        ({"role": "shown"}, "role is 'shown'; the roles are judged, seed"),
+    ],
+)
+def test_an_entry_that_could_not_be_read_back_is_not_written(path, four, changed, message):
+    with pytest.raises(LedgerError, match=message):
+        looked(path, **changed)
+    assert path.read_bytes() == b"".join(four)
+
+
+# --- tampering ------------------------------------------------------------------------------------
+
+
+def refused(path: Path, content: bytes) -> str:
+    """What is said of a ledger with this content, to the reader and to the next writer."""
+    path.write_bytes(content)
+    with pytest.raises(LedgerError) as read:
+        read_ledger(path)
+    with pytest.raises(LedgerError) as written:
+        looked(path)
+    assert str(read.value) == str(written.value)
+    assert path.read_bytes() == content
+    assert str(path) in str(read.value)
+    assert "Restore the ledger from the newest evidence pack" in str(read.value)
+    return str(read.value)
+
+
+def test_a_middle_entry_that_was_removed_leaves_a_gap(path, four):
+    assert "line 2: the entry has index 3, expected is 2" in refused(path, b"".join([four[0], *four[2:]]))
+
+
+def test_the_first_entry_cannot_be_removed_either(path, four):
+    assert "line 1: the entry has index 2, expected is 1" in refused(path, b"".join(four[1:]))
+
+
+def test_a_removed_entry_cannot_be_covered_by_counting_anew(path, four):
+    third = json.loads(four[2]) | {"index": 2}
+    assert "line 2: its content has the hash" in refused(path, b"".join([four[0], as_line(third)]))
+
+
+def test_nor_by_hashing_anew(path, four):
+    third = hashed(json.loads(four[2]) | {"index": 2})
+    assert "line 2: the entry follows one with the hash" in refused(path, b"".join([four[0], as_line(third)]))
+
+
+def test_entries_that_changed_places_are_found(path, four):
+    assert "line 2: the entry has index 3" in refused(path, b"".join([four[0], four[2], four[1], four[3]]))
+
+
+def test_an_entry_that_is_there_twice_is_found(path, four):
+    assert "line 3: the entry has index 2, expected is 3" in refused(path, b"".join([*four[:2], four[1], *four[2:]]))
+
+
+def test_an_edited_time_is_found(path, four):
+    entry = json.loads(four[1]) | {"time": "2026-01-01T00:00:00+00:00"}
+    assert "line 2: its content has the hash" in refused(path, b"".join([four[0], as_line(entry), *four[2:]]))
+
+
+def test_an_edit_with_a_hash_of_its_own_breaks_the_chain_behind_it(path, four):
+    entry = hashed(json.loads(four[1]) | {"n": 999})
+    assert "line 3: the entry follows one with" in refused(path, b"".join([four[0], as_line(entry), *four[2:]]))
+
+
+def test_a_line_that_breaks_off_is_refused_and_not_mended(path, four):
+    content = b"".join(four)[:-20]
+    assert f"line 4: the line breaks off after {len(four[3]) - 20} bytes" in refused(path, content)
+    assert "line 4: the line breaks off" in refused(path, b"".join(four)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"\n", "not JSON"),
+        (b"\xff\n", "not JSON"),
+        (b"[" * 100_000 + b"\n", "not JSON"),
+        (b"9" * 10_000 + b"\n", "not JSON"),
+        (b"null\n", "the entry has NoneType"),
+        (b"{}\n", r"the entry has \[\]; its fields are index, time"),
+    ],
+    ids=["blank", "bytes", "nested", "long number", "null", "empty"],
+)
+def test_a_line_that_is_no_entry_is_named(path, four, line, message):
+    path.write_bytes(b"".join([four[0], line, *four[1:]]))
+    with pytest.raises(LedgerError, match=f"ledger.jsonl, line 2: .*{message}"):
+        read_ledger(path)
+
+
+@pytest.mark.parametrize("value", ["2026-01-15", "2026-01-15T09:30:00", "2026-01-15T09:30:00+01:00", "x", 5, None])
+def test_a_time_that_is_not_utc_is_no_time(path, four, value):
+    entry = hashed(json.loads(four[0]) | {"time": value})
+    assert "time is" in refused(path, as_line(entry))
+
+
+@pytest.mark.parametrize(
+    "respelled",
+    [
+        lambda line: line.replace(b'"n":375', b'"n": 375'),
+        lambda line: line.replace(b'"n":375', b'"n":375,"n":375'),
+        lambda line: line.replace(b'"test"', b'"t\\u0065st"'),
+        lambda line: line.replace(b"\n", b"\r\n"),
+    ],
+    ids=["space", "twice", "escape", "line end"],
+)
+def test_the_same_content_in_another_spelling_is_refused(path, four, respelled):
+    assert "line 1: the line has the right content in another spelling" in refused(path, respelled(four[0]))
+
+
+def chain(n: int) -> bytes:
+    looks: list[Look] = []
+    for index in range(1, n + 1):
+        entry = {
+            "index": index,
+            "time": f"2026-01-0{index}T00:00:00+00:00",
+            "run": f"r{index}",
+            "set": "test",
+            "source": sha("s"),
+            "cells": sha("c"),
+            "n": 10,
+            "model": sha("m"),
+            "predictions": sha(f"p{index}"),
+            "protocol": sha("q"),
+            "role": "judged",
+            "previous": head_of(looks),
+        }
+        looks.append(Look(**hashed(entry)))  # type: ignore[arg-type]
+    return ledger_bytes(looks)
+
+
+CHAIN = chain(3)
+
+
+@given(place=st.integers(0, len(CHAIN) - 1), byte=st.integers(0, 255))
+def test_not_one_byte_can_change_unseen(place, byte):
+    changed = CHAIN[:place] + bytes([byte]) + CHAIN[place + 1 :]
+    if changed == CHAIN:
+        assert len(parse_ledger(changed, where="x")) == 3
+    else:
+        with pytest.raises(LedgerError):
+            parse_ledger(changed, where="x")
+
+
+@given(start=st.integers(0, len(CHAIN)), length=st.integers(0, len(CHAIN)), inserted=st.binary(max_size=5))
+def test_what_can_be_read_after_any_cut_and_paste_is_a_beginning_of_the_chain(start, length, inserted):
+    changed = CHAIN[:start] + inserted + CHAIN[start + length :]
+    try:
+        looks = parse_ledger(changed, where="x")
+    except LedgerError:
+        return
+    assert contains(looks, parse_ledger(CHAIN, where="x"))
+
+
+@given(content=st.binary(max_size=200))
+def test_whatever_the_bytes_are_it_is_a_ledger_or_an_error_of_the_harness(content):
+    try:
+        assert parse_ledger(content, where="x") == ()
+    except LedgerError:
+        assert content
+
+
+# --- what the file alone cannot show --------------------------------------------------------------
+
+
+def test_entries_cut_off_at_the_end_are_seen_only_beside_an_older_copy(path, four):
+    copy = read_ledger(path)
+    path.write_bytes(b"".join(four[:2]))
+    assert len(read_ledger(path)) == 2  # a whole chain
+    assert not contains(copy, read_ledger(path))
+    looked(path, run="r9")
+    assert not contains(copy, read_ledger(path))
+
+
+def test_a_chain_contains_itself_and_every_beginning_of_it_and_no_other(path, four):
+    looks = read_ledger(path)
+    for n in range(5):
+        assert contains(looks[:n], looks)
+    looked(path)
+    assert contains(looks, read_ledger(path))
+    assert not contains(parse_ledger(CHAIN, where="x"), looks)
+    assert contains((), looks)
+    assert not contains(looks, ())
+
+
+def test_the_head_stands_for_the_whole_chain(path, four):
+    looks = read_ledger(path)
+    assert head_of(looks) == looks[-1].hash
+    assert head_of(()) == START
+
+
+def test_the_chain_of_a_run_ends_with_its_last_look(path):
+    for run in ("a", "b", "a", "c"):
+        looked(path, run=run)
+    looks = read_ledger(path)
+    assert chain_of(looks, "a") == looks[:3]
+    assert chain_of(looks, "b") == looks[:2]
+    with pytest.raises(LedgerError, match="run 'd' has no look on record among 4"):
+        chain_of(looks, "d")
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+def number(path: Path, predictions: str, source: str = "dataset") -> int:
+    return look_number(read_ledger(path), source=sha(source), predictions=sha(predictions))
+
+
+def test_the_first_look_is_number_one_before_and_after_it_is_recorded(path):
+    assert number(path, "p1") == 1
+    looked(path, predictions=sha("p1"))
+    assert number(path, "p1") == 1
+
+
+def test_other_predictions_are_the_next_look(path, four):
+    assert [number(path, f"p{n}") for n in range(1, 6)] == [1, 2, 3, 4, 5]
+
+
+def test_the_same_predictions_again_keep_their_number(path):
+    for predictions in ("p1", "p2", "p1", "p1", "p2"):
+        looked(path, predictions=sha(predictions))
+    assert [number(path, p) for p in ("p1", "p2", "p3")] == [1, 2, 3]
+
+
+def test_a_test_part_drawn_again_with_another_seed_counts_on(path):
+    for seed in range(5):
+        looked(path, cells=sha(f"cells {seed}"), predictions=sha(f"p{seed}"), protocol=sha(f"protocol {seed}"))
+    assert number(path, "p4") == 5
+
+
+def test_another_name_for_the_same_images_counts_on(path):
+    looked(path, set="one-name", predictions=sha("p1"))
+    looked(path, set="another", predictions=sha("p2"))
+    assert number(path, "p2") == 2
+
+
+def test_sources_are_counted_apart(path, four):
+    assert number(path, "p1", source="another") == 1
+    looked(path, source=sha("another"), predictions=sha("p9"))
+    assert number(path, "p9", source="another") == 1
+    assert number(path, "p5") == 5
+
+
+def test_the_look_of_a_further_seed_takes_no_number(path):
+    looked(path, predictions=sha("p1"), role="seed")
+    assert number(path, "p1") == 1
+    looked(path, predictions=sha("p2"))
+    assert number(path, "p1") == 2
+    looked(path, predictions=sha("p1"))
+    assert number(path, "p1") == 2
+
+
+def test_the_digest_of_cells_knows_content_and_label_alone():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
+    one = Predictions("test", ("a", "b"), ("x", "y"), (sha("x"), sha("y")), np.array([0, 1]), probabilities)
+    other = Predictions("t", ("b", "a"), ("2", "1"), (sha("y"), sha("x")), np.array([0, 1]), probabilities)
+    assert cells_digest(one) == cells_digest(other)
+    assert cells_digest(dataclasses.replace(one, labels=np.array([1, 1]))) != cells_digest(one)
+    assert cells_digest(dataclasses.replace(one, digests=(sha("x"), sha("z")))) != cells_digest(one)
+
+
+# --- two at once, full disks, odd places ----------------------------------------------------------
+
+
+def append_many(path: Path, run: str, n: int) -> None:
+    for index in range(n):
+        looked(path, run=run, predictions=sha(f"{run} {index}"))
+
+
+def test_two_processes_that_write_at_once_lose_nothing(path):
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=append_many, args=(path, run, 20)) for run in ("a", "b")]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    looks = read_ledger(path)
+    assert len(looks) == 40
+    for run in ("a", "b"):
+        assert [look.predictions for look in looks if look.run == run] == [sha(f"{run} {n}") for n in range(20)]
+
+
+def test_a_ledger_that_another_run_holds_is_told_of(path, four, monkeypatch):
+    monkeypatch.setattr(ledger, "LOCK_TIMEOUT_S", 0.01)
+    with (
+        FileLock(path.with_name("ledger.jsonl.lock")),
+        pytest.raises(LedgerError, match=r"held by another run for 0.01 s. Wait for it"),
+    ):
+        looked(path)
+    assert path.read_bytes() == b"".join(four)
+
+
+def test_a_write_that_fails_leaves_the_old_chain_and_the_next_one_goes_on(path, four, monkeypatch):
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(LedgerError, match=r"look at 'test' was not recorded .*No space left.*must not be judged"):
+            looked(path)
+    assert path.read_bytes() == b"".join(four)
+    assert looked(path).index == 5
+
+
+def test_a_file_in_the_place_of_the_folder_is_told_of(tmp_path):
+    (tmp_path / "reports").write_text("a file")
+    with pytest.raises(LedgerError, match="was not recorded"):
+        looked(tmp_path / "reports" / "ledger.jsonl")
+
+
+def test_a_folder_that_cannot_be_written_is_told_of(path, monkeypatch):
+    def refuse(self: Path, *arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(LedgerError, match="Permission denied"):
+        looked(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "ledger.jsonl")
+    with pytest.raises(LedgerError, match="plain file"):
+        read_ledger(tmp_path / "ledger.jsonl")
+
+
+def test_a_link_is_refused(path, four, tmp_path):
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(LedgerError, match="is a link"):
+        looked(tmp_path / "link")
+
+
+def test_a_ledger_error_is_an_error_of_the_harness():
+    assert issubclass(LedgerError, HarnessError)
