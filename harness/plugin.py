@@ -43,13 +43,13 @@ LETTERS = {"failed": "F", "inconclusive": "?", "not assessed": "n", "not judged"
 
 
 class Exit(IntEnum):
-    """Exit codes of a validation run. 2 and 4 are pytest's own: interrupted, wrong call."""
+    """Exit codes of a validation run. 2 to 5 are pytest's own: interrupted, crashed, wrong call, nothing collected."""
 
     PASSED = 0
     FAILED = 1  # a required criterion failed, or a test that is no criterion
-    ERROR = 3  # the run stopped, or its evidence could not be written: nothing is known
     INCONCLUSIVE = 6  # no required criterion failed, and one has too little evidence
     INCOMPLETE = 7  # neither, yet a required criterion was not assessed or not judged
+    ERROR = 8  # the run stopped, or its evidence could not be written: nothing is known
 
 
 @dataclass
@@ -100,6 +100,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--ledger", metavar="FILE", type=Path, help="where looks are recorded (default: ledger.jsonl in --reports)"
+    )
+    group.addoption(
+        "--mlflow",
+        action="store_true",
+        help="index the run in MLflow (extra [mlflow]): MLFLOW_TRACKING_URI, else mlflow.db in --reports",
     )
     group.addoption(
         "--every-gate",
@@ -261,8 +266,9 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     else:
         terminalreporter.line(f"RUN NOT PASSED: {_blocking_words(blocking)}", red=True, bold=True)
     if state.pack_error is not None:
-        terminalreporter.line(f"no evidence pack: {state.pack_error}", red=True, bold=True)
-    else:
+        missing = "no evidence pack" if state.pack is None else "not indexed in MLflow"
+        terminalreporter.line(f"{missing}: {state.pack_error}", red=True, bold=True)
+    if state.pack is not None:
         terminalreporter.line(f"report: {state.pack}/index.html")
 
 
@@ -421,5 +427,9 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
             models=state.run.model_files(),
             formats=state.protocol.dataset.images.formats,
         )
+        if config.getoption("--mlflow"):
+            from harness.registry import log_run, registry_at
+
+            log_run(state.pack, registry=registry_at(config.getoption("--reports")))
     except HarnessError as error:
         state.pack_error = str(error)

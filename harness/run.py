@@ -108,6 +108,7 @@ class Run:
         self.device = choose_device(options.device)  # one that is not there ends the run before it begins
         self._store, self._progress = store, progress
         self._predictions: dict[tuple[str, int], Predictions] = {}
+        self._models: dict[int, Path] = {}  # training seed -> the folder with its weights
         self._comparisons: dict[str, Comparison] = {}
         self._calibrations: dict[str, CalibrationReport] = {}
         self._timings: dict[str, Timing] = {}
@@ -206,6 +207,11 @@ class Run:
         return self._trained(self.protocol.training.seed)
 
     def _trained(self, seed: int) -> Path:
+        if seed not in self._models:
+            self._models[seed] = self._train(seed)
+        return self._models[seed]
+
+    def _train(self, seed: int) -> Path:
         # What other seeds are trained beside it changes nothing in a training.
         plan = self.protocol.training.model_copy(update={"seed": seed, "seeds": ()})
         weights_file = find_weights_file(
@@ -562,7 +568,7 @@ class Run:
     def _predicted(self, set_name: str, seed: int) -> Predictions:
         images = self._source(set_name)[0]
         plan, judged = self.protocol.training, seed == self.protocol.training.seed
-        models = self.models if judged else self._trained(seed)
+        models = self._trained(seed)
         key = {
             "weights": read_training_record(models).weights_digest,
             "images": _contents(images),

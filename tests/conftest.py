@@ -88,3 +88,10 @@ def tiny(place: Path) -> Pytest:
         return run_pytest(suites, protocol, f"--reports={reports}", *arguments, **options)  # type: ignore[arg-type]
 
     return run
+
+
+@pytest.fixture(scope="module")
+def cold(tiny: Pytest, place: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """The whole path, from nothing: terminal and pack."""
+    done = tiny()
+    return done, (place / "reports" / "latest").resolve()

@@ -12,7 +12,7 @@ from drawn import CLASSES
 from tiny_run import Pytest
 
 from fixtures.smears import HOME, write_smears
-from harness.plugin import DEFAULT_PROTOCOL
+from harness.plugin import DEFAULT_PROTOCOL, Exit
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def cells(tmp_path: Path) -> Path:
 
 def fails_clearly(done: subprocess.CompletedProcess[str], *words: str) -> None:
     said = done.stdout + done.stderr
-    assert done.returncode not in (0, pytest.ExitCode.INTERNAL_ERROR), said
+    assert done.returncode == Exit.ERROR, said
     assert "Traceback" not in said
     for word in words:
         assert word in said, said

@@ -47,9 +47,7 @@ def measured(metric: str, *, n_wrong: int = 20, certainty: float = 0.9, n_fit: i
         fit, target, n_bins=15, binning="equal-width", alpha=0.05, level=0.95, prevalence=PREVALENCE, seed=42
     )
     cell_class = "rare" if metric == "ppv" else None
-    found = confidence(
-        report, evaluate(target), metric, cell_class=cell_class, prevalence=PREVALENCE, level=0.975
-    )
+    found = confidence(report, evaluate(target), metric, cell_class=cell_class, prevalence=PREVALENCE, level=0.975)
     assert isinstance(found, Estimate)
     return found
 

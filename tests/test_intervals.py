@@ -8,12 +8,23 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, expon
 
 from harness.errors import UndefinedStatistic
-from harness.judge.intervals import clopper_pearson_bounds, percentile_bounds, wilson_interval
+from harness.judge.intervals import (
+    clopper_pearson_bounds,
+    disproof_p_value,
+    effective_bounds,
+    errors_allowed,
+    errors_to_fail,
+    percentile_bounds,
+    probability_of_passing,
+    trials_for_power,
+    trials_needed,
+    wilson_interval,
+)
 
 # k, n, two-sided 95 % Clopper-Pearson, two-sided 95 % Wilson, one-sided lower Clopper-Pearson at 95 % and at 99 %.
 ORACLES = [
@@ -153,6 +164,194 @@ class TestImpossibleCounts:
     def test_a_level_that_is_no_fraction_is_refused(self, interval, level):
         with pytest.raises(ValueError, match=f"level {level} is not a fraction .* write 0.95 for 95 %"):
             interval(8, 9, level=level)
+
+
+# --- trials that are worth fewer ------------------------------------------------------------------
+
+
+def test_375_images_of_10_a_smear_are_worth_197_and_lower_the_bound():
+    # Design effect 1 + 9 * 0.1 = 1.9.
+    assert round(375 / 1.9, 1) == 197.4
+    assert round(clopper_pearson_bounds(373, 375, level=0.975)[0], 4) == 0.9809
+    assert round(effective_bounds(373, 375, 375 / 1.9, level=0.975)[0], 4) == 0.9716
+
+
+@given(counts=counts(), level=LEVELS)
+def test_trials_that_are_worth_themselves_have_the_exact_bounds(counts, level):
+    k, n = counts
+    assert effective_bounds(k, n, n, level=level) == clopper_pearson_bounds(k, n, level=level)
+
+
+@given(counts=counts(most=500), level=LEVELS, share=st.floats(0.05, 1.0))
+def test_fewer_effective_trials_are_a_wider_interval(counts, level, share):
+    k, n = counts
+    wide, narrow = (effective_bounds(k, n, n * part, level=level) for part in (share, (1 + share) / 2))
+    assert 0 <= wide[0] <= narrow[0] + 1e-12 <= k / n + 2e-12
+    assert k / n - 2e-12 <= narrow[1] - 1e-12 <= wide[1] <= 1
+
+
+@given(k=st.integers(1, 400), n=st.integers(1, 400), factor=st.integers(2, 9), level=LEVELS)
+def test_whole_effective_counts_are_exact_counts(k, n, factor, level):
+    k, n = min(k, n), max(k, n)
+    shrunk = effective_bounds(k * factor, n * factor, n, level=level)
+    assert shrunk == pytest.approx(clopper_pearson_bounds(k, n, level=level), abs=1e-12)
+
+
+@pytest.mark.parametrize("effective", [0.0, -1.0, 375.5, math.nan])
+def test_trials_are_never_worth_more_than_there_are(effective):
+    for call in (
+        lambda: effective_bounds(373, 375, effective, level=0.95),
+        lambda: disproof_p_value(373, 375, floor=0.9, effective_trials=effective),
+    ):
+        with pytest.raises(ValueError, match=r"effective_trials .* is not in \(0, 375\]"):
+            call()
+
+
+# --- errors, trials and power ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "floor", "allowed", "failing"),
+    [
+        (375, 0.95, 11, 27),
+        (375, 0.97, 5, 18),
+        (375, 0.98, 2, 13),
+        (375, 0.99, 0, 8),
+        (375, 0.995, None, 5),
+        (75, 0.90, 2, 13),
+        (75, 0.95, 0, 8),
+        (75, 0.97, None, 6),
+        (9, 0.70, 0, 6),
+        (9, 0.75, None, 5),
+    ],
+)
+def test_so_many_errors_pass_and_so_many_fail(n, floor, allowed, failing):
+    assert errors_allowed(n, floor=floor, level=0.95) == allowed
+    assert errors_to_fail(n, floor=floor, level=0.95) == failing
+
+
+@given(n=st.integers(1, 300), floor=st.floats(0.02, 0.998), level=LEVELS)
+def test_the_error_limits_are_those_of_the_binomial_tails(n, floor, level):
+    errors = np.arange(n + 1)
+    few, many = binom.cdf(errors, n, 1 - floor), binom.sf(errors - 1, n, 1 - floor)
+    # At an exact tie, such as 1 of 1 at a floor of one half, rounding decides.
+    assume(min(np.abs(few - (1 - level)).min(), np.abs(many - (1 - level)).min()) > 1e-9)
+    passing, failing = errors[few <= 1 - level], errors[many < 1 - level]
+    allowed, needed = errors_allowed(n, floor=floor, level=level), errors_to_fail(n, floor=floor, level=level)
+    assert allowed == (passing.max() if passing.size else None)
+    assert needed == (failing.min() if failing.size else None)
+
+
+@pytest.mark.parametrize(
+    ("floor", "at_95", "at_99"),
+    [
+        (0.95, [59, 93, 124, 153], [90, 130]),
+        (0.97, [99, 157, 208, 257], [152, 219]),
+        (0.98, [149, 236, 313, 386], [228, 330]),
+        (0.99, [299, 473, 628, 773], [459, 662]),
+        (0.995, [598, 947, 1258, 1549], [919, 1325]),
+    ],
+)
+def test_so_many_cells_prove_a_floor(floor, at_95, at_99):
+    assert [trials_needed(errors, floor=floor, level=0.95) for errors in range(4)] == at_95
+    assert [trials_needed(errors, floor=floor, level=0.99) for errors in range(2)] == at_99
+    assert at_95[0] == math.ceil(math.log(0.05) / math.log(floor))
+
+
+def test_75_cells_a_class_cannot_display_95_percent_jointly_and_90_can():
+    assert trials_needed(0, floor=0.95, level=0.99) == 90
+    assert trials_needed(0, floor=0.99, level=0.99) == 459
+
+
+def test_a_gate_at_98_percent_mostly_passes_a_good_model_and_rarely_one_at_the_floor():
+    assert round(probability_of_passing(0.995, 375, floor=0.98, level=0.95), 4) == 0.7105
+    assert round(probability_of_passing(0.98, 375, floor=0.98, level=0.95), 4) == 0.0194
+
+
+def test_a_gate_that_nothing_can_pass_is_passed_with_probability_0():
+    assert probability_of_passing(1.0, 9, floor=0.75, level=0.95) == 0.0
+    assert probability_of_passing(1.0, 375, floor=0.98, level=0.95) == 1.0
+
+
+@given(n=st.integers(1, 400), floor=st.floats(0.05, 0.995), level=LEVELS)
+def test_a_classifier_at_the_floor_passes_no_more_often_than_the_level_allows(n, floor, level):
+    assert probability_of_passing(floor, n, floor=floor, level=level) <= (1 - level) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("truth", "floor", "power", "expected"),
+    [
+        (0.995, 0.98, 0.8, (386, 386)),
+        (0.995, 0.98, 0.9, (456, 523)),
+        (0.99, 0.97, 0.8, (303, 392)),
+        (0.99, 0.97, 0.9, (436, 478)),
+        (0.99, 0.95, 0.8, (124, 124)),
+        (0.99, 0.95, 0.9, (153, 181)),
+    ],
+)
+def test_power_is_first_reached_and_then_held_at_the_oracle_sizes(truth, floor, power, expected):
+    assert trials_for_power(truth, floor=floor, level=0.95, power=power) == expected
+
+
+@pytest.mark.parametrize(("truth", "floor", "power"), [(0.99, 0.95, 0.9), (0.9, 0.7, 0.8), (1.0, 0.9, 0.5)])
+def test_trying_every_number_of_cells_finds_the_same_power(truth, floor, power):
+    reached = [probability_of_passing(truth, n, floor=floor, level=0.95) >= power for n in range(1, 600)]
+    first = reached.index(True) + 1
+    last_short = max((n for n, enough in enumerate(reached, start=1) if not enough), default=0)
+    assert trials_for_power(truth, floor=floor, level=0.95, power=power) == (first, last_short + 1)
+
+
+@given(counts=counts(most=400), floor=st.floats(0.02, 0.998))
+def test_the_disproof_is_scipys_exact_test(counts, floor):
+    k, n = counts
+    witness = binomtest(k, n, floor, alternative="less").pvalue
+    assert disproof_p_value(k, n, floor=floor) == pytest.approx(witness, rel=1e-8, abs=1e-300)
+
+
+@pytest.mark.parametrize(("n", "floor"), [(9, 0.7), (75, 0.9), (375, 0.98)])
+@pytest.mark.parametrize("effective", [1.0, 0.53])
+def test_a_small_disproof_is_an_upper_bound_below_the_floor(n, floor, effective):
+    for k in range(n + 1):
+        disproved = disproof_p_value(k, n, floor=floor, effective_trials=n * effective) < 0.05
+        assert disproved == (effective_bounds(k, n, n * effective, level=0.95)[1] < floor)
+
+
+def test_a_flawless_result_disproves_nothing():
+    assert disproof_p_value(9, 9, floor=0.999) == 1.0
+
+
+def test_no_trials_have_no_error_limits():
+    for call in (
+        lambda: errors_allowed(0, floor=0.9, level=0.95),
+        lambda: errors_to_fail(0, floor=0.9, level=0.95),
+        lambda: probability_of_passing(0.9, 0, floor=0.9, level=0.95),
+        lambda: disproof_p_value(0, 0, floor=0.9),
+        lambda: effective_bounds(0, 0, 1.0, level=0.95),
+    ):
+        with pytest.raises(UndefinedStatistic, match="0 trials"):
+            call()
+
+
+@pytest.mark.parametrize("floor", [98, 1.0, 0.0, math.nan])
+def test_a_floor_that_is_no_fraction_is_refused(floor):
+    for call in (
+        lambda: errors_allowed(75, floor=floor, level=0.95),
+        lambda: errors_to_fail(75, floor=floor, level=0.95),
+        lambda: trials_needed(0, floor=floor, level=0.95),
+        lambda: trials_for_power(0.99, floor=floor, level=0.95, power=0.8),
+        lambda: disproof_p_value(70, 75, floor=floor),
+    ):
+        with pytest.raises(ValueError, match=f"floor {floor} is not a fraction"):
+            call()
+
+
+def test_what_no_number_of_cells_can_do_is_refused():
+    with pytest.raises(ValueError, match=r"true_rate 0\.98 is not above the floor 0\.98"):
+        trials_for_power(0.98, floor=0.98, level=0.95, power=0.8)
+    with pytest.raises(ValueError, match=r"true_rate 99\.5 is not a fraction"):
+        probability_of_passing(99.5, 375, floor=0.98, level=0.95)
+    with pytest.raises(ValueError, match="-1 errors is impossible"):
+        trials_needed(-1, floor=0.98, level=0.95)
 
 
 # --- a percentile ---------------------------------------------------------------------------------

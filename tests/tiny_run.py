@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from harness.plugin import DEFAULT_PROTOCOL, PROJECT
 
@@ -70,6 +72,10 @@ id = "F6"
 required = false
 
 [[criteria]]
+id = "G1"
+floor = -0.5
+
+[[criteria]]
 id = "T2"
 ceiling = 60.0
 
@@ -92,3 +98,12 @@ def run_pytest(*arguments: str, cwd: Path | None = None, **environment: str) -> 
         text=True,
         check=False,
     )
+
+
+def evidence_of(pack: Path) -> dict[str, Any]:
+    return json.loads((pack / "evidence.json").read_text())  # type: ignore[no-any-return]
+
+
+def verdicts_of(pack: Path) -> dict[str, Any]:
+    """Criterion -> its verdict in evidence.json."""
+    return {verdict["criterion"]: verdict for verdict in evidence_of(pack)["verdicts"]}

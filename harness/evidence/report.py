@@ -91,6 +91,16 @@ CAPTIONS = {
 }
 
 
+# Stem before the set's name -> the same, for figures that each judged set has one of.
+CAPTIONS_BY_SET = {
+    "reliability_diagram": ("Accuracy against confidence", "The calibration table has the numbers."),
+    "risk_coverage": (
+        "Errors left if unsure cells are referred",
+        "The share of errors by the share of cells answered.",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
     """One verdict in the words of the page."""
@@ -294,12 +304,24 @@ def _environment() -> Environment:
         "date": _date,
     }
     environment.globals |= {
-        "CAPTIONS": CAPTIONS,
+        "caption_of": _caption_of,
         "INDEPENDENCE_UNKNOWN": INDEPENDENCE_UNKNOWN,
         "NOTHING": wording.NOTHING,
         "UNDEFINED": wording.UNDEFINED,
     }
     return environment
+
+
+def _caption_of(name: str) -> tuple[str, str] | None:
+    """(caption, alternative text) of a figure that has its place on the page."""
+    if name in CAPTIONS:
+        return CAPTIONS[name]
+    for stem, (caption, alternative) in CAPTIONS_BY_SET.items():
+        if name.startswith(f"{stem}_"):
+            return f"{caption}, {name.removeprefix(f'{stem}_')}", alternative
+    if name.startswith("training_loss_phase"):
+        return f"Training, phase {name.removeprefix('training_loss_phase')}", CAPTIONS["training_loss_phase1"][1]
+    return None
 
 
 def _finalize(value: Any) -> Any:
@@ -479,10 +501,8 @@ def _paired_row(comparison: Comparison, cell_class: str | None) -> PairedRow:
         lost=b,
         both_wrong=int(table[:, 0, 0].sum()),
         difference=wording.points(found.value),
-        bounds=f"{wording.points(found.lower)} to {wording.points(found.upper)}",
-        interval=f"{wording.points(found.display.lower)} to {wording.points(found.display.upper)}"
-        if found.display
-        else wording.NOTHING,
+        bounds=wording.points(found.lower, found.upper),
+        interval=wording.points(found.display.lower, found.display.upper) if found.display else wording.NOTHING,
         p=wording.number(mcnemar_exact(b, c)[0], significant=3),
     )
 

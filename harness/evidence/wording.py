@@ -143,14 +143,14 @@ def percent_of(level: float) -> str:
     return f"{100 * level:.6g} %"
 
 
-def points(difference: float) -> str:
-    """A difference of two fractions in percentage points, with its sign.
+def points(*differences: float) -> str:
+    """A difference of two fractions in percentage points with its sign, or a range of differences.
 
-    >>> points(-0.0213333), points(0.02), points(0.0)
-    ('-2.13 points', '+2 points', '0 points')
+    >>> points(-0.0213333), points(0.0), points(-0.02, 0.015)
+    ('-2.13 points', '0 points', '-2 to +1.5 points')
     """
-    sign = "+" if difference > 0 else ""
-    return f"{sign}{_rounded(100 * _exact(difference), 2, beside=(Fraction(0),))} points"
+    signed = [("+" if d > 0 else "") + _rounded(100 * _exact(d), 2, beside=(Fraction(0),)) for d in differences]
+    return f"{' to '.join(signed)} points"
 
 
 def unit_of(metric: str) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import betaincinv
 
 from harness.errors import UndefinedStatistic
-from harness.judge.intervals import effective_bounds
+from harness.judge.intervals import check_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,9 @@ def clustered_bounds(
     errors in the patients with the largest share of errors; the last patient, cut in the middle, is counted by
     proportion, a little too clustered, never too little.
 
-    The method is an approximation: it is as good as the effective number (tests/test_clusters.py and
-    benchmarks/gate_error_rates.py measure it), and poor for a handful of patients.
+    The method is an approximation. Where the assumed correlation is the true one, the exact rate of false passes stayed
+    below 1 - level in every design that was counted out (tests/test_clusters.py). Where the truth is three times the
+    assumption it did not, because a few errors estimate a correlation badly: assume too much rather than too little.
 
     Args:
         correct, groups: as `intracluster_correlation`.
@@ -155,6 +157,7 @@ def clustered_bounds(
     0.9746
     """
     _check_correlation(assumed_correlation, "assumed_correlation")
+    check_level(level)
     sizes, right = _by_group(correct, groups)
     lower = _smallest_lower_bound(sizes, sizes - right, assumed_correlation, level)
     return lower, 1.0 - _smallest_lower_bound(sizes, right, assumed_correlation, level)
@@ -171,10 +174,10 @@ def _smallest_lower_bound(sizes: np.ndarray, wrong: np.ndarray, assumed: float, 
     estimates = np.nan_to_num(_correlations(sizes, kept, squares), nan=0.0)
     correlations = np.clip(np.maximum(estimates, assumed), 0.0, 1.0)
     effective = n / (1.0 + (_kish_mean(sizes) - 1.0) * correlations)
-    return min(
-        effective_bounds(n - int(k), n, float(trials), level=level)[0]
-        for k, trials in zip(kept, effective, strict=True)
-    )
+    # `effective_bounds` of each, all at once.
+    right = (n - kept) * effective / n
+    bounds = betaincinv(np.maximum(right, np.finfo(float).tiny), effective - right + 1.0, 1.0 - level)
+    return float(np.where(kept == n, 0.0, bounds).min())
 
 
 def _correlations(sizes: np.ndarray, counts: np.ndarray, squares: np.ndarray) -> np.ndarray:

@@ -67,8 +67,9 @@ def fewest_discordant_for_significance(*, level: float) -> int:
 def tango_bounds(b: int, c: int, n: int, *, level: float) -> tuple[float, float]:
     """One-sided score bounds of the difference in accuracy, each at `level`.
 
-    For display. A score bound is approximate: its true confidence can be below `level`. A non-inferiority gate
-    with a false-pass rate that must not exceed 1 - level uses `non_inferiority_lower_bound`.
+    For display. A score bound is approximate, and its true confidence can be below `level`: at 0.95 the lower one is
+    above a true difference between -0.12 and 0 in up to 6.9 % (n = 75), 6.6 % (150) and 6.1 % (375) of sets. A
+    non-inferiority gate, whose false passes must not exceed 1 - level, uses `non_inferiority_lower_bound`.
 
     Args:
         b, c: cells that the baseline alone and the candidate alone got right.

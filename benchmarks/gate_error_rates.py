@@ -1,0 +1,237 @@
+"""How often does a classifier that is exactly at the threshold pass? Each gate may let it through in 5 % of test sets.
+
+    python benchmarks/gate_error_rates.py
+
+Draws 10,000 test sets for every gate and setting from a seeded generator and decides each by the functions the harness
+decides by. Where the rate can be counted out exactly it is printed beside the simulated one. Rows under "for contrast"
+are methods that no gate uses, and why. Exits 1 if a gate's rate is above 5 % by more than the simulation's own error.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.stats import binom, norm
+
+from harness.judge.clusters import clustered_bounds
+from harness.judge.intervals import clopper_pearson_bounds, errors_allowed
+from harness.judge.macro import macro_f1_bounds
+from harness.judge.multiplicity import level_at_look
+from harness.judge.paired import (
+    SEARCH_SLACK,
+    chance_of_region,
+    favourable_region,
+    largest_chance,
+    non_inferiority_lower_bound,
+)
+
+N_SETS, SEED, LEVEL = 10_000, 20_260, 0.95
+ALPHA = 1.0 - LEVEL
+N_CELLS, N_CLASSES, PER_CLASS = 375, 5, 75
+RHO, PER_PATIENT = 0.1, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. exact: the rate counted out, None where only simulation can tell; gate: must hold."""
+
+    name: str
+    setting: str
+    passed: float
+    exact: float | None = None
+    gate: bool = True
+
+    @property
+    def too_often(self) -> bool:
+        slack = 3.0 * math.sqrt(ALPHA * (1.0 - ALPHA) / N_SETS)
+        return self.passed > ALPHA + slack or (self.exact is not None and self.exact > ALPHA + 1e-9)
+
+
+def accuracy(rng: np.random.Generator) -> list[Row]:
+    rows = []
+    for floor in (0.95, 0.98):
+        passes = _passing(N_CELLS, floor, LEVEL)
+        wrong = rng.binomial(N_CELLS, 1 - floor, N_SETS)
+        exact = _exact_binomial(N_CELLS, floor, LEVEL)
+        rows.append(Row("accuracy", f"n {N_CELLS}, floor {floor}", float(passes[wrong].mean()), exact))
+    return rows
+
+
+def recall(rng: np.random.Generator) -> list[Row]:
+    floor = 0.9
+    passes = _passing(PER_CLASS, floor, LEVEL)
+    wrong = rng.binomial(PER_CLASS, 1 - floor, (N_SETS, N_CLASSES))
+    one = _exact_binomial(PER_CLASS, floor, LEVEL)
+    return [
+        Row("recall, one class", f"n {PER_CLASS}, floor {floor}", float(passes[wrong[:, 0]].mean()), one),
+        Row("recall, all five", "one at the floor, four perfect", float(passes[wrong[:, 1]].mean()), one),
+        Row("recall, all five", "all at the floor", float(passes[wrong].all(axis=1).mean()), one**N_CLASSES),
+    ]
+
+
+def non_inferiority(rng: np.random.Generator) -> list[Row]:
+    rows, contrast = [], []
+    for n in (150, 375):
+        for margin in (0.02, 0.05):
+            exact_region, tango_region = _gate_region(n, margin), favourable_region(-margin, n, z=norm.ppf(LEVEL))
+            for discordant in (margin, 0.06, 0.1, 0.3):
+                p_b, p_c = (discordant + margin) / 2, (discordant - margin) / 2
+                results = rng.multinomial(n, [p_b, p_c, 1 - p_b - p_c], N_SETS)
+                setting = f"n {n}, margin {margin}, differ on {discordant:.0%}"
+                for name, region, rows_of in (
+                    ("non-inferiority", exact_region, rows),
+                    ("Tango's bound", tango_region, contrast),
+                ):
+                    passed = float((results[:, 1] >= region[results[:, 0]]).mean())
+                    exact = chance_of_region(region, n, p_b=p_b, p_c=p_c)
+                    rows_of.append(Row(name, setting, passed, exact, gate=name == "non-inferiority"))
+    return rows + contrast
+
+
+def clustered_accuracy(rng: np.random.Generator) -> list[Row]:
+    rows = []
+    n_patients, rest = divmod(N_CELLS, PER_PATIENT)
+    sizes = np.array([PER_PATIENT] * n_patients + [rest] * (rest > 0))
+    groups = np.repeat(np.arange(sizes.size), sizes).tolist()
+
+    @cache
+    def lower_bound(wrong: tuple[int, ...]) -> float:
+        correct = [cell >= errors for errors, size in zip(wrong, sizes, strict=True) for cell in range(size)]
+        return clustered_bounds(correct, groups, assumed_correlation=RHO, level=LEVEL)[0]
+
+    for floor, truth in ((0.95, RHO), (0.98, RHO), (0.95, 3 * RHO)):
+        scale = 1 / truth - 1
+        rates = rng.beta((1 - floor) * scale, floor * scale, (N_SETS, sizes.size))
+        wrong = rng.binomial(sizes, rates)
+        wrong[:, :n_patients] = np.sort(wrong[:, :n_patients], axis=1)  # whole patients are interchangeable
+        setting = f"{sizes.size} patients, correlation {truth:.1f}, floor {floor}"
+        with_effect = float(np.mean([lower_bound(tuple(row)) >= floor for row in wrong.tolist()]))
+        as_independent = float(_passing(N_CELLS, floor, LEVEL)[wrong.sum(axis=1)].mean())
+        name = "accuracy, design effect" if truth == RHO else f"correlation taken as {RHO}"
+        rows.append(Row(name, setting, with_effect, gate=truth == RHO))
+        rows.append(Row("cells as independent", setting, as_independent, gate=False))
+    return rows
+
+
+def looks(rng: np.random.Generator) -> list[Row]:
+    rows, floor = [], 0.98
+    for m in (5, 20):
+        fewest = rng.binomial(N_CELLS, 1 - floor, (N_SETS, m)).min(axis=1)
+        setting = f"best of {m} models, n {N_CELLS}, floor {floor}"
+        for name, level in (("looks, level divided", level_at_look(level=LEVEL, looks=m)), ("looks ignored", LEVEL)):
+            exact = 1 - (1 - _exact_binomial(N_CELLS, floor, level)) ** m
+            passed = float(_passing(N_CELLS, floor, level)[fewest].mean())
+            rows.append(Row(name, setting, passed, exact, gate=level != LEVEL))
+    return rows
+
+
+def macro_f1(rng: np.random.Generator) -> list[Row]:
+    """At the floor in three ways: errors everywhere, in one class only, and in the arrangement worst for macro-F1."""
+    rows = []
+    bounds = np.array([_macro_bound(errors) for errors in range(61)])
+    for name, missed, called in (
+        ("errors spread evenly", np.full(N_CLASSES, 1 / N_CLASSES), np.full(N_CLASSES, 1 / N_CLASSES)),
+        ("one class into one other", np.eye(N_CLASSES)[0], np.eye(N_CLASSES)[1]),
+        ("one class into all others", np.eye(N_CLASSES)[0], np.array([0, 1, 1, 1, 1]) / 4),
+    ):
+        for share in (0.02, 0.05):
+            errors = share * N_CELLS
+            a, b = missed * errors, called * errors
+            floor = float(np.mean(2 * (PER_CLASS - a) / (2 * PER_CLASS - a + b)))
+            wrong = rng.binomial(PER_CLASS, a / PER_CLASS, (N_SETS, N_CLASSES)).sum(axis=1)
+            passes = bounds >= floor
+            mass = np.array([1.0])
+            for rate in a / PER_CLASS:
+                mass = np.convolve(mass, binom.pmf(np.arange(PER_CLASS + 1), PER_CLASS, rate))
+            exact = float(mass[: passes.size][passes].sum())
+            passed = float(passes[np.minimum(wrong, passes.size - 1)].mean())
+            rows.append(Row("macro-F1, projected", f"{name}, floor {floor:.4f}", passed, exact))
+    return rows
+
+
+def _passing(n: int, floor: float, level: float) -> np.ndarray:
+    """Whether each number of errors, 0 to n, passes."""
+    allowed = errors_allowed(n, floor=floor, level=level)
+    passes = np.arange(n + 1) <= (-1 if allowed is None else allowed)
+    if allowed is not None:  # the lookup is the gate
+        assert clopper_pearson_bounds(n - allowed, n, level=level)[0] >= floor
+        assert clopper_pearson_bounds(n - allowed - 1, n, level=level)[0] < floor
+    return passes
+
+
+def _exact_binomial(n: int, floor: float, level: float) -> float:
+    return float(binom.pmf(np.arange(n + 1), n, 1 - floor)[_passing(n, floor, level)].sum())
+
+
+@cache
+def _gate_region(n: int, margin: float) -> np.ndarray:
+    """For each b the smallest c that passes the gate `non_inferiority_lower_bound(b, c, n) > -margin`.
+
+    The exact bound ranks results as Tango's does, so what passes is everything from some Tango bound on. A result
+    passes if all results ranked at least as high together have less than 5 % at a true difference of -margin.
+    """
+    z, low, high = float(norm.ppf(LEVEL)), -1.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        size = largest_chance(favourable_region(middle, n, z=z), n, difference=-margin) + SEARCH_SLACK
+        low, high = (low, middle) if size < ALPHA else (middle, high)
+    region = favourable_region(high, n, z=z)
+    for b in range(0, n // 3, max(1, n // 15)):  # the shortcut is the gate
+        if region[b] <= n - b:
+            assert non_inferiority_lower_bound(b, int(region[b]), n, level=LEVEL) > -margin
+        if 0 < region[b] <= n - b + 1:
+            assert non_inferiority_lower_bound(b, int(region[b]) - 1, n, level=LEVEL) <= -margin
+    return region
+
+
+def sizes() -> str:
+    """The largest false-pass rate over all discordance rates, exactly: a simulation could miss the worst."""
+    lines = [f"largest rate over all discordance rates, exact\n  {'':<24} {'gate':>9} {'Tango':>9}"]
+    for n in (75, 150, 375):
+        for margin in (0.01, 0.02, 0.03, 0.05):
+            regions = _gate_region(n, margin), favourable_region(-margin, n, z=float(norm.ppf(LEVEL)))
+            gate, tango = (largest_chance(region, n, difference=-margin) for region in regions)
+            lines.append(f"  {f'n {n}, margin {margin}':<24} {gate:>9.4%} {tango:>9.4%}")
+    return "\n".join(lines)
+
+
+def _macro_bound(errors: int) -> float:
+    return macro_f1_bounds([PER_CLASS] * N_CLASSES, errors, level=LEVEL)[0]
+
+
+def report(rows: list[Row]) -> str:
+    lines = []
+    for title, wanted in (("gates: at most 5 %", True), ("for contrast, used by no gate", False)):
+        lines += [title, f"  {'':<24} {'':<55} {'simulated':>9} {'exact':>8}"]
+        for row in rows:
+            if row.gate is wanted:
+                exact = "" if row.exact is None else f"{row.exact:.4%}"
+                remark = "  above 5 %" if row.too_often else ""
+                lines.append(f"  {row.name:<24} {row.setting:<55} {row.passed:>9.2%} {exact:>8}{remark}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    rng = np.random.default_rng(SEED)
+    parts: tuple[Callable[[np.random.Generator], list[Row]], ...] = (
+        accuracy,
+        recall,
+        non_inferiority,
+        clustered_accuracy,
+        looks,
+        macro_f1,
+    )
+    rows = [row for part in parts for row in part(rng)]
+    print(f"{N_SETS:,} test sets a row, seed {SEED}, level {LEVEL}; the classifier is exactly at the threshold")
+    print(report(rows))
+    print(sizes())
+    return int(any(row.too_often for row in rows if row.gate))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""`--baseline` and several seeds, as a user of `pytest suites/` meets them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tiny_run import Pytest, evidence_of, verdicts_of
+
+from harness.ledger import read_ledger
+from harness.plugin import Exit
+
+
+def test_a_run_against_itself_as_the_baseline_is_not_inferior(
+    tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    done = tiny(f"--baseline={cold[1]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    pack = (place / "reports" / "latest").resolve()
+    evidence = evidence_of(pack)
+    assert verdicts_of(pack)["G1"]["outcome"] == "passed"
+    assert evidence["comparisons"]["test"]["discordant"] == []
+    assert evidence["baseline"]["run"] == cold[1].name
+    assert cold[1].name in (pack / "index.html").read_text()
+
+
+def test_a_baseline_whose_bytes_were_changed_is_refused_before_anything_is_trained(
+    tiny: Pytest, tmp_path: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    shutil.copytree(cold[1], tmp_path / "pack")
+    predictions = tmp_path / "pack" / "predictions" / "test.csv"
+    predictions.write_text(predictions.read_text().replace("basophil", "monocyte", 1))
+    done = tiny(f"--baseline={tmp_path / 'pack'}")
+    assert done.returncode == Exit.ERROR
+    assert "predictions/test.csv" in done.stdout
+    assert "suites/test_split.py" not in done.stdout
+
+
+def test_a_baseline_of_other_test_cells_is_refused_and_says_how(
+    tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    other = place / "resplit.toml"
+    other.write_text('extends = "tiny.toml"\n[split]\nseed = 43\n')
+    done = tiny(f"--protocol={other}", f"--baseline={cold[1]}")
+    assert done.returncode == Exit.ERROR
+    assert "was judged on other cells of set 'test'" in done.stdout
+    assert "of this run's 10 cells are not among its 10" in done.stdout
+
+
+def test_a_protocol_may_insist_on_a_baseline(
+    tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    insisting = place / "insisting.toml"
+    insisting.write_text('extends = "tiny.toml"\n[baseline]\nneeded = "required"\n')
+    done = tiny(f"--protocol={insisting}")
+    assert done.returncode == Exit.INCOMPLETE
+    assert "G1 not assessed" in done.stdout
+
+
+# --- several seeds ---
+
+
+def test_every_seed_is_trained_reported_and_gated_on_the_tolerance_bound(
+    tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    protocol = place / "seeds.toml"
+    protocol.write_text(
+        'extends = "tiny.toml"\n[training]\nseeds = [7, 42]\n[[criteria]]\nid = "A3"\nquestion = "accuracy"\n'
+        'set = "test"\nmetric = "seed_accuracy"\nfloor = 0.9\nlevel = 0.95\nrequired = false\nrationale = "Spread."\n'
+    )
+    ledger = place / "seeds" / "ledger.jsonl"
+    done = tiny(f"--protocol={protocol}", f"--ledger={ledger}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    pack = (place / "reports" / "latest").resolve()
+    evidence = evidence_of(pack)
+    verdict = verdicts_of(pack)["A3"]
+    assert verdict["outcome"] == "inconclusive"
+    assert sorted(evidence["seeds"]) == ["42", "7"]
+    assert [(look.role, look.set) for look in read_ledger(ledger)].count(("seed", "test")) == 1
+    assert evidence["looks"]["test"] == 1
+    assert (pack / "predictions" / "seeds" / "test_7.csv").is_file()
+    assert (pack / "predictions" / "seeds" / "test_42.csv").read_bytes() == (
+        pack / "predictions" / "test.csv"
+    ).read_bytes()

@@ -1,0 +1,116 @@
+"""Exit codes, closed gates and counted looks, as a user of `pytest suites/` meets them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from tiny_run import Pytest, verdicts_of
+
+from harness.ledger import read_ledger
+from harness.plugin import DEFAULT_PROTOCOL, Exit, RunState, exit_code
+from harness.protocol_file import read_protocol
+from harness.records import Outcome, RunResults, Verdict
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ((Outcome.PASSED, Outcome.PASSED), Exit.PASSED),
+        ((Outcome.FAILED, Outcome.INCONCLUSIVE), Exit.FAILED),
+        ((Outcome.PASSED, Outcome.INCONCLUSIVE), Exit.INCONCLUSIVE),
+        ((Outcome.NOT_JUDGED, Outcome.INCONCLUSIVE), Exit.INCONCLUSIVE),
+        ((Outcome.PASSED, Outcome.NOT_ASSESSED), Exit.INCOMPLETE),
+        ((Outcome.NOT_JUDGED, Outcome.PASSED), Exit.INCOMPLETE),
+    ],
+)
+def test_failed_inconclusive_and_incomplete_have_exit_codes_of_their_own(outcomes, code):
+    protocol = read_protocol(DEFAULT_PROTOCOL)
+    protocol = protocol.model_copy(update={"criteria": protocol.criteria[:2]})
+    verdicts = tuple(Verdict(c, None, o, "") for c, o in zip(protocol.criteria, outcomes, strict=True))
+    state = RunState(protocol)
+    state.results = RunResults("x", "2026-01-15T00:00:00+00:00", 1.0, "pytest", protocol, {}, verdicts)
+    assert exit_code(state) == code
+    state.stopped_because = "DataError: gone"
+    assert exit_code(state) == Exit.ERROR
+
+
+@pytest.fixture(scope="module")
+def miscounted(place: Path) -> Path:
+    """The tiny protocol that wants one image more of every class than there are."""
+    path = place / "miscounted.toml"
+    path.write_text('extends = "tiny.toml"\n[dataset]\nimages_per_class = 13\n')
+    return path
+
+
+def test_behind_a_closed_gate_nothing_is_judged_and_nobody_looks(
+    tiny: Pytest, place: Path, miscounted: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    ledger = place / "gated" / "ledger.jsonl"
+    done = tiny(f"--protocol={miscounted}", f"--ledger={ledger}")
+    assert done.returncode == Exit.FAILED
+    verdicts = verdicts_of((place / "reports" / "latest").resolve())
+    assert verdicts["D2"]["outcome"] == "failed"
+    assert {verdicts[f"D{i}"]["outcome"] for i in (1, 3, 4, 9)} == {"passed"}  # the same gate
+    assert {verdicts[i]["outcome"] for i in ("S1", "F1", "A1", "E1", "T2")} == {"not judged"}
+    assert verdicts["A1"]["reason"] == "gate 'accuracy' stayed closed: at gate 'data', D2 failed"
+    assert read_ledger(ledger) == ()
+    assert "--every-gate also judges" in done.stdout
+
+
+def test_a_closed_gate_can_be_passed_for_a_diagnosis_that_does_not_pass(tiny: Pytest, place: Path, miscounted: Path):
+    done = tiny(f"--protocol={miscounted}", "--every-gate", f"--ledger={place / 'gated' / 'every.jsonl'}")
+    assert done.returncode == Exit.FAILED
+    verdicts = verdicts_of((place / "reports" / "latest").resolve())
+    assert "not judged" not in {verdict["outcome"] for verdict in verdicts.values()}
+
+
+def test_too_little_evidence_ends_with_its_own_exit_code(
+    tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    # Two basophils prove no 50 %, however they are called, and disprove it neither.
+    protocol = place / "thin.toml"
+    protocol.write_text('extends = "tiny.toml"\n[[criteria]]\nid = "R1-basophil"\n')
+    base = (place / "tiny.toml").read_text().replace('id = "R1"\nrequired = false', 'id = "R1"\nrequired = true')
+    protocol.write_text(base)
+    done = tiny(f"--protocol={protocol}")
+    assert done.returncode == Exit.INCONCLUSIVE, done.stdout
+    assert "power     at n = 2" in done.stdout
+
+
+# --- looks ---
+
+
+def test_the_same_predictions_are_the_same_look_and_others_are_the_next(
+    tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    ledger = place / "looks" / "ledger.jsonl"
+
+    def looked(*arguments: str) -> tuple[int, float]:
+        done = tiny(f"--ledger={ledger}", "-k", "A1", *arguments)
+        assert "A1 " in done.stdout, done.stdout + done.stderr
+        verdict = verdicts_of(place / "reports" / "latest")["A1"]
+        return verdict["look"], verdict["estimate"]["level"]
+
+    other = place / "other.toml"
+    other.write_text('extends = "tiny.toml"\n[training]\nseed = 7\n')
+    assert looked() == (1, 0.95)
+    assert looked() == (1, 0.95)
+    assert looked(f"--protocol={other}") == (2, pytest.approx(0.975))
+    assert looked() == (1, 0.95)  # the first model's numbers were known before the second's
+    looks = read_ledger(ledger)
+    assert [look.index for look in looks] == [1, 2, 3, 4]
+    pack = (place / "reports" / "latest").resolve()
+    assert (pack / "ledger.jsonl").read_bytes() == ledger.read_bytes()
+
+
+def test_a_ledger_that_was_altered_stops_the_run(
+    tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    ledger = place / "altered.jsonl"
+    ledger.write_bytes((place / "reports" / "ledger.jsonl").read_bytes().replace(b'"judged"', b'"seed"', 1))
+    done = tiny(f"--ledger={ledger}")
+    assert done.returncode == Exit.ERROR
+    assert "LedgerError" in done.stdout
+    assert "Traceback" not in done.stdout
