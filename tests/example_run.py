@@ -15,6 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from harness.evidence.reader import Baseline
+from harness.judge.calibration import calibration_report
+from harness.judge.comparison import compare
 from harness.judge.criteria import complete, judge
 from harness.judge.metrics import accuracy_gap, estimate, evaluate, exact_count, latency
 from harness.protocol import (
@@ -26,6 +29,7 @@ from harness.protocol import (
     ImageRules,
     LearningRateFinderPlan,
     PhasePlan,
+    PrevalencePlan,
     Protocol,
     ReproducibilityPlan,
     SplitPlan,
@@ -60,6 +64,7 @@ from harness.records import (
 )
 
 TODAY = date(2026, 1, 15)
+PREVALENCE = {"basophil": 0.01, "eosinophil": 0.03, "lymphocyte": 0.3, "monocyte": 0.06, "neutrophil": 0.6}
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 IMAGES_PER_CLASS = 40
 SECOND_LABORATORY = (6, 22, 30, 24, 58)
@@ -103,6 +108,7 @@ def example_run(
         for seed, (name, images) in enumerate({**{part: split.part(part) for part in PARTS}, **externals}.items())
     }
     sets = {"dataset": dataset, **externals}
+    before = _predictions("test", split.test, 1, 99)
     return RunResults(
         run_id="2026-01-15T093000-3f2a",
         started_at="2026-01-15T09:30:00+00:00",
@@ -120,6 +126,32 @@ def example_run(
         training=_training(),
         predictions=predictions,
         evaluations={name: evaluate(each) for name, each in predictions.items()},
+        seed_predictions={7: before, 42: predictions["test"]},
+        baseline=Baseline(
+            name="2025-12-01T080000-77aa",
+            run_id="2025-12-01T080000-77aa",
+            commit=_sha("commit")[:40],
+            classes=CLASSES,
+            predictions={"test": before},
+            protocol_digest=protocol.digest,
+            passed=True,
+            sums_digest=_sha("sums"),
+        ),
+        comparisons={"test": compare(predictions["test"], before, baseline_run="2025-12-01T080000-77aa")},
+        calibrations={
+            name: calibration_report(
+                predictions["validation"],
+                predictions[name],
+                n_bins=15,
+                binning="equal-width",
+                alpha=0.05,
+                level=0.95,
+                prevalence=PREVALENCE,
+                seed=42,
+            )
+            for name in ("test", "nine-monocytes")
+        },
+        looks={"test": 2, "second-laboratory": 1, "nine-monocytes": 1},
         reproducibility=tuple(
             ProcessDigests("cpu, 2 threads, float32", *(_sha(word) for word in ("split", "loss", "weight", "predict")))
             for _ in range(2)
@@ -152,6 +184,11 @@ def stopped_run() -> RunResults:
         training=None,
         predictions={},
         evaluations={},
+        seed_predictions={},
+        baseline=None,
+        comparisons={},
+        calibrations={},
+        looks={},
         reproducibility=(),
         timings=(),
         stages=run.stages[:2],
@@ -258,6 +295,7 @@ def example_protocol() -> Protocol:
         ),
         criteria=_criteria(),
         throughput=ThroughputPlan(warmup_queries=5, queries=100, offline_rounds=5, offline_images=200, batch_size=32),
+        prevalence=PrevalencePlan(source="Middle of common adult reference ranges.", shares=PREVALENCE),
         waivers=(
             Waiver(
                 criterion="P2",

@@ -124,7 +124,7 @@ def test_a_margin_that_no_result_could_prove_is_named():
     found = difference(compare(same, same, baseline_run="x"), "accuracy_difference", cell_class=None, level=0.95)
     criterion = next(c for c in PROTOCOL.criteria if c.id == "G1").model_copy(update={"floor": -0.02})
     verdict = judge(criterion, found, protocol=PROTOCOL, today=TODAY)
-    assert "with 100 pairs even identical predictions prove no margin below 0.0" in verdict.reason
+    assert "with 100 pairs even equal predictions prove no margin below 0.0" in verdict.reason
     assert "a margin of 0.02 cannot be shown here" in verdict.reason
 
 

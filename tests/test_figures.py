@@ -57,8 +57,11 @@ def said(monkeypatch):
     return texts
 
 
-def test_a_complete_run_has_all_thirteen_figures(drawn):
-    assert set(drawn) == EVERY_FIGURE
+def test_a_complete_run_has_all_thirteen_figures_and_two_of_each_examined_set(drawn):
+    examined = {
+        f"{stem}_{name}" for stem in ("reliability_diagram", "risk_coverage") for name in ("test", "nine-monocytes")
+    }
+    assert set(drawn) == EVERY_FIGURE | examined
 
 
 def test_every_figure_is_a_readable_png_of_sensible_size(drawn):
@@ -226,10 +229,11 @@ def test_pictures_of_any_shape_fit_the_gallery():
     plots.gallery("shapes", [("row", tiles)], n_columns=5)
 
 
-def test_thumbnails_are_small_and_of_misclassified_test_cells_only(run):
+def test_thumbnails_are_small_and_of_misclassified_or_discordant_test_cells_only(run):
     thumbnails = draw_thumbnails(run, example_pixels(images_to_show(run)), side_px=48)
     test = run.predictions["test"]
-    assert set(thumbnails) == {test.digests[i] for i in np.flatnonzero(~test.correct)}
+    discordant = {cell.digest for cell in run.comparisons["test"].discordant}
+    assert set(thumbnails) == {test.digests[i] for i in np.flatnonzero(~test.correct)} | discordant
     for png in thumbnails.values():
         assert max(Image.open(io.BytesIO(png)).size) <= 48
 

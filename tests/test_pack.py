@@ -95,9 +95,11 @@ def test_the_layout_is_complete_and_holds_nothing_else(written, run):
     for name in sets:
         expected |= {f"metrics/classification_report_{name}.txt", f"metrics/metrics_{name}.json"}
         expected |= {f"metrics/confusion_matrix_{name}.csv"}
+    expected |= {f"predictions/seeds/test_{seed}.csv" for seed in (7, 42)}
     expected |= {f"models/{name}" for name in ("best_model_phase1.pth", "best_model_phase2.pth", "export.pkl")}
+    expected |= {"claims.json"}
     found = set(files_of(written))
-    assert len({name for name in found if name.startswith("figures/")}) == 13
+    assert len({name for name in found if name.startswith("figures/")}) == 13 + 2 * len(run.calibrations)
     assert {name for name in found if not name.startswith("figures/")} == expected
 
 
@@ -179,7 +181,7 @@ def test_evidence_is_strict_json_and_undefined_is_null(written):
         raise AssertionError(f"{constant} is no JSON")
 
     content = json.loads((written / "evidence.json").read_text(encoding="utf-8"), parse_constant=refuse)
-    assert content["schema"] == "leukocyte-harness/evidence/1"
+    assert content["schema"] == "leukocyte-harness/evidence/2"
     absent = content["evaluations"]["nine-monocytes"]["per_class"]["basophil"]
     assert absent["support"] == 0
     assert (absent["recall"]["value"], absent["recall"]["lower"], absent["recall"]["n"]) == (None, None, 0)

@@ -283,6 +283,7 @@ def test_the_offline_protocol_is_the_published_one_but_for_weights_and_further_s
 # --- what is refused ------------------------------------------------------------------------------
 
 
+SOURCE = 'source = "made up for this test"'
 A1 = 'metric = "accuracy"\nfloor = 0.9'
 REFUSED = {
     # name: (edits, where, what is said)
@@ -334,6 +335,76 @@ REFUSED = {
     "an external set called test": ([('"elsewhere"', '"test"')], "external.test.name", "part of the dataset"),
     "waiver for nothing": ([('criterion = "E1"', 'criterion = "E9"')], "waiver", "'E9' names no criterion"),
     "waiver without a reason": ([("The set is not on every machine.", "no")], "waivers.E1.reason", "at least 10"),
+    "waiver without an owner": ([('owner = "a maintainer"\n', "")], "waivers.E1.owner", "required and absent"),
+    "waiver without an end": ([("expires = 2027-06-30\n", "")], "waivers.E1.expires", "required and absent"),
+    "waiver until a text": ([("2027-06-30", '"next year"')], "waivers.E1.expires", "valid date"),
+    "a budget without a number": (
+        [("[split]", '[looks]\ncorrection = "budget"\n[split]')],
+        "looks",
+        "`budget` is the number of looks",
+    ),
+    "a number without a budget": ([("[split]", "[looks]\nbudget = 5\n[split]")], "looks", "`budget` is the number"),
+    "free looks without a reason": (
+        [("[split]", '[looks]\ncorrection = "none"\n[split]')],
+        "looks",
+        "needs a `reason`: looking again raises the chance of a lucky pass",
+    ),
+    "seeds without the judged one": (
+        [("batch_size", "seeds = [1, 2]\nbatch_size")],
+        "training",
+        r"seeds = \[1, 2\] leaves out seed = 42, whose classifier is judged",
+    ),
+    "a seed twice": ([("batch_size", "seeds = [42, 42]\nbatch_size")], "training", "not distinct; name each once"),
+    "seeds that nothing gates": (
+        [("batch_size", "seeds = [42, 43]\nbatch_size")],
+        "small.toml",
+        "no criterion on seed_accuracy gates on them",
+    ),
+    "a seed criterion without seeds": (
+        [(A1, 'metric = "seed_accuracy"\nfloor = 0.9')],
+        "small.toml",
+        "needs at least two training.seeds",
+    ),
+    "shares that add up to 0.9": (
+        [("[split]", f"[prevalence]\n{SOURCE}\nshares = {{ basophil = 0.1, monocyte = 0.8 }}\n[split]")],
+        "prevalence",
+        "the shares add up to 0.9, not 1",
+    ),
+    "shares of other classes": (
+        [("[split]", f"[prevalence]\n{SOURCE}\nshares = {{ basophil = 0.1, blast = 0.9 }}\n[split]")],
+        "small.toml",
+        "give every class its share",
+    ),
+    "a predictive value without a prevalence": (
+        [
+            (
+                'question = "accuracy"\nset = "test"\nmetric = "recall"',
+                'question = "calibration"\nset = "test"\nmetric = "ppv"',
+            )
+        ],
+        "small.toml",
+        "needs the table `prevalence`",
+    ),
+    "a margin in percent": (
+        [
+            (
+                'question = "accuracy"\nset = "test"\n' + A1,
+                'question = "regression"\nset = "test"\nmetric = "accuracy_difference"\nfloor = -2.0',
+            )
+        ],
+        "A1",
+        "is no difference of two fractions; write floor = -0.02",
+    ),
+    "a difference with a ceiling": (
+        [
+            (
+                'question = "accuracy"\nset = "test"\n' + A1,
+                'question = "regression"\nset = "test"\nmetric = "accuracy_difference"\nceiling = 0.02',
+            )
+        ],
+        "A1",
+        "takes a `floor`",
+    ),
     "nan": ([(A1, 'metric = "accuracy"\nfloor = nan')], "criteria.A1.floor", "finite number"),
     "inf": ([("weight_decay = 0.01", "weight_decay = inf")], "training.weight_decay", "finite number"),
     "an overflowing number": ([("weight_decay = 0.01", "weight_decay = 1e999")], "training.weight_decay", "finite"),

@@ -719,7 +719,9 @@ def test_a_run_that_says_passed_against_its_own_verdicts_is_refused(folder, edit
 
 def test_a_waived_criterion_that_could_not_be_assessed_contradicts_nothing(folder):
     def excuse(content: dict) -> None:
-        content["verdicts"][0].update(outcome="not assessed", waiver="no MPS here")
+        content["verdicts"][0].update(
+            outcome="not assessed", waiver={"reason": "no MPS here", "owner": "a maintainer", "expires": "2027-01-31"}
+        )
 
     edit_evidence(folder, excuse)
     assert read_passed(open_pack(folder))

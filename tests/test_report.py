@@ -18,6 +18,7 @@ from harness.evidence import wording
 from harness.evidence.limits import limits_of
 from harness.evidence.report import _environment, render_report
 from harness.evidence.wording import number, percent, probability, proportion, share
+from harness.ledger import record_look
 from harness.protocol import Waiver
 from harness.records import Outcome
 
@@ -255,6 +256,71 @@ def test_the_page_names_no_file_and_no_command_that_the_pack_does_not_have(page)
     assert "sha256sum --check SHA256SUMS" in page.text
 
 
+def test_every_seed_is_reported_and_none_is_chosen(run, page):
+    for seed, predictions in run.seed_predictions.items():
+        assert f"{seed} {proportion(int(predictions.correct.sum()), 30)}" in page.text
+    assert "judged and exported: fixed in the protocol before the run" in page.text
+    alone = Page(render_report(dataclasses.replace(run, seed_predictions={}), figures={})).text
+    assert "One seed was trained (42). How much another seed's classifier would differ is not known" in alone
+
+
+def test_the_baseline_is_named_with_its_digest_and_every_discordant_cell(run, page):
+    assert run.baseline.run_id in page.text
+    assert run.baseline.sums_digest in page.text
+    comparison = run.comparisons["test"]
+    b, c, n = comparison.counts()
+    assert (b, c, n) == (3, 1, 30)
+    assert f"all 30 {n - b - c} {c} {b} 0 -6.67 points" in page.text
+    for cell in comparison.discordant:
+        assert f"{cell.reference} {cell.baseline} {cell.candidate} {'gained' if cell.candidate_right else 'lost'}" in (
+            page.text
+        )
+    assert "The baseline has 1 of 30 cells wrong: no candidate whatever can be shown to be better here." in page.text
+
+
+def test_without_a_baseline_nothing_is_said_of_better_or_worse(run):
+    text = Page(render_report(dataclasses.replace(run, baseline=None, comparisons={}), figures={})).text
+    assert "this run says nothing of better or worse than before" in text
+
+
+def test_confidence_is_told_with_its_bins_its_fit_and_its_prevalence(run, page):
+    report = run.calibrations["test"]
+    assert "15 equal-width bins of confidence, half-open (lo, hi]; n = 30" in page.text
+    assert f"Expected calibration error {number(report.before.ece)} {number(report.after.ece)}" in page.text
+    assert "fitted on 30 cells of validation" in page.text
+    assert "Middle of common adult reference ranges." in page.text
+    assert "undefined: no cells of basophil, eosinophil, lymphocyte, neutrophil" in page.text
+
+
+def test_the_number_of_the_look_stands_beside_the_verdict(page):
+    assert "Looks: test: look 2, second-laboratory: look 1, nine-monocytes: look 1" in page.text
+    assert "judged at 1 - (1 - level) / m" in page.text
+
+
+def test_the_head_of_the_ledger_is_on_the_page(run, tmp_path):
+    sha = "ab" * 32
+    look = record_look(
+        tmp_path / "ledger.jsonl",
+        run=run.run_id,
+        set="test",
+        source=sha,
+        cells=sha,
+        n=30,
+        model=sha,
+        predictions=sha,
+        protocol=sha,
+        role="judged",
+    )
+    text = Page(render_report(dataclasses.replace(run, ledger=(look,)), figures={})).text
+    assert f"the last is {look.hash}" in text
+
+
+def test_joint_bounds_stand_beside_each_class(run, page):
+    # Five classes, six test cells each: 0.01 ** (1 / 6) = 0.4642 for a class without an error.
+    assert "≥ 46.42 %" in page.text
+    assert "lower bounds of all recalls that hold together at 95 %" in page.text
+
+
 def test_a_long_list_of_misclassified_cells_is_folded_and_complete(run, page):
     assert "Misclassified on second-laboratory: 31 of 140 cells" in page.text
     wrong = run.predictions["second-laboratory"]
@@ -302,8 +368,6 @@ def test_percentages_have_their_integers_beside_them(page):
     body = page.text[page.text.index("9. Results") : page.text.index("What the criteria on test")]
     # A level, or one of the bounds that hold jointly, is no share of cells.
     body = re.sub(r"95 % (Wilson|interval|\(Holm|\(Bonferroni|clustered)|≥ [\d.]+ %", "", body)
-        r"95 % (Wilson|interval|\(Holm|\(Bonferroni|clustered)|≥ [\d.]+ %", "", body
-    )  # levels, and joint bounds
     for match in re.finditer(r"[\d.]+ %", body):
         around = body[max(0, match.start() - 40) : match.end() + 3]
         assert re.search(r"\d+/\d+ \([\d.]+ %\)", around) or "to" in around
@@ -359,7 +423,7 @@ def test_the_limits_name_what_the_records_cannot_carry(run):
     assert "single source" in limits
     assert "synthetic" in limits
     assert "near-duplicate" in limits
-    assert "this was not recorded as a look" in limits
+    assert "this is look 2 at the test part's source" in limits
     assert "nine-monocytes is small: n = 9; 9/9 (100 %) correct fits any true accuracy from 70.1 % to 100 %" in limits
     # 0.05 ** (1 / 9) = 0.717 < 0.92; the least n with 0.05 ** (1 / n) >= 0.92 is 36.
     assert "E2 cannot pass with n = 9" in limits

@@ -13,17 +13,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from harness.claims.audit import CONTRADICTIONS, audit
+from harness.claims.printing import as_json as claims_json
+from harness.claims.reading import beside, read_report
+from harness.claims.records import UnreadableReport
 from harness.data.split import write_split
 from harness.errors import EvidenceError
 from harness.evidence.figures import draw_figures, draw_thumbnails, images_to_show
 from harness.evidence.report import render_report
-from harness.evidence.tables import documents
+from harness.evidence.tables import as_json, documents
 from harness.records import Manifest, RunResults
 from harness.store import file_digest
 
 SUMS = "SHA256SUMS"
 REPORT = "index.html"
 LATEST = "latest"
+CLAIMS = "claims.json"
 
 
 def write_pack(
@@ -95,8 +100,29 @@ def _write_files(
         ignored=manifest.ignored if manifest else None,
     )
     _write(folder / REPORT, page.encode())
+    if (claims := _audited(folder / REPORT)) is not None:
+        _write(folder / CLAIMS, claims)
     sums = "".join(f"{digest}  {name}\n" for name, digest in _digests(folder).items())
     _write(folder / SUMS, sums.encode())
+
+
+def _audited(report: Path) -> bytes | None:
+    """What `python -m harness claims` says of the page that was just written; None where it states nothing to check.
+
+    Raises:
+        EvidenceError: two statements of the page cannot both be true.
+    """
+    try:
+        found = audit(read_report(report), rounding="nearest", exists=beside(report))
+    except UnreadableReport:
+        return None  # a run that stopped before it had a number
+    contradictions = [finding.message for finding in found.findings if finding.kind in CONTRADICTIONS]
+    if contradictions:
+        raise EvidenceError(
+            f"the report contradicts itself, so none is written: {'; '.join(contradictions)}. This is a fault of the "
+            "harness: please report it with the run's predictions."
+        )
+    return as_json(claims_json(found))
 
 
 def _load_shown(digests: Iterable[str], manifest: Manifest | None, formats: Sequence[str]) -> dict[str, np.ndarray]:

@@ -32,7 +32,7 @@ from harness.records import Predictions, digest_of
 
 SUMS = "SHA256SUMS"
 EVIDENCE = "evidence.json"
-SCHEMAS = ("leukocyte-harness/evidence/1",)
+SCHEMAS = ("leukocyte-harness/evidence/2",)
 ABSENT_OK = ("models/",)  # large, and no number of the pack rests on them; the committed reference run has none
 
 # Far above any honest pack, far below what would hurt the machine that reads it.

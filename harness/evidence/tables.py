@@ -35,7 +35,7 @@ from harness.records import (
     Verdict,
 )
 
-SCHEMA = "leukocyte-harness/evidence/1"
+SCHEMA = "leukocyte-harness/evidence/2"
 METRICS = ("precision", "recall", "f1")
 
 # JUnit knows fewer outcomes than the harness: the element is the nearest, the word beside it the harness's own.
@@ -99,7 +99,7 @@ def evidence(results: RunResults) -> dict[str, object]:
         "evaluations": {name: metrics(evaluation) for name, evaluation in results.evaluations.items()},
         "timings": [asdict(timing) for timing in results.timings],
         "stages": [asdict(stage) for stage in results.stages],
-        "verdicts": [_verdict(verdict) for verdict in results.verdicts],
+        "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
         "looks": results.looks,
         "ledger": {"entries": len(results.ledger), "head": head_of(results.ledger)},
         "seeds": {
@@ -107,7 +107,7 @@ def evidence(results: RunResults) -> dict[str, object]:
             for seed, found in results.seed_predictions.items()
         },
         "baseline": results.baseline and _baseline(results.baseline),
-        "comparisons": {name: _comparison(found) for name, found in results.comparisons.items()},
+        "comparisons": {name: comparison_record(found) for name, found in results.comparisons.items()},
         "calibrations": {name: asdict(found) for name, found in results.calibrations.items()},
     }
 
@@ -261,7 +261,8 @@ def _finite(value: object) -> object:
             return value
 
 
-def _verdict(verdict: Verdict) -> dict[str, object]:
+def verdict_record(verdict: Verdict) -> dict[str, object]:
+    """A verdict as evidence.json has it."""
     return {
         "criterion": verdict.criterion.id,
         "outcome": verdict.outcome.value,
@@ -287,7 +288,9 @@ def _baseline(baseline: Baseline) -> dict[str, object]:
     }
 
 
-def _comparison(comparison: Comparison) -> dict[str, object]:
+def comparison_record(comparison: Comparison) -> dict[str, object]:
+    """A comparison as evidence.json has it, with its estimates at the level of displays."""
+
     def entry(metric: str, cell_class: str | None) -> dict[str, object] | None:
         found = difference(comparison, metric, cell_class=cell_class, level=DISPLAY_LEVEL)
         return asdict(found) if isinstance(found, Estimate) else None

@@ -96,7 +96,8 @@ def remarks(comparison: Comparison, *, level: float) -> tuple[str, ...]:
     n_wrong = int(comparison.table[:, 0, :].sum())
     margin = -difference_bounds(0, 0, n, level=level)[0]
     said = [
-        f"Even identical predictions on {n} cells exclude no loss below {margin:.4f} (one-sided {level * 100:g} %).",
+        f"Not even the same prediction for each of {n} cells excludes a loss below {margin:.4f} (one-sided "
+        f"{level * 100:g} %).",
         f"A difference in either direction needs at least {fewest} discordant cells, all on one side, before McNemar's "
         f"exact test can show it (two-sided {level * 100:g} %); here {b + c} are discordant.",
     ]

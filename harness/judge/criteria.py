@@ -278,7 +278,7 @@ def _unprovable(criterion: Criterion, estimate: Estimate, level: float) -> str:
     if -criterion.bound >= margin:
         return ""
     return (
-        f"; with {estimate.n} pairs even identical predictions prove no margin below {margin:.4f}, so a margin of "
+        f"; with {estimate.n} pairs even equal predictions prove no margin below {margin:.4f}, so a margin of "
         f"{-criterion.bound:g} cannot be shown here"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -135,9 +136,14 @@ def macro_f1_range(supports: Sequence[int], errors: float) -> tuple[float, float
     [0.994639, 0.994693]
     """
     _check_supports(supports)
+    if not 0.0 <= errors <= sum(supports):
+        raise ValueError(f"{errors} errors of {sum(supports):g} cells is impossible")
+    return _range(tuple(supports), errors)
+
+
+@lru_cache(maxsize=1024)  # a search of some tenths of a second, which report, tables and criteria all ask for
+def _range(supports: tuple[int, ...], errors: float) -> tuple[float, float]:
     s = np.asarray(supports, dtype=np.float64)
-    if not 0.0 <= errors <= s.sum():
-        raise ValueError(f"{errors} errors of {s.sum():g} cells is impossible")
     if errors == 0.0:
         return 1.0, 1.0
     worst, best = _unlike(_concentrated_misses(s, errors), s), _unlike(_concentrated_calls(s, errors), s)

@@ -1,0 +1,450 @@
+"""What does a line of prose state? Only forms that have one reading; anything else states nothing.
+
+Words such as "about", "~", "<", "at least" make a number approximate or a requirement: it is not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from harness.claims.records import (
+    Accuracy,
+    Content,
+    Directions,
+    Errors,
+    FalseCounts,
+    PerClass,
+    Printed,
+    Row,
+    Rows,
+    Size,
+    printed,
+)
+
+_INT = r"(?<![\w.,/])(\d{1,3}(?:,\d{3})+|\d+)(?![\w./]*\d)"
+_WORDS = {
+    "both": 2, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10,
+}  # fmt: skip
+_COUNT = rf"(?:{_INT}|\b({'|'.join(_WORDS)})\b)"
+_SHARE = re.compile(r"(?<![\w.,/])(\d+(?:\.\d+)?)(\s*%)?(?![\w./]*\d)")
+_LOOSE = re.compile(
+    r"(?:[~≈<>≤≥±]|\b(?:about|around|approximately|approx\.?|nearly|almost|over|under|above|below|than|least|most|"
+    r"up to|near|roughly|some|circa|ca\.|only about|another|further|first|next|additional|a further))\s*$",
+    re.IGNORECASE,
+)
+_RANGE_AFTER = re.compile(r"\s*(?:[-\u2013\u2014]|to|or more|or less|\+)\s*[\d%]?")
+_NOT_A_RESULT = re.compile(
+    r"\b(?:target|floor|goal|require[sd]?|requirement|threshold|criteri(?:on|a)|baseline|previous(?:ly)?|"
+    r"chance|human|expect\w*|would|could|should|must|balanced|top[- ]?\d|epochs?|mean|average|per[- ]class|"
+    r"interval|bounds?|confidence|literature|published|reported|compared|versus|vs\.?|improv\w*|increase\w*|gain|drop\w*|gap|difference|points?|fold|if)\b",
+    re.IGNORECASE,
+)
+_RIGHT = re.compile(r"\b(?:correct(?:ly)?|right(?:ly)?|perfect predictions?|accura\w+)\b", re.IGNORECASE)
+_WRONG = re.compile(r"\b(?:mis\w+|errors?|wrong(?:ly)?|incorrect(?:ly)?|mistakes?)\b", re.IGNORECASE)
+_OF = re.compile(
+    r"(?<![\w./,])(\d{1,3}(?:,\d{3})+|\d+)\s*(?:/|\bout of\b|\bof\b)\s*(?:the\s+|all\s+)?"
+    r"(\d{1,3}(?:,\d{3})+|\d+)(?![\w./]*\d)\s*(\w+)?",
+    re.IGNORECASE,
+)
+_THING = r"(?:images?|cells?|samples?|smears?|pictures?)"
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
+_CLAUSE = re.compile(r"[;|]|,\s(?!\d{3}\b)|\s+and\s+(?=[^()]*(?:\(|$))|\s+[-\u2013\u2014]\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """One content from one line. set: named by the words right at it, else None; needs_set: where it must be."""
+
+    content: Content
+    set: str | None
+    exact_set: bool = False  # the set is part of the wording ("375 test images"); a section's set must not replace it
+
+
+@dataclass(frozen=True, slots=True)
+class LineReading:
+    sayings: tuple[Saying, ...] = ()
+    problems: tuple[str, ...] = ()
+    covers: tuple[int, int] | None = None
+    ratios: tuple[int, ...] = ()  # train, validation, test, in percent
+    part_ratio: tuple[str, int] | None = None
+    stratified: bool = False
+
+
+def sentences(text: str) -> list[str]:
+    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
+
+
+def read_line(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], str | None]) -> LineReading:
+    """
+    Args:
+        text: one line, markup removed.
+        one_set: the one set that a piece of text names, or None.
+    """
+    line = re.sub(r"^\W*(?:\d+\.\s+)?", "", text)
+    sayings: list[Saying] = []
+    problems: list[str] = []
+    for sentence in sentences(line):
+        sayings += _directions(sentence, classes, one_set)
+        sayings += _false_counts(sentence, classes, one_set)
+        sayings += _class_shares(sentence, classes, one_set)
+        sayings += _out_of_errors(sentence, one_set)
+        clauses = [clause for clause in _CLAUSE.split(sentence) if clause and clause.strip()]
+        sayings += _accuracies(sentence, clauses, classes, one_set)
+        for clause in clauses:
+            sayings += _errors(clause, classes, one_set)
+            sayings += _counted(clause, sentence, classes, one_set, problems)
+        sayings += _sizes(sentence, one_set)
+        sayings += _per_class(sentence, one_set)
+    return LineReading(
+        tuple(dict.fromkeys(sayings)),
+        tuple(problems),
+        _coverage(line),
+        _ratios(line),
+        _part_ratio(line),
+        bool(re.search(r"\bstratif", line, re.IGNORECASE)),
+    )
+
+
+# --- accuracy ---------------------------------------------------------------------------------
+
+
+def _accuracies(
+    sentence: str, clauses: list[str], classes: tuple[str, ...], one_set: Callable[[str], str | None]
+) -> list[Saying]:
+    found: list[Saying] = []
+    pair = re.search(
+        r"(\d+(?:\.\d+)?\s*%)\s+(test|validation|training|external)\s+and\s+(\d+(?:\.\d+)?\s*%)\s+"
+        r"(test|validation|training|external)\s+accuracy\b",
+        sentence,
+        re.IGNORECASE,
+    )
+    if pair and not _NOT_A_RESULT.search(sentence):
+        for value, name in ((pair[1], pair[2]), (pair[3], pair[4])):
+            share = printed(value)
+            if share and share.value <= 1 and not _loose(sentence, sentence.index(value)):
+                found.append(Saying(Accuracy(share), one_set(f"{name} accuracy"), True))
+        return found
+    for clause in clauses:
+        if not re.search(r"\baccuracy\b|\berror rate\b", clause, re.IGNORECASE) or _NOT_A_RESULT.search(clause):
+            continue
+        if _names_class(clause, classes) or re.search(
+            r"\b(?:precision|recall|f1|sensitivity)\b", clause, re.IGNORECASE
+        ):
+            continue
+        is_error = bool(re.search(r"\berror rate\b", clause, re.IGNORECASE))
+        if is_error and re.search(r"\baccuracy\b", clause, re.IGNORECASE):
+            continue
+        shares = list(_shares(_OF.sub(lambda m: "#" * len(m[0]), clause)))
+        if len({share.text.replace(" ", "") for share in shares}) != 1:
+            continue
+        share = shares[0]
+        if share.value > 1:
+            continue
+        if is_error:
+            # 1 - x in the same unit is the same statement.
+            text = share.like(1 - share.value)
+            share = Printed(f"{text} (error rate {share.text})", 1 - share.value, share.unit)
+        found.append(Saying(Accuracy(share), one_set(clause) or one_set(sentence)))
+    return found
+
+
+def _shares(clause: str) -> Iterator[Printed]:
+    for match in _SHARE.finditer(clause):
+        after = clause[match.end() :]
+        if _loose(clause, match.start()) or (
+            _RANGE_AFTER.match(after) and re.match(r"\s*(?:[-\u2013\u2014]|to)\s*\d|\+", after)
+        ):
+            continue
+        if not match[2] and "." not in match[1]:
+            continue
+        share = printed(match[0])
+        if share is not None:
+            yield share
+
+
+def _loose(text: str, at: int) -> bool:
+    return bool(_LOOSE.search(text[:at]))
+
+
+# --- counts -----------------------------------------------------------------------------------
+
+
+def _counted(
+    clause: str, sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None], problems: list[str]
+) -> Iterator[Saying]:
+    """k/n, k of n, k out of n: where the words say whether k is right or wrong."""
+    for match in _OF.finditer(clause):
+        k, n = _whole(match[1]), _whole(match[2])
+        noun = (match[3] or "").lower()
+        if noun.startswith("class") or (noun and _names_class(noun, classes)) or _loose(clause, match.start()):
+            continue
+        about = clause
+        right, wrong = bool(_RIGHT.search(about)), bool(_WRONG.search(about))
+        if not right and not wrong:
+            continue
+        if right and wrong:
+            continue
+        # The share of one class is not the share of the set.
+        if _names_class(clause, classes) or _NOT_A_RESULT.search(clause):
+            continue
+        if re.search(r"\b(?:precision|recall|f1|sensitivity|specificity)\b", clause, re.IGNORECASE):
+            continue
+        if k > n:
+            problems.append(f"{match[1]} of {match[2]}")
+            continue
+        name = one_set(clause) or one_set(sentence)
+        yield Saying(Size(n), name)
+        yield Saying(Errors(n - k if right else k), name)
+
+
+def _out_of_errors(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Saying]:
+    """ "Out of n images, k were misclassified": one statement across a comma."""
+    match = re.search(
+        rf"\b(?:out\s+)?of\s+(?:the\s+)?{_INT}\s+[\w\s-]*?,\s*(?:only\s+|just\s+)?{_COUNT}\s+(?:{_THING}\s+)?"
+        r"(?:were|was|are|is)\s+(misclassified|wrong|incorrect\w*|correct\w*|classified correctly)\b(?!\s+as)",
+        sentence,
+        re.IGNORECASE,
+    )
+    if match and not _loose(sentence, match.start(2) if match[2] else match.start(3)):
+        n, k = _whole(match[1]), _number(match[2], match[3])
+        if k <= n:
+            yield Saying(Size(n), one_set(sentence))
+            yield Saying(
+                Errors(n - k if "correct" in match[4] and "incorrect" not in match[4] else k), one_set(sentence)
+            )
+
+
+def _errors(clause: str, classes: tuple[str, ...], one_set: Callable[[str], str | None]) -> Iterator[Saying]:
+    """ "k errors", "k misclassifications", "k misclassified": of the whole set, so not where a class is named."""
+    if _names_class(clause, classes) or _NOT_A_RESULT.search(clause):
+        return
+    pattern = (
+        rf"{_COUNT}\s+(?:(?:test|{_THING})\s+)*(?:errors?|misclassifications?|mistakes|misclassified)\b"
+        r"(?!\s*(?:rate|bars?|types?|as\b|than))"
+    )
+    for match in re.finditer(pattern, clause, re.IGNORECASE):
+        if not _loose(clause, match.start()) and (match[2] or "").lower() != "both":
+            yield Saying(Errors(_number(match[1], match[2])), one_set(clause))
+
+
+# --- sizes ------------------------------------------------------------------------------------
+
+
+def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Saying]:
+    each = r"(?!\s*(?:per\b|each\b|for each|of each|in each|/\s*class|a class))"
+    labelled = re.match(
+        rf"(?:the\s+)?(train(?:ing)?|validation|val|test|external|total(?:\s+{_THING})?|total)(?:\s+(?:set|split|images))?\s*[:=]\s*{_INT}"
+        rf"(?:\s+{_THING}\b)?{each}(?!\s*(?:/|%|of\b|out of\b|epochs?|errors?|correct|\w*seconds?))",
+        sentence,
+        re.IGNORECASE,
+    )
+    if labelled:
+        label = labelled[1].lower()
+        name = "dataset" if label.startswith("total") else one_set(f"{label} set")
+        if name:
+            yield Saying(Size(_whole(labelled[2])), name, True)
+    for match in re.finditer(
+        rf"{_INT}\s+(train(?:ing)?|validation|test|external)\s+{_THING}\b{each}", sentence, re.IGNORECASE
+    ):
+        if not _loose(sentence, match.start()):
+            yield Saying(Size(_whole(match[1])), one_set(f"{match[2]} set"), True)
+    one = one_set(sentence)
+    if one is not None:
+        patterns = (
+            rf"\b(?:set|dataset|data|part|split)\s+(?:of|with|contains|contained|has|had|holds|comprises|"
+            rf"consists of|:)\s+{_INT}\s+{_THING}\b{each}",
+            rf"\b(?:set|dataset)\s+contains[^.;()]*\({_INT}\s+{_THING}\)",
+        )
+        for pattern in patterns:
+            for match in re.finditer(pattern, sentence, re.IGNORECASE):
+                if not _loose(sentence, match.start(1)):
+                    yield Saying(Size(_whole(match[1])), one, True)
+    match_n = re.search(r"(?:^|[;,(]\s*)n\s*=\s*(\d[\d,]*)\b", sentence)
+    if match_n and re.search(r"\baccuracy\b", sentence, re.IGNORECASE) and len(re.findall(r"\bn\s*=", sentence)) == 1:
+        yield Saying(Size(_whole(match_n[1])), one)
+
+
+def _per_class(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Saying]:
+    pattern = (
+        rf"{_INT}\s+(?:(test|train(?:ing)?|validation)\s+)?(?:{_THING}\s+)?"
+        rf"(?:(?:per|for each|of each|in each|for every)\s+class\b|{_THING}\s+each\b|each\b(?=.*\bclass)|/\s*class\b)"
+    )
+    for match in re.finditer(pattern, sentence, re.IGNORECASE):
+        if _loose(sentence, match.start()):
+            continue
+        if not re.search(r"\bclass|\bper\b", sentence, re.IGNORECASE):
+            continue
+        count = _whole(match[1])
+        name = one_set(f"{match[2]} set") if match[2] else one_set(sentence)
+        yield Saying(PerClass(count, count), name, bool(match[2]))
+
+
+# --- classes ------------------------------------------------------------------------------------
+
+
+def _class_pattern(classes: tuple[str, ...]) -> str:
+    names = sorted(classes, key=len, reverse=True)
+    return "(?:" + "|".join(re.escape(name) for name in names) + r")"
+
+
+def _names_class(text: str, classes: tuple[str, ...]) -> bool:
+    if not classes:
+        return False
+    # "external monocyte dataset" names a set by its class; that is not a statement about the class.
+    rest = re.sub(
+        rf"\b{_class_pattern(classes)}(?:[- ]only)?\s+(?:data\s?set|set|data)\b", "", text, flags=re.IGNORECASE
+    )
+    return bool(re.search(rf"(?<!\w){_class_pattern(classes)}(?:e?s)?(?!\w)", rest, re.IGNORECASE))
+
+
+def _canonical(text: str, classes: tuple[str, ...]) -> str:
+    return next(name for name in classes if name.lower() == text.lower())
+
+
+def _directions(sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None]) -> Iterator[Saying]:
+    if len(classes) < 2:
+        return
+    one = rf"(?<!\w)({_class_pattern(classes)})(?:e?s)?(?!\w)(?:\s+{_THING})?"
+    verb = (
+        r"(?:\s+(?:were|was|are|is|being|got))?(?:\s+(?:incorrectly|wrongly|falsely|erroneously|mistakenly))?\s+"
+        r"(?:predicted|misclassified|classified|called|labell?ed|mistaken|taken|read)(?:\s+(?:as|for|to be))?"
+    )
+    cells: list[tuple[str, str, int]] = []
+    exclusive = False
+    pattern = (
+        rf"{_COUNT}?[\s:(]*(?:errors?|misclassified\s+{_THING}|{_THING})?\W{{0,4}}(?:(both)\s+(?:were|are)\s+)?"
+        rf"(?:of\s+)?(?:true\s+|the\s+)?{one}{verb}\s+(?:a\s+|an\s+)?{one}"
+    )
+    for match in re.finditer(pattern, sentence, re.IGNORECASE):
+        count = _number(match[1], match[2]) if match[1] or match[2] else (2 if match[3] else None)
+        if count is None:
+            continue
+        start = next(i for i in (match.start(1), match.start(2), match.start(3)) if i >= 0)
+        before = sentence[: match.start(4)]
+        if _loose(sentence, start) or re.search(r"\b(?:no|not|never|without)\b", before, re.IGNORECASE):
+            continue
+        cell = (_canonical(match[4], classes), _canonical(match[5], classes), count)
+        if cell[0] == cell[1]:
+            continue
+        cells.append(cell)
+        said = re.search(
+            r"\b(?:the\s+)?only\s+(?:errors?|misclassifications?|mistakes?)\b|\bboth\s+errors?\b|\ball\s+(?:the\s+)?(?:\w+\s+)?errors?\b|"
+            rf"\bthe\s+{_COUNT}\s+(?:errors?|misclassified\b)",
+            before,
+            re.IGNORECASE,
+        )
+        exclusive = exclusive or bool(said)
+    arrow = rf"{one}\s*(?:→|->|=>)\s*{one}\s*[:=(x\u00d7]\s*{_INT}"
+    for match in re.finditer(arrow, sentence, re.IGNORECASE):
+        cell = (_canonical(match[1], classes), _canonical(match[2], classes), _whole(match[3]))
+        if cell[0] != cell[1]:
+            cells.append(cell)
+    if cells and len({cell[:2] for cell in cells}) == len(cells):
+        yield Saying(Directions(tuple(sorted(cells)), exclusive), one_set(sentence))
+
+
+def _false_counts(sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None]) -> Iterator[Saying]:
+    named = _classes_named(sentence, classes)
+    if len(named) != 1:
+        return
+    counts = []
+    for match in re.finditer(rf"{_COUNT}\s+false[\s-](positives?|negatives?)\b", sentence, re.IGNORECASE):
+        if not _loose(sentence, match.start()):
+            kind = "FP" if match[3].lower().startswith("p") else "FN"
+            counts.append((named[0], kind, _number(match[1], match[2])))
+    if counts and len({count[:2] for count in counts}) == len(counts):
+        yield Saying(FalseCounts(tuple(counts)), one_set(sentence))
+
+
+def _class_shares(sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None]) -> Iterator[Saying]:
+    """ "Name: x % precision, y % recall", "Name, Name and Name: 100 % across all metrics"."""
+    label, colon, rest = sentence.partition(":")
+    if not colon or not classes or _NOT_A_RESULT.search(rest):
+        return
+    named = _classes_named(label, classes)
+    leftover = re.sub(
+        rf"(?<!\w){_class_pattern(classes)}(?:e?s)?(?!\w)|\band\b|[,&/\s]", "", label, flags=re.IGNORECASE
+    )
+    if not named or leftover:
+        return
+    rows: list[Row] = []
+    everywhere = re.search(
+        r"(\d+(?:\.\d+)?\s*%)\s+(?:across|on|in|for)\s+all\s+(?:\w+\s+)?metrics\b", rest, re.IGNORECASE
+    )
+    if everywhere and not _loose(rest, everywhere.start(1)):
+        share = printed(everywhere[1])
+        if share is not None and share.value <= 1:
+            rows = [Row(name, share, share, share) for name in named]
+    elif len(named) == 1:
+        shares: dict[str, Printed] = {}
+        for metric, words in (
+            ("precision", "precision"),
+            ("recall", "recall|sensitivity"),
+            ("f1", r"f1(?:[- ]score)?"),
+        ):
+            matches = [
+                m
+                for m in re.finditer(
+                    rf"(\d+(?:\.\d+)?\s*%|0\.\d+|1\.0+)\s+(?:{words})\b|\b(?:{words})\s*(?:of|is|was|=|:)?\s*(\d+(?:\.\d+)?\s*%|0\.\d+|1\.0+)",
+                    rest,
+                    re.IGNORECASE,
+                )
+                if not _loose(rest, m.start(1) if m[1] else m.start(2))
+            ]
+            # "97 % precision, 95 % recall" also matches as "precision 95 %" across the comma only without one.
+            if len(matches) == 1:
+                share = printed(matches[0][1] or matches[0][2])
+                if share is not None and share.value <= 1:
+                    shares[metric] = share
+        if shares:
+            rows = [Row(named[0], shares.get("precision"), shares.get("recall"), shares.get("f1"))]
+    if rows:
+        yield Saying(Rows(tuple(rows)), one_set(sentence))
+
+
+def _classes_named(text: str, classes: tuple[str, ...]) -> list[str]:
+    if not classes:
+        return []
+    matches = re.finditer(rf"(?<!\w)({_class_pattern(classes)})(?:e?s)?(?!\w)", text, re.IGNORECASE)
+    return list(dict.fromkeys(_canonical(match[1], classes) for match in matches))
+
+
+# --- split and coverage ---------------------------------------------------------------------------
+
+
+def _coverage(line: str) -> tuple[int, int] | None:
+    match = re.search(r"\b(\d+)\s+(?:out\s+)?of\s+(?:the\s+)?(\d+)\s+(?:\w+\s+)?class(?:es)?\b", line, re.IGNORECASE)
+    if match and int(match[1]) <= int(match[2]):
+        return int(match[1]), int(match[2])
+    return None
+
+
+def _ratios(line: str) -> tuple[int, ...]:
+    match = re.search(r"(?<![\d/.])(\d{1,2})\s*/\s*(\d{1,2})\s*/\s*(\d{1,2})(?![\d/])", line)
+    named = re.search(r"train\w*\W+val\w*\W+test", line, re.IGNORECASE)
+    if match and named:
+        ratios = tuple(int(match[i]) for i in (1, 2, 3))
+        if sum(ratios) == 100:
+            return ratios
+    return ()
+
+
+def _part_ratio(line: str) -> tuple[str, int] | None:
+    match = re.match(
+        r"(train(?:ing)?|validation|val|test)\s*(?:set)?\s*:\s*[\d,]+\s+\w+\s*\((\d{1,2})\s*%\)", line, re.IGNORECASE
+    )
+    if not match:
+        return None
+    name = {"tr": "train", "va": "validation", "te": "test"}[match[1].lower()[:2]]
+    return name, int(match[2])
+
+
+def _number(digits: str | None, word: str | None) -> int:
+    return _whole(digits) if digits else _WORDS[(word or "").lower()]
+
+
+def _whole(text: str) -> int:
+    return int(text.replace(",", ""))

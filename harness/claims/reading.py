@@ -1,0 +1,116 @@
+"""Which report lies at this path, and what does it state? The only module of this package that touches the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+from harness.claims.document import read_html, read_markdown
+from harness.claims.extract import extract
+from harness.claims.records import ReportClaims, Statement, UnreadableReport
+from harness.claims.toml_report import read_toml
+
+_MOST_BYTES = 64 * 1024 * 1024
+_PACK_FILES = ("index.html", "summary.md")
+
+
+def read_report(path: Path) -> ReportClaims:
+    """The statements of a Markdown, HTML, plain text or TOML report, or of an evidence pack's folder.
+
+    Raises:
+        UnreadableReport: nothing is there, it is empty, binary or too big, or it states nothing that can be checked.
+    """
+    if path.is_dir():
+        return _read_pack(path)
+    claims = _read_file(path, path.name)
+    if not (claims.statements or claims.unbound or claims.problems or claims.pins):
+        raise UnreadableReport(
+            f"{path}: no class table, confusion matrix, accuracy or count was found, so there is nothing to check. "
+            "Is this the report? Numbers in pictures are not read; state them as TOML (see docs/claims-audit.md)."
+        )
+    return claims
+
+
+def beside(path: Path) -> Callable[[str], bool]:
+    """Whether a file that the report names lies beside it."""
+    folder = path if path.is_dir() else path.parent
+
+    def exists(name: str) -> bool:
+        try:
+            return (folder / name).is_file()
+        except (OSError, ValueError):  # a name that no file system takes
+            return False
+
+    return exists
+
+
+def _read_pack(folder: Path) -> ReportClaims:
+    present = [name for name in _PACK_FILES if (folder / name).is_file()]
+    if not present:
+        raise UnreadableReport(
+            f"{folder}: a folder without {' or '.join(_PACK_FILES)}. Name the report file itself, or an evidence pack."
+        )
+    parts = [_read_file(folder / name, name) for name in present]
+    first = parts[0]
+    for other in parts[1:]:
+        first = _joined(first, other)
+    return replace(first, name=folder.name)
+
+
+def _joined(a: ReportClaims, b: ReportClaims) -> ReportClaims:
+    merged: dict[tuple[str, object], Statement] = {}
+    for statement in (*a.statements, *b.statements):
+        key = (statement.set, statement.content)
+        before = merged.get(key)
+        merged[key] = statement if before is None else replace(before, places=before.places + statement.places)
+    known = {name.lower() for name in a.classes}
+    return replace(
+        a,
+        classes=a.classes + tuple(name for name in b.classes if name.lower() not in known),
+        statements=tuple(merged.values()),
+        problems=a.problems + b.problems,
+        unbound=a.unbound + b.unbound,
+        pins=a.pins + b.pins,
+        files=a.files + b.files,
+        file_totals=a.file_totals + b.file_totals,
+        sentences=a.sentences + b.sentences,
+        coverage=a.coverage + b.coverage,
+        unread=a.unread + b.unread,
+        prints_bounds=a.prints_bounds or b.prints_bounds,
+    )
+
+
+def _read_file(path: Path, name: str) -> ReportClaims:
+    text = _text(path)
+    if path.suffix.lower() == ".toml":
+        return read_toml(text, name)
+    start = text.lstrip()[:500].lower()
+    if path.suffix.lower() in (".html", ".htm") or start.startswith(("<!doctype html", "<html")):
+        return extract(read_html(text), name)
+    return extract(read_markdown(text), name)
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            _refuse(path, f"larger than {_MOST_BYTES // 2**20} MiB", "Is this a report?")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        _refuse(path, "there is no such file or folder", "Check the path.")
+    except OSError as error:
+        _refuse(path, f"cannot be read ({error.strerror})", "Check its permissions.")
+    if b"\0" in data:
+        _refuse(path, "a binary file, not text", "Export the report as Markdown, HTML or TOML.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        _refuse(path, f"not UTF-8 text (byte {error.start})", "Save it as UTF-8.")
+    if not text.strip():
+        _refuse(path, "empty", "Name a report that states something.")
+    return text
+
+
+def _refuse(path: Path, what: str, remedy: str) -> NoReturn:
+    raise UnreadableReport(f"{path}: {what}. {remedy}")

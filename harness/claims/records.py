@@ -1,0 +1,359 @@
+"""What can a report state about a set of cells? The records that pass from readers to search to audit.
+
+Every statement keeps the places it was read at. Numbers are integers and fractions; nothing here is a float.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+from harness.errors import HarnessError
+
+Rounding = Literal["nearest", "truncated"]
+Band: TypeAlias = tuple[Fraction, Fraction]
+
+_NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)?(?:\.(\d+))?")
+# Strictly below a bound and at most this much below it are the same for every share of fewer than 10**12 cells.
+_SLIVER = Fraction(1, 10**24)
+
+
+class UnreadableReport(HarnessError, ValueError):
+    """A report that cannot be read as one: absent, empty, binary, or not saying what its format demands."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a statement was read. line: counted from 1; text: the line itself, markup removed."""
+
+    file: str
+    line: int
+    text: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A share as it was printed.
+
+    text: as printed, such as "97.33 %".
+    value: the number as a fraction in [0, 1].
+    unit: one unit of its last decimal, as a fraction (97.33 % has 1/10,000); 0 where it is an exact k/n.
+    """
+
+    text: str
+    value: Fraction
+    unit: Fraction
+
+    def band(self, rounding: Rounding) -> Band:
+        """(lowest, highest) exact share that is printed so. Closed: half-up and half-even both fit."""
+        if self.unit == 0:
+            return self.value, self.value
+        if rounding == "truncated":
+            return self.value, min(Fraction(1), self.value + self.unit - _SLIVER)
+        return max(Fraction(0), self.value - self.unit / 2), min(Fraction(1), self.value + self.unit / 2)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.value == 1
+
+    def like(self, share: Fraction) -> str:
+        """Another share, rounded half-even and written in this one's manner."""
+        percent = "%" in self.text
+        unit = self.unit or Fraction(1, 10_000)
+        units = round(share / unit)
+        scaled = units * unit * (100 if percent else 1)
+        decimals = max(0, len(str((unit * (100 if percent else 1)).denominator)) - 1)
+        whole = round(scaled * 10**decimals)
+        digits = str(whole).zfill(decimals + 1)
+        text = f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
+        return f"{text} %" if percent else text
+
+
+def printed(text: str, *, percent: bool | None = None) -> Printed | None:
+    """A share from its text, or None where it is no plain number.
+
+    percent: whether the number is in percent; None takes the sign's word for it.
+    >>> printed("97.33 %").value, printed("0.9733").unit, printed("~100%")
+    (Fraction(9733, 10000), Fraction(1, 10000), None)
+    """
+    body = text.strip()
+    signed = body.endswith("%")
+    body = body.removesuffix("%").strip()
+    match = _NUMBER.fullmatch(body)
+    if match is None or not body or body == ".":
+        return None
+    decimals = len(match[2] or "")
+    scale = 100 if (signed if percent is None else percent) else 1
+    whole = int((match[1] or "0").replace(",", "") + (match[2] or ""))
+    return Printed(text.strip(), Fraction(whole, 10**decimals * scale), Fraction(1, 10**decimals * scale))
+
+
+# --- what is stated -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The set has n cells."""
+
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.n:,} images"
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """The share of right predictions, as printed. An error rate of x is the accuracy 1 - x with the same unit."""
+
+    share: Printed
+
+    def __str__(self) -> str:
+        return f"accuracy {self.share.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Exactly so many wrong predictions. "k of n correct" is Size(n) and Errors(n - k)."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"exactly {self.count:,} error{'' if self.count == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class PerClass:
+    """Every class has between `least` and `most` cells (a stratified split may round)."""
+
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        span = f"{self.least:,}" if self.least == self.most else f"{self.least:,} or {self.most:,}"
+        return f"{span} images per class"
+
+
+@dataclass(frozen=True, slots=True)
+class Supports:
+    """The support column: (class, cells)."""
+
+    counts: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        return "supports " + ", ".join(f"{name} {count:,}" for name, count in self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is printed about one class; None where the report prints nothing."""
+
+    name: str
+    precision: Printed | None = None
+    recall: Printed | None = None
+    f1: Printed | None = None
+
+    @property
+    def shares(self) -> tuple[Printed | None, Printed | None, Printed | None]:
+        return self.precision, self.recall, self.f1
+
+    @property
+    def is_perfect(self) -> bool:
+        return all(share is None or share.is_whole for share in self.shares)
+
+    def __str__(self) -> str:
+        named = zip(("precision", "recall", "F1"), self.shares, strict=True)
+        return f"{self.name} " + ", ".join(f"{name} {share.text}" for name, share in named if share)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of the class table. One row, or all rows that print nothing but 1."""
+
+    rows: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        if len(self.rows) == 1:
+            return str(self.rows[0])
+        return f"{', '.join(row.name for row in self.rows)} all {_shortest(self.rows)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCounts:
+    """Counts behind shares printed as k/n: (class, correct, support or None, predicted or None)."""
+
+    counts: tuple[tuple[str, int, int | None, int | None], ...]
+
+    def __str__(self) -> str:
+        parts = []
+        for name, correct, support, predicted in self.counts:
+            of = [
+                f"{support} cells" if support is not None else "",
+                f"{predicted} predicted" if predicted is not None else "",
+            ]
+            parts.append(f"{name} {correct} correct of " + " and ".join(filter(None, of)))
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """Errors by direction: (reference, predicted, count). exclusive: the report says there are no others."""
+
+    cells: tuple[tuple[str, str, int], ...]
+    exclusive: bool
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{count} {reference} predicted {guess}" for reference, guess, count in self.cells)
+        return f"the only errors: {said}" if self.exclusive else said
+
+
+@dataclass(frozen=True, slots=True)
+class FalseCounts:
+    """False positives and false negatives: (class, "FP" or "FN", count)."""
+
+    counts: tuple[tuple[str, str, int], ...]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {kind} for {name}" for name, kind, count in self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A printed confusion matrix: rows reference, columns predicted."""
+
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    def __str__(self) -> str:
+        right = sum(row[i] for i, row in enumerate(self.counts))
+        return f"confusion matrix with {right:,} of {sum(map(sum, self.counts)):,} on its diagonal"
+
+
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """An average row of the class table. kind: "macro" or "weighted" (by support)."""
+
+    kind: str
+    precision: Printed | None
+    recall: Printed | None
+    f1: Printed | None
+
+    @property
+    def shares(self) -> tuple[Printed | None, Printed | None, Printed | None]:
+        return self.precision, self.recall, self.f1
+
+    def __str__(self) -> str:
+        named = zip(("precision", "recall", "F1"), self.shares, strict=True)
+        return f"{self.kind} average " + ", ".join(f"{name} {share.text}" for name, share in named if share)
+
+
+Content: TypeAlias = (
+    Size | Accuracy | Errors | PerClass | Supports | Rows | ClassCounts | Directions | FalseCounts | Matrix | Averages
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One thing that the report states about one set, and every place that states it.
+
+    set:  "test", "validation", "train", "external", "dataset" or the report's own name of a set.
+    note: how it follows, where it is not printed as such ("500 per class x 15 %, stratified").
+    """
+
+    set: str
+    content: Content
+    places: tuple[Place, ...]
+    note: str = ""
+
+    @property
+    def lines(self) -> str:
+        return lines_of(self.places)
+
+    def __str__(self) -> str:
+        return f"{self.content}{f' ({self.note})' if self.note else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong by itself, found while reading: an impossible share, k above n."""
+
+    message: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A version that the report says was used. name: lower case, as the package index knows it."""
+
+    name: str
+    version: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """A file that the report shows or lists. path: as written."""
+
+    path: str
+    place: Place
+    is_figure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of prose with the set that it speaks of, for the reading of words."""
+
+    set: str | None
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class ReportClaims:
+    """Everything that was read from one report.
+
+    classes:  every class that a table, a matrix or the TOML names, in order.
+    coverage: set -> (classes covered, classes in all, place), where the report says so.
+    unbound:  statements whose set is not clear: printed, never combined.
+    prints_bounds: whether the report speaks of intervals or bounds at all.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    problems: tuple[Problem, ...] = ()
+    unbound: tuple[Statement, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    files: tuple[FileReference, ...] = ()
+    file_totals: tuple[tuple[int, int, Place], ...] = ()  # (said, listed, where)
+    sentences: tuple[Sentence, ...] = ()
+    coverage: tuple[tuple[str, int, int, Place], ...] = ()
+    prints_bounds: bool = False
+    unread: tuple[str, ...] = ()  # what looks like a table of results and was left alone, and why
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(statement.set for statement in self.statements))
+
+    def of(self, name: str) -> tuple[Statement, ...]:
+        return tuple(statement for statement in self.statements if statement.set == name)
+
+
+def lines_of(places: tuple[Place, ...]) -> str:
+    """
+    >>> lines_of((Place("a", 3, ""), Place("a", 9, ""), Place("a", 3, "")))
+    'lines 3, 9'
+    """
+    files = list(dict.fromkeys(place.file for place in places))
+    parts = []
+    for file in files:
+        numbers = sorted({place.line for place in places if place.file == file})
+        said = f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+        parts.append(said if len(files) == 1 else f"{file} {said}")
+    return "; ".join(parts)
+
+
+def _shortest(rows: tuple[Row, ...]) -> str:
+    texts = {share.text for row in rows for share in row.shares if share}
+    return min(texts, key=lambda text: (len(text), text))

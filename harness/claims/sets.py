@@ -1,0 +1,96 @@
+"""Which set of images does a piece of text speak of? None where that is not clear; nothing is guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.claims.document import Document
+
+_NOUNS = r"(?:set|split|data(?:set)?|part|partition|accuracy|images?|cells?|samples?|size|performance|results?)"
+_SETS = {
+    "test": rf"test(?:ing)?[\s-]+{_NOUNS}|held[\s-]out",
+    "validation": rf"val(?:idation)?[\s-]+{_NOUNS}",
+    "train": r"train(?:ing)?[\s-]+(?:set|split|part|partition|accuracy|images?|cells?|samples?|size)",
+    "external": r"external",
+}
+_LABELS = {"test": "test(?:ing)?", "validation": "val(?:idation)?", "train": "train(?:ing)?", "external": "external"}
+_DATASET = re.compile(r"\btotal (?:images|cells|samples)\b|\bdata\s?set\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class SetWords:
+    """The words by which this report names its sets.
+
+    names: sets that a table of the report names, beside the usual four. Where it names external sets one by one, the
+           bare word "external" means none of them.
+    """
+
+    names: tuple[str, ...] = ()
+
+    def named(self, text: str) -> list[str]:
+        """The sets that the text names, in order, each once; "dataset" only where it names no other."""
+        found: list[tuple[int, str]] = []
+        # "external validation" is an activity on the external set, not the validation part.
+        cleaned = re.sub(r"(external(?:[\s-]+\w+)?[\s-]+)validation", r"\1check", text, flags=re.IGNORECASE)
+        for name, words in _SETS.items():
+            label = _LABELS[name]
+            pattern = (
+                rf"\b(?:{words})\b|^\W*{label}(?:\s+set)?\s*(?:[:(]|$)|"
+                rf"\b(?:on|of|for|-)\s+(?:the\s+)?{label}(?![\s-]*\w)"
+            )
+            if name == "external" and self.names:
+                continue
+            found += [(match.start(), name) for match in re.finditer(pattern, cleaned, re.IGNORECASE)]
+            if name in ("test", "validation", "train"):
+                pattern = rf"\b(?:{label})\s+with\b|\b(?:of|on)\s+{label}\s+(?:rows|with|\d|part)\b"
+                found += [(match.start(), name) for match in re.finditer(pattern, cleaned, re.IGNORECASE)]
+        for name in self.names:
+            found += [(match.start(), name) for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
+        if not found and _DATASET.search(text):
+            return ["dataset"]
+        return list(dict.fromkeys(name for _, name in sorted(found)))
+
+    def one(self, text: str) -> str | None:
+        named = self.named(text)
+        return named[0] if len(named) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Binder:
+    """Lines and tables of one document to their sets."""
+
+    document: Document
+    words: SetWords
+    with_table: frozenset[int]  # headings under which a class table or a matrix stands
+
+    def of(self, text: str, heading: int | None) -> str | None:
+        """The one set that the text names; where it names none, the one that its section is about."""
+        named = self.words.named(text)
+        if len(named) == 1:
+            return named[0]
+        return None if named else self.of_section(heading)
+
+    def of_section(self, heading: int | None) -> str | None:
+        """A section's title, its own lines, then (only under a class table) the section before, then the parent."""
+        while heading is not None:
+            entry = self.document.headings[heading]
+            named = self.words.named(entry.title)
+            if named:
+                return named[0] if len(named) == 1 else None
+            inside = self._all(line.text for line in self.document.lines if line.heading == heading)
+            if inside:
+                return inside[0] if len(inside) == 1 else None
+            if heading in self.with_table:
+                for before in range(heading - 1, -1, -1):
+                    sibling = self.document.headings[before]
+                    if sibling.parent == entry.parent and sibling.level == entry.level:
+                        named = self.words.named(sibling.title)
+                        if named:
+                            return named[0] if len(named) == 1 and named != ["dataset"] else None
+            heading = entry.parent
+        return None
+
+    def _all(self, texts: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(name for text in texts for name in self.words.named(text) if name != "dataset"))

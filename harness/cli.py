@@ -1,0 +1,222 @@
+"""Which job does a command line ask for? `python -m harness JOB ...`: the few jobs that are not a test run.
+
+Every job prints one line per finding and ends with 0 (all holds), 1 (something does not) or 2 (a wrong call); `--json`
+prints the same for machines. To add a job, write a function that registers its parser and put it in JOBS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from harness import __version__
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    Parsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+
+HOLDS, DOES_NOT_HOLD, WRONG_CALL = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one job and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m harness", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--version", action="version", version=f"leukocyte-harness {__version__}")
+    jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
+    for register in JOBS:
+        register(jobs)
+    asked = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = asked.run
+    try:
+        return run(asked)
+    except HarnessError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return WRONG_CALL
+
+
+def register_claims(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "claims",
+        help="can everything that a published report states hold together?",
+        description="Reads the statements of a report, searches for confusion matrices that satisfy them, prints what "
+        "cannot hold together and what the numbers do not support.",
+    )
+    parser.add_argument(
+        "report", type=Path, metavar="REPORT", help="Markdown, HTML, TOML, or the folder of an evidence pack"
+    )
+    parser.add_argument(
+        "--rounding",
+        choices=("nearest", "truncated"),
+        default="nearest",
+        help="how the report made its decimals: rounded half-up or half-even (default), or cut off",
+    )
+    parser.add_argument("--verbose", action="store_true", help="also print the text of every line that was read")
+    parser.add_argument("--json", action="store_true", help="print the audit as JSON")
+    parser.set_defaults(run=_run_claims)
+
+
+def _run_claims(asked: argparse.Namespace) -> int:
+    # Imported here: each job pays for its own modules only.
+    from harness.claims.audit import audit
+    from harness.claims.printing import as_json, as_text
+    from harness.claims.reading import beside, read_report
+
+    result = audit(read_report(asked.report), rounding=asked.rounding, exists=beside(asked.report))
+    if asked.json:
+        _print(json.dumps(as_json(result), indent=2, ensure_ascii=True))
+    else:
+        _print(as_text(result, verbose=asked.verbose))
+    return HOLDS if result.holds else DOES_NOT_HOLD
+
+
+def register_compare(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "compare",
+        help="is a candidate's run no worse than a baseline's, cell by cell?",
+        description="Judges the regression criteria of the candidate's own protocol on two evidence packs whose every "
+        "digest verifies. 0: each of them passed; 1: one did not.",
+    )
+    parser.add_argument("baseline", type=Path, metavar="BASELINE", help="evidence pack: folder or zip")
+    parser.add_argument("candidate", type=Path, metavar="CANDIDATE", help="evidence pack: folder or zip")
+    parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    parser.set_defaults(run=_run_compare)
+
+
+def _run_compare(asked: argparse.Namespace) -> int:
+    from harness.evidence.comparing import compare_packs
+    from harness.evidence.tables import as_json, comparison_record, verdict_record
+    from harness.judge.comparison import remarks
+    from harness.judge.criteria import explain
+    from harness.judge.metrics import DISPLAY_LEVEL
+
+    result = compare_packs(asked.baseline, asked.candidate)
+    if asked.json:
+        said = {
+            "holds": result.holds,
+            "verdicts": [verdict_record(verdict) for verdict in result.verdicts],
+            "comparisons": {each.set: comparison_record(each) for each in result.comparisons},
+        }
+        _print(as_json(said).decode().rstrip())
+        return HOLDS if result.holds else DOES_NOT_HOLD
+    for verdict in result.verdicts:
+        _print(explain(verdict))
+    for comparison in result.comparisons:
+        for remark in remarks(comparison, level=DISPLAY_LEVEL):
+            _print(f"note: {comparison.set}: {remark}")
+        for cell in comparison.discordant:
+            word = "gained" if cell.candidate_right else "lost"
+            _print(
+                f"{word}: {comparison.set}: {cell.path!r} is {cell.reference}, baseline {cell.baseline}, candidate "
+                f"{cell.candidate}"
+            )
+    return HOLDS if result.holds else DOES_NOT_HOLD
+
+
+def register_log(jobs: Parsers) -> None:
+    parser = jobs.add_parser("log", help="index an evidence pack in MLflow (extra [mlflow])")
+    parser.add_argument("pack", type=Path, metavar="PACK", help="folder or zip; passed or not")
+    _takes_registry(parser)
+    parser.set_defaults(run=_run_log)
+
+
+def _run_log(asked: argparse.Namespace) -> int:
+    from harness.registry import log_run, registry_at
+
+    run = log_run(asked.pack, registry=registry_at(asked.reports))
+    _print(json.dumps({"run": run}) if asked.json else f"indexed as MLflow run {run}")
+    return HOLDS
+
+
+def register_promote(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "promote",
+        help="let an alias of the registry name a run that passed; later runs take it as their baseline",
+        description="Refuses a pack that does not verify and a run that did not pass. Then "
+        "`pytest suites/ --baseline=models:/NAME@ALIAS` compares with it.",
+    )
+    parser.add_argument("pack", type=Path, metavar="PACK", help="evidence pack: folder or zip")
+    parser.add_argument("--name", default="leukocytes", help="registered model (default: leukocytes)")
+    parser.add_argument("--alias", default="champion", help="default: champion")
+    _takes_registry(parser)
+    parser.set_defaults(run=_run_promote)
+
+
+def _run_promote(asked: argparse.Namespace) -> int:
+    from harness.registry import promote, registry_at
+
+    version = promote(asked.pack, name=asked.name, alias=asked.alias, registry=registry_at(asked.reports))
+    reference = f"models:/{asked.name}@{asked.alias}"
+    said = {"reference": reference, "version": version}
+    _print(json.dumps(said) if asked.json else f"{reference} is version {version}, the run in {asked.pack}")
+    return HOLDS
+
+
+def _takes_registry(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reports",
+        type=Path,
+        default=Path("reports"),
+        metavar="DIR",
+        help="holds the registry mlflow.db, unless MLFLOW_TRACKING_URI names another (default: reports)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def register_ledger(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "ledger",
+        help="is the chain of looks whole, and does it continue that of a pack?",
+        description="Checks every hash of a ledger. With --pack also that nothing was taken out of it since that pack.",
+    )
+    parser.add_argument("ledger", type=Path, metavar="FILE", help="such as reports/ledger.jsonl")
+    parser.add_argument("--pack", type=Path, metavar="PACK", help="an evidence pack whose ledger.jsonl it continues")
+    parser.add_argument("--json", action="store_true", help="print the looks as JSON")
+    parser.set_defaults(run=_run_ledger)
+
+
+def _run_ledger(asked: argparse.Namespace) -> int:
+    from harness.evidence.reader import open_pack, require_verified
+    from harness.ledger import LedgerError, Look, contains, parse_ledger, read_ledger
+
+    if not asked.ledger.exists():
+        raise LedgerError(f"there is no ledger at {asked.ledger}. Name the file, such as reports/ledger.jsonl.")
+    try:
+        looks = read_ledger(asked.ledger)
+        held: tuple[Look, ...] = ()
+        if asked.pack is not None:
+            pack = open_pack(asked.pack)
+            require_verified(pack)
+            if "ledger.jsonl" in pack.files:
+                held = parse_ledger(pack.read("ledger.jsonl"), where=f"{pack.name}/ledger.jsonl")
+    except LedgerError as error:
+        _print(json.dumps({"holds": False, "because": str(error)}) if asked.json else f"broken: {error}")
+        return DOES_NOT_HOLD
+    holds = contains(held, looks)
+    if asked.json:
+        _print(json.dumps({"holds": holds, "looks": [asdict(look) for look in looks]}))
+        return HOLDS if holds else DOES_NOT_HOLD
+    for look in looks:
+        _print(f"{look.index}  {look.time}  {look.set} (n = {look.n}, {look.role})  {look.run}  {look.hash[:12]}")
+    if not holds:
+        _print(f"broken: {asked.ledger} does not continue the chain of {asked.pack}: looks were taken out or replaced")
+    return HOLDS if holds else DOES_NOT_HOLD
+
+
+def _print(text: str) -> None:
+    # A terminal in another encoding gets escapes, not a traceback.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+JOBS: tuple[Callable[[Parsers], None], ...] = (
+    register_claims,
+    register_compare,
+    register_log,
+    register_promote,
+    register_ledger,
+)

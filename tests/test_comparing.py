@@ -1,0 +1,172 @@
+"""Two packs, compared without model or images: the same verdicts as the gate in a run, and refusals that say why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from example_run import CLASSES, example_run
+
+from harness.cli import main
+from harness.errors import EvidenceError, IncomparableSets
+from harness.evidence.comparing import compare_packs, read_protocol_of
+from harness.evidence.pack import write_pack
+from harness.evidence.reader import open_pack
+from harness.judge.criteria import complete
+from harness.ledger import record_look
+from harness.protocol import Criterion, Protocol
+from harness.records import Outcome, RunResults
+
+GATE = {
+    "id": "B1",
+    "question": "regression",
+    "set": "test",
+    "metric": "accuracy_difference",
+    "level": 0.95,
+    "required": True,
+    "rationale": "For this test.",
+}
+
+
+def run_named(run_id: str, *, n_wrong: int, margin: float | None = 0.5) -> RunResults:
+    run = example_run(n_wrong=n_wrong)
+    protocol = run.protocol
+    if margin is not None:
+        gate = Criterion.model_validate({**GATE, "floor": -margin})
+        each = [
+            Criterion.model_validate(
+                {**GATE, "id": f"B2-{name}", "metric": "recall_difference", "cell_class": name, "floor": -margin}
+            )
+            for name in CLASSES
+        ]
+        protocol = Protocol.model_validate({**dict(protocol), "criteria": (*protocol.criteria, gate, *each)})
+    verdicts = complete(protocol, run.verdicts, otherwise="not compared in its run")
+    return replace(run, run_id=run_id, protocol=protocol, verdicts=verdicts, baseline=None, comparisons={})
+
+
+def pack_of(run: RunResults, reports: Path) -> Path:
+    return write_pack(run, reports=reports, manifest=None, models={}, formats=("PNG",))
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    reports = tmp_path_factory.mktemp("reports")
+    return {
+        "baseline": pack_of(run_named("baseline", n_wrong=3), reports),
+        "equal": pack_of(run_named("equal", n_wrong=3), reports),
+        "worse": pack_of(run_named("worse", n_wrong=25), reports),
+        "strict": pack_of(run_named("strict", n_wrong=3, margin=0.02), reports),
+        "no gate": pack_of(run_named("no-gate", n_wrong=3, margin=None), reports),
+    }
+
+
+@pytest.mark.parametrize(("candidate", "expected", "code"), [("equal", "passed", 0), ("worse", "failed", 1)])
+def test_the_criteria_of_the_candidate_decide(packs, capsys, candidate, expected, code):
+    result = compare_packs(packs["baseline"], packs[candidate])
+    assert {v.criterion.id: str(v.outcome) for v in result.verdicts}["B1"] == expected
+    assert main(["compare", str(packs["baseline"]), str(packs[candidate])]) == code
+    said = capsys.readouterr().out
+    assert f"B1 accuracy_difference on test: {expected.upper()}" in said
+    assert said.count("\nlost: test: ") == (0 if candidate == "equal" else 22)
+
+
+def test_a_margin_that_so_few_cells_cannot_show_is_inconclusive(packs, capsys):
+    result = compare_packs(packs["baseline"], packs["strict"])
+    assert result.verdicts[0].outcome is Outcome.INCONCLUSIVE
+    assert "even equal predictions prove no margin below" in result.verdicts[0].reason
+    assert not result.holds
+
+
+def test_machines_are_told_the_same(packs, capsys):
+    assert main(["compare", "--json", str(packs["baseline"]), str(packs["worse"])]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["holds"] is False
+    assert said["verdicts"][0]["outcome"] == "failed"
+    assert len(said["comparisons"]["test"]["discordant"]) == 22
+
+
+def test_a_protocol_without_a_margin_is_no_gate(packs):
+    with pytest.raises(EvidenceError, match="has no regression criterion, so no margin was fixed before the run"):
+        compare_packs(packs["baseline"], packs["no gate"])
+
+
+def test_other_cells_are_refused(packs, tmp_path):
+    other = run_named("other", n_wrong=3)
+    test = other.predictions["test"]
+    fewer = replace(
+        test,
+        paths=test.paths[1:],
+        digests=test.digests[1:],
+        labels=test.labels[1:],
+        probabilities=test.probabilities[1:],
+    )
+    other = replace(
+        other,
+        predictions={"test": fewer},
+        evaluations={},
+        calibrations={},
+        verdicts=complete(other.protocol, [], otherwise="by hand"),
+    )
+    with pytest.raises(IncomparableSets, match="0 of this run's 29 cells are not among its 30, 1 of its cells"):
+        compare_packs(packs["baseline"], pack_of(other, tmp_path))
+
+
+def test_a_pack_that_was_edited_is_a_wrong_call_and_no_verdict(packs, tmp_path, capsys):
+    import shutil
+
+    altered = tmp_path / "altered"
+    shutil.copytree(packs["equal"], altered)
+    (altered / "predictions" / "test.csv").write_text("sha256,path\n")
+    assert main(["compare", str(packs["baseline"]), str(altered)]) == 2
+    assert "predictions/test.csv" in capsys.readouterr().err
+
+
+def test_the_protocol_of_a_pack_reads_back_as_it_was(packs):
+    run = run_named("baseline", n_wrong=3)
+    assert read_protocol_of(open_pack(packs["baseline"])).digest == run.protocol.digest
+
+
+# --- the ledger job ---
+
+
+def looks(path: Path, count: int) -> None:
+    sha = "ab" * 32
+    for number in range(count):
+        record_look(
+            path,
+            run="run",
+            set="test",
+            source=sha,
+            cells=sha,
+            n=30,
+            model=sha,
+            predictions=f"{number:064x}",
+            protocol=sha,
+            role="judged",
+        )
+
+
+def test_a_whole_ledger_is_listed_and_a_broken_one_named(tmp_path, capsys):
+    ledger = tmp_path / "ledger.jsonl"
+    looks(ledger, 2)
+    assert main(["ledger", str(ledger)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    ledger.write_bytes(ledger.read_bytes().replace(b'"n":30', b'"n":31', 1))
+    assert main(["ledger", str(ledger)]) == 1
+    assert "line 1" in capsys.readouterr().out
+    assert main(["ledger", str(tmp_path / "none.jsonl")]) == 2
+
+
+def test_a_ledger_from_which_looks_were_taken_does_not_continue_the_pack_s(tmp_path, capsys):
+    ledger = tmp_path / "ledger.jsonl"
+    looks(ledger, 2)
+    from harness.ledger import ledger_bytes, read_ledger
+
+    whole = read_ledger(ledger)
+    pack = pack_of(replace(run_named("held", n_wrong=3), ledger=whole), tmp_path / "reports")
+    assert main(["ledger", str(ledger), "--pack", str(pack)]) == 0
+    ledger.write_bytes(ledger_bytes(whole[:1]))
+    assert main(["ledger", str(ledger), "--pack", str(pack)]) == 1
+    assert "looks were taken out or replaced" in capsys.readouterr().out
