@@ -30,6 +30,7 @@ from sklearn.metrics import classification_report as sklearn_report
 from harness.errors import EvidenceError
 from harness.evidence import pack
 from harness.evidence.pack import write_pack
+from harness.evidence.report import render_report
 from harness.evidence.tables import as_csv, as_json, classification_report, junit, predictions_csv
 from harness.judge.metrics import evaluate
 from harness.records import Outcome, Predictions
@@ -149,10 +150,32 @@ def test_equal_results_give_equal_bytes(quick, manifest, models, tmp_path):
     assert files_of(first) == files_of(second)
 
 
+def test_the_report_is_read_by_the_claims_audit_and_holds(written):
+    claims = json.loads((written / "claims.json").read_text(encoding="utf-8"))
+    assert claims["findings"] == []
+    said = {(statement["set"], statement["text"]) for statement in claims["statements"]}
+    assert ("test", "30 images") in said
+    assert ("test", "exactly 3 errors") in said
+
+
+def test_a_report_that_contradicts_itself_is_not_written(run, tmp_path, monkeypatch):
+    def doctored(*args, **options):
+        # One more correct cell in the class table than the set's accuracy and matrix have.
+        page = render_report(*args, **options)
+        assert "27/30 (90 %)" in page
+        return page.replace("27/30 (90 %)", "28/30 (93.33 %)", 1)
+
+    monkeypatch.setattr(pack, "render_report", doctored)
+    with pytest.raises(EvidenceError, match="the report contradicts itself, so none is written"):
+        write_pack(run, reports=tmp_path, manifest=None, models={}, formats=FORMATS)
+    assert not [path for path in tmp_path.iterdir() if path.name != ".stages"]
+
+
 def test_a_run_that_stopped_early_still_gives_a_whole_pack(tmp_path):
     target = write_pack(stopped_run(), reports=tmp_path, manifest=None, models={}, formats=FORMATS)
     found = set(files_of(target))
-    assert found == {"index.html", "evidence.json", "junit.xml", "SHA256SUMS", "figures/class_distribution.png"}
+    records = {"index.html", "evidence.json", "junit.xml", "claims.json", "SHA256SUMS"}
+    assert found == {*records, "figures/class_distribution.png"}
     content = json.loads((target / "evidence.json").read_text(encoding="utf-8"))
     assert content["run"]["passed"] is False
     assert content["run"]["stopped_because"].startswith("MissingData")
