@@ -34,12 +34,14 @@ TRAINING_METRICS = (
     "patience_excess",
     "learning_rate_deviations",
     "exported_model_differences",
+    "judged_cells_in_fits",
     "accuracy_gap",
 )
 WHOLE_SET_METRICS = ("accuracy", "macro_f1")
 CLASS_METRICS = ("recall", "precision", "f1")
 CLASSIFICATION_METRICS = (*WHOLE_SET_METRICS, *CLASS_METRICS)
 SEED_METRICS = ("seed_accuracy",)
+GAP_METRICS = ("generalisation_gap",)
 # Candidate minus baseline, paired by cell: a floor of minus the margin asks for non-inferiority.
 DIFFERENCE_METRICS = ("accuracy_difference", "recall_difference")
 CALIBRATION_METRICS = ("calibration_error", "excess_calibration_error", "conformal_coverage", "ppv")
@@ -49,6 +51,7 @@ FRACTION_METRICS = (
     *CLASSIFICATION_METRICS,
     *SEED_METRICS,
     "accuracy_gap",
+    *GAP_METRICS,
     *CALIBRATION_METRICS,
 )
 # More of these is better, and a criterion is a floor; of every other metric less is better, and it is a ceiling.
@@ -70,7 +73,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "accuracy": (*CLASSIFICATION_METRICS, *SEED_METRICS),
     "regression": DIFFERENCE_METRICS,
     "calibration": CALIBRATION_METRICS,
-    "external": CLASSIFICATION_METRICS,
+    "external": (*CLASSIFICATION_METRICS, *GAP_METRICS),
     "throughput": THROUGHPUT_METRICS,
 }
 

@@ -320,6 +320,22 @@ class Predictions:
         return digest_of([[digest, label, row.hex()] for digest, label, row in rows])
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Something whose value was taken from cells: weights, the kept epoch, a temperature.
+
+    what:   what was fitted, and whether verdicts rest on it.
+    on:     name of the set that it was fitted on; n and cells: how many cells, and their digest.
+    shared: judged set -> how many of its cells are among those fitted on, where there are any.
+    """
+
+    what: str
+    on: str
+    n: int
+    cells: str
+    shared: dict[str, int]
+
+
 # --- judge ------------------------------------------------------------------------------------
 
 
@@ -572,6 +588,7 @@ class RunResults:
     seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
     looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
+    fits: everything that was fitted, and on which cells.
     environment: name -> value, such as "torch" -> "2.13.0+cpu".
     stopped_because: the error that ended the run early, or None.
     """
@@ -595,6 +612,7 @@ class RunResults:
     calibrations: dict[str, CalibrationReport] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
     ledger: tuple[Look, ...] = ()
+    fits: tuple[Fit, ...] = ()
     reproducibility: tuple[ProcessDigests, ...] = ()
     timings: tuple[Timing, ...] = ()
     stages: tuple[StageRecord, ...] = ()

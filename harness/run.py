@@ -29,6 +29,7 @@ from harness.judge.calibration_records import CalibrationReport
 from harness.judge.comparison import compare, refuse_other_cells
 from harness.judge.criteria import level_at
 from harness.judge.deviations import training_deviations
+from harness.judge.hygiene import fit_of, fits_on_judged_cells
 from harness.judge.metrics import DISPLAY_LEVEL, evaluate
 from harness.ledger import cells_digest, look_number, read_ledger, record_look
 from harness.model.classifier import load_classifier, predict
@@ -45,6 +46,7 @@ from harness.records import (
     CellImage,
     Comparison,
     Evaluation,
+    Fit,
     IntegrityReport,
     Manifest,
     Predictions,
@@ -281,8 +283,26 @@ class Run:
         """Training metric -> what is wrong, one line each."""
         return {
             **training_deviations(self.training, self.protocol.training),
+            "judged_cells_in_fits": fits_on_judged_cells(self.fits),
             "exported_model_differences": tuple(_read_json(self.export.with_name("differences.json"))),
         }
+
+    @cached_property
+    def fits(self) -> tuple[Fit, ...]:
+        """Everything that takes a value from cells, with the cells; the sets that are judged must be none of them."""
+        judged = {"test": self.split.test} | {
+            name: found.images for name, found in self.external.items() if isinstance(found, Manifest)
+        }
+        return tuple(
+            fit_of(what, on, self.split.part(on), judged=judged)
+            for what, on in (
+                ("weights of the network", "train"),
+                ("learning rate that the finder suggests (reported; the protocol's is used)", "train"),
+                ("kept epoch of each phase, and when it stops early", "validation"),
+                ("temperature (reported; predictions are judged without it)", "validation"),
+                ("threshold of the conformal sets", "validation"),
+            )
+        )
 
     # --- predictions ---
 
@@ -392,6 +412,7 @@ class Run:
             "baseline": self.options.baseline,
             "comparisons": dict(self._comparisons),
             "calibrations": self._confidences(predictions),
+            "fits": done.get("fits", ()),
             "looks": dict(self.looks),
             "ledger": read_ledger(self.options.ledger) if self.looks else (),
             "timings": tuple(self._timings.values()),

@@ -3,8 +3,8 @@
 import pytest
 
 from harness.judge.criteria import explain
-from harness.judge.metrics import class_family, estimate
-from harness.protocol import CLASSIFICATION_METRICS
+from harness.judge.metrics import class_family, estimate, generalisation_gap
+from harness.protocol import CLASSIFICATION_METRICS, GAP_METRICS
 from harness.records import Unavailable
 
 
@@ -19,6 +19,13 @@ def test_this_metric_reaches_its_floor_elsewhere(criterion, evaluation, level, f
             estimate(evaluation, criterion.metric, cell_class=criterion.cell_class, level=level),
             family=class_family(evaluation, family, level=level),
         )
+    assert verdict.passed, explain(verdict)
+
+
+@pytest.mark.criteria("external", *GAP_METRICS)
+def test_little_is_lost_elsewhere(criterion, run, evaluation, level, decide):
+    """The upper bound of test accuracy minus the accuracy elsewhere is at or below the ceiling."""
+    verdict = decide(criterion, generalisation_gap(run.evaluation("test"), evaluation, level=level))
     assert verdict.passed, explain(verdict)
 
 

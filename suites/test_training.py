@@ -13,9 +13,10 @@ from harness.judge.metrics import accuracy_gap, exact_count
     "patience_excess",
     "learning_rate_deviations",
     "exported_model_differences",
+    "judged_cells_in_fits",
 )
 def test_the_training_kept_to_the_protocol(criterion, run, decide):
-    """F1 frozen phase, F2 epochs, F3 patience, F4 learning rate, F5 export: no deviation is found."""
+    """F1 frozen phase, F2 epochs, F3 patience, F4 learning rate, F5 export, F7 fits: no deviation is found."""
     verdict = decide(criterion, exact_count(criterion.metric, criterion.set, run.training_checks[criterion.metric]))
     assert verdict.passed, explain(verdict)
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from harness.errors import UndefinedStatistic
 from harness.judge.intervals import clopper_pearson_bounds, wilson_interval
 from harness.judge.metrics import (
     INDEPENDENCE_UNKNOWN,
@@ -22,6 +21,7 @@ from harness.judge.metrics import (
     estimate,
     evaluate,
     exact_count,
+    generalisation_gap,
     images_per_second,
     latency,
     seed_accuracy,
@@ -371,7 +371,8 @@ def test_one_seed_says_nothing_of_others():
 
 
 def test_the_accuracy_gap_by_hand():
-    train, validation = evaluation_of(matrix(support=(350,) * 5), name="train"), evaluation_of(MATRIX_A)
+    train = evaluation_of(matrix(support=(350,) * 5), name="train")
+    validation = evaluation_of(MATRIX_A, name="validation")
     gap = accuracy_gap(train, validation, level=0.95)
     # 1750/1750 and 373/375, each side at 97.5 %: 0.025 ** (1 / 1750) = 0.997894, and the first oracle of table 1.1.
     assert gap.value == pytest.approx(2 / 375)
@@ -400,9 +401,23 @@ def binom_pmf(k: int, n: int, p: float) -> float:
     return math.comb(n, k) * p**k * (1 - p) ** (n - k)
 
 
-def test_the_gap_of_an_empty_set_does_not_exist():
-    with pytest.raises(UndefinedStatistic):
-        accuracy_gap(evaluation_of(MATRIX_A), evaluation_of(matrix(support=(0,) * 5)), level=0.95)
+def test_the_gap_of_an_empty_set_is_undefined():
+    empty = evaluation_of(matrix(support=(0,) * 5), name="validation")
+    gap = accuracy_gap(evaluation_of(MATRIX_A, name="train"), empty, level=0.95)
+    assert (gap.value, gap.lower, gap.upper) == (None, None, None)
+    assert gap.note == "no cells: train 373/375, validation 0/0"
+
+
+def test_the_generalisation_gap_by_hand():
+    # 373/375 at home, 150/300 elsewhere, each side at 97.5 %.
+    test, elsewhere = evaluation_of(MATRIX_A), evaluation_of(np.array([[150, 150], [0, 0]]), name="elsewhere")
+    gap = generalisation_gap(test, elsewhere, level=0.95)
+    home, away = (clopper_pearson_bounds(k, n, level=0.975) for k, n in ((373, 375), (150, 300)))
+    assert (gap.metric, gap.set) == ("generalisation_gap", "elsewhere")
+    assert gap.value == pytest.approx(373 / 375 - 0.5)
+    assert (gap.lower, gap.upper) == (home[0] - away[1], home[1] - away[0])
+    missing = Unavailable("no such set")
+    assert generalisation_gap(test, missing, level=0.95) is missing
 
 
 # --- counts and times -----------------------------------------------------------------------------

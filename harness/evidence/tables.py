@@ -100,6 +100,7 @@ def evidence(results: RunResults) -> dict[str, object]:
         "timings": [asdict(timing) for timing in results.timings],
         "stages": [asdict(stage) for stage in results.stages],
         "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
+        "fits": [asdict(fit) for fit in results.fits],
         "looks": results.looks,
         "ledger": {"entries": len(results.ledger), "head": head_of(results.ledger)},
         "seeds": {

@@ -19,7 +19,6 @@ from harness.records import Estimate, Evaluation, Interval, Predictions, Timing,
 DISPLAY_LEVEL = 0.95
 SEED_CONTENT = 0.95  # the share of further seeds that a tolerance bound speaks of
 INDEPENDENCE_UNKNOWN = "no patient ids: best-case interval, independence not demonstrated"
-CELLS_COUNTED = "cells of one patient or slide counted as independent: best-case interval"
 
 
 def evaluate(predictions: Predictions, *, intracluster_correlation: float = 0.0) -> Evaluation:
@@ -180,24 +179,41 @@ def seed_accuracy(evaluations: Mapping[int, Evaluation], *, set_name: str, level
 
 
 def accuracy_gap(train: Evaluation, validation: Evaluation, *, level: float) -> Estimate:
-    """Train accuracy minus validation accuracy, a fraction in [-1, 1].
+    """Train accuracy minus validation accuracy, a fraction in [-1, 1]; see `_gap`."""
+    return _gap("accuracy_gap", "training", train, validation, level=level)
 
-    Each side gives away half of 1 - level (Bonferroni), so the bounds are exact but wide.
+
+def generalisation_gap(test: Evaluation, external: Evaluation | Unavailable, *, level: float) -> Estimate | Unavailable:
+    """Test accuracy minus the accuracy on a set from elsewhere, a fraction in [-1, 1]; see `_gap`."""
+    if isinstance(external, Unavailable):
+        return external
+    return _gap("generalisation_gap", external.set, test, external, level=level)
+
+
+def _gap(metric: str, set_name: str, more: Evaluation, less: Evaluation, *, level: float) -> Estimate:
+    """How much more accurate the classifier is on one set than on another, whose cells are others.
+
+    Each side gives away half of 1 - level (Bonferroni), so the bounds are conservative: wider than need be.
     """
     each = 1.0 - (1.0 - level) / 2
-    train_low, train_high = clopper_pearson_bounds(train.n_correct, train.n, level=each)
-    val_low, val_high = clopper_pearson_bounds(validation.n_correct, validation.n, level=each)
+    sides = [estimate(evaluation, "accuracy", cell_class=None, level=each) for evaluation in (more, less)]
+    counts = ", ".join(f"{side.set} {side.k}/{side.n}" for side in sides)
+    first, second = sides
+    if first.value is None or second.value is None:
+        return Estimate(metric, set_name, None, None, None, None, level, "none", note=f"no cells: {counts}")
+    assert first.lower is not None and first.upper is not None  # a defined proportion has both bounds
+    assert second.lower is not None and second.upper is not None
     return Estimate(
-        "accuracy_gap",
-        "training",
+        metric,
+        set_name,
         None,
-        train.n_correct / train.n - validation.n_correct / validation.n,
-        train_low - val_high,
-        train_high - val_low,
+        first.value - second.value,
+        first.lower - second.upper,
+        first.upper - second.lower,
         level,
-        "Clopper-Pearson on both sides, Bonferroni",
-        note=f"train {train.n_correct}/{train.n}, validation {validation.n_correct}/{validation.n}"
-        + (f"; {CELLS_COUNTED}" if train.grouped else ""),
+        f"{first.method} on both sides, Bonferroni",
+        note=counts,
+        support=less.n,
     )
 
 
