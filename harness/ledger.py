@@ -45,8 +45,8 @@ class Look:
     index:       counts from 1.
     time:        ISO 8601 in UTC, when the entry was written.
     run, set:    the run's id and the set's name.
-    source:      digest of all images of the dataset or external set that the cells come from. A test part that is drawn
-                 again with another seed has the same source.
+    source:      digest of the contents of all images of the dataset or external set that the cells come from. A test
+                 part that is drawn again with another seed has the same source.
     cells:       digest of the evaluated cells: see `cells_digest`.
     n:           how many cells were evaluated.
     model:       digest of the weights.
@@ -262,24 +262,30 @@ def _sync_entries(folder: Path) -> None:
 # --- what the chain says ----------------------------------------------------------------------
 
 
-def look_number(looks: Sequence[Look], *, source: str, predictions: str) -> int:
-    """Which look at this source these predictions are: 1 for the first ever.
+def look_number(looks: Sequence[Look], *, run: str, source: str, cells: str, predictions: str) -> int:
+    """Which look at these cells, or at the source that they come from, these predictions are: 1 for the first ever.
 
-    The rule: looks at one source are numbered by the distinct digests of their predictions, in the order of their first
-    record, "judged" ones alone.
+    The rule: the number is one more than the distinct predictions of the same cells or source that somebody could have
+    chosen among before these were first judged.
     - The same predictions again, such as a run from kept results, are the same look and keep their number.
     - Another training, seed or preprocessing gives other predictions: the next number.
-    - The set's name and the drawing of its part do not matter, only where the cells come from: whoever draws the test
-      part again from the same dataset, or gives an external set another name, counts on.
-    - A "seed" look decides nothing and takes no number.
+    - The set's name, file names and the drawing of its part do not matter, only which cells they are and where they
+      come from: whoever draws the test part again from the same dataset, or changes one image of it that is not in the
+      test part, counts on.
+    - A "seed" look of the same run takes no number: its protocol named every seed beforehand. In a later run it counts
+      like any other, so that the best of twenty seeds is look 20 when it is judged.
 
     Args:
         looks: the chain, with or without the look that is asked for.
-        source, predictions: see `Look`.
+        run: the run that asks, for predictions that were never judged before.
+        source, cells, predictions: see `Look`.
     """
-    judged = dict.fromkeys(look.predictions for look in looks if look.source == source and look.role == "judged")
-    numbers = {digest: number for number, digest in enumerate(judged, start=1)}
-    return numbers.get(predictions, len(numbers) + 1)
+    same = [look for look in looks if look.source == source or look.cells == cells]
+    judged = next((n for n, look in enumerate(same) if look.predictions == predictions and look.role == "judged"), None)
+    before = same if judged is None else same[:judged]
+    in_run = run if judged is None else same[judged].run
+    chosen_among = {look.predictions for look in before if look.role == "judged" or look.run != in_run}
+    return 1 + len(chosen_among - {predictions})
 
 
 def head_of(looks: Sequence[Look]) -> str:

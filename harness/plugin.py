@@ -9,6 +9,7 @@ import argparse
 import os
 import shlex
 import time
+import traceback
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -124,13 +125,24 @@ def pytest_configure(config: pytest.Config) -> None:
     if _asks_for_suites(config):
         if getattr(config.option, "numprocesses", None):
             raise pytest.UsageError("the suites share one trained model and time it: run them without -n")
-        _state(config)  # a protocol that does not read ends here, in one line
+        state = _state(config)  # a protocol that does not read ends here, in one line
+        config.pluginmanager.register(_CollectionWatch(state))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "criterion" in metafunc.fixturenames:
         wanted = _criteria_of(metafunc.definition, _state(metafunc.config).protocol)
         metafunc.parametrize("criterion", wanted, ids=[criterion.id for criterion in wanted])
+
+
+class _CollectionWatch:
+    """A file that could not be collected is a failure, whatever the tests that remain say."""
+
+    def __init__(self, state: RunState) -> None:
+        self._state = state
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._state.others_failed = self._state.others_failed or report.failed
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -216,7 +228,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     decided = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     if state is not None and decided and not session.config.option.collectonly:
         if state.run is not None:
-            _conclude(session, state)
+            try:
+                _conclude(session, state)
+            except Exception as error:  # whatever it is, a run without evidence must not look like a verdict
+                traceback.print_exc()
+                state.pack_error = f"{type(error).__name__}: {error}"
         session.exitstatus = exit_code(state)
     return (yield)
 
@@ -227,7 +243,7 @@ def exit_code(state: RunState) -> Exit:
     if state.stopped_because is not None or state.pack_error is not None:
         return Exit.ERROR
     if results is None:  # every suite was deselected or skipped: nothing was judged, so nothing passed
-        return Exit.INCOMPLETE
+        return Exit.FAILED if state.others_failed else Exit.INCOMPLETE
     blocking = {verdict.outcome for verdict in results.verdicts if verdict.blocks}
     if state.others_failed or Outcome.FAILED in blocking:
         return Exit.FAILED
@@ -261,8 +277,14 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         terminalreporter.line(line)
     if any(verdict.outcome is Outcome.NOT_JUDGED for verdict in blocking) and state.stopped_because is None:
         terminalreporter.line("--every-gate also judges what lies behind a closed gate; the run does not pass by it")
-    if results.passed:
-        terminalreporter.line("RUN PASSED: every required criterion passed or is waived", green=True, bold=True)
+    if results.baseline is not None:
+        terminalreporter.line(_baseline_words(results, results.baseline))
+    if exit_code(state) is Exit.PASSED:
+        terminalreporter.line(f"RUN PASSED: {_passing_words(results.verdicts)}", green=True, bold=True)
+    elif results.passed:
+        terminalreporter.line(
+            "every required criterion passed, yet the session did not: see what failed above", red=True, bold=True
+        )
     else:
         terminalreporter.line(f"RUN NOT PASSED: {_blocking_words(blocking)}", red=True, bold=True)
     if state.pack_error is not None:
@@ -270,6 +292,23 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         terminalreporter.line(f"{missing}: {state.pack_error}", red=True, bold=True)
     if state.pack is not None:
         terminalreporter.line(f"report: {state.pack}/index.html")
+
+
+def _passing_words(verdicts: Sequence[Verdict]) -> str:
+    """Such as "every required criterion passed; T1 is waived; G1 was not asked"."""
+    required = [verdict for verdict in verdicts if verdict.criterion.required]
+    waived = [v.criterion.id for v in required if v.outcome is Outcome.NOT_ASSESSED and v.waiver is not None]
+    unasked = [v.criterion.id for v in required if v.not_asked]
+    said = ["every required criterion passed"]
+    said += [f"{', '.join(waived)} waived"] if waived else []
+    said += [f"{', '.join(unasked)} not asked"] if unasked else []
+    return "; ".join(said)
+
+
+def _baseline_words(results: RunResults, baseline: Baseline) -> str:
+    passed = "passed" if baseline.passed else "DID NOT PASS"
+    same = "by this protocol" if baseline.protocol_digest == results.protocol.digest else "by another protocol"
+    return f"baseline: {baseline.run_id}, which {passed} {same}"
 
 
 def looks_told(results: RunResults) -> list[str]:
@@ -408,13 +447,14 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     config = session.config
     early = state.stopped_because or session.shouldfail or session.shouldstop
     otherwise = "the run stopped before it" if early else "its test was not selected"
+    device = device_name(state.run.device)
     state.results = RunResults(
         run_id=state.run_id,
         started_at=state.started_at.isoformat(timespec="seconds"),
         seconds=time.monotonic() - state.started,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         protocol=state.protocol,
-        environment=environment(device=device_name(state.run.device)),
+        environment=environment(device=device),
         verdicts=complete(state.protocol, state.verdicts.values(), otherwise=otherwise),
         stopped_because=state.stopped_because,
         **state.run.reached(),

@@ -98,7 +98,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Names become folder names, element ids and test ids; restricting them here keeps every later place simple.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-RESERVED_SETS = ("dataset", *PARTS)  # names of the dataset and its parts, which no external set may have
+# Names of the dataset, its parts, the training and the devices, which no external set may have.
+RESERVED_SETS = ("dataset", *PARTS, "training", "mps", "cuda", "cpu", "any")
 
 
 class _Record(BaseModel):
@@ -512,6 +513,11 @@ class Protocol(_Record):
                 raise ValueError(
                     f"criterion {criterion.id}: question {criterion.question!r} has no set {criterion.set!r}; "
                     f"it can be one of {', '.join(sets[criterion.question]) or 'none: no external set is declared'}"
+                )
+            if criterion.required and criterion.set == "validation":
+                raise ValueError(
+                    f"criterion {criterion.id}: the kept epoch is chosen on validation, so its numbers flatter; a "
+                    "required criterion is judged on test or on an external set"
                 )
             if criterion.metric in SEED_METRICS and criterion.set != "test":
                 raise ValueError(f"criterion {criterion.id}: {criterion.metric} is measured on set 'test' alone")

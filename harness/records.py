@@ -395,10 +395,12 @@ class Unavailable:
     """Why this machine or this run cannot answer a criterion: no MPS, no such set, no patient ids.
 
     not_asked: nobody asked, and the protocol does not insist: no --baseline where a baseline is optional.
+    waivable:  whether a waiver can excuse it: what is absent can be waived, what is there and wrong cannot.
     """
 
     reason: str
     not_asked: bool = False
+    waivable: bool = True
 
 
 class Outcome(StrEnum):
@@ -641,7 +643,8 @@ def predictions_of(
     images: Sequence[CellImage], probabilities: np.ndarray, *, set_name: str, classes: tuple[str, ...]
 ) -> Predictions:
     """The predictions of these images, one row each, in their order."""
-    grouped = bool(images) and all(image.patient or image.slide for image in images)
+    # One image without an id must not turn all the others into independent cells: it is a group by itself.
+    grouped = any(image.patient or image.slide for image in images)
     return Predictions(
         set=set_name,
         classes=classes,

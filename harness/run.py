@@ -56,6 +56,7 @@ from harness.records import (
     Timing,
     TrainingRecord,
     Unavailable,
+    digest_of,
     predictions_of,
 )
 from harness.speed.scenarios import Scenario, scenarios
@@ -329,10 +330,15 @@ class Run:
 
     def level(self, criterion: Criterion) -> float:
         """The level of the bounds that this criterion acts on; looks at its set before this one raise it."""
-        if criterion.question in LOOKING and self._missing(criterion.set) is None:
-            self.predictions(criterion.set)
         # Where the budget of looks is spent, the bounds are shown at the protocol's level, and nothing passes.
-        return level_at(self.protocol, criterion, self.looks.get(criterion.set)) or criterion.level
+        return level_at(self.protocol, criterion, self.look(criterion)) or criterion.level
+
+    def look(self, criterion: Criterion) -> int | None:
+        """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""
+        if criterion.question not in LOOKING or self._missing(criterion.set) is not None:
+            return None
+        self.predictions(criterion.set)
+        return self.looks.get(criterion.set)
 
     def comparison(self, set_name: str) -> Comparison | Unavailable:
         """Candidate and baseline on one set, or why they are not compared."""
@@ -388,7 +394,7 @@ class Run:
         if metric not in self._timings:
             samples = measure(self.scenarios[metric])
             if samples is None:
-                return Unavailable("timing is switched off (--benchmark-disable)")
+                return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)
             self._timings[metric] = self.scenarios[metric].timing(tuple(samples))
         return self._timings[metric]
 
@@ -475,7 +481,7 @@ class Run:
             self.options.ledger,
             run=self.options.run_id,
             set=name,
-            source=source.digest,
+            source=digest_of(sorted(image.sha256 for image in source.images)),
             cells=cells_digest(predictions),
             n=len(predictions.digests),
             model=read_training_record(self._trained(seed)).weights_digest,
@@ -485,7 +491,11 @@ class Run:
         )
         if judged:
             self.looks[name] = look_number(
-                read_ledger(self.options.ledger), source=look.source, predictions=look.predictions
+                read_ledger(self.options.ledger),
+                run=look.run,
+                source=look.source,
+                cells=look.cells,
+                predictions=look.predictions,
             )
 
     def _refuse_other_test_part(self, split: Split) -> None:
@@ -541,13 +551,15 @@ class Run:
         if shared:
             return Unavailable(
                 f"set {manifest.name} is not external: {len(shared)} of its {len(manifest.images)} images are also in "
-                f"the dataset, first {shared[0]!r}"
+                f"the dataset, first {shared[0]!r}",
+                waivable=False,
             )
         findings = self._inspected(manifest, self._external_rules(manifest.name), None).findings
         if findings:
             return Unavailable(
                 f"set {manifest.name} is not what was declared: {len(findings)} integrity finding(s), "
-                f"first {findings[0]}"
+                f"first {findings[0]}",
+                waivable=False,
             )
         return manifest
 

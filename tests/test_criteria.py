@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.stats import binom
+from statsmodels.stats.multitest import multipletests
 
 from harness.judge.criteria import (
     cells_to_decide,
@@ -228,7 +231,7 @@ def test_an_undefined_recall_is_inconclusive_and_says_what_is_missing():
     assert verdict.n_to_decide == 5
     text = explain(verdict)
     assert "observed  undefined (no cells of basophil)" in text
-    assert "about 5 cells without an error would decide" in text
+    assert "about 5 cells of the class without an error would decide" in text
     assert "observed rate" not in text
 
 
@@ -473,6 +476,42 @@ def test_that_one_class_fails_is_said_after_holm_s_correction():
     worst = family_verdict(family, 0)
     assert worst.outcome is Outcome.FAILED
     assert "after Holm's correction for 5 classes" in worst.reason
+
+
+def test_a_family_that_must_be_flawless_fails_where_it_is_not():
+    # floor = 1.0: no number of cells proves it, and one error disproves it, after any correction.
+    family = [recall("basophil", 74, 75), *(recall(name, 75, 75) for name in PROTOCOL.dataset.classes[1:])]
+    family = [(criterion_like(c.id, floor=1.0), e) for c, e in family]
+    assert family_verdict(family, 0).outcome is Outcome.FAILED
+    assert family_verdict(family, 1).outcome is Outcome.INCONCLUSIVE
+
+
+def test_holm_by_bounds_is_holm_by_p_values():
+    counts = [57, 60, 62, 75, 75]
+    family = [recall(name, k, 75) for name, k in zip(PROTOCOL.dataset.classes, counts, strict=True)]
+    rejected, *_ = multipletests([binom.cdf(k, 75, 0.9) for k in counts], alpha=0.05, method="holm")
+    found = [family_verdict(family, place).outcome is Outcome.FAILED for place in range(5)]
+    assert found == rejected.tolist()
+    assert found == [True, True, False, False, False]
+
+
+def test_a_waiver_excuses_what_is_absent_and_not_what_is_wrong():
+    leaked = Unavailable("40 of its images are also in the dataset", waivable=False)
+    verdict = judge(ID["A1"], leaked, protocol=protocol_with(waivers=(WAIVER,)), today=TODAY)
+    assert verdict.blocks
+    assert "a waiver excuses what is absent, not this" in verdict.reason
+
+
+def test_a_superiority_floor_is_never_called_a_margin():
+    found = Estimate("accuracy_difference", "test", None, 0.0, -0.06, 0.06, 0.95, "exact", n=50, paired=(0, 0))
+    verdict = judge(criterion_like("G1", floor=0.01), found, protocol=PROTOCOL, today=TODAY)
+    assert "margin" not in verdict.reason
+
+
+def test_further_cells_are_asked_of_further_patients_where_patients_are_known():
+    found = replace(accuracy(340, 375), effective_n=197.4, lower=0.85, upper=0.94)
+    verdict = judge(criterion_like("A1", floor=0.9), found, protocol=PROTOCOL, today=TODAY)
+    assert re.search(r"about [\d,]+ cells of further patients at the observed rate would decide", explain(verdict))
 
 
 def test_a_class_without_cells_does_not_count_among_the_family():

@@ -325,8 +325,8 @@ def test_the_chain_of_a_run_ends_with_its_last_look(path):
 # --- numbers --------------------------------------------------------------------------------------
 
 
-def number(path: Path, predictions: str, source: str = "dataset") -> int:
-    return look_number(read_ledger(path), source=sha(source), predictions=sha(predictions))
+def number(path: Path, predictions: str, source: str = "dataset", *, cells: str = "never seen", run: str = "x") -> int:
+    return look_number(read_ledger(path), run=run, source=sha(source), cells=sha(cells), predictions=sha(predictions))
 
 
 def test_the_first_look_is_number_one_before_and_after_it_is_recorded(path):
@@ -364,13 +364,34 @@ def test_sources_are_counted_apart(path, four):
     assert number(path, "p5") == 5
 
 
-def test_the_look_of_a_further_seed_takes_no_number(path):
-    looked(path, predictions=sha("p1"), role="seed")
-    assert number(path, "p1") == 1
-    looked(path, predictions=sha("p2"))
-    assert number(path, "p1") == 2
-    looked(path, predictions=sha("p1"))
-    assert number(path, "p1") == 2
+def test_the_same_cells_of_a_source_that_was_changed_elsewhere_count_on(path):
+    # One image of the train part renamed, relabelled or removed: another source, the same test cells.
+    looked(path, source=sha("before"), cells=sha("cells"), predictions=sha("p1"))
+    assert number(path, "p2", source="after", cells="cells") == 2
+    assert number(path, "p2", source="after", cells="others") == 1
+
+
+def test_seeds_of_one_run_take_no_number_for_its_protocol_named_them_all(path):
+    for predictions, role in (("p1", "judged"), ("p2", "seed"), ("p3", "seed")):
+        looked(path, run="r", predictions=sha(predictions), role=role)
+    assert number(path, "p1", run="r") == 1
+
+
+def test_the_best_of_twenty_seeds_is_the_twentieth_look_when_it_is_judged(path):
+    looked(path, run="first", predictions=sha("p0"))
+    for seed in range(1, 20):
+        looked(path, run="first", predictions=sha(f"p{seed}"), role="seed")
+    assert number(path, "p7", run="second") == 20
+    looked(path, run="second", predictions=sha("p7"))
+    assert number(path, "p7", run="second") == 20
+    assert number(path, "p7", run="third") == 20  # judged before: the same look
+    assert number(path, "p0", run="third") == 1
+
+
+def test_whatever_order_a_run_records_its_seeds_in_its_judged_one_is_the_same_look(path):
+    looked(path, run="r", predictions=sha("p2"), role="seed")
+    looked(path, run="r", predictions=sha("p1"), role="judged")
+    assert number(path, "p1", run="r") == 1
 
 
 def test_the_digest_of_cells_knows_content_and_label_alone():

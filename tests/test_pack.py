@@ -219,7 +219,8 @@ def test_evidence_has_every_verdict_with_its_counts_and_the_digests_of_what_was_
     assert (e1["estimate"]["k"], e1["estimate"]["n"], e1["required"]) == (109, 140, True)
     assert content["protocol"]["digest"] == run.protocol.digest
     assert content["split"]["digest"] == run.split.digest
-    assert content["predictions"]["test"] == {"digest": run.predictions["test"].digest, "n": 30}
+    assert content["predictions"]["test"]["digest"] == run.predictions["test"].digest
+    assert content["predictions"]["test"]["n"] == 30
     assert content["training"]["weights_digest"] == run.training.weights_digest
     assert len(content["timings"][0]["samples_s"]) == 100
 
@@ -315,12 +316,14 @@ def test_the_classification_report_agrees_with_scikit_learn(run):
         assert f"({predictions.correct.sum()}/{len(predictions.digests)})" in ours
 
 
-def test_an_absent_class_has_dashes_and_takes_no_part_in_averages(run):
+def test_an_absent_class_has_dashes_and_leaves_the_macro_average_undefined(run):
     lines = classification_report(run.evaluations["nine-monocytes"]).splitlines()
     cells = {line.split()[0]: line.split()[1:] for line in lines if line}
     assert cells["basophil"] == ["-", "-", "-", "0"]
     assert cells["monocyte"] == ["1.0000", "1.0000", "1.0000", "9"]
-    assert cells["macro"] == ["avg", "1.0000", "1.0000", "1.0000", "9"]
+    assert cells["macro"] == ["avg", "-", "-", "-", "9"]
+    assert cells["weighted"] == ["avg", "1.0000", "1.0000", "1.0000", "9"]
+    assert lines[-1] == "-: undefined, because a class has no cells or none was called so"
 
 
 def test_a_class_that_was_never_predicted_leaves_the_average_precision_undefined():

@@ -147,9 +147,11 @@ def test_predictions_of_images_keep_their_order_labels_and_patients():
     assert p.correct.all()
 
 
-def test_one_image_without_a_patient_leaves_the_set_ungrouped():
-    images = (image(1, patient="P1"), image(2))
-    assert predictions_of(images, np.array([[1.0, 0.0, 0.0]] * 2), set_name="test", classes=CLASSES).groups is None
+def test_one_image_without_a_patient_is_a_group_by_itself_and_frees_no_other():
+    images = (image(1, patient="P1"), image(2), image(3, patient="P1"))
+    found = predictions_of(images, np.array([[1.0, 0.0, 0.0]] * 3), set_name="test", classes=CLASSES)
+    assert found.groups == ("patient:P1", images[1].unit, "patient:P1")
+    assert predictions_of(images[1:2], np.array([[1.0, 0.0, 0.0]]), set_name="test", classes=CLASSES).groups is None
 
 
 # --- images, manifest, split ----------------------------------------------------------------------

@@ -228,7 +228,7 @@ def test_an_inconclusive_blocking_criterion_says_in_the_banner_what_would_decide
     page = Page(render_report(dataclasses.replace(run, verdicts=verdicts), figures={}))
     banner = page.text[: page.text.index("Unsigned draft")]
     undecided = next(v for v in verdicts if v.outcome is Outcome.INCONCLUSIVE and v.n_to_decide)
-    assert f"about {undecided.n_to_decide:,} cells would decide." in banner
+    assert f"about {undecided.n_to_decide:,} cells of the class would decide." in banner
 
 
 def test_what_every_interval_leaves_open_is_said_once_below_the_verdicts(page):

@@ -25,7 +25,7 @@ DISTRIBUTIONS = (
     "pytest-benchmark",
 )
 # Settings of the environment that can change a result or a timing.
-VARIABLES = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG", "CI")
+VARIABLES = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG", "CI", "PYTEST_ADDOPTS")
 
 
 def environment(*, device: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.evidence.wording import proportion, share
+from harness.evidence.wording import proportion, share, short
 from harness.judge.metrics import DISPLAY_LEVEL, estimate
 from harness.records import PARTS, Evaluation, Outcome, RunResults, Split
 
@@ -28,6 +28,7 @@ def limits_of(run: RunResults) -> tuple[Limit, ...]:
         *_limits_of_the_run(run),
         *_limits_of_the_data(run),
         *_limits_of_the_test_set(run),
+        *_limits_of_looks(run),
         *_limits_of_external_sets(run),
         *_limits_of_criteria(run),
         *_limits_of_confidence(run),
@@ -68,12 +69,16 @@ def _limits_of_the_data(run: RunResults) -> Iterator[Limit]:
     if run.split is None:
         return
     cells = [image for part in PARTS for image in run.split.part(part)]
-    if unit_kinds(run.split)["patient"] < len(cells):
+    kinds = unit_kinds(run.split)
+    if kinds["patient"] < len(cells):
+        counted = (
+            "cells without patient or slide count as independent" if kinds["content"] else "slides count as patients"
+        )
         yield Limit(
-            "Not every image names its patient: patient leakage cannot be checked; cells count as independent.",
+            f"Not every image names its patient: patient leakage cannot be checked; {counted}.",
             "Performance on new patients; that no patient is in both train and test. Intervals are a best case.",
         )
-    else:
+    if kinds["patient"] or kinds["slide"]:
         yield Limit(
             "Intervals are widened for cells of one patient by a design effect, whose correlation is assumed or "
             "estimated from these cells.",
@@ -112,6 +117,19 @@ def _limits_of_the_test_set(run: RunResults) -> Iterator[Limit]:
         "some classes are rare.",
         "Carrying precision (positive predictive value), F1 or accuracy over to blood without its prevalence.",
     )
+
+
+def _limits_of_looks(run: RunResults) -> Iterator[Limit]:
+    """Predictions that were seen under other criteria: these may have been chosen in their light."""
+    for name in run.looks:
+        seen = run.predictions[name].digest if name in run.predictions else None
+        others = {e.protocol for e in run.ledger if e.predictions == seen and e.protocol != run.protocol.digest}
+        if others:
+            yield Limit(
+                f"These predictions of {name} were scored before under {len(others)} other protocol(s), "
+                f"{', '.join(short(digest) for digest in sorted(others))}.",
+                f"That the criteria on {name} were fixed before anybody knew its numbers.",
+            )
 
 
 def _limits_of_confidence(run: RunResults) -> Iterator[Limit]:
@@ -182,10 +200,11 @@ def _limits_of_criteria(run: RunResults) -> Iterator[Limit]:
         if found is None or not found.n:
             continue
         # Clopper-Pearson's lower bound of n correct out of n is (1 - level) ** (1 / n).
-        if (1 - criterion.level) ** (1 / found.n) < criterion.floor:
-            needed = math.ceil(math.log(1 - criterion.level) / math.log(criterion.floor))
+        if (1 - found.level) ** (1 / (found.effective_n or found.n)) < criterion.floor:
+            needed = math.ceil(math.log(1 - found.level) / math.log(criterion.floor))
             yield Limit(
                 f"{criterion.id} cannot pass with n = {found.n}: even {found.n} of {found.n} correct leaves its lower "
-                f"bound under {share(criterion.floor)}. At least {needed} cells are needed.",
+                f"bound under {share(criterion.floor)}. At least {needed} cells are needed"
+                f"{', of independent patients' if found.effective_n else ''}.",
                 f"That {criterion.metric} on {criterion.set} reaches {share(criterion.floor)}, whatever was observed.",
             )

@@ -21,7 +21,7 @@ from harness.evidence.figures import dataset_counts, part_counts
 from harness.evidence.limits import absent_classes, limits_of, unit_kinds
 from harness.judge.calibration_records import CalibrationMetrics, CalibrationReport
 from harness.judge.comparison import difference, remarks
-from harness.judge.criteria import power
+from harness.judge.criteria import power, trials
 from harness.judge.metrics import (
     DISPLAY_LEVEL,
     INDEPENDENCE_UNKNOWN,
@@ -51,7 +51,7 @@ TEMPLATE = "report.html.j2"
 LOOKS_RULES = {
     "look-number": "At the m-th look at a set its criteria are judged at 1 - (1 - level) / m.",
     "budget": "Each look of the protocol's budget has an equal share of 1 - level; after the last nothing passes.",
-    "none": "The protocol corrects nothing for repeated looks, and says why.",
+    "none": "The protocol corrects nothing for repeated looks:",
 }
 MOST_FINDINGS_SHOWN = 200
 
@@ -265,7 +265,7 @@ def render_report(
             external=[result for name, result in results.items() if name not in PARTS],
             external_plans={plan.name: plan for plan in run.protocol.external},
             absent_sets=[each for each in run.sets if each.absent_because is not None],
-            looks_rule=LOOKS_RULES[run.protocol.looks.correction],
+            looks_rule=f"{LOOKS_RULES[run.protocol.looks.correction]} {run.protocol.looks.reason or ''}".strip(),
             seeds=_seed_rows(run),
             comparisons=[_comparison_result(each) for each in run.comparisons.values()],
             calibrations=[_calibration_result(each) for each in run.calibrations.values()],
@@ -299,6 +299,7 @@ def _environment() -> Environment:
         "duration": wording.duration,
         "requirement": wording.requirement,
         "power": power,
+        "trials": trials,
         "subject": _subject,
         "png": _data_uri,
         "date": _date,

@@ -50,7 +50,7 @@ JUNIT_ELEMENTS = {
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
     """Path in the pack -> content, of every file that is made of records alone."""
     files = {
-        "evidence.json": as_json(evidence(results)),
+        "evidence.json": as_json(evidence(results, manifest)),
         "junit.xml": junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
     }
     if manifest is not None:
@@ -69,15 +69,18 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
     return files
 
 
-def evidence(results: RunResults) -> dict[str, object]:
-    """What evidence.json holds: every verdict with what it rests on, and the identity of all that was used."""
+def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object]:
+    """What evidence.json holds: every verdict with what it rests on, and the identity of all that was used.
+
+    With the CSV files it holds all that `harness.evidence.rebuild` makes the run's records of again.
+    """
     integrity, split, training = results.integrity, results.split, results.training
     return {
         "schema": SCHEMA,
         "run": {
             "id": results.run_id,
             "started_at": results.started_at,
-            "seconds": round(results.seconds, 3),
+            "seconds": results.seconds,
             "command": results.command,
             "passed": results.passed,
             "stopped_because": results.stopped_because,
@@ -86,7 +89,12 @@ def evidence(results: RunResults) -> dict[str, object]:
         "environment": results.environment,
         "sets": [asdict(summary) for summary in results.sets],
         "integrity": integrity
-        and {"checked": integrity.checked, "findings": [asdict(finding) for finding in integrity.findings]},
+        and {
+            "checked": integrity.checked,
+            "findings": [asdict(finding) for finding in integrity.findings],
+            "undecodable": {facts.path: facts.error for facts in integrity.facts if facts.error is not None},
+        },
+        "ignored": manifest and list(manifest.ignored),
         "split": split
         and {
             "digest": split.digest,
@@ -95,7 +103,7 @@ def evidence(results: RunResults) -> dict[str, object]:
         },
         "training": training and asdict(training),
         "reproducibility": [asdict(process) for process in results.reproducibility],
-        "predictions": {name: {"digest": p.digest, "n": len(p.digests)} for name, p in results.predictions.items()},
+        "predictions": {name: _predicted(name, found) for name, found in results.predictions.items()},
         "evaluations": {name: metrics(evaluation) for name, evaluation in results.evaluations.items()},
         "timings": [asdict(timing) for timing in results.timings],
         "stages": [asdict(stage) for stage in results.stages],
@@ -137,8 +145,8 @@ def metrics(evaluation: Evaluation) -> dict[str, object]:
 def classification_report(evaluation: Evaluation) -> str:
     """The table that scikit-learn's users know, with a dash for what is undefined.
 
-    Averages are over the classes that have cells. Where one of these was never predicted, its precision is undefined
-    and so is the average: leaving it out would flatter the classifier, and 0 was not measured.
+    A macro average is over all classes: where one has no cells, or was never predicted, it does not exist. Leaving that
+    class out would flatter the classifier, and 0 was not measured. Weighted averages leave out what has no weight.
     """
     values = {
         metric: {
@@ -148,7 +156,7 @@ def classification_report(evaluation: Evaluation) -> str:
         for metric in METRICS
     }
     support = evaluation.support
-    equal = {name: 1 for name, n in support.items() if n}
+    equal = dict.fromkeys(evaluation.classes, 1)
     width = max(12, *map(len, evaluation.classes))
 
     def line(title: str, cells: Iterable[float | None], n: int) -> str:
@@ -164,6 +172,8 @@ def classification_report(evaluation: Evaluation) -> str:
         line("macro avg", [_average(values[metric], equal) for metric in METRICS], evaluation.n),
         line("weighted avg", [_average(values[metric], support) for metric in METRICS], evaluation.n),
     ]
+    undefined = any(value is None for column in values.values() for value in column.values())
+    lines += ["", "-: undefined, because a class has no cells or none was called so"] if undefined else []
     return "\n".join(lines) + "\n"
 
 
@@ -277,6 +287,12 @@ def verdict_record(verdict: Verdict) -> dict[str, object]:
         "waiver": verdict.waiver and verdict.waiver.model_dump(mode="json"),
         "estimate": verdict.estimate and asdict(verdict.estimate),
     }
+
+
+def _predicted(name: str, predictions: Predictions) -> dict[str, object]:
+    # Who the cells of the dataset's parts come from, manifest.csv says.
+    groups = predictions.groups if name not in PARTS else None
+    return {"digest": predictions.digest, "n": len(predictions.digests), "groups": groups}
 
 
 def _baseline(baseline: Baseline) -> dict[str, object]:

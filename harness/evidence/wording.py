@@ -115,7 +115,8 @@ def observed_bounds(criterion: Criterion, estimate: Estimate | None) -> tuple[st
         return ("exact count" if estimate.unit == "count" else "computed, not sampled"), ""
 
     def written(name: str, bound: float | None) -> str:
-        unbounded = "none: too few samples"
+        one_sided = estimate.metric == "seed_accuracy" and name == "upper"
+        unbounded = "none: one-sided by design" if one_sided else "none: too little to bound it"
         return f"{name} {quantity(bound, estimate.unit, beside=(criterion.bound,)) if bound is not None else unbounded}"
 
     lower, upper = written("lower", estimate.lower), written("upper", estimate.upper)

@@ -101,6 +101,8 @@ def remarks(comparison: Comparison, *, level: float) -> tuple[str, ...]:
         f"A difference in either direction needs at least {fewest} discordant cells, all on one side, before McNemar's "
         f"exact test can show it (two-sided {level * 100:g} %); here {b + c} are discordant.",
     ]
+    if comparison.n_changed == 0:
+        said.append("The two call every cell the same: they may be one classifier.")
     if n_wrong < fewest:
         said.append(
             f"The baseline has {n_wrong} of {n} cells wrong: no candidate whatever can be shown to be better here."

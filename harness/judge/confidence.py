@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from harness.judge.calibration import calibration_error_bounds, ppv_at_prevalence
 from harness.judge.calibration_records import CalibrationReport
 from harness.judge.intervals import clopper_pearson_bounds, wilson_interval
-from harness.judge.metrics import DISPLAY_LEVEL
+from harness.judge.metrics import CELLS_COUNTED, DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN
 from harness.records import Estimate, Evaluation, Unavailable
+
+# Where chance explains more than this, a calibration error that anybody would mind could not be found.
+MOST_EXPLAINED_BY_CHANCE = 0.1
 
 
 def confidence(
@@ -32,13 +36,16 @@ def confidence(
         return report
     assert isinstance(evaluation, Evaluation)  # a set with a report was evaluated
     if metric == "calibration_error":
-        return _calibration_error(report, level)
-    if metric == "excess_calibration_error":
-        return _excess(report)
-    if metric == "conformal_coverage":
-        return _coverage(report, level)
-    assert prevalence is not None and cell_class is not None  # the protocol has both where a criterion asks
-    return _ppv(evaluation, cell_class, prevalence, level)
+        found = _calibration_error(report, level)
+    elif metric == "excess_calibration_error":
+        found = _excess(report)
+    elif metric == "conformal_coverage":
+        found = _coverage(report, level)
+    else:
+        assert prevalence is not None and cell_class is not None  # the protocol has both where a criterion asks
+        found = _ppv(evaluation, cell_class, prevalence, level)
+    # None of these bounds knows of patients.
+    return replace(found, note=f"{found.note}; {CELLS_COUNTED if evaluation.grouped else INDEPENDENCE_UNKNOWN}")
 
 
 def _calibration_error(report: CalibrationReport, level: float) -> Estimate:
@@ -62,6 +69,21 @@ def _calibration_error(report: CalibrationReport, level: float) -> Estimate:
 
 def _excess(report: CalibrationReport) -> Estimate:
     found = report.before
+    if found.null.limit > MOST_EXPLAINED_BY_CHANCE:
+        missing = f"with {report.n} cells chance alone explains a calibration error of {found.null.limit:.3f}"
+        return Estimate(
+            "excess_calibration_error",
+            report.set,
+            None,
+            None,
+            None,
+            None,
+            1.0,
+            "computed against a simulated null",
+            n=report.n,
+            note=f"{missing}: too few to find any",
+            support=report.n,
+        )
     excess = found.ece - found.null.limit if found.exceeds_null else 0.0
     return Estimate(
         "excess_calibration_error",

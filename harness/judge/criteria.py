@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from scipy.optimize import brentq
-
 from harness.judge.comparison import difference_bounds
-from harness.judge.intervals import disproof_p_value, effective_bounds, probability_of_passing
-from harness.judge.multiplicity import holm, level_at_look
+from harness.judge.intervals import effective_bounds, probability_of_passing
+from harness.judge.multiplicity import level_at_look
 from harness.protocol import CLASS_METRICS, DIFFERENCE_METRICS, GATES, Criterion, Protocol
 from harness.records import Estimate, Outcome, Unavailable, Verdict
 
 # Searching further than this would ask for more cells than any such study has.
 MOST_CELLS_WORTH_NAMING = 1_000_000
 # Metrics that are a proportion of cells, or an increasing map of one.
-PROPORTIONS = ("accuracy", *CLASS_METRICS, "conformal_coverage")
+CELL_PROPORTIONS = ("accuracy", *CLASS_METRICS)
+PROPORTIONS = (*CELL_PROPORTIONS, "conformal_coverage")
+# What the trials of a proportion are, for whoever is told how many more would decide.
+TRIALS = {
+    "recall": "cells of the class",
+    "precision": "cells called so",
+    "f1": "cells of the class or called so",
+}
 
 
 def judge(
@@ -42,11 +48,12 @@ def judge(
     _check_same_question(criterion, estimate)
     # Where independence is not shown, no number of cells would ever pass: none is named.
     independent = not _not_independent(criterion, protocol)
+    level = level_at(protocol, criterion, look)
     if estimate.value is None:
         reason = f"undefined on {estimate.set}: {estimate.note or 'no cells'}"
-        needed = _cells_if_flawless(criterion) if independent and criterion.metric in PROPORTIONS else None
+        nameable = independent and level is not None and criterion.metric in CELL_PROPORTIONS
+        needed = _cells_if_flawless(criterion, level) if nameable and level is not None else None
         return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, look=look)
-    level = level_at(protocol, criterion, look)
     if level is None:
         reason = f"this is look {look} at {criterion.set}, and the protocol's budget is {protocol.looks.budget} looks"
         return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, look=look)
@@ -57,7 +64,9 @@ def judge(
     if proved and not independent:
         return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {dependent}", look=look)
     if proved:
-        return Verdict(criterion, estimate, Outcome.PASSED, "the bound proves it", look=look)
+        computed = estimate.is_exact and estimate.unit != "count"
+        reason = "it is computed, and within the requirement" if computed else "the bound proves it"
+        return Verdict(criterion, estimate, Outcome.PASSED, reason, look=look)
     corrected = _disproved_in_family(criterion, family, level) if disproved else False
     if disproved and corrected:
         reason = "the bound disproves it" + (f", after Holm's correction for {len(family)} classes" * (len(family) > 1))
@@ -101,6 +110,8 @@ def closed_gate(criterion: Criterion, verdicts: Iterable[Verdict]) -> str | None
 
 def _not_assessed(criterion: Criterion, missing: Unavailable, protocol: Protocol, today: date) -> Verdict:
     waiver, reason = protocol.waiver_for(criterion.id), missing.reason
+    if waiver is not None and not missing.waivable:
+        reason, waiver = f"{reason}; a waiver excuses what is absent, not this", None
     if waiver is not None and waiver.expires < today:
         reason += f"; the waiver of {waiver.owner} expired on {waiver.expires.isoformat()}"
         waiver = None
@@ -133,7 +144,7 @@ def explain(verdict: Verdict) -> str:
         lines.append(f"  look      {verdict.look} at {criterion.set}")
     if verdict.n_to_decide is not None:
         rate = "without an error" if estimate is None or estimate.value is None else "at the observed rate"
-        lines.append(f"  decidable about {verdict.n_to_decide:,} cells {rate} would decide")
+        lines.append(f"  decidable about {verdict.n_to_decide:,} {trials(verdict)} {rate} would decide")
     if verdict.power is not None and estimate is not None:
         lines.append(
             f"  power     at n = {estimate.n}, a classifier truly at the observed rate passes {power(verdict)}"
@@ -199,8 +210,15 @@ def cells_to_decide(criterion: Criterion, estimate: Estimate) -> int | None:
     return _smallest_deciding(criterion, rate, level=estimate.level, worth=worth, more_than=n)
 
 
-def _cells_if_flawless(criterion: Criterion) -> int | None:
-    return _smallest_deciding(criterion, 1.0, level=criterion.level, worth=1.0, more_than=0)
+def _cells_if_flawless(criterion: Criterion, level: float) -> int | None:
+    return _smallest_deciding(criterion, 1.0, level=level, worth=1.0, more_than=0)
+
+
+def trials(verdict: Verdict) -> str:
+    """What `n_to_decide` counts, such as "cells of the class", and whose they would have to be."""
+    found = verdict.estimate
+    whose = " of further patients" if found is not None and found.effective_n is not None else ""
+    return TRIALS.get(verdict.criterion.metric, "cells") + whose
 
 
 def _smallest_deciding(criterion: Criterion, rate: float, *, level: float, worth: float, more_than: int) -> int | None:
@@ -242,44 +260,44 @@ def _trial_floor(criterion: Criterion) -> float:
 
 
 def _disproved_in_family(criterion: Criterion, family: Sequence[tuple[Criterion, Estimate]], level: float) -> bool:
-    """Whether Holm's step-down still rejects "the requirement holds" for this class among its family."""
-    measured = [(c, e) for c, e in family if e.value is not None]
-    if len(measured) < 2 or criterion.metric == "ppv":  # which has no p-value: each class is judged by itself
+    """Whether Holm's step-down still rejects "the requirement holds" for this class among its family.
+
+    By its bounds: while the level that the open classes share disproves one more requirement, fewer share it.
+    """
+    if criterion.metric == "ppv":  # which has no bound at another level here: each class is judged by itself
         return True
-    adjusted = holm([_disproof(c, e) for c, e in measured])
-    mine = next(p for (c, _), p in zip(measured, adjusted, strict=True) if c.id == criterion.id)
-    return mine <= 1 - level
+    still_open = [(c, e) for c, e in family if e.value is not None]
+    while len(still_open) > 1:
+        shared = 1 - (1 - level) / len(still_open)
+        disproved = {c.id for c, e in still_open if _disproved_at(c, e, shared)}
+        if criterion.id in disproved:
+            return True
+        if not disproved:
+            return False
+        still_open = [(c, e) for c, e in still_open if c.id not in disproved]
+    return True
 
 
-def _disproof(criterion: Criterion, estimate: Estimate) -> float:
-    """p of "the requirement holds": the smallest 1 - level at which the upper bound would still disprove it."""
-    if estimate.paired is None:
-        rate, n = _rate(estimate)
-        return disproof_p_value(
-            round(rate * n), n, floor=_trial_floor(criterion), effective_trials=estimate.effective_n
-        )
-    b, c = estimate.paired
-    assert criterion.floor is not None and estimate.n is not None  # a difference has a floor, and pairs
-    floor, n = criterion.floor, estimate.n
-
-    def excess(level: float) -> float:
-        return difference_bounds(b, c, n, level=level)[1] - floor
-
-    lowest, highest = 0.5, 1 - 1e-12
-    if excess(lowest) >= 0:
-        return 0.5
-    return 1 - highest if excess(highest) < 0 else 1 - float(brentq(excess, lowest, highest))
+def _disproved_at(criterion: Criterion, estimate: Estimate, level: float) -> bool:
+    """Whether the upper bound at another level than the estimate's is below the floor."""
+    assert criterion.floor is not None  # a family asks for floors
+    if estimate.paired is not None and estimate.n is not None:
+        return difference_bounds(*estimate.paired, estimate.n, level=level)[1] < criterion.floor
+    rate, n = _rate(estimate)
+    _, upper = effective_bounds(round(rate * n), n, estimate.effective_n or n, level=level)
+    return upper < _trial_floor(criterion)
 
 
 def _unprovable(criterion: Criterion, estimate: Estimate, level: float) -> str:
     """What no difference at all could have shown with so many pairs."""
     assert estimate.n is not None  # a difference has pairs
     margin = -difference_bounds(0, 0, estimate.n, level=level)[0]
-    if -criterion.bound >= margin:
+    if criterion.bound >= 0 or -criterion.bound >= margin:
         return ""
+    needed = math.ceil(math.log(1 - level) / math.log(1 + criterion.bound))
     return (
         f"; with {estimate.n} pairs even equal predictions prove no margin below {margin:.4f}, so a margin of "
-        f"{-criterion.bound:g} cannot be shown here"
+        f"{-criterion.bound:g} cannot be shown here; at least {needed:,} pairs are needed"
     )
 
 
@@ -293,7 +311,7 @@ def _shown(value: float, references: tuple[float, ...]) -> str:
 
 
 def _not_independent(criterion: Criterion, protocol: Protocol) -> bool:
-    return criterion.question == "external" and any(
+    return criterion.question in ("external", "calibration") and any(
         plan.name == criterion.set and plan.independence == "not shown" for plan in protocol.external
     )
 

@@ -17,6 +17,8 @@ from harness.protocol import CLASS_METRICS, Criterion
 from harness.records import Estimate, Evaluation, Interval, Predictions, Timing, Unavailable
 
 DISPLAY_LEVEL = 0.95
+CELLS_COUNTED = "cells of one patient or slide counted as independent: best-case interval"
+MOST_CLASSES_BOUNDED = 8  # the search behind macro-F1's bound takes seconds beyond
 SEED_CONTENT = 0.95  # the share of further seeds that a tolerance bound speaks of
 INDEPENDENCE_UNKNOWN = "no patient ids: best-case interval, independence not demonstrated"
 
@@ -132,6 +134,20 @@ def _macro_f1(evaluation: Evaluation, level: float) -> Estimate:
             "macro_f1", evaluation.set, None, None, None, None, level, method, note=missing, support=evaluation.n
         )
     trials = _by_patient(evaluation, "accuracy", None)
+    if len(supports) > MOST_CLASSES_BOUNDED:
+        return Estimate(
+            "macro_f1",
+            evaluation.set,
+            None,
+            macro_f1(evaluation.confusion),
+            None,
+            None,
+            level,
+            "none",
+            n=evaluation.n,
+            note=f"no bound is computed for more than {MOST_CLASSES_BOUNDED} classes",
+            support=evaluation.n,
+        )
 
     def bounds(level: float) -> tuple[float, float]:
         fewest, most = _bounds(evaluation.n_correct, evaluation.n, trials, level=level)
@@ -164,17 +180,19 @@ def seed_accuracy(evaluations: Mapping[int, Evaluation], *, set_name: str, level
         return Unavailable(f"{len(accuracies)} seed was trained: its spread is not known (training.seeds)")
     spread = tolerance_bound(list(accuracies.values()), content=SEED_CONTENT, level=level)
     counts = ", ".join(f"seed {seed} {each.n_correct}/{each.n}" for seed, each in evaluations.items())
+    # Seeds that tie show that the set is too small to tell them apart, not that no seed differs.
+    spread_words = f"sd {spread.sd:.4f}" if spread.sd else "all equal, so their spread is not known"
     return Estimate(
         "seed_accuracy",
         set_name,
         None,
         spread.mean,
-        spread.lower,
+        spread.lower if spread.sd else None,
         None,
         level,
         f"one-sided normal tolerance bound for {SEED_CONTENT * 100:g} % of seeds",
         n=spread.n,
-        note=f"{counts}; sd {spread.sd:.4f}; accuracies over seeds taken as normal",
+        note=f"{counts}; {spread_words}; accuracies over seeds taken as normal",
     )
 
 
