@@ -45,6 +45,26 @@ GAP_METRICS = ("generalisation_gap",)
 # Candidate minus baseline, paired by cell: a floor of minus the margin asks for non-inferiority.
 DIFFERENCE_METRICS = ("accuracy_difference", "recall_difference")
 CALIBRATION_METRICS = ("calibration_error", "excess_calibration_error", "conformal_coverage", "ppv")
+ROBUSTNESS_METRICS = ("robust_accuracy", "flip_rate")
+DETECTION_METRICS = ("ood_auroc", "ood_false_positive_rate")
+KIND_METRICS = (*ROBUSTNESS_METRICS, *DETECTION_METRICS)
+# What `harness.data.disturbances` can do to a cell, and the inputs without one that it can make.
+DISTURBANCES = (
+    "stain",
+    "brightness",
+    "contrast",
+    "defocus",
+    "noise",
+    "jpeg",
+    "resolution",
+    "rotation",
+    "scale",
+    "bubble",
+    "second_cell",
+)
+INVARIANCES = ("rotation_90", "rotation_180", "rotation_270", "flip_horizontal", "flip_vertical")
+NO_CELLS = ("blank", "red_cells", "noise", "text", "grey")
+ANY = "any"  # flips under at least one transform; inputs of every kind together
 THROUGHPUT_METRICS = ("latency_s", "model_latency_s", "images_per_s", "model_images_per_s")
 PER_CLASS_METRICS = (*CLASS_METRICS, "recall_difference", "ppv")
 FRACTION_METRICS = (
@@ -53,12 +73,15 @@ FRACTION_METRICS = (
     "accuracy_gap",
     *GAP_METRICS,
     *CALIBRATION_METRICS,
+    *KIND_METRICS,
 )
 # More of these is better, and a criterion is a floor; of every other metric less is better, and it is a ceiling.
 FLOOR_METRICS = (
     *CLASSIFICATION_METRICS,
     *SEED_METRICS,
     *DIFFERENCE_METRICS,
+    "robust_accuracy",
+    "ood_auroc",
     "conformal_coverage",
     "ppv",
     "images_per_s",
@@ -73,6 +96,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "accuracy": (*CLASSIFICATION_METRICS, *SEED_METRICS),
     "regression": DIFFERENCE_METRICS,
     "calibration": CALIBRATION_METRICS,
+    "robustness": KIND_METRICS,
     "external": (*CLASSIFICATION_METRICS, *GAP_METRICS),
     "throughput": THROUGHPUT_METRICS,
 }
@@ -88,6 +112,7 @@ _GATE_OF_QUESTION = {
     "accuracy": "accuracy",
     "regression": "regression",
     "calibration": "calibration",
+    "robustness": "elsewhere",
     "external": "elsewhere",
     "throughput": "speed",
 }
@@ -353,6 +378,43 @@ class CalibrationPlan(_Record):
     miscoverage: OpenFraction = 0.05
 
 
+class RobustnessPlan(_Record):
+    """Disturbed copies of the test part; what the severities mean stands in `harness.data.disturbances`.
+
+    severities: those that are drawn, from 1 to 5. agreed: kind -> the one at which it is judged.
+    """
+
+    kinds: tuple[Literal[DISTURBANCES], ...] = Field(min_length=1)  # type: ignore[valid-type]
+    severities: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field(min_length=1)
+    agreed: dict[str, Annotated[int, Field(ge=1, le=5)]]
+    invariances: tuple[Literal[INVARIANCES], ...] = ()  # type: ignore[valid-type]
+    seed: int
+
+    @model_validator(mode="after")
+    def _agreed_are_drawn(self) -> RobustnessPlan:
+        if nameless := sorted(set(self.kinds) - set(self.agreed)):
+            raise ValueError(f"no severity is agreed for {', '.join(nameless)}; name one in `agreed`")
+        if missing := {kind: self.agreed[kind] for kind in self.kinds if self.agreed[kind] not in self.severities}:
+            raise ValueError(f"the agreed severities {missing} are not among severities {list(self.severities)}")
+        return self
+
+
+class DetectionPlan(_Record):
+    """Inputs without a cell must look strange.
+
+    score:     "confidence" (1 - largest probability), "entropy", or "mahalanobis" (distance of the network's features
+               from those of the train part). Named before any was seen.
+    reference: the part that fixes the threshold, at which `true_positive_rate` of its cells are kept.
+    """
+
+    score: Literal["confidence", "entropy", "mahalanobis"]
+    reference: Literal["validation"] = "validation"
+    true_positive_rate: OpenFraction
+    kinds: tuple[Literal[NO_CELLS], ...] = Field(min_length=1)  # type: ignore[valid-type]
+    inputs_per_kind: int = Field(ge=10)
+    seed: int
+
+
 class PrevalencePlan(_Record):
     """Each class's share where the classifier would be used; test sets are balanced and blood is not."""
 
@@ -371,6 +433,7 @@ class Criterion(_Record):
 
     set:    "dataset" for integrity, split and reproducibility; "training"; "validation", "test" or an external
             set's name; for throughput the device: "mps", "cuda", "cpu" or "any".
+    kind:   for robustness: of the disturbance, the transform or the input without a cell; "any" takes all together.
     floor, ceiling: exactly one. A floor acts on the lower bound, a ceiling on the upper.
     level:  one-sided confidence of that bound.
     """
@@ -384,12 +447,14 @@ class Criterion(_Record):
         "accuracy",
         "regression",
         "calibration",
+        "robustness",
         "external",
         "throughput",
     ]
     set: str
     metric: str
     cell_class: str | None = None
+    kind: str | None = None
     floor: float | None = None
     ceiling: float | None = None
     level: float = Field(ge=0.5, lt=1.0)
@@ -409,6 +474,11 @@ class Criterion(_Record):
             raise ValueError(
                 f"criterion {self.id}: metric {self.metric!r} "
                 + ("needs a `cell_class`" if self.cell_class is None else "takes no `cell_class`")
+            )
+        if (self.kind is not None) != (self.metric in KIND_METRICS):
+            raise ValueError(
+                f"criterion {self.id}: metric {self.metric!r} "
+                + ("needs a `kind`" if self.kind is None else "takes no `kind`")
             )
         # A bound on the wrong side or beyond every value would pass whatever was measured.
         if (self.floor is not None) != (self.metric in FLOOR_METRICS):
@@ -484,6 +554,8 @@ class Protocol(_Record):
     baseline: BaselinePlan = BaselinePlan()
     calibration: CalibrationPlan = CalibrationPlan()
     prevalence: PrevalencePlan | None = None
+    robustness: RobustnessPlan | None = None
+    detection: DetectionPlan | None = None
     waivers: tuple[Waiver, ...] = ()
     source: Path = Field(exclude=True)
 
@@ -505,6 +577,7 @@ class Protocol(_Record):
             "accuracy": ["validation", "test"],
             "regression": ["test", *external],
             "calibration": ["test", *external],
+            "robustness": ["test"],
             "external": external,
             "throughput": ["mps", "cuda", "cpu", "any"],
         }
@@ -525,6 +598,12 @@ class Protocol(_Record):
                 raise ValueError(
                     f"criterion {criterion.id}: unknown class {criterion.cell_class!r}; "
                     f"the classes are {', '.join(self.dataset.classes)}"
+                )
+        for criterion in self.criteria:
+            if criterion.kind is not None and criterion.kind not in self.kinds_of(criterion.metric):
+                raise ValueError(
+                    f"criterion {criterion.id}: kind {criterion.kind!r} is not among what the tables `robustness` and "
+                    f"`detection` make for {criterion.metric}: {', '.join(self.kinds_of(criterion.metric)) or 'none'}"
                 )
         gated = any(criterion.metric in SEED_METRICS for criterion in self.criteria)
         if gated != (len(self.training.seeds) > 1):
@@ -549,6 +628,14 @@ class Protocol(_Record):
     @property
     def digest(self) -> str:
         return digest_of(self.model_dump(mode="json"))
+
+    def kinds_of(self, metric: str) -> tuple[str, ...]:
+        """The kinds that a robustness metric can be asked of."""
+        if metric in DETECTION_METRICS:
+            return (*self.detection.kinds, ANY) if self.detection is not None else ()
+        if self.robustness is None:
+            return ()
+        return self.robustness.kinds if metric == "robust_accuracy" else (*self.robustness.invariances, ANY)
 
     def waiver_for(self, criterion_id: str) -> Waiver | None:
         return next((waiver for waiver in self.waivers if waiver.criterion == criterion_id), None)

@@ -22,7 +22,8 @@ UNKNOWN_KEY = "unknown key. Remove it or correct its spelling."
 def read_protocol(path: Path) -> Protocol:
     """Read, merge and check a protocol file.
 
-    A criterion written with `cell_class = "each"` becomes one criterion per class, `<id>-<class>`.
+    A criterion written with `cell_class = "each"` becomes one criterion per class, `<id>-<class>`; one with
+    `kind = "each"` one per kind of disturbance, transform or input without a cell.
 
     Raises:
         ProtocolError: with the file, the key and what to do.
@@ -123,9 +124,25 @@ def _expand_each(merged: dict[str, Any]) -> None:
     for criterion in criteria:
         if isinstance(criterion, dict) and criterion.get("cell_class") == "each":
             expanded += [{**criterion, "id": f"{criterion.get('id')}-{c}", "cell_class": c} for c in classes]
+        elif isinstance(criterion, dict) and criterion.get("kind") == "each":
+            kinds = _kinds(merged, criterion.get("metric"))
+            expanded += [{**criterion, "id": f"{criterion.get('id')}-{k}", "kind": k} for k in kinds]
         else:
             expanded.append(criterion)
     merged["criteria"] = expanded
+
+
+def _kinds(merged: Mapping[str, Any], metric: object) -> list[Any]:
+    """What `kind = "each"` stands for; where the table is absent, "each" itself, which the records refuse."""
+    table, key = {
+        "robust_accuracy": ("robustness", "kinds"),
+        "flip_rate": ("robustness", "invariances"),
+        "ood_auroc": ("detection", "kinds"),
+        "ood_false_positive_rate": ("detection", "kinds"),
+    }.get(str(metric), ("", ""))
+    plan = merged.get(table)
+    kinds = plan.get(key) if isinstance(plan, dict) else None
+    return kinds if isinstance(kinds, list) and kinds else ["each"]
 
 
 def _tupled(value: Any) -> Any:

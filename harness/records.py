@@ -22,6 +22,8 @@ from harness.errors import InvalidPredictions
 if TYPE_CHECKING:
     from harness.evidence.reader import Baseline
     from harness.judge.calibration_records import CalibrationReport
+    from harness.judge.detection import Detection
+    from harness.judge.robustness import FlipRate, SeverityCurve
     from harness.ledger import Look
     from harness.protocol import Criterion, Protocol, Waiver
 
@@ -517,6 +519,21 @@ class Comparison:
         return int(table[1, 0]), int(table[0, 1]), int(table.sum())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Robustness:
+    """What disturbed cells, turned cells and inputs without a cell came to.
+
+    curves, flips: by kind; bounds at the level of displays.
+    detection:     None where the protocol names no score.
+    strangeness:   name of a set, or kind of input without a cell -> the score of each; the higher the stranger.
+    """
+
+    curves: tuple[SeverityCurve, ...]
+    flips: tuple[FlipRate, ...]
+    detection: Detection | None
+    strangeness: dict[str, np.ndarray]
+
+
 # --- speed ------------------------------------------------------------------------------------
 
 
@@ -590,6 +607,7 @@ class RunResults:
     seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
     looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
+    robustness: what disturbed cells of the test part and inputs without a cell came to.
     fits: everything that was fitted, and on which cells.
     environment: name -> value, such as "torch" -> "2.13.0+cpu".
     stopped_because: the error that ended the run early, or None.
@@ -615,6 +633,7 @@ class RunResults:
     looks: dict[str, int] = field(default_factory=dict)
     ledger: tuple[Look, ...] = ()
     fits: tuple[Fit, ...] = ()
+    robustness: Robustness | None = None
     reproducibility: tuple[ProcessDigests, ...] = ()
     timings: tuple[Timing, ...] = ()
     stages: tuple[StageRecord, ...] = ()

@@ -28,15 +28,18 @@ from harness.judge.calibration import calibration_report
 from harness.judge.calibration_records import CalibrationReport
 from harness.judge.comparison import compare, refuse_other_cells
 from harness.judge.criteria import level_at
+from harness.judge.detection import Detection, detect
 from harness.judge.deviations import training_deviations
 from harness.judge.hygiene import fit_of, fits_on_judged_cells
 from harness.judge.metrics import DISPLAY_LEVEL, evaluate
+from harness.judge.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
 from harness.ledger import cells_digest, look_number, read_ledger, record_look
 from harness.model.classifier import load_classifier, predict
 from harness.model.devices import choose_device
 from harness.model.exports import EXPORT, export_learner, exported_differences
 from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.reproduction import differences, reproduce
+from harness.model.stress import strangeness, stressed
 from harness.model.training import best_weights, read_training_record, train
 from harness.model.weights import find_weights_file
 from harness.progress import Report
@@ -51,6 +54,7 @@ from harness.records import (
     Manifest,
     Predictions,
     ProcessDigests,
+    Robustness,
     SetSummary,
     Split,
     Timing,
@@ -71,7 +75,8 @@ STAGE_CODE = tuple(
 BLOCKING_RULES = ("contract_violations", "unreadable_images", "missing_files")
 EXPORT_CHECK_IMAGES = 20
 # Questions whose criteria are judged on cells that training must not know, so that looks at them are counted.
-LOOKING = ("accuracy", "regression", "calibration", "external")
+LOOKING = ("accuracy", "regression", "calibration", "robustness", "external")
+STRANGENESS = "strangeness"
 KEPT = "predictions.npz"
 
 
@@ -251,7 +256,7 @@ class Run:
         return read_training_record(self.models)
 
     @cached_property
-    def classifier(self) -> nn.Module:
+    def classifier(self) -> nn.Sequential:
         """The network after the last phase, in evaluation mode on the run's device."""
         return self._loaded(self.models, self.device)
 
@@ -374,6 +379,94 @@ class Run:
             )
         return self._calibrations[set_name]
 
+    @cached_property
+    def stress(self) -> dict[str, np.ndarray]:
+        """What the network says of the test part disturbed and turned, and how strange inputs look to it.
+
+        Keys as `model.stress` gives them; rows of the test part in the order of its predictions.
+        """
+        plan, robustness, detection = self.protocol.training, self.protocol.robustness, self.protocol.detection
+        batch_size = self.protocol.throughput.batch_size
+        key = {
+            "weights": self.training.weights_digest,
+            "parts": [_contents(self.split.part(name)) for name in PARTS],
+            "robustness": robustness and robustness.model_dump(mode="json"),
+            "detection": detection and detection.model_dump(mode="json"),
+            "pixels": [plan.image_size_px, plan.resize],
+            "batch_size": batch_size,
+            "code": code_digest(*STAGE_CODE),
+            "versions": _versions(),
+            "device": self.device.type,
+            "threads": torch.get_num_threads(),
+        }
+
+        def make(folder: Path) -> None:
+            test, classifier = self._cells("test"), self.classifier
+            found: dict[str, np.ndarray] = {}
+            if robustness is not None:
+                found |= stressed(
+                    classifier, test, robustness, device=self.device, batch_size=batch_size, progress=self._progress
+                )
+            if detection is not None:
+                scores = strangeness(
+                    classifier,
+                    detection,
+                    train=self._cells("train"),
+                    sets={"test": test, detection.reference: self._cells(detection.reference)},
+                    device=self.device,
+                    batch_size=batch_size,
+                    progress=self._progress,
+                )
+                found |= {f"{STRANGENESS} {name}": values for name, values in scores.items()}
+            found["digests"] = np.array([image.sha256 for image in test.images])
+            np.savez(folder / KEPT, **found)  # type: ignore[arg-type]  # its stub takes any keyword for allow_pickle
+
+        folder = self._store.fetch("robustness", key, make)
+        with np.load(folder / KEPT) as kept:
+            row = {digest: index for index, digest in enumerate(kept["digests"].tolist())}
+            order = [row[image.sha256] for image in self.split.test]
+            aligned = {name: kept[name] for name in kept.files if name != "digests"}
+        own = f"{STRANGENESS} "
+        return {
+            name: values[order] if not name.startswith(own) or name == f"{own}test" else values
+            for name, values in aligned.items()
+        }
+
+    def robustness(self, *, level: float) -> Robustness:
+        """Severity curves, flip rates and detection with one-sided bounds at `level`."""
+        plan, clean = self.protocol, self.predictions("test")
+        correlation = plan.clusters.intracluster_correlation
+
+        def said(name: str) -> Predictions:
+            return replace(clean, probabilities=self.stress[name])
+
+        curves: tuple[SeverityCurve, ...] = ()
+        flips: tuple[FlipRate, ...] = ()
+        detection: Detection | None = None
+        if plan.robustness is not None:
+            disturbed = {
+                (kind, severity): said(f"{kind} {severity}")
+                for kind in plan.robustness.kinds
+                for severity in plan.robustness.severities
+            }
+            curves = severity_curves(clean, disturbed, intracluster_correlation=correlation, level=level)
+            transformed = {name: said(name) for name in plan.robustness.invariances}
+            flips = flip_rates(clean, transformed, intracluster_correlation=correlation, level=level)
+        own = f"{STRANGENESS} "
+        strange = {name.removeprefix(own): v for name, v in self.stress.items() if name.startswith(own)}
+        if plan.detection is not None:
+            detection = detect(
+                score=plan.detection.score,
+                set_name="test",
+                cells=strange["test"],
+                reference=plan.detection.reference,
+                reference_cells=strange[plan.detection.reference],
+                others={kind: strange[kind] for kind in plan.detection.kinds},
+                tpr=plan.detection.true_positive_rate,
+                level=level,
+            )
+        return Robustness(curves, flips, detection, strange)
+
     # --- speed ---
 
     @cached_property
@@ -418,6 +511,7 @@ class Run:
             "baseline": self.options.baseline,
             "comparisons": dict(self._comparisons),
             "calibrations": self._confidences(predictions),
+            "robustness": self.robustness(level=DISPLAY_LEVEL) if "stress" in done else None,
             "fits": done.get("fits", ()),
             "looks": dict(self.looks),
             "ledger": read_ledger(self.options.ledger) if self.looks else (),
@@ -454,7 +548,7 @@ class Run:
     def _evaluate(self, predictions: Predictions) -> Evaluation:
         return evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
 
-    def _loaded(self, models: Path, device: torch.device) -> nn.Module:
+    def _loaded(self, models: Path, device: torch.device) -> nn.Sequential:
         plan = self.protocol.training
         return load_classifier(
             models / best_weights(plan.phases[-1].name),

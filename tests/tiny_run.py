@@ -39,6 +39,16 @@ max_epochs = 1
 name = "phase2"
 max_epochs = 1
 
+[robustness]
+kinds = ["stain", "rotation"]
+severities = [2, 3]
+invariances = ["rotation_90", "flip_horizontal"]
+agreed = {{ stain = 3, rotation = 2 }}
+
+[detection]
+kinds = ["blank", "noise"]
+inputs_per_kind = 10
+
 [reproducibility]
 images_per_class = 6
 

@@ -10,6 +10,7 @@ from PIL import Image
 from harness.evidence import plots
 from harness.evidence.calibration_plots import reliability_diagram, risk_coverage
 from harness.evidence.plots import Tile
+from harness.evidence.robustness_plots import detection_figure, disturbance_sheet, severity_figure
 from harness.evidence.wording import probability, proportion, short
 from harness.judge.metrics import DISPLAY_LEVEL, estimate
 from harness.records import PARTS, CellImage, Evaluation, Predictions, RunResults
@@ -30,6 +31,7 @@ def draw_figures(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str,
         | _figures_of_training(run)
         | _figures_of_results(run, images)
         | _figures_of_confidence(run)
+        | _figures_of_robustness(run, images)
     )
 
 
@@ -139,6 +141,25 @@ def _figures_of_confidence(run: RunResults) -> dict[str, bytes]:
     for name, report in run.calibrations.items():
         figures[f"reliability_diagram_{name}"] = reliability_diagram(report)
         figures[f"risk_coverage_{name}"] = risk_coverage(report)
+    return figures
+
+
+def _figures_of_robustness(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    found, plan, figures = run.robustness, run.protocol.robustness, {}
+    if found is None:
+        return {}
+    if found.curves and plan is not None:
+        floors = {c.kind: c.bound for c in run.protocol.criteria if c.metric == "robust_accuracy" and c.kind}
+        agreed = {kind: (plan.agreed[kind], floors[kind]) for kind in plan.kinds if kind in floors}
+        figures["severity_curves"] = severity_figure(found.curves, agreed=agreed)
+        shown = [images[cell.sha256] for cells in _samples(run).values() for cell in cells[:1] if cell.sha256 in images]
+        if len(shown) > 1:
+            title = "What the severities look like (a cell of the train part)"
+            figures["disturbances"] = disturbance_sheet(shown[0], shown[1], title=title, seed=plan.seed)
+    if found.detection is not None:
+        others = {each.kind: found.strangeness[each.kind] for each in found.detection.kinds}
+        cells = found.strangeness[found.detection.set]
+        figures["inputs_without_a_cell"] = detection_figure(found.detection, cells=cells, others=others)
     return figures
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.data.disturbances import AMOUNTS
 from harness.errors import EvidenceError
 from harness.evidence import wording
 from harness.evidence.figures import dataset_counts, part_counts
@@ -90,6 +91,12 @@ CAPTIONS = {
     "incorrect_predictions_test": ("Misclassified test cells", "Images with reference, predicted class, confidence."),
 }
 
+
+CAPTIONS |= {
+    "severity_curves": ("Accuracy over severity", "One panel a disturbance; the table has the counts."),
+    "disturbances": ("What the severities look like", "Rows: disturbances; columns: severities, on one train cell."),
+    "inputs_without_a_cell": ("Strangeness of cells and of inputs without one", "Histograms, with the threshold."),
+}
 
 # Stem before the set's name -> the same, for figures that each judged set has one of.
 CAPTIONS_BY_SET = {
@@ -220,6 +227,34 @@ class CalibrationResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CurveRow:
+    """cells: correct/all per severity, the agreed one in brackets."""
+
+    kind: str
+    meaning: str
+    cells: tuple[str, ...]
+    worst: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlipRow:
+    kind: str
+    flips: str
+    bounds: str
+    became_wrong: int
+    became_right: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRow:
+    kind: str
+    auroc: str
+    bounds: str
+    taken: str
+    taken_bounds: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimingRow:
     timing: Timing
     measure: str
@@ -269,6 +304,10 @@ def render_report(
             seeds=_seed_rows(run),
             comparisons=[_comparison_result(each) for each in run.comparisons.values()],
             calibrations=[_calibration_result(each) for each in run.calibrations.values()],
+            severities=_severities(run),
+            curves=_curve_rows(run),
+            flips=_flip_rows(run),
+            detections=_detection_rows(run),
             thumbnails=dict(thumbnails or {}),
             misclassified=_misclassified_by_set(run, thumbnails or {}),
             dataset_counts=dataset_counts(run),
@@ -386,7 +425,7 @@ def _verdict_row(verdict: Verdict) -> VerdictRow:
 
 
 def _subject(criterion: Criterion) -> str:
-    of_class = f" of {criterion.cell_class}" if criterion.cell_class else ""
+    of_class = f" of {criterion.cell_class or criterion.kind}" if criterion.cell_class or criterion.kind else ""
     place = "any device" if criterion.set == "any" else criterion.set
     return f"{criterion.metric}{of_class} on {place}"
 
@@ -554,6 +593,62 @@ def _measures(found: CalibrationMetrics) -> list[tuple[str, str]]:
         ("Brier score, top label (0 to 1)", wording.number(found.top_label_brier)),
         ("Brier score, all classes (0 to 2)", wording.number(found.multiclass_brier)),
         ("Negative log-likelihood, nats", impossible if found.nll is None else wording.number(found.nll)),
+    ]
+
+
+def _severities(run: RunResults) -> list[str]:
+    points = run.robustness.curves[0].points if run.robustness is not None and run.robustness.curves else ()
+    return [f"severity {point.severity}" for point in points]
+
+
+def _curve_rows(run: RunResults) -> list[CurveRow]:
+    if run.robustness is None or run.protocol.robustness is None:
+        return []
+    agreed, rows = run.protocol.robustness.agreed, []
+    for curve in run.robustness.curves:
+        judged, amount = curve.at(agreed[curve.kind]), AMOUNTS[curve.kind]
+        assert judged is not None  # the protocol draws every agreed severity
+        rows.append(
+            CurveRow(
+                curve.kind,
+                f"{amount.meaning} ({amount.unit})" if amount.unit else amount.meaning,
+                tuple(
+                    f"[{point.k}/{point.n}]" if point is judged else f"{point.k}/{point.n}" for point in curve.points
+                ),
+                f"{judged.worst.cell_class} {wording.proportion(judged.worst.k, judged.worst.n)}",
+            )
+        )
+    return rows
+
+
+def _flip_rows(run: RunResults) -> list[FlipRow]:
+    return [
+        FlipRow(
+            found.kind,
+            wording.proportion(found.k, found.n),
+            f"{wording.share(found.lower)} to {wording.share(found.upper)}",
+            found.became_wrong,
+            found.became_right,
+        )
+        for found in (run.robustness.flips if run.robustness is not None else ())
+    ]
+
+
+def _detection_rows(run: RunResults) -> list[DetectionRow]:
+    found = run.robustness.detection if run.robustness is not None else None
+    if found is None:
+        return []
+    every = [*((each.kind, each.auroc, each.taken_for_cells) for each in found.kinds)]
+    every.append(("all together", found.auroc, found.taken_for_cells))
+    return [
+        DetectionRow(
+            kind,
+            wording.number(area.value, beside=(1.0,)),
+            f"{wording.number(area.lower, beside=(1.0,))} to {wording.number(area.upper, beside=(1.0,))}",
+            wording.proportion(taken.k, taken.n),
+            f"{wording.share(taken.lower)} to {wording.share(taken.upper)}",
+        )
+        for kind, area, taken in every
     ]
 
 

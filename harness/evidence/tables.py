@@ -31,6 +31,7 @@ from harness.records import (
     Manifest,
     Outcome,
     Predictions,
+    Robustness,
     RunResults,
     Verdict,
 )
@@ -108,6 +109,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "timings": [asdict(timing) for timing in results.timings],
         "stages": [asdict(stage) for stage in results.stages],
         "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
+        "robustness": results.robustness and _robustness(results.robustness),
         "fits": [asdict(fit) for fit in results.fits],
         "looks": results.looks,
         "ledger": {"entries": len(results.ledger), "head": head_of(results.ledger)},
@@ -293,6 +295,15 @@ def _predicted(name: str, predictions: Predictions) -> dict[str, object]:
     # Who the cells of the dataset's parts come from, manifest.csv says.
     groups = predictions.groups if name not in PARTS else None
     return {"digest": predictions.digest, "n": len(predictions.digests), "groups": groups}
+
+
+def _robustness(found: Robustness) -> dict[str, object]:
+    return {
+        "curves": [asdict(curve) for curve in found.curves],
+        "flips": [asdict(flips) for flips in found.flips],
+        "detection": found.detection and asdict(found.detection),
+        "strangeness": {name: values.tolist() for name, values in found.strangeness.items()},
+    }
 
 
 def _baseline(baseline: Baseline) -> dict[str, object]:

@@ -16,7 +16,7 @@ from harness.records import Estimate, Outcome, Unavailable, Verdict
 MOST_CELLS_WORTH_NAMING = 1_000_000
 # Metrics that are a proportion of cells, or an increasing map of one.
 CELL_PROPORTIONS = ("accuracy", *CLASS_METRICS)
-PROPORTIONS = (*CELL_PROPORTIONS, "conformal_coverage")
+PROPORTIONS = (*CELL_PROPORTIONS, "conformal_coverage", "robust_accuracy")
 # What the trials of a proportion are, for whoever is told how many more would decide.
 TRIALS = {
     "recall": "cells of the class",
@@ -135,7 +135,7 @@ def complete(protocol: Protocol, verdicts: Iterable[Verdict], *, otherwise: str)
 def explain(verdict: Verdict) -> str:
     """The verdict in the words that terminal, JUnit and report share."""
     criterion, estimate = verdict.criterion, verdict.estimate
-    subject = _subject(criterion.metric, criterion.set, criterion.cell_class)
+    subject = _subject(criterion.metric, criterion.set, criterion.cell_class, criterion.kind)
     lines = [f"{criterion.id} {subject}: {verdict.outcome.upper()}"]
     if estimate is not None:
         lines.append(f"  observed  {observed(estimate, beside=criterion.bound)}")
@@ -324,8 +324,9 @@ def _check_same_question(criterion: Criterion, estimate: Estimate) -> None:
         raise ValueError(f"{criterion.id} asks for {_subject(*asked)}, its estimate is {_subject(*given)}")
 
 
-def _subject(metric: str, set_name: str, cell_class: str | None) -> str:
-    return f"{metric} of {cell_class}, on {set_name}" if cell_class else f"{metric} on {set_name}"
+def _subject(metric: str, set_name: str, cell_class: str | None, kind: str | None = None) -> str:
+    of = cell_class or kind
+    return f"{metric} of {of}, on {set_name}" if of else f"{metric} on {set_name}"
 
 
 def _rate(estimate: Estimate) -> tuple[float, int]:

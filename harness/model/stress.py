@@ -1,0 +1,107 @@
+"""What does the network say of disturbed cells, of turned ones, and of inputs without a cell?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.data.disturbances import background_of, disturb_set, no_cell, turned
+from harness.judge.detection import confidence_scores, entropy_scores, mahalanobis_scores
+from harness.model.classifier import normalise, predict
+from harness.model.preprocessing import CellPixels
+from harness.progress import Report
+from harness.protocol import DetectionPlan, RobustnessPlan
+
+
+def stressed(
+    model: nn.Module,
+    cells: CellPixels,
+    plan: RobustnessPlan,
+    *,
+    device: torch.device,
+    batch_size: int,
+    progress: Report,
+) -> dict[str, np.ndarray]:
+    """Probabilities of the same cells, disturbed and turned, at the size that the network sees.
+
+    Returns:
+        "<kind> <severity>" or the name of a transform -> (n_cells, n_classes) float64 in the order of `cells`.
+    """
+    digests = [image.sha256 for image in cells.images]
+    wanted = [(f"{kind} {severity}", kind, severity) for kind in plan.kinds for severity in plan.severities]
+    total, found = len(wanted) + len(plan.invariances), {}
+
+    def score(pixels: np.ndarray) -> np.ndarray:
+        changed = CellPixels(cells.images, pixels, cells.labels)
+        return predict(model, changed, device=device, batch_size=batch_size, progress=_quiet, label="disturbed cells")
+
+    for done, (name, kind, severity) in enumerate(wanted):
+        progress("disturbing cells", done, total, name)
+        found[name] = score(disturb_set(cells.pixels, digests, kind, severity, seed=plan.seed))
+    for done, name in enumerate(plan.invariances, start=len(wanted)):
+        progress("disturbing cells", done, total, name)
+        found[name] = score(np.stack([turned(pixels, name) for pixels in cells.pixels]))
+    progress("disturbing cells", total, total, "")
+    return found
+
+
+def strangeness(
+    model: nn.Sequential,
+    plan: DetectionPlan,
+    *,
+    train: CellPixels,
+    sets: Mapping[str, CellPixels],
+    device: torch.device,
+    batch_size: int,
+    progress: Report,
+) -> dict[str, np.ndarray]:
+    """How unlike a cell each input is, by the protocol's score; the higher the stranger.
+
+    Returns:
+        Name of the set -> (n_cells,) in the order of its cells, and kind -> (inputs_per_kind,) of inputs without one.
+    """
+    size, like = train.pixels.shape[1], background_of(train.pixels)
+    inputs = {name: cells.pixels for name, cells in sets.items()}
+    for place, kind in enumerate(plan.kinds):
+        rng = np.random.default_rng([plan.seed, place])
+        inputs[kind] = np.stack([no_cell(kind, size_px=size, like=like, rng=rng) for _ in range(plan.inputs_per_kind)])
+    progress("inputs without a cell", 0, 1, "")
+    if plan.score == "mahalanobis":
+        known = _features(model, train.pixels, device=device, batch_size=batch_size)
+        scores = {
+            name: mahalanobis_scores(
+                known, train.labels, _features(model, pixels, device=device, batch_size=batch_size)
+            )
+            for name, pixels in inputs.items()
+        }
+    else:
+        score = confidence_scores if plan.score == "confidence" else entropy_scores
+        scores = {name: score(_softmax(model, pixels, device, batch_size)) for name, pixels in inputs.items()}
+    progress("inputs without a cell", 1, 1, "")
+    return {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
+
+
+def _features(model: nn.Sequential, pixels: np.ndarray, *, device: torch.device, batch_size: int) -> np.ndarray:
+    """(n, n_features) float64: the body's activations, averaged over the image."""
+    return _forward(model[0], pixels, device, batch_size).mean(dim=(2, 3)).double().numpy()
+
+
+def _softmax(model: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int) -> np.ndarray:
+    return _forward(model, pixels, device, batch_size).double().softmax(dim=1).numpy()
+
+
+def _forward(model: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int) -> torch.Tensor:
+    model.eval()
+    with torch.inference_mode():
+        parts = [
+            model(normalise(torch.from_numpy(pixels[start : start + batch_size]).to(device))).cpu()
+            for start in range(0, len(pixels), batch_size)
+        ]
+    return torch.cat(parts)
+
+
+def _quiet(label: str, done: int, total: int, detail: str) -> None:
+    """Each of dozens of passes over one set is not worth a line."""
