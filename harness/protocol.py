@@ -27,6 +27,7 @@ INTEGRITY_METRICS = (
     "colliding_names",
 )
 SPLIT_METRICS = ("split_size_mismatches", "leaked_units", "listing_order_changes", "path_prefix_changes")
+LEAKAGE_METRICS = ("duplicates_across_parts", "label_conflicts", "duplicates_across_sets", "class_linked_headers")
 REPRODUCIBILITY_METRICS = ("split_differences", "loss_differences", "weight_differences", "prediction_differences")
 TRAINING_METRICS = (
     "frozen_tensor_changes",
@@ -45,7 +46,7 @@ GAP_METRICS = ("generalisation_gap",)
 # Candidate minus baseline, paired by cell: a floor of minus the margin asks for non-inferiority.
 DIFFERENCE_METRICS = ("accuracy_difference", "recall_difference")
 CALIBRATION_METRICS = ("calibration_error", "excess_calibration_error", "conformal_coverage", "ppv")
-ROBUSTNESS_METRICS = ("robust_accuracy", "flip_rate")
+ROBUSTNESS_METRICS = ("disturbed_accuracy", "flip_rate")
 DETECTION_METRICS = ("ood_auroc", "ood_false_positive_rate")
 KIND_METRICS = (*ROBUSTNESS_METRICS, *DETECTION_METRICS)
 # What `harness.data.disturbances` can do to a cell, and the inputs without one that it can make.
@@ -80,7 +81,7 @@ FLOOR_METRICS = (
     *CLASSIFICATION_METRICS,
     *SEED_METRICS,
     *DIFFERENCE_METRICS,
-    "robust_accuracy",
+    "disturbed_accuracy",
     "ood_auroc",
     "conformal_coverage",
     "ppv",
@@ -91,6 +92,7 @@ FLOOR_METRICS = (
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "integrity": INTEGRITY_METRICS,
     "split": SPLIT_METRICS,
+    "leakage": LEAKAGE_METRICS,
     "reproducibility": REPRODUCIBILITY_METRICS,
     "training": TRAINING_METRICS,
     "accuracy": (*CLASSIFICATION_METRICS, *SEED_METRICS),
@@ -107,6 +109,7 @@ GATES = ("data", "split", "procedure", "accuracy", "classes", "regression", "cal
 _GATE_OF_QUESTION = {
     "integrity": "data",
     "split": "split",
+    "leakage": "split",
     "reproducibility": "procedure",
     "training": "procedure",
     "accuracy": "accuracy",
@@ -238,6 +241,23 @@ class AugmentationPlan(_Record):
     p_affine: Fraction
     p_lighting: Fraction
     p_colour: Fraction
+    # Other laboratories, see harness/model/stain.py; the defaults change nothing.
+    min_zoom: float = Field(default=1.0, gt=0.0, le=1.0)
+    max_zoom: float = Field(default=1.0, ge=1.0, le=8.0)
+    max_shift: Fraction = Field(default=0.0, description="of the cell in the frame, in sides of the frame")
+    oversampling: int = Field(default=1, ge=1, le=4, description="decoded at this many image_size_px, then zoomed")
+    max_blur: Fraction = Field(default=0.0, description="largest sigma, in sides of the frame")
+    max_stain_gain: float = Field(default=0.0, ge=0.0, le=2.0, description="largest |log gain| of an optical density")
+    max_stain_mix: Fraction = Field(default=0.0, description="largest share of a density that comes from the others")
+    max_tint: float = Field(default=0.0, ge=0.0, le=2.0, description="largest optical density added everywhere")
+    p_stain: Fraction = Field(default=0.0, description="share of images blurred, and share stained")
+
+    @model_validator(mode="after")
+    def _stain_has_a_share(self) -> AugmentationPlan:
+        stains = {name: getattr(self, name) for name in ("max_blur", "max_stain_gain", "max_stain_mix", "max_tint")}
+        if not self.p_stain and (idle := {name: value for name, value in stains.items() if value}):
+            raise ValueError(f"{idle} would change no image, since p_stain is 0. Say what share of images they change")
+        return self
 
 
 class LearningRateFinderPlan(_Record):
@@ -276,6 +296,7 @@ class TrainingPlan(_Record):
     seeds: tuple[int, ...] = ()
     precision: Literal["float32", "bfloat16"]
     weight_decay: float = Field(ge=0.0)
+    weight_averaging: float = Field(default=0.0, ge=0.0, lt=1.0)
     lr_finder: LearningRateFinderPlan | None = None
     augmentation: AugmentationPlan
     phases: tuple[PhasePlan, ...] = Field(min_length=1)
@@ -431,7 +452,7 @@ class PrevalencePlan(_Record):
 class Criterion(_Record):
     """One question with its bound, fixed before the run.
 
-    set:    "dataset" for integrity, split and reproducibility; "training"; "validation", "test" or an external
+    set:    "dataset" for integrity, split, leakage and reproducibility; "training"; "validation", "test" or an external
             set's name; for throughput the device: "mps", "cuda", "cpu" or "any".
     kind:   for robustness: of the disturbance, the transform or the input without a cell; "any" takes all together.
     floor, ceiling: exactly one. A floor acts on the lower bound, a ceiling on the upper.
@@ -442,6 +463,7 @@ class Criterion(_Record):
     question: Literal[
         "integrity",
         "split",
+        "leakage",
         "reproducibility",
         "training",
         "accuracy",
@@ -572,6 +594,7 @@ class Protocol(_Record):
         sets = {
             "integrity": ["dataset"],
             "split": ["dataset"],
+            "leakage": ["dataset"],
             "reproducibility": ["dataset"],
             "training": ["training"],
             "accuracy": ["validation", "test"],
@@ -635,7 +658,7 @@ class Protocol(_Record):
             return (*self.detection.kinds, ANY) if self.detection is not None else ()
         if self.robustness is None:
             return ()
-        return self.robustness.kinds if metric == "robust_accuracy" else (*self.robustness.invariances, ANY)
+        return self.robustness.kinds if metric == "disturbed_accuracy" else (*self.robustness.invariances, ANY)
 
     def waiver_for(self, criterion_id: str) -> Waiver | None:
         return next((waiver for waiver in self.waivers if waiver.criterion == criterion_id), None)

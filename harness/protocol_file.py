@@ -135,7 +135,7 @@ def _expand_each(merged: dict[str, Any]) -> None:
 def _kinds(merged: Mapping[str, Any], metric: object) -> list[Any]:
     """What `kind = "each"` stands for; where the table is absent, "each" itself, which the records refuse."""
     table, key = {
-        "robust_accuracy": ("robustness", "kinds"),
+        "disturbed_accuracy": ("robustness", "kinds"),
         "flip_rate": ("robustness", "invariances"),
         "ood_auroc": ("detection", "kinds"),
         "ood_false_positive_rate": ("detection", "kinds"),

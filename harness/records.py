@@ -20,6 +20,9 @@ import numpy as np
 from harness.errors import InvalidPredictions
 
 if TYPE_CHECKING:
+    from harness.data.leakage import DuplicatePair
+    from harness.data.provenance import Provenance
+    from harness.data.shortcuts import ShortcutReport
     from harness.evidence.reader import Baseline
     from harness.judge.calibration_records import CalibrationReport
     from harness.judge.detection import Detection
@@ -607,6 +610,8 @@ class RunResults:
     seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
     looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
+    duplicates: pictures that are in two places, within and across sets; None where they were not searched.
+    shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
     robustness: what disturbed cells of the test part and inputs without a cell came to.
     fits: everything that was fitted, and on which cells.
     environment: name -> value, such as "torch" -> "2.13.0+cpu".
@@ -633,6 +638,9 @@ class RunResults:
     looks: dict[str, int] = field(default_factory=dict)
     ledger: tuple[Look, ...] = ()
     fits: tuple[Fit, ...] = ()
+    duplicates: tuple[DuplicatePair, ...] | None = None
+    shortcuts: ShortcutReport | None = None
+    provenance: dict[str, Provenance] = field(default_factory=dict)
     robustness: Robustness | None = None
     reproducibility: tuple[ProcessDigests, ...] = ()
     timings: tuple[Timing, ...] = ()

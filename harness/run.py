@@ -19,8 +19,13 @@ import torch
 from torch import nn
 
 import harness.model.torchvision_compat  # noqa: F401  (before anything imports torchvision)
+from harness.data.hashing import hash_images
 from harness.data.integrity import inspect
+from harness.data.leakage import DuplicatePair, across_parts, across_sets, find_duplicates, label_conflicts
 from harness.data.manifest import read_manifest
+from harness.data.metadata import SetFacts, read_facts
+from harness.data.provenance import Provenance, compare_provenance, fingerprint
+from harness.data.shortcuts import ShortcutReport, find_shortcuts
 from harness.data.split import check_split, read_split, split_stratified
 from harness.errors import DataError
 from harness.evidence.reader import Baseline
@@ -77,6 +82,7 @@ EXPORT_CHECK_IMAGES = 20
 # Questions whose criteria are judged on cells that training must not know, so that looks at them are counted.
 LOOKING = ("accuracy", "regression", "calibration", "robustness", "external")
 STRANGENESS = "strangeness"
+SHORTCUT_ALPHA = 0.01  # of any false finding among all headers that are tested
 KEPT = "predictions.npz"
 
 
@@ -117,6 +123,7 @@ class Run:
         self._store, self._progress = store, progress
         self._predictions: dict[tuple[str, int], Predictions] = {}
         self._models: dict[int, Path] = {}  # training seed -> the folder with its weights
+        self._set_facts: dict[str, SetFacts] = {}
         self._comparisons: dict[str, Comparison] = {}
         self._calibrations: dict[str, CalibrationReport] = {}
         self._timings: dict[str, Timing] = {}
@@ -168,6 +175,81 @@ class Run:
             manifest = read_manifest(folder, name=name, classes=self.classes, workers=self.options.workers)
             sets[name] = self._usable(manifest)
         return sets
+
+    # --- independence ---
+
+    @cached_property
+    def duplicates(self) -> tuple[DuplicatePair, ...]:
+        """Every picture that is in two places, within and across the dataset and the external sets."""
+        sets = [(self.manifest, self.protocol.dataset.images)]
+        sets += [(m, self._external_rules(name)) for name, m in self.external.items() if isinstance(m, Manifest)]
+        hashes = [
+            hash_images(
+                manifest.images,
+                manifest.root,
+                set_name=manifest.name,
+                rules=rules,
+                workers=self.options.workers,
+                progress=self._progress,
+            )
+            for manifest, rules in sets
+        ]
+        return find_duplicates(hashes, workers=self.options.workers)
+
+    @cached_property
+    def shortcuts(self) -> ShortcutReport:
+        """What can be guessed of a class from headers, borders, coarse pixels and names."""
+        rng = np.random.default_rng(self.protocol.split.seed)
+        return find_shortcuts(self._facts(self.manifest), alpha=SHORTCUT_ALPHA, level=DISPLAY_LEVEL, rng=rng)
+
+    @cached_property
+    def provenance(self) -> Mapping[str, Provenance]:
+        """External set -> what its images say of where they come from, beside the dataset's."""
+        source = fingerprint(self._facts(self.manifest), name="dataset")
+        rng = np.random.default_rng(self.protocol.split.seed)
+        return {
+            name: compare_provenance(
+                source, fingerprint(self._facts(found), name=name), alpha=SHORTCUT_ALPHA, level=DISPLAY_LEVEL, rng=rng
+            )
+            for name, found in self.external.items()
+            if isinstance(found, Manifest)
+        }
+
+    @cached_property
+    def leakage_checks(self) -> Mapping[str, tuple[str, ...]]:
+        """Leakage metric -> what is wrong, one line each."""
+        leaks = across_parts(self.duplicates, self.split, set_name="dataset")
+        return {
+            "duplicates_across_parts": tuple(map(str, leaks)),
+            "label_conflicts": tuple(map(str, label_conflicts(self.duplicates))),
+            "duplicates_across_sets": tuple(map(str, across_sets(self.duplicates))),
+            "class_linked_headers": tuple(
+                f"{finding} Images: {', '.join(finding.paths)}" for finding in self.shortcuts.findings
+            ),
+        }
+
+    @cached_property
+    def dependent_sets(self) -> Mapping[str, str]:
+        """External set -> what in its images speaks against its independence of the dataset."""
+        found = {name: each.reason for name, each in self.provenance.items() if not each.may_count_as_external}
+        for pair in across_sets(self.duplicates):
+            sets = {pair.first.set, pair.second.set}
+            if "dataset" in sets:
+                found[(sets - {"dataset"}).pop()] = f"it shares pictures with the dataset, first {pair}"
+        return found
+
+    def _facts(self, manifest: Manifest) -> SetFacts:
+        if manifest.name not in self._set_facts:
+            rules = self.protocol.dataset.images if manifest is self.manifest else self._external_rules(manifest.name)
+            self._set_facts[manifest.name] = read_facts(
+                manifest.images,
+                manifest.root,
+                formats=rules.formats,
+                workers=self.options.workers,
+                progress=self._progress,
+                label=f"reading headers of {manifest.name}",
+            )
+        return self._set_facts[manifest.name]
 
     # --- model ---
 
@@ -240,7 +322,7 @@ class Run:
         def make(folder: Path) -> None:
             train(
                 plan,
-                train=self._cells("train"),
+                train=self._cells("train", oversampling=plan.augmentation.oversampling),
                 validation=self._cells("validation"),
                 n_classes=len(self.classes),
                 weights_file=weights_file,
@@ -511,6 +593,9 @@ class Run:
             "baseline": self.options.baseline,
             "comparisons": dict(self._comparisons),
             "calibrations": self._confidences(predictions),
+            "duplicates": done.get("duplicates"),
+            "shortcuts": done.get("shortcuts"),
+            "provenance": dict(done.get("provenance", {})),
             "robustness": self.robustness(level=DISPLAY_LEVEL) if "stress" in done else None,
             "fits": done.get("fits", ()),
             "looks": dict(self.looks),
@@ -676,7 +761,7 @@ class Run:
             raise DataError(found.reason)
         return found.images, found.root, self._external_rules(set_name)
 
-    def _cells(self, set_name: str) -> CellPixels:
+    def _cells(self, set_name: str, *, oversampling: int = 1) -> CellPixels:
         """Decoded cells in the order of their content: what a file is called must not reach the network's training."""
         images, root, rules = self._source(set_name)
         plan = self.protocol.training
@@ -684,7 +769,7 @@ class Run:
             sorted(images, key=lambda image: image.sha256),
             root,
             classes=self.classes,
-            size_px=plan.image_size_px,
+            size_px=plan.image_size_px * oversampling,
             resize=plan.resize,
             formats=rules.formats,
             workers=self.options.workers,

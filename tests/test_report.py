@@ -115,7 +115,7 @@ def test_every_link_has_its_target_and_every_id_is_unique(page):
 def test_a_screen_reader_finds_language_headings_captions_scopes_and_alternative_texts(page):
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == 1
-    assert len(page.all("h2")) == 16
+    assert len(page.all("h2")) == 17
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(attributes.get("scope") in ("col", "row") for attributes in page.all("th"))
     assert all(attributes.get("alt") for attributes in page.all("img"))

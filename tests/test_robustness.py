@@ -22,7 +22,7 @@ from harness.judge.robustness import (
     flip_rate,
     flip_rate_estimate,
     flip_rates,
-    robust_accuracy,
+    disturbed_accuracy,
     severity_curves,
 )
 from harness.records import Predictions, Unavailable
@@ -108,10 +108,10 @@ def test_scipy_has_the_same_bounds(seed, n):
 # --- criteria -------------------------------------------------------------------------------------
 
 
-def test_robust_accuracy_is_the_point_that_the_protocol_agreed_on():
+def test_disturbed_accuracy_is_the_point_that_the_protocol_agreed_on():
     curves = severity_curves(CLEAN, {("stain", 3): TWO_LOST, ("stain", 5): CLEAN}, **LEVEL)
-    found = robust_accuracy(curves, kind="stain", severity=3, set_name="test")
-    assert (found.metric, found.set, found.k, found.n, found.value) == ("robust_accuracy", "test", 8, 10, 0.8)
+    found = disturbed_accuracy(curves, kind="stain", severity=3, set_name="test")
+    assert (found.metric, found.set, found.k, found.n, found.value) == ("disturbed_accuracy", "test", 8, 10, 0.8)
     assert (found.lower, found.upper, found.level) == (*clopper_pearson_bounds(8, 10, level=0.95), 0.95)
     assert found.note.startswith("stain at severity 3; clean 10/10, 2 net lost; worst class basophil 2/4")
 
@@ -121,7 +121,7 @@ def test_robust_accuracy_is_the_point_that_the_protocol_agreed_on():
 )
 def test_what_was_not_disturbed_is_unavailable_never_passed(kind, severity, set_name):
     curves = severity_curves(CLEAN, {("stain", 3): TWO_LOST}, **LEVEL)
-    found = robust_accuracy(curves, kind=kind, severity=severity, set_name=set_name)
+    found = disturbed_accuracy(curves, kind=kind, severity=severity, set_name=set_name)
     assert isinstance(found, Unavailable)
     assert f"{set_name} was not disturbed by {kind} at severity {severity}" in found.reason
 
@@ -232,7 +232,7 @@ def test_a_classifier_that_looks_at_one_corner_falls_when_the_film_is_turned(cel
     assert curve.clean.accuracy == 1.0  # nothing on the test part gives it away
     assert curve.at(4).accuracy < 0.6
     assert curve.at(4).worst.cell_class == "eosinophil"
-    found = robust_accuracy((curve,), kind="rotation", severity=4, set_name="test")
+    found = disturbed_accuracy((curve,), kind="rotation", severity=4, set_name="test")
     assert found.upper < 0.9  # a floor of 90 % is disproved
     clean = judged(looks_at_one_corner, cells, digests)
     turns = {kind: judged(looks_at_one_corner, turned(cells, kind), digests) for kind in INVARIANCES}

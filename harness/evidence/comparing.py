@@ -26,7 +26,8 @@ class PackComparison:
 
     @property
     def holds(self) -> bool:
-        return all(verdict.passed for verdict in self.verdicts)
+        """Whether every required criterion passed; the others are told."""
+        return not any(verdict.blocks for verdict in self.verdicts)
 
 
 def compare_packs(baseline: Path, candidate: Path) -> PackComparison:

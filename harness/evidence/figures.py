@@ -149,7 +149,7 @@ def _figures_of_robustness(run: RunResults, images: Mapping[str, np.ndarray]) ->
     if found is None:
         return {}
     if found.curves and plan is not None:
-        floors = {c.kind: c.bound for c in run.protocol.criteria if c.metric == "robust_accuracy" and c.kind}
+        floors = {c.kind: c.bound for c in run.protocol.criteria if c.metric == "disturbed_accuracy" and c.kind}
         agreed = {kind: (plan.agreed[kind], floors[kind]) for kind in plan.kinds if kind in floors}
         figures["severity_curves"] = severity_figure(found.curves, agreed=agreed)
         shown = [images[cell.sha256] for cells in _samples(run).values() for cell in cells[:1] if cell.sha256 in images]

@@ -90,7 +90,7 @@ def _limits_of_the_data(run: RunResults) -> Iterator[Limit]:
             "The dataset comes, as far as its manifest says, from a single source.",
             "Performance with another stain, camera or laboratory from the test part alone.",
         )
-    if not any("near_duplicate" in criterion.metric for criterion in run.protocol.criteria):
+    if run.duplicates is None:
         yield Limit(
             "Files were compared byte by byte: two pictures of one cell that differ in a pixel were not searched for.",
             "That no cell of the test part has a near-duplicate in the train part.",

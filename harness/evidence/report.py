@@ -28,6 +28,7 @@ from harness.judge.metrics import (
     INDEPENDENCE_UNKNOWN,
     estimate,
     evaluate,
+    generalisation_gap,
     images_per_second,
     joint_recall_bounds,
     latency,
@@ -227,6 +228,24 @@ class CalibrationResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeRow:
+    name: str
+    sees: str
+    right: str
+    lower: str
+    chance: str
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    name: str
+    accuracy: str
+    gap: str
+    bounds: str
+    is_worst: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CurveRow:
     """cells: correct/all per severity, the agreed one in brackets."""
 
@@ -304,6 +323,8 @@ def render_report(
             seeds=_seed_rows(run),
             comparisons=[_comparison_result(each) for each in run.comparisons.values()],
             calibrations=[_calibration_result(each) for each in run.calibrations.values()],
+            probes=_probe_rows(run),
+            gaps=_gap_rows(run),
             severities=_severities(run),
             curves=_curve_rows(run),
             flips=_flip_rows(run),
@@ -594,6 +615,38 @@ def _measures(found: CalibrationMetrics) -> list[tuple[str, str]]:
         ("Brier score, all classes (0 to 2)", wording.number(found.multiclass_brier)),
         ("Negative log-likelihood, nats", impossible if found.nll is None else wording.number(found.nll)),
     ]
+
+
+def _probe_rows(run: RunResults) -> list[ProbeRow]:
+    probes = run.shortcuts.probes if run.shortcuts is not None else ()
+    return [
+        ProbeRow(p.name, p.sees, wording.proportion(p.k, p.n), wording.share(p.lower), wording.share(p.chance))
+        for p in probes
+    ]
+
+
+def _gap_rows(run: RunResults) -> list[GapRow]:
+    """The external sets, each beside the test part; the worst is the one of lowest accuracy."""
+    test = run.evaluations.get("test")
+    external = [each for name, each in run.evaluations.items() if name not in PARTS and each.n]
+    if test is None or not external or not test.n:
+        return []
+    worst = min(external, key=lambda each: each.n_correct / each.n)
+    rows = []
+    for each in external:
+        found = generalisation_gap(test, each, level=DISPLAY_LEVEL)
+        assert isinstance(found, Estimate) and found.value is not None  # both sets have cells
+        assert found.lower is not None and found.upper is not None
+        rows.append(
+            GapRow(
+                each.set,
+                wording.proportion(each.n_correct, each.n),
+                wording.points(found.value),
+                wording.points(found.lower, found.upper),
+                each is worst and len(external) > 1,
+            )
+        )
+    return rows
 
 
 def _severities(run: RunResults) -> list[str]:

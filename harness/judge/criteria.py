@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from harness.judge.comparison import difference_bounds
@@ -16,7 +16,7 @@ from harness.records import Estimate, Outcome, Unavailable, Verdict
 MOST_CELLS_WORTH_NAMING = 1_000_000
 # Metrics that are a proportion of cells, or an increasing map of one.
 CELL_PROPORTIONS = ("accuracy", *CLASS_METRICS)
-PROPORTIONS = (*CELL_PROPORTIONS, "conformal_coverage", "robust_accuracy")
+PROPORTIONS = (*CELL_PROPORTIONS, "conformal_coverage", "disturbed_accuracy")
 # What the trials of a proportion are, for whoever is told how many more would decide.
 TRIALS = {
     "recall": "cells of the class",
@@ -33,6 +33,7 @@ def judge(
     today: date,
     look: int | None = None,
     family: Sequence[tuple[Criterion, Estimate]] = (),
+    dependent: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Decide from the bounds, never from the point value; too little evidence is neither a pass nor a fail.
 
@@ -42,12 +43,14 @@ def judge(
         look: the number of the look at the criterion's set, from 1; None where looks are not counted.
         family: the criteria on the same metric of other classes with their estimates, this one among them. That all
             of them pass needs no correction (intersection-union); that one of them fails is said after Holm's.
+        dependent: external set -> what in its images speaks against its independence of the training source.
     """
     if isinstance(estimate, Unavailable):
         return _not_assessed(criterion, estimate, protocol, today)
     _check_same_question(criterion, estimate)
     # Where independence is not shown, no number of cells would ever pass: none is named.
-    independent = not _not_independent(criterion, protocol)
+    dependence = _dependence(criterion, protocol, dependent or {})
+    independent = dependence is None
     level = level_at(protocol, criterion, look)
     if estimate.value is None:
         reason = f"undefined on {estimate.set}: {estimate.note or 'no cells'}"
@@ -60,9 +63,8 @@ def judge(
     if not estimate.is_exact and estimate.level != level:
         raise ValueError(f"{criterion.id} is judged at level {level}, its estimate has {estimate.level}")
     proved, disproved = _sides(criterion, estimate)
-    dependent = f"set {criterion.set} is not shown to be independent of the training source"
-    if proved and not independent:
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {dependent}", look=look)
+    if proved and dependence is not None:
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {dependence}", look=look)
     if proved:
         computed = estimate.is_exact and estimate.unit != "count"
         reason = "it is computed, and within the requirement" if computed else "the bound proves it"
@@ -75,7 +77,7 @@ def judge(
     if disproved:
         reason = f"alone the bound would disprove it; as one of {len(family)} classes (Holm) it does not"
     if not independent:
-        reason += f", and {dependent}"
+        reason += f", and {dependence}"
     elif criterion.metric in DIFFERENCE_METRICS:
         reason += _unprovable(criterion, estimate, level)
     elif _is_proportion(estimate):
@@ -310,10 +312,16 @@ def _shown(value: float, references: tuple[float, ...]) -> str:
     return text
 
 
-def _not_independent(criterion: Criterion, protocol: Protocol) -> bool:
-    return criterion.question in ("external", "calibration") and any(
-        plan.name == criterion.set and plan.independence == "not shown" for plan in protocol.external
-    )
+def _dependence(criterion: Criterion, protocol: Protocol, found: Mapping[str, str]) -> str | None:
+    """Why a set does not count as external: by the protocol's word, or by what its images show against that word."""
+    if criterion.question not in ("external", "calibration"):
+        return None
+    plan = next((plan for plan in protocol.external if plan.name == criterion.set), None)
+    if plan is not None and criterion.set in found:
+        return f"the independence of set {criterion.set} is not shown: {found[criterion.set]}"
+    if plan is not None and plan.independence == "not shown":
+        return f"set {criterion.set} is not shown to be independent of the training source"
+    return None
 
 
 def _check_same_question(criterion: Criterion, estimate: Estimate) -> None:

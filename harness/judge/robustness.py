@@ -162,7 +162,7 @@ def severity_curves(
     )
 
 
-def robust_accuracy(
+def disturbed_accuracy(
     curves: Sequence[SeverityCurve], *, kind: str, severity: int, set_name: str
 ) -> Estimate | Unavailable:
     """Accuracy at an agreed kind and severity, as a criterion with a floor is judged on.
@@ -176,7 +176,7 @@ def robust_accuracy(
         return Unavailable(f"set {set_name} was not disturbed by {kind} at severity {severity}")
     lost = curve.clean.k - found.k
     return Estimate(
-        "robust_accuracy",
+        "disturbed_accuracy",
         set_name,
         None,
         found.accuracy,

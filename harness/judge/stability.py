@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.judge.detection import detection_estimate
-from harness.judge.robustness import flip_rate_estimate, robust_accuracy
+from harness.judge.robustness import disturbed_accuracy, flip_rate_estimate
 from harness.protocol import ANY, ROBUSTNESS_METRICS, RobustnessPlan
 from harness.records import Estimate, Robustness, Unavailable
 
@@ -22,4 +22,4 @@ def stability(
     if metric == "flip_rate":
         return flip_rate_estimate(found.flips, kind=kind, set_name=set_name)
     assert plan is not None  # the protocol has disturbances where a criterion asks for one
-    return robust_accuracy(found.curves, kind=kind, severity=plan.agreed[kind], set_name=set_name)
+    return disturbed_accuracy(found.curves, kind=kind, severity=plan.agreed[kind], set_name=set_name)

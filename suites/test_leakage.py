@@ -1,0 +1,15 @@
+"""Is any picture in two places, and does anything but the cell tell its class?"""
+
+import pytest
+
+from harness.judge.criteria import explain
+from harness.judge.metrics import exact_count
+from harness.protocol import LEAKAGE_METRICS
+
+
+@pytest.mark.criteria("leakage", *LEAKAGE_METRICS)
+def test_nothing_leaks(criterion, run, decide):
+    """L1 duplicates across parts, L2 across sets, L3 with two labels, L4 headers that tell the class: none is found."""
+    found = run.leakage_checks[criterion.metric]
+    verdict = decide(criterion, exact_count(criterion.metric, criterion.set, found, of=len(run.manifest.images)))
+    assert verdict.passed, explain(verdict)
