@@ -540,6 +540,32 @@ def test_the_gates_follow_the_order_of_the_questions():
     assert GATES.index("regression") < GATES.index("calibration") < GATES.index("elsewhere") < GATES.index("speed")
 
 
+# --- what the images show against the protocol's word ---------------------------------------------
+
+SHARED_CHAIN = {"second_laboratory": "all share the source's encoder"}
+
+
+def judged_elsewhere(k: int, dependent: dict[str, str]) -> Verdict:
+    found = accuracy(k, 200, set_name="second_laboratory")
+    return judge(ID["E1"], found, protocol=PROTOCOL, today=TODAY, dependent=dependent)
+
+
+def test_a_set_that_the_training_source_explains_is_no_external_set_whatever_the_protocol_says():
+    assert judged_elsewhere(200, {}).passed
+    verdict = judged_elsewhere(200, SHARED_CHAIN)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "the independence of set second_laboratory is not shown: all share the source's encoder" in verdict.reason
+    assert verdict.n_to_decide is None  # no number of such cells would do
+
+
+def test_what_fails_on_dependent_cells_fails():
+    assert judged_elsewhere(100, SHARED_CHAIN).outcome is Outcome.FAILED
+
+
+def test_the_origin_of_one_set_says_nothing_of_another():
+    assert judged_elsewhere(200, {"nine_monocytes": "shares pictures"}).passed
+
+
 # --- one verdict per criterion --------------------------------------------------------------------
 
 

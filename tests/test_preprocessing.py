@@ -16,7 +16,7 @@ from PIL import Image
 
 from harness.errors import DataError
 from harness.model.classifier import normalise
-from harness.model.preprocessing import decode
+from harness.model.preprocessing import CellPixels, decode, reduced
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
 from harness.records import Manifest
 
@@ -69,3 +69,22 @@ def test_a_file_that_does_not_decode_is_named(tmp_path: Path, content: bytes):
 def test_a_format_that_the_protocol_does_not_accept_is_never_parsed(wide: Path):
     with pytest.raises(DataError, match="does not decode"):
         decode(wide, size_px=32, resize="squish", formats=("JPEG",))
+
+
+def test_reducing_averages_squares_of_pixels_and_keeps_what_has_the_size():
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    cells = CellPixels((), pixels, np.array([0, 1]))
+    half = reduced(cells, size_px=4)
+    assert half.pixels[1, 0, 0, 2] == np.rint(pixels[1, :2, :2, 2].mean())
+    assert half.pixels.shape == (2, 4, 4, 3)
+    assert np.array_equal(half.labels, cells.labels)
+    assert reduced(cells, size_px=8) is cells
+
+
+def test_reducing_what_was_decoded_larger_is_close_to_decoding_it_smaller(wide: Path):
+    smooth = np.linspace(0, 255, 96, dtype=np.uint8)[None, :, None] * np.ones((96, 1, 3), dtype=np.uint8)
+    path = wide.with_name("smooth.png")
+    Image.fromarray(smooth).save(path)
+    large, small = (decode(path, size_px=size, resize="crop", formats=("PNG",)) for size in (48, 24))
+    again = reduced(CellPixels((), large[None], np.array([0])), size_px=24).pixels[0]
+    assert np.abs(again.astype(int) - small).max() <= 3

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from harness import protocol as protocol_module
+from harness.data import disturbances
 from harness.errors import ProtocolError
 from harness.protocol import QUESTIONS, Criterion, Protocol
 from harness.protocol_file import read_protocol
@@ -283,6 +285,11 @@ def test_the_offline_protocol_is_the_published_one_but_for_weights_and_further_s
 # --- what is refused ------------------------------------------------------------------------------
 
 
+DISTURBED = '[robustness]\nkinds = ["stain", "jpeg"]\nseed = 1\n'
+DISTURBED_A1 = (
+    'question = "accuracy"\nset = "test"\nmetric = "accuracy"\nfloor = 0.9',
+    'question = "robustness"\nset = "test"\nmetric = "disturbed_accuracy"\nfloor = 0.9',
+)
 SOURCE = 'source = "made up for this test"'
 A1 = 'metric = "accuracy"\nfloor = 0.9'
 REFUSED = {
@@ -405,6 +412,34 @@ REFUSED = {
         "A1",
         "takes a `floor`",
     ),
+    "a disturbance without an agreed severity": (
+        [("[split]", f"{DISTURBED}severities = [1, 3]\nagreed = {{ stain = 3 }}\n[split]")],
+        "robustness",
+        "no severity is agreed for jpeg",
+    ),
+    "an agreed severity that is not drawn": (
+        [("[split]", f"{DISTURBED}severities = [1, 3]\nagreed = {{ stain = 3, jpeg = 2 }}\n[split]")],
+        "robustness",
+        "the agreed severities {'jpeg': 2} are not among",
+    ),
+    "an unknown disturbance": (
+        [("[split]", '[robustness]\nkinds = ["rain"]\nseverities = [1]\nagreed = { rain = 1 }\nseed = 1\n[split]')],
+        "robustness.kinds",
+        "'stain', 'brightness'",
+    ),
+    "a kind for accuracy": ([(A1, A1 + '\nkind = "stain"')], "A1", "takes no `kind`"),
+    "no kind for a disturbance": ([(DISTURBED_A1[0], DISTURBED_A1[1])], "A1", "needs a `kind`"),
+    "a kind that no table makes": (
+        [(DISTURBED_A1[0], DISTURBED_A1[1] + '\nkind = "stain"')],
+        "small.toml",
+        "kind 'stain' is not among what the tables `robustness` and `detection` make for disturbed_accuracy: none",
+    ),
+    "a required criterion on validation": (
+        [('question = "accuracy"\nset = "test"\n' + A1, 'question = "accuracy"\nset = "validation"\n' + A1)],
+        "small.toml",
+        "the kept epoch is chosen on validation",
+    ),
+    "an external set named like a device": ([('"elsewhere"', '"cpu"')], "external.cpu.name", "cannot be called"),
     "nan": ([(A1, 'metric = "accuracy"\nfloor = nan')], "criteria.A1.floor", "finite number"),
     "inf": ([("weight_decay = 0.01", "weight_decay = inf")], "training.weight_decay", "finite number"),
     "an overflowing number": ([("weight_decay = 0.01", "weight_decay = 1e999")], "training.weight_decay", "finite"),
@@ -733,3 +768,17 @@ def test_a_section_that_is_no_table_is_a_protocol_error(tmp_path_factory, value,
         return  # says nothing, or empties what may be empty
     with pytest.raises(ProtocolError):
         read_protocol(folder / "fuzzed.toml")
+
+
+def test_what_the_tables_name_is_what_the_modules_can_do():
+    assert protocol_module.DISTURBANCES == disturbances.KINDS
+    assert protocol_module.INVARIANCES == disturbances.INVARIANCES
+    assert protocol_module.NO_CELLS == disturbances.NO_CELLS
+    assert set(disturbances.SEVERITIES) >= {1, 2, 3, 4, 5}
+
+
+def test_each_kind_becomes_a_criterion_of_its_own():
+    embedded = criteria_of(read_protocol(SHIPPED / "embedded.toml"))
+    assert [i for i in embedded if i.startswith("B1-")] == [f"B1-{kind}" for kind in disturbances.KINDS]
+    assert embedded["B1-stain"].kind == "stain"
+    assert embedded["B4-text"].metric == "ood_false_positive_rate"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from drawn import decoded
@@ -131,6 +133,116 @@ def test_a_killed_training_continues_to_the_same_bits(
     record = run(small_plan, tmp_path)
     assert record.weights_digest == finished[0].weights_digest
     assert record.losses_digest == finished[0].losses_digest
+
+
+AVERAGED = {"weight_averaging": 0.9}
+
+
+@pytest.fixture(scope="module")
+def averaged(
+    tmp_path_factory: pytest.TempPathFactory, cells: dict[str, CellPixels], small_plan: TrainingPlan
+) -> tuple[TrainingRecord, Path]:
+    """One uninterrupted training of the small plan with averaged weights and every transform of another laboratory."""
+    folder = tmp_path_factory.mktemp("averaged")
+    plan = elsewhere(small_plan)
+    record = train(plan, **cells, n_classes=5, weights_file=None, device=CPU, folder=folder, progress=silent)
+    return record, folder
+
+
+def elsewhere(plan: TrainingPlan) -> TrainingPlan:
+    laboratory = {"min_zoom": 0.8, "max_zoom": 2.0, "max_shift": 0.1, "max_blur": 0.02, "p_stain": 0.75}
+    stain = {"max_stain_gain": 0.4, "max_stain_mix": 0.5, "max_tint": 0.2}
+    augmentation = plan.augmentation.model_copy(update={**laboratory, **stain})
+    return plan.model_copy(update={**AVERAGED, "augmentation": augmentation})
+
+
+def test_averaged_weights_are_others_and_frozen_layers_stay_frozen_in_them(
+    averaged: tuple[TrainingRecord, Path], finished: tuple[TrainingRecord, Path]
+):
+    head, _ = averaged[0].phases
+    assert head.backbone_before == head.backbone_after == finished[0].phases[0].backbone_after
+    kept = torch.load(averaged[1] / best_weights("phase1"), weights_only=True)
+    start = torch.load(finished[1] / best_weights("phase1"), weights_only=True)
+    frozen = [name for name in kept if name.startswith("0.")]
+    assert all(torch.equal(kept[name], start[name]) for name in frozen)
+    assert averaged[0].weights_digest != finished[0].weights_digest
+
+
+def test_the_validation_loss_of_averaged_weights_is_theirs(
+    averaged: tuple[TrainingRecord, Path], cells: dict[str, CellPixels]
+):
+    record, folder = averaged
+    model = load_classifier(folder / best_weights("phase2"), architecture="resnet18", n_classes=5, device=CPU)
+    probabilities = torch.from_numpy(
+        predict(model, cells["validation"], device=CPU, batch_size=8, progress=silent, label="validation")
+    )
+    loss = torch.nn.functional.nll_loss(probabilities.log(), torch.from_numpy(cells["validation"].labels))
+    phase = record.phases[-1]
+    assert float(loss) == pytest.approx(phase.epochs[phase.best_epoch].validation_loss, abs=1e-4)
+
+
+@pytest.mark.parametrize("killed_in", ["phase1, epoch 2", "phase2, epoch 2"])
+def test_a_killed_training_with_averaged_weights_continues_to_the_same_bits(
+    run: Train, small_plan: TrainingPlan, averaged: tuple[TrainingRecord, Path], tmp_path: Path, killed_in: str
+):
+    class Killed(BaseException):
+        pass
+
+    def progress(label: str, done: int, total: int, detail: str) -> None:
+        if label.startswith(killed_in) and done == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(elsewhere(small_plan), tmp_path, progress)
+    record = run(elsewhere(small_plan), tmp_path)
+    assert record.weights_digest == averaged[0].weights_digest
+    assert record.losses_digest == averaged[0].losses_digest
+
+
+def test_the_average_is_the_one_worked_by_hand():
+    model = torch.nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(0.0)
+    averaging = room.Averaging(decay=0.25)
+    averaging.learn = SimpleNamespace(model=model, training=True)
+    averaging.before_fit()
+    for weight in (8.0, 16.0):
+        model.weight.data.fill_(weight)
+        averaging.after_batch()
+    # The first step keeps 2/11 of what was there, the second 0.25 (3/12 is no less): 0.25 x (9/11 x 8) + 0.75 x 16.
+    assert averaging.average["weight"].item() == pytest.approx(0.25 * (9 / 11 * 8) + 0.75 * 16)
+    averaging.before_validate()
+    assert model.weight.item() == pytest.approx(averaging.average["weight"].item())
+    averaging.after_validate()
+    assert model.weight.item() == 16.0
+
+
+def test_cells_decoded_at_twice_the_size_train_a_network_of_the_plan_s_size(
+    cells: dict[str, CellPixels], small_plan: TrainingPlan, tmp_path: Path
+):
+    def trained(pixels: np.ndarray, oversampling: int) -> TrainingRecord:
+        augmentation = small_plan.augmentation.model_copy(update={"oversampling": oversampling})
+        plan = with_phases(small_plan, max_epochs=1).model_copy(update={"augmentation": augmentation})
+        parts = {"train": CellPixels(few.images, pixels, few.labels), "validation": cells["validation"]}
+        folder = tmp_path / str(oversampling)
+        folder.mkdir()
+        return train(plan, **parts, n_classes=5, weights_file=None, device=CPU, folder=folder, progress=silent)
+
+    few = cells["train"]
+    once, twice = trained(few.pixels, 1), trained(few.pixels.repeat(2, axis=1).repeat(2, axis=2), 2)
+    # Every pixel stands four times, and without a zoom their mean is the pixel: the same cells, if other draws.
+    for one, two in zip(once.phases, twice.phases, strict=True):
+        assert two.epochs[0].validation_loss == pytest.approx(one.epochs[0].validation_loss, rel=0.05)
+
+
+@pytest.mark.parametrize("side", [31, 48, 96])
+def test_cells_of_any_other_size_are_refused(
+    cells: dict[str, CellPixels], small_plan: TrainingPlan, tmp_path: Path, side: int
+):
+    pixels = np.zeros((len(cells["train"].labels), side, side, 3), dtype=np.uint8)
+    odd = CellPixels(cells["train"].images, pixels, cells["train"].labels)
+    parts = {"train": odd, "validation": cells["validation"]}
+    with pytest.raises(TrainingError, match=f"decoded at {side} px"):
+        train(small_plan, **parts, n_classes=5, weights_file=None, device=CPU, folder=tmp_path, progress=silent)
 
 
 def test_what_remains_are_the_weights_of_both_phases_and_the_record(finished: tuple[TrainingRecord, Path]):

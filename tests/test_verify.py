@@ -1,0 +1,546 @@
+"""A pack that nobody touched verifies, wherever it lies; each single change is found, by file and field."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from example_run import TODAY, example_picture, example_run, stopped_run, write_example_dataset
+
+from harness.cli import main
+from harness.errors import EvidenceError
+from harness.evidence.pack import write_pack
+from harness.evidence.verify import Verification, verify_pack
+from harness.judge import metrics
+from harness.judge.criteria import judge, level_at
+from harness.judge.metrics import accuracy_gap, class_family, estimate, evaluate
+from harness.ledger import cells_digest, look_number, read_ledger, record_look
+from harness.records import PARTS, Manifest, RunResults, Split, Verdict, digest_of, predictions_of, sorted_by_path
+
+
+def looked_at(run: RunResults, manifest: Manifest, ledger: Path) -> RunResults:
+    """The run with its looks on a ledger, and every verdict on cells judged at the level that its look leaves."""
+    seeds = {seed: each for seed, each in run.seed_predictions.items() if seed != run.protocol.training.seed}
+    judged = {name: each for name, each in run.predictions.items() if name not in ("train", "validation")}
+    looks: dict[str, int] = {}
+    for role, predictions in [("judged", each) for each in judged.values()] + [("seed", p) for p in seeds.values()]:
+        images = manifest.images if predictions.set == "test" else ()
+        contents = [image.sha256 for image in images] or list(predictions.digests)
+        look = record_look(
+            ledger,
+            run=run.run_id,
+            set=predictions.set,
+            source=digest_of(sorted(contents)),
+            cells=cells_digest(predictions),
+            n=len(predictions.digests),
+            model=run.training.weights_digest,
+            predictions=predictions.digest,
+            protocol=run.protocol.digest,
+            role=role,
+        )
+        if role == "judged":
+            number = look_number(
+                read_ledger(ledger), run=run.run_id, source=look.source, cells=look.cells, predictions=look.predictions
+            )
+            looks[look.set] = number
+    looked = replace(run, looks=looks, ledger=read_ledger(ledger))
+    return replace(looked, verdicts=tuple(at_its_look(looked, verdict) for verdict in run.verdicts))
+
+
+def at_its_look(run: RunResults, verdict: Verdict) -> Verdict:
+    criterion, look = verdict.criterion, run.looks.get(verdict.criterion.set)
+    level = level_at(run.protocol, criterion, look) or criterion.level
+    if verdict.estimate is None or criterion.question not in ("accuracy", "external", "training"):
+        return verdict
+    if criterion.question == "training":
+        gap = accuracy_gap(run.evaluations["train"], run.evaluations["validation"], level=level)
+        return judge(criterion, gap, protocol=run.protocol, today=TODAY)
+    evaluation = run.evaluations[criterion.set]
+    alike = [each for each in run.protocol.criteria if criterion.cell_class and each.family == criterion.family]
+    again = estimate(evaluation, criterion.metric, cell_class=criterion.cell_class, level=level)
+    family = class_family(evaluation, alike, level=level)
+    return judge(criterion, again, protocol=run.protocol, today=TODAY, look=look, family=family)
+
+
+def with_patients(run: RunResults, manifest: Manifest) -> tuple[RunResults, Manifest]:
+    """The same cells, four of each part to a patient, and six of each external set."""
+    assert run.split is not None
+    images = {}
+    for part in PARTS:
+        for number, image in enumerate(run.split.part(part)):
+            images[image.path] = replace(image, patient=f"{part}-{number // 4}")
+    parts = {part: sorted_by_path(images[image.path] for image in run.split.part(part)) for part in PARTS}
+    split = Split(**parts, origin=run.split.origin)
+    predictions = {
+        name: predictions_of(split.part(name), each.probabilities, set_name=name, classes=each.classes)
+        if name in PARTS
+        else replace(each, groups=tuple(f"patient:{number // 6}" for number in range(len(each.digests))))
+        for name, each in run.predictions.items()
+    }
+    correlation = run.protocol.clusters.intracluster_correlation
+    grouped = replace(
+        run,
+        split=split,
+        predictions=predictions,
+        evaluations={n: evaluate(each, intracluster_correlation=correlation) for n, each in predictions.items()},
+        seed_predictions={
+            seed: replace(each, groups=predictions["test"].groups) for seed, each in run.seed_predictions.items()
+        },
+    )
+    return grouped, replace(manifest, images=tuple(images[image.path] for image in manifest.images))
+
+
+def pack_of(run: RunResults, manifest: Manifest, reports: Path) -> Path:
+    return write_pack(run, reports=reports, manifest=manifest, models={}, formats=("PNG",))
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return write_example_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def run():
+    return example_run(content=example_picture)
+
+
+@pytest.fixture(scope="module")
+def written(run, manifest, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reports")
+    earlier = replace(example_run(content=example_picture, n_wrong=5), run_id="earlier")
+    looked_at(earlier, manifest, folder / "ledger.jsonl")
+    return pack_of(looked_at(run, manifest, folder / "ledger.jsonl"), manifest, folder)
+
+
+@pytest.fixture
+def copy(written, tmp_path):
+    return Path(shutil.copytree(written, tmp_path / "copy"))
+
+
+# --- whoever alters a pack and mends its sums -----------------------------------------------------
+
+
+def mend_sums(folder: Path) -> None:
+    """What a careful attacker does."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(folder).as_posix()}\n" for f in files]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def edit_json(folder: Path, name: str, edit: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads((folder / name).read_text())
+    edit(content)
+    (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def edit_text(folder: Path, name: str, edit: Callable[[str], str]) -> None:
+    before = (folder / name).read_text()
+    after = edit(before)
+    assert after != before
+    (folder / name).write_text(after)
+
+
+def verdict_of(content: Mapping[str, Any], criterion: str) -> dict[str, Any]:
+    return next(each for each in content["verdicts"] if each["criterion"] == criterion)
+
+
+def evidence(edit: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    return lambda folder: edit_json(folder, "evidence.json", edit)
+
+
+def of_verdict(criterion: str, **values: object) -> Callable[[Path], None]:
+    return evidence(lambda content: verdict_of(content, criterion).update(values))
+
+
+def of_estimate(criterion: str, **values: object) -> Callable[[Path], None]:
+    return evidence(lambda content: verdict_of(content, criterion)["estimate"].update(values))
+
+
+def text(name: str, edit: Callable[[str], str]) -> Callable[[Path], None]:
+    return lambda folder: edit_text(folder, name, edit)
+
+
+def replaced(name: str, before: str, after: str) -> Callable[[Path], None]:
+    return text(name, lambda content: content.replace(before, after, 1))
+
+
+def drop_line(name: str, number: int) -> Callable[[Path], None]:
+    def without(content: str) -> str:
+        lines = content.splitlines(keepends=True)
+        del lines[number]
+        return "".join(lines)
+
+    return text(name, without)
+
+
+def swap_probabilities(folder: Path) -> None:
+    """The first cell is called another class."""
+    name = "predictions/test.csv"
+    lines = (folder / name).read_text().splitlines(keepends=True)
+    sha256, path, label, predicted, *numbers = lines[1].rstrip("\n").split(",")
+    header = lines[0].rstrip("\n").split(",")[4:]
+    at = header.index(f"p_{predicted}")
+    other = (at + 1) % len(numbers)
+    numbers[at], numbers[other] = numbers[other], numbers[at]
+    lines[1] = ",".join([sha256, path, label, header[other].removeprefix("p_"), *numbers]) + "\n"
+    (folder / name).write_text("".join(lines))
+
+
+def mend_digest(folder: Path) -> None:
+    """evidence.json and the ledger's last word on the test part follow the altered predictions."""
+    from harness.evidence.reader import open_pack, read_predictions
+
+    mend_sums(folder)
+    n = len((folder / "predictions/test.csv").read_text().splitlines()) - 1
+    edit_json(folder, "evidence.json", lambda content: content["predictions"]["test"].update(n=n))
+    mend_sums(folder)
+    with pytest.raises(EvidenceError, match="have the digest") as refused:
+        read_predictions(open_pack(folder), "test")
+    digest = re.findall("digest ([0-9a-f]{64})", str(refused.value))[0]
+    edit_json(folder, "evidence.json", lambda content: content["predictions"]["test"].update(digest=digest))
+
+
+def then(*edits: Callable[[Path], None]) -> Callable[[Path], None]:
+    def all_of_them(folder: Path) -> None:
+        for edit in edits:
+            edit(folder)
+
+    return all_of_them
+
+
+def swap_figures(folder: Path) -> None:
+    one, other = (folder / f"figures/confusion_matrix_{name}.png" for name in ("test", "validation"))
+    one_bytes, other_bytes = one.read_bytes(), other.read_bytes()
+    one.write_bytes(other_bytes)
+    other.write_bytes(one_bytes)
+
+
+def lower_threshold(content: dict[str, Any]) -> None:
+    next(each for each in content["protocol"]["content"]["criteria"] if each["id"] == "A1").update(floor=0.5)
+
+
+def lower_threshold_and_mend(content: dict[str, Any]) -> None:
+    lower_threshold(content)
+    content["protocol"]["digest"] = digest_of(content["protocol"]["content"])
+
+
+def move_row(folder: Path) -> None:
+    edit_text(folder, "data_split.csv", lambda content: content.replace(",test\n", ",train\n", 1))
+
+
+def ninety_eight_to_ninety_nine(page: str) -> str:
+    found = re.search(r"\((9\d)\.?\d* %\)", page)
+    assert found is not None
+    start, number = found.start(1), int(found[1])
+    return page[:start] + str(number + (1 if number < 99 else -1)) + page[start + 2 :]
+
+
+def claim_that_the_run_passed(content: dict[str, Any]) -> None:
+    content["run"]["passed"] = not content["run"]["passed"]
+
+
+def forget_the_look(content: dict[str, Any]) -> None:
+    content["looks"] = {}
+    for each in content["verdicts"]:
+        each["look"] = None
+
+
+def excuse(content: dict[str, Any]) -> None:
+    verdict_of(content, "E1").update(outcome="not assessed", estimate=None, reason="the set was not there", look=None)
+
+
+def lose_a_discordant_cell(content: dict[str, Any]) -> None:
+    del content["comparisons"]["test"]["discordant"][0]
+
+
+# name -> (what is done to the pack, file and beginning of the field that must be named)
+FAULTS: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "accuracy in the metrics": (
+        lambda folder: edit_json(folder, "metrics/metrics_test.json", lambda c: c["accuracy"].update(k=30)),
+        "metrics/metrics_test.json",
+        "accuracy > k",
+    ),
+    "a bound in the metrics": (
+        lambda folder: edit_json(folder, "metrics/metrics_test.json", lambda c: c["accuracy"].update(lower=0.9876)),
+        "metrics/metrics_test.json",
+        "accuracy > lower",
+    ),
+    "the matrix in the metrics": (
+        lambda folder: edit_json(folder, "metrics/metrics_test.json", lambda c: c["confusion"][0].reverse()),
+        "metrics/metrics_test.json",
+        "confusion > 0 > 0",
+    ),
+    "a confusion matrix": (
+        text("metrics/confusion_matrix_test.csv", lambda c: re.sub(r"\b6\b", "5", c, count=1)),
+        "metrics/confusion_matrix_test.csv",
+        "row ",
+    ),
+    "a classification report": (
+        replaced("metrics/classification_report_test.txt", "0.9", "0.8"),
+        "metrics/classification_report_test.txt",
+        "line ",
+    ),
+    "an outcome": (of_verdict("E1", outcome="passed"), "evidence.json", "verdicts > E1 > outcome"),
+    "an excuse": (evidence(excuse), "evidence.json", "verdicts > E1 > outcome"),
+    "a level": (of_estimate("A1", level=0.9), "evidence.json", "verdicts > A1 > estimate > level"),
+    "a k": (of_estimate("A1", k=30), "evidence.json", "verdicts > A1 > estimate > k"),
+    "an n": (of_estimate("A1", n=31), "evidence.json", "verdicts > A1 > estimate > n"),
+    "a bound": (of_estimate("R1-monocyte", lower=0.7), "evidence.json", "verdicts > R1-monocyte > estimate > lower"),
+    "a missing verdict": (evidence(lambda c: c["verdicts"].pop()), "evidence.json", "verdicts > P3"),
+    "two verdicts on one": (
+        evidence(lambda c: c["verdicts"].append(c["verdicts"][0])),
+        "evidence.json",
+        "verdicts",
+    ),
+    "an exact count": (of_estimate("D1", value=1.0), "evidence.json", "verdicts > D1 > estimate > value"),
+    "a detail": (of_estimate("S1", details=["P1 is in two parts"]), "evidence.json", "verdicts > S1 > estimate"),
+    "an unlisted difference": (of_estimate("G1", details=["x"]), "evidence.json", "verdicts > G1 > estimate"),
+    "the run's outcome": (evidence(claim_that_the_run_passed), "evidence.json", "run > passed"),
+    "a forgotten look": (evidence(forget_the_look), "evidence.json", "looks > test"),
+    "another look": (of_verdict("A1", look=1), "evidence.json", "verdicts > A1 > look"),
+    "a probability": (swap_probabilities, "predictions/test.csv", ""),
+    "a probability, digest mended": (
+        then(swap_probabilities, mend_digest),
+        "metrics/metrics_test.json",
+        "confusion",
+    ),
+    "a probability, digest mended, in the ledger": (
+        then(swap_probabilities, mend_digest),
+        "ledger.jsonl",
+        "entry 5, predictions",
+    ),
+    "a dropped row": (drop_line("predictions/test.csv", 3), "predictions/test.csv", ""),
+    "a dropped row, digest mended": (
+        then(drop_line("predictions/test.csv", 3), mend_digest),
+        "predictions/test.csv",
+        "path, sha256, label",
+    ),
+    "a seed's hits": (evidence(lambda c: c["seeds"]["7"].update(correct=30)), "evidence.json", "seeds > 7 > correct"),
+    "a timing": (
+        evidence(lambda c: c["timings"][0].update(samples_s=[0.001] * 100)),
+        "evidence.json",
+        "verdicts > P1 > estimate > value",
+    ),
+    "a threshold": (evidence(lower_threshold), "evidence.json", "protocol > digest"),
+    "a threshold, digest mended": (evidence(lower_threshold_and_mend), "ledger.jsonl", "entry 5, protocol"),
+    "an evaluation": (
+        evidence(lambda c: c["evaluations"]["test"].update(n=31)),
+        "evidence.json",
+        "evaluations > test > n",
+    ),
+    "a calibration error": (
+        evidence(lambda c: c["calibrations"]["test"]["before"].update(ece=0.0)),
+        "evidence.json",
+        "calibrations > test > before > ece",
+    ),
+    "a comparison's table": (
+        evidence(lambda c: c["comparisons"]["test"]["table"]["monocyte"][1].reverse()),
+        "evidence.json",
+        "comparisons > test > table",
+    ),
+    "a lost cell that is not listed": (
+        evidence(lose_a_discordant_cell),
+        "evidence.json",
+        "comparisons > test > table",
+    ),
+    "a training that did not stop": (
+        evidence(lambda c: c["training"].update(weights_digest="0" * 64)),
+        "ledger.jsonl",
+        "entry 5, model",
+    ),
+    "a set's size": (evidence(lambda c: c["sets"][1].update(n_images=141)), "evidence.json", "sets > 1 > n_images"),
+    "the split's digest": (evidence(lambda c: c["split"].update(digest="0" * 64)), "evidence.json", "split > digest"),
+    "a row of the split moved": (move_row, "predictions/test.csv", "path, sha256, label"),
+    "a row of the split dropped": (drop_line("data_split.csv", 5), "data_split.csv", "filepath"),
+    "a label in the manifest": (
+        replaced("manifest.csv", ".jpg,basophil,", ".jpg,monocyte,"),
+        "data_split.csv",
+        "row 2, label",
+    ),
+    "a number on the page": (text("index.html", ninety_eight_to_ninety_nine), "index.html", "line "),
+    "a word on the page": (replaced("index.html", "Not passed", "Passed"), "index.html", "line "),
+    "a script on the page": (replaced("index.html", "</main>", "<script>1</script></main>"), "index.html", "line "),
+    "a removed look": (drop_line("ledger.jsonl", 2), "ledger.jsonl", ""),
+    "the last look removed": (drop_line("ledger.jsonl", -1), "ledger.jsonl", "seed 7"),
+    "no ledger": (lambda folder: (folder / "ledger.jsonl").unlink(), "ledger.jsonl", "set test"),
+    "the ledger's head": (evidence(lambda c: c["ledger"].update(head="0" * 64)), "evidence.json", "ledger > head"),
+    "swapped figures": (swap_figures, "figures/confusion_matrix_test.png", ""),
+    "a lost figure": (
+        lambda folder: (folder / "figures/per_class_metrics.png").unlink(),
+        "figures/per_class_metrics.png",
+        "",
+    ),
+    "an outcome in JUnit": (
+        replaced("junit.xml", 'name="outcome" value="failed"', 'name="outcome" value="passed"'),
+        "junit.xml",
+        "line ",
+    ),
+    "the claims": (replaced("claims.json", "true", "false"), "claims.json", ""),
+    "a lost file": (
+        lambda folder: (folder / "metrics/metrics_test.json").unlink(),
+        "metrics/metrics_test.json",
+        "",
+    ),
+    "a file too many": (lambda folder: (folder / "notes.txt").write_text("n"), "notes.txt", ""),
+    "another spelling": (text("metrics/metrics_test.json", lambda c: c + "\n"), "metrics/metrics_test.json", ""),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_alteration_is_found_although_the_sums_were_mended(copy, name):
+    alter, file, field = FAULTS[name]
+    alter(copy)
+    mend_sums(copy)
+    found = verify_pack(copy).discrepancies
+    assert [each for each in found if each.file == file and each.field.startswith(field)], [*map(str, found)]
+
+
+@pytest.mark.parametrize("name", ["predictions/test.csv", "index.html", "figures/per_class_metrics.png", "junit.xml"])
+def test_without_mended_sums_the_file_is_named(copy, name):
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    assert [each.file for each in verify_pack(copy).discrepancies] == [name]
+
+
+@pytest.mark.parametrize("name", ["evidence.json", "SHA256SUMS"])
+def test_an_altered_index_of_the_pack_is_a_finding_and_no_wrong_call(copy, capsys, name):
+    edit_text(copy, name, lambda content: content.replace("a", "b", 1))
+    assert main(["verify", str(copy)]) == 1
+    assert capsys.readouterr().out.count("\n") >= 2
+
+
+def test_sums_in_another_order_are_not_the_harness_s(copy):
+    lines = (copy / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (copy / "SHA256SUMS").write_text("".join(reversed(lines)))
+    assert [each.file for each in verify_pack(copy).discrepancies] == ["SHA256SUMS"]
+
+
+# --- what is whole holds --------------------------------------------------------------------------
+
+
+def shown(result: Verification) -> list[str]:
+    return [str(each) for each in result.discrepancies]
+
+
+def test_an_untouched_pack_holds_wherever_it_lies_and_however_it_is_packed(written, copy, tmp_path, capsys):
+    assert shown(verify_pack(written)) == []
+    assert shown(verify_pack(copy)) == []
+    zipped = shutil.make_archive(str(tmp_path / "zipped"), "zip", root_dir=copy.parent, base_dir="copy")
+    assert main(["verify", zipped]) == 0
+    said = capsys.readouterr().out
+    digest = hashlib.sha256((copy / "SHA256SUMS").read_bytes()).hexdigest()
+    assert f"unsigned; SHA-256 of its SHA256SUMS: {digest}" in said
+    assert "holds" in said
+    assert "note: not made again: models/" in said
+
+
+def test_a_pack_without_its_models_holds(run, manifest, tmp_path):
+    model = tmp_path / "export.pkl"
+    model.write_bytes(b"weights" * 100)
+    looked = looked_at(run, manifest, tmp_path / "ledger.jsonl")
+    pack = write_pack(looked, reports=tmp_path, manifest=manifest, models={"export.pkl": model}, formats=("PNG",))
+    assert shown(verify_pack(pack)) == []
+    shutil.rmtree(pack / "models")
+    assert shown(verify_pack(pack)) == []
+    edit_text(pack, "SHA256SUMS", lambda content: content.replace("export.pkl", "import.pkl"))
+    assert {each.file for each in verify_pack(pack).discrepancies} == {"index.html"}
+
+
+def test_a_run_without_a_baseline_holds(run, manifest, tmp_path):
+    alone = replace(run, baseline=None, comparisons={})
+    assert shown(verify_pack(pack_of(looked_at(alone, manifest, tmp_path / "ledger.jsonl"), manifest, tmp_path))) == []
+
+
+def test_a_run_that_stopped_early_holds(run, manifest, tmp_path):
+    stopped = replace(stopped_run(), sets=run.sets[:1], integrity=run.integrity)
+    assert shown(verify_pack(pack_of(stopped, manifest, tmp_path))) == []
+    nothing_read = replace(stopped, run_id="nothing-read", sets=(), integrity=None, verdicts=no_estimate(stopped))
+    pack = write_pack(nothing_read, reports=tmp_path, manifest=None, models={}, formats=())
+    assert shown(verify_pack(pack)) == []
+
+
+def no_estimate(run: RunResults) -> tuple[Verdict, ...]:
+    from harness.judge.criteria import complete
+
+    return complete(run.protocol, (), otherwise="not reached: the run stopped before it")
+
+
+def test_bounds_that_know_of_patients_are_made_again_too(run, manifest, tmp_path):
+    grouped, listed = with_patients(run, manifest)
+    looked = looked_at(grouped, listed, tmp_path / "ledger.jsonl")
+    assert any(verdict.estimate and verdict.estimate.effective_n for verdict in looked.verdicts)
+    pack = pack_of(looked, listed, tmp_path)
+    assert shown(verify_pack(pack)) == []
+    edit_text(pack, "manifest.csv", lambda content: content.replace("test-0", "test-1"))
+    mend_sums(pack)
+    found = verify_pack(pack).discrepancies
+    assert [each for each in found if each.field.startswith("evaluations > test > accuracy > effective_n")]
+
+
+def test_another_machine_s_last_bits_are_no_finding(written, monkeypatch):
+    original = metrics.clopper_pearson_bounds
+    monkeypatch.setattr(
+        metrics,
+        "clopper_pearson_bounds",
+        lambda k, n, *, level: tuple(bound * (1 - 1e-13) for bound in original(k, n, level=level)),
+    )
+    assert shown(verify_pack(written)) == []
+    monkeypatch.setattr(
+        metrics,
+        "clopper_pearson_bounds",
+        lambda k, n, *, level: tuple(bound * (1 - 1e-7) for bound in original(k, n, level=level)),
+    )
+    assert not verify_pack(written).holds
+
+
+def test_a_newer_harness_may_give_the_protocol_more_fields(copy):
+    def older(content: dict[str, Any]) -> None:
+        del content["protocol"]["content"]["looks"]["reason"]
+        content["protocol"]["digest"] = digest_of(content["protocol"]["content"])
+
+    edit_json(copy, "evidence.json", older)
+    mend_sums(copy)
+    found = verify_pack(copy).discrepancies
+    assert {each.field for each in found if each.file == "evidence.json"} == set()
+    assert {each.file for each in found} == {"ledger.jsonl", "index.html"}  # which have the digest from before
+
+
+# --- the call -------------------------------------------------------------------------------------
+
+
+def test_machines_are_told_the_same(copy, capsys):
+    assert main(["verify", "--json", str(copy)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["holds"] is True
+    assert said["signed"] is False
+    assert said["discrepancies"] == []
+    swap_figures(copy)
+    mend_sums(copy)
+    assert main(["verify", "--json", str(copy)]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["discrepancies"][0]["file"].startswith("figures/")
+
+
+def test_what_is_no_pack_is_a_wrong_call(tmp_path, capsys):
+    assert main(["verify", str(tmp_path / "nowhere")]) == 2
+    assert main(["verify", str(tmp_path)]) == 2
+    assert "no evidence pack" in capsys.readouterr().err
+
+
+def test_neither_torch_nor_fastai_is_needed(written):
+    code = (
+        "import sys; from harness.cli import main; code = main(['verify', sys.argv[1]]); "
+        "assert not {'torch', 'fastai', 'pandas', 'great_expectations'} & set(sys.modules); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(written)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
