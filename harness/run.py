@@ -21,7 +21,7 @@ from torch import nn
 import harness.model.torchvision_compat  # noqa: F401  (before anything imports torchvision)
 from harness.data.hashing import hash_images
 from harness.data.integrity import inspect
-from harness.data.leakage import DuplicatePair, across_parts, across_sets, find_duplicates, label_conflicts
+from harness.data.leakage import DuplicatePair, find_duplicates
 from harness.data.manifest import read_manifest
 from harness.data.metadata import SetFacts, read_facts
 from harness.data.provenance import Provenance, compare_provenance, fingerprint
@@ -36,6 +36,7 @@ from harness.judge.criteria import level_at
 from harness.judge.detection import Detection, detect
 from harness.judge.deviations import training_deviations
 from harness.judge.hygiene import fit_of, fits_on_judged_cells
+from harness.judge.independence import dependent_sets, leakage
 from harness.judge.metrics import DISPLAY_LEVEL, evaluate
 from harness.judge.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
 from harness.ledger import cells_digest, look_number, read_ledger, record_look
@@ -218,25 +219,12 @@ class Run:
     @cached_property
     def leakage_checks(self) -> Mapping[str, tuple[str, ...]]:
         """Leakage metric -> what is wrong, one line each."""
-        leaks = across_parts(self.duplicates, self.split, set_name="dataset")
-        return {
-            "duplicates_across_parts": tuple(map(str, leaks)),
-            "label_conflicts": tuple(map(str, label_conflicts(self.duplicates))),
-            "duplicates_across_sets": tuple(map(str, across_sets(self.duplicates))),
-            "class_linked_headers": tuple(
-                f"{finding} Images: {', '.join(finding.paths)}" for finding in self.shortcuts.findings
-            ),
-        }
+        return leakage(self.duplicates, self.shortcuts, self.split)
 
     @cached_property
     def dependent_sets(self) -> Mapping[str, str]:
         """External set -> what in its images speaks against its independence of the dataset."""
-        found = {name: each.reason for name, each in self.provenance.items() if not each.may_count_as_external}
-        for pair in across_sets(self.duplicates):
-            sets = {pair.first.set, pair.second.set}
-            if "dataset" in sets:
-                found[(sets - {"dataset"}).pop()] = f"it shares pictures with the dataset, first {pair}"
-        return found
+        return dependent_sets(self.duplicates, self.provenance)
 
     def _facts(self, manifest: Manifest) -> SetFacts:
         if manifest.name not in self._set_facts:

@@ -118,7 +118,7 @@ def macro_f1_bounds(supports: Sequence[int], errors: int, *, level: float) -> tu
     if not 0 <= errors <= n:
         raise ValueError(f"{errors} errors of {n} cells is impossible; pass 0 <= errors <= {n}")
     fewest, most = clopper_pearson_bounds(errors, n, level=level)
-    return macro_f1_range(supports, n * most)[0], macro_f1_range(supports, n * fewest)[1]
+    return lowest_macro_f1(tuple(supports), n * most), highest_macro_f1(tuple(supports), n * fewest)
 
 
 def macro_f1_range(supports: Sequence[int], errors: float) -> tuple[float, float]:
@@ -138,18 +138,30 @@ def macro_f1_range(supports: Sequence[int], errors: float) -> tuple[float, float
     _check_supports(supports)
     if not 0.0 <= errors <= sum(supports):
         raise ValueError(f"{errors} errors of {sum(supports):g} cells is impossible")
-    return _range(tuple(supports), errors)
+    return lowest_macro_f1(tuple(supports), errors), highest_macro_f1(tuple(supports), errors)
 
 
-@lru_cache(maxsize=1024)  # a search of some tenths of a second, which report, tables and criteria all ask for
-def _range(supports: tuple[int, ...], errors: float) -> tuple[float, float]:
+# Each end is a search of a tenth of a second, which report, tables and criteria all ask for.
+
+
+@lru_cache(maxsize=1024)
+def lowest_macro_f1(supports: tuple[int, ...], errors: float) -> float:
+    """The lower end of `macro_f1_range`."""
     s = np.asarray(supports, dtype=np.float64)
     if errors == 0.0:
-        return 1.0, 1.0
-    worst, best = _unlike(_concentrated_misses(s, errors), s), _unlike(_concentrated_calls(s, errors), s)
-    most = max(_best_of(arrangement, s, errors, largest=True) for arrangement in worst)
-    least = min(_best_of(arrangement, s, errors, largest=False) for arrangement in best)
-    return max(0.0, 1.0 - most / s.size), 1.0 - least / s.size
+        return 1.0
+    worst = _unlike(_concentrated_misses(s, errors), s)
+    return max(0.0, 1.0 - max(_best_of(arrangement, s, errors, largest=True) for arrangement in worst) / s.size)
+
+
+@lru_cache(maxsize=1024)
+def highest_macro_f1(supports: tuple[int, ...], errors: float) -> float:
+    """The upper end of `macro_f1_range`."""
+    s = np.asarray(supports, dtype=np.float64)
+    if errors == 0.0:
+        return 1.0
+    best = _unlike(_concentrated_calls(s, errors), s)
+    return 1.0 - min(_best_of(arrangement, s, errors, largest=False) for arrangement in best) / s.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.judge.clusters import ClusterSummary, clustered_bounds, effective_trials
 from harness.judge.intervals import clopper_pearson_bounds, percentile_bounds, wilson_interval
-from harness.judge.macro import macro_f1, macro_f1_range
+from harness.judge.macro import highest_macro_f1, lowest_macro_f1, macro_f1
 from harness.judge.multiplicity import simultaneous_lower_bounds
 from harness.judge.seeds import tolerance_bound
 from harness.protocol import CLASS_METRICS, Criterion
@@ -48,7 +48,7 @@ def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, lev
     index J = TP / (TP + FP + FN), itself the proportion of true positives among the cells that are of the class or
     called so; its bounds are those of J, carried through that increasing map. (Conditional on TP + FP + FN, the
     true positives of independent cells are binomial with probability J; with fixed supports the coverage was
-    enumerated in tests/test_metrics.py.) macro_f1 has the projection bound of `macro.macro_f1_range`.
+    enumerated in tests/test_metrics.py.) macro_f1 has the projection bound of `macro.macro_f1_bounds`.
 
     Where the cells' patients or slides are known, the trials count as the fewer independent ones that they are worth
     (`clusters.effective_trials`).
@@ -126,7 +126,7 @@ def joint_recall_bounds(
 
 
 def _macro_f1(evaluation: Evaluation, level: float) -> Estimate:
-    supports = [int(support) for support in evaluation.confusion.sum(axis=1)]
+    supports = tuple(int(support) for support in evaluation.confusion.sum(axis=1))
     method = "projection of the exact bounds of the error rate"
     if absent := [name for name, support in evaluation.support.items() if support == 0]:
         missing = f"no cells of {', '.join(absent)}"
@@ -152,7 +152,7 @@ def _macro_f1(evaluation: Evaluation, level: float) -> Estimate:
     def bounds(level: float) -> tuple[float, float]:
         fewest, most = _bounds(evaluation.n_correct, evaluation.n, trials, level=level)
         n = evaluation.n
-        return macro_f1_range(supports, n * (1 - fewest))[0], macro_f1_range(supports, n * (1 - most))[1]
+        return lowest_macro_f1(supports, n * (1 - fewest)), highest_macro_f1(supports, n * (1 - most))
 
     return Estimate(
         "macro_f1",
