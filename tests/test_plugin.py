@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -80,6 +81,38 @@ def test_mps_is_not_assessed_where_there_is_none(cold: tuple[subprocess.Complete
     if not device.startswith("mps"):
         assert verdicts["T1"]["outcome"] == "not assessed"
         assert "not mps" in verdicts["T1"]["reason"]
+
+
+def test_the_pack_of_a_run_verifies_without_the_model_or_the_images(
+    cold: tuple[subprocess.CompletedProcess[str], Path],
+):
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "verify", str(cold[1])],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "holds" in done.stdout
+
+
+def test_nine_cells_of_the_training_laboratory_are_seen_to_be_that(cold: tuple[subprocess.CompletedProcess[str], Path]):
+    evidence = evidence_of(cold[1])
+    assert evidence["provenance"]["nine_monocytes"]["verdict"] == "explained by the training source"
+    page = (cold[1] / "index.html").read_text()
+    assert "independence not shown" in page
+    assert "Small classifiers that do not see the cell" in page
+    assert evidence["duplicates"] == []
+
+
+def test_disturbed_cells_and_inputs_without_one_are_told(cold: tuple[subprocess.CompletedProcess[str], Path]):
+    found = evidence_of(cold[1])["robustness"]
+    assert [curve["kind"] for curve in found["curves"]] == ["stain", "rotation"]
+    assert [[point["severity"] for point in curve["points"]] for curve in found["curves"]] == [[0, 2, 3]] * 2
+    assert found["flips"][-1]["kind"] == "any"
+    assert [kind["kind"] for kind in found["detection"]["kinds"]] == ["blank", "noise"]
+    assert "Disturbed cells, and inputs without one" in (cold[1] / "index.html").read_text()
 
 
 # --- warm, shuffled, from elsewhere ---

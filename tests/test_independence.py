@@ -1,0 +1,85 @@
+"""Leakage lines and dependent sets: what each finding is said of, and of what it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drawn import CLASSES
+
+from harness.data.leakage import DuplicatePair, ListedImage
+from harness.data.shortcuts import ShortcutFinding, ShortcutReport
+from harness.judge.independence import dependent_sets, leakage
+from harness.records import CellImage, Split
+
+NOTHING = ShortcutReport((), 0, (), None, (), 0.01, ())
+
+
+def pair(first: tuple[str, str, str], second: tuple[str, str, str]) -> DuplicatePair:
+    return DuplicatePair(ListedImage(*first), ListedImage(*second), "near", "rotated 90", 0.99, 0.98)
+
+
+def split_of(**parts: list[str]) -> Split:
+    def cells(names: list[str]) -> tuple[CellImage, ...]:
+        return tuple(CellImage(name, CLASSES[0], f"{hash(name) % 16**8:064x}", 1) for name in names)
+
+    return Split(cells(parts["train"]), cells(parts["validation"]), cells(parts["test"]), "by hand")
+
+
+SPLIT = split_of(train=["a.png", "b.png"], validation=["c.png"], test=["d.png"])
+
+
+def test_a_pair_within_one_part_leaks_nothing():
+    found = leakage([pair(("dataset", "a.png", "x"), ("dataset", "b.png", "x"))], NOTHING, SPLIT)
+    assert set(found.values()) == {()}
+
+
+def test_a_pair_in_two_parts_is_named_with_both():
+    found = leakage([pair(("dataset", "a.png", "x"), ("dataset", "d.png", "x"))], NOTHING, SPLIT)
+    (line,) = found["duplicates_across_parts"]
+    assert line.startswith("train and test share a picture: 'a.png' (dataset, x) and 'd.png' (dataset, x): rotated 90")
+    assert found["duplicates_across_sets"] == found["label_conflicts"] == ()
+
+
+def test_a_label_conflict_counts_where_the_dataset_has_a_part_in_it():
+    inside = pair(("dataset", "a.png", "x"), ("dataset", "b.png", "y"))
+    across = pair(("dataset", "a.png", "x"), ("elsewhere", "z.png", "y"))
+    outside = pair(("elsewhere", "y.png", "x"), ("elsewhere", "z.png", "y"))
+    found = leakage([inside, across, outside], NOTHING, SPLIT)
+    assert len(found["label_conflicts"]) == 2
+    assert all("LABEL CONFLICT" in line for line in found["label_conflicts"])
+    assert len(found["duplicates_across_sets"]) == 1
+
+
+def test_a_class_linked_header_is_named_with_its_images():
+    finding = ShortcutFinding(
+        facts=(("size", "366x369"),),
+        counts=(("basophil", 2), ("neutrophil", 0)),
+        expected=(("basophil", 1.0), ("neutrophil", 1.0)),
+        linked="neutrophil",
+        p_value=1e-5,
+        p_adjusted=2e-5,
+        paths=("a.png", "b.png"),
+    )
+    report = ShortcutReport((), 3, (finding,), None, (), 0.01, ())
+    (line,) = leakage([], report, SPLIT)["class_linked_headers"]
+    assert "2 images share size 366x369" in line
+    assert line.endswith("Images: a.png, b.png")
+
+
+@dataclass
+class Origin:
+    may_count_as_external: bool
+    reason: str
+
+
+def test_a_set_is_dependent_by_its_chain_or_by_its_pictures():
+    provenance = {"twin": Origin(False, "all share the source's encoder"), "far": Origin(True, "nothing is shared")}
+    assert dependent_sets([], provenance) == {"twin": "all share the source's encoder"}
+    shared = [pair(("dataset", "a.png", "x"), ("far", "z.png", "x"))]
+    found = dependent_sets(shared, provenance)
+    assert sorted(found) == ["far", "twin"]
+    assert found["far"].startswith("it shares pictures with the dataset, first 'a.png' (dataset, x)")
+
+
+def test_two_external_sets_that_share_a_picture_say_nothing_of_the_dataset():
+    assert dependent_sets([pair(("one", "a.png", "x"), ("other", "z.png", "x"))], {}) == {}
