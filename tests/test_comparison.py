@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -127,6 +128,10 @@ def test_a_margin_that_no_result_could_prove_is_named():
     verdict = judge(criterion, found, protocol=PROTOCOL, today=TODAY)
     assert "with 100 pairs even equal predictions prove no margin below 0.0" in verdict.reason
     assert "a margin of 0.02 cannot be shown here" in verdict.reason
+    # Named are as many as would really do, and about as few: the search goes in steps of 2 %.
+    named = int(re.search(r"about (\d+) equal pairs would show it", verdict.reason)[1])
+    assert -difference_bounds(0, 0, named, level=0.95)[0] <= 0.02
+    assert -difference_bounds(0, 0, int(named * 0.97), level=0.95)[0] > 0.02
 
 
 # --- refused ---
