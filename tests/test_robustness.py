@@ -19,10 +19,10 @@ from harness.judge.metrics import INDEPENDENCE_UNKNOWN, estimate, evaluate
 from harness.judge.robustness import (
     ANY,
     SeverityCurve,
+    disturbed_accuracy,
     flip_rate,
     flip_rate_estimate,
     flip_rates,
-    disturbed_accuracy,
     severity_curves,
 )
 from harness.records import Predictions, Unavailable

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, floor
 from typing import TypeAlias
 
 from harness.claims.conflicts import Conflicts, Group, find_conflicts
@@ -30,6 +31,7 @@ from harness.claims.records import (
     Statement,
     Supports,
     lines_of,
+    names_of,
 )
 from harness.claims.search import Answer, count_matrices, feasible, first_matrix
 from harness.claims.words import StrongWord, strong_words
@@ -39,6 +41,7 @@ LEVEL = 0.95  # one-sided, as the gates of this harness
 THIN = 0.90  # an external set whose lower bound stays under this carries no strong word
 _WORK_PER_SET = 3_000_000
 _WORK_PER_QUESTION = 200_000
+_MOST_STATEMENTS = 400  # about one set; more are a log, and each would be weighed against all others
 
 FileExists: TypeAlias = Callable[[str], bool]
 
@@ -125,8 +128,12 @@ def audit(report: ReportClaims, *, rounding: Rounding, exists: FileExists) -> Au
 
 
 def _classes_of(own: Sequence[Labelled], classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The report's classes. Without any, two classes stand for all: sums and accuracies need no more."""
-    return classes if len(classes) >= 2 else ("one class", "another")
+    """The report's classes, or those of a set that has its own. Without any, two classes stand for all: sums and
+    accuracies need no more."""
+    named = tuple(dict.fromkeys(name for entry in own for name in names_of(entry.statement.content)))
+    if not {name.lower() for name in named} <= {name.lower() for name in classes}:
+        classes = named
+    return classes if len(classes) >= 2 else (*classes, "one class", "another")[:2]
 
 
 class _Set:
@@ -137,7 +144,8 @@ class _Set:
         self.contents = tuple(entry.statement.content for entry in own)
         self.undecided: set[Group] = set()
         self.work = _WORK_PER_SET
-        self.conflicts = find_conflicts(len(own), self._contradicts)
+        few = len(own) <= _MOST_STATEMENTS
+        self.conflicts = find_conflicts(len(own), self._contradicts) if few else Conflicts((), (), complete=False)
 
     def _contradicts(self, group: Group) -> bool:
         answer = self.ask([self.contents[i] for i in sorted(group)])
@@ -232,9 +240,7 @@ class _Set:
         if n == 0:
             return "a set of no images has no accuracy"
         low, high = share.band(self.rounding)
-        fits = range(
-            -(-(low * n).numerator // (low * n).denominator), (high * n).numerator // (high * n).denominator + 1
-        )
+        fits = range(ceil(low * n), floor(high * n) + 1)
         if len(fits) == 0:
             near = sorted(range(n + 1), key=lambda k: (abs(Fraction(k, n) - share.value), k))[:2]
             said = " and ".join(f"{k}/{n} = {share.like(Fraction(k, n))}" for k in sorted(near))
@@ -246,7 +252,7 @@ class _Set:
 
     def _sizes_of(self, share: Printed, errors: int) -> tuple[int, int | None]:
         low, high = share.band(self.rounding)
-        least = 1 if low == 1 else max(1, -(-errors * (1 / (1 - low)).numerator // (1 / (1 - low)).denominator))
+        least = 1 if low == 1 else max(1, ceil(errors / (1 - low)))
         most = None if high == 1 else int(Fraction(errors) / (1 - high))
         return least, most
 
@@ -271,8 +277,7 @@ class _Set:
             if row.recall is not None and metric != "recall"
             else (Fraction(0), Fraction(1))
         )
-        least = -(-(recall[0] * s).numerator // (recall[0] * s).denominator)
-        most = (recall[1] * s).numerator // (recall[1] * s).denominator
+        least, most = ceil(recall[0] * s), floor(recall[1] * s)
         values: dict[str, tuple[Fraction, str]] = {}
         low, high = share.band(self.rounding)
         for t in range(max(0, least), most + 1) if most - least < 200 else ():
@@ -537,14 +542,10 @@ def _overclaims(report: ReportClaims) -> Iterator[AuditFinding]:
         yield AuditFinding(
             "overclaim",
             name,
-            f"{said} rests on {k:,}/{n:,}{one_class}: exact one-sided 95 % lower bound {_down(lower)}"
+            f"{said} rests on {k:,}/{n:,}{one_class}: exact one-sided 95 % lower bound {lower:.4f}"
             + (", and the report prints no bound" if not report.prints_bounds else ""),
             places,
         )
-
-
-def _down(value: float) -> str:
-    return f"{value:.4f}"
 
 
 def _files(report: ReportClaims, exists: FileExists) -> tuple[list[AuditFinding], list[Note]]:

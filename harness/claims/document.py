@@ -29,12 +29,14 @@ class Line:
 
     heading: index in Document.headings, or None before the first.
     block:   lines of one paragraph or list share it.
+    topic:   the last bold line of its own under this heading, "" where there is none.
     """
 
     number: int
     text: str
     heading: int | None
     block: int
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +58,26 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """code: lines inside code blocks; images: what the report shows."""
+    """code: lines inside code blocks; images: what the report shows; unread: what was too long to be prose."""
 
     headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
     tables: tuple[Table, ...]
     code: tuple[tuple[int, str], ...]
     images: tuple[Image, ...]
+    unread: tuple[str, ...] = ()
 
+
+MOST_CHARACTERS = 20_000  # in a line of prose or one row of a table; an embedded picture or a data dump has more
 
 _FENCE = re.compile(r"\s*(```+|~~~+)")
-_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
-_IMAGE = re.compile(r"!\[([^\]]*)\]\(\s*<?([^)\s>]+)>?[^)]*\)")
-_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_HEADING = re.compile(r"(#{1,6})\s+(.*)")
+_BOLD_LINE = re.compile(r"\s*(?:\*\*|__)([^*_|]+?)(?::?(?:\*\*|__)|(?:\*\*|__):?)\s*")
+_DUMP = re.compile(r"\d{60}")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_STRUCK = re.compile(r"~~[^~\n]+~~")
+_IMAGE = re.compile(r"!\[([^\[\]]*)\]\(\s*<?([^)\s>]+)>?[^)]*\)")
+_LINK = re.compile(r"\[([^\[\]]*)\]\([^)]*\)")
 _RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
 _MARKS = re.compile(r"\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|(?<!\w)_(?=\S)|(?<=\S)_(?!\w)")
 
@@ -89,7 +98,9 @@ class _Builder:
         self.tables: list[Table] = []
         self.code: list[tuple[int, str]] = []
         self.images: list[Image] = []
+        self.unread: list[str] = []
         self.block = 0
+        self.topic = ""
 
     @property
     def heading(self) -> int | None:
@@ -101,21 +112,33 @@ class _Builder:
             parent = self.headings[parent].parent
         self.headings.append(Heading(line, level, title, parent))
         self.block += 1
+        self.topic = ""
 
     def add_line(self, number: int, text: str) -> None:
-        if text:
-            self.lines.append(Line(number, text, self.heading, self.block))
+        if len(text) > MOST_CHARACTERS or _DUMP.search(text):
+            self.unread.append(f"line {number} has {len(text):,} characters or a number without end: no prose")
+        elif text:
+            self.lines.append(Line(number, text, self.heading, self.block, self.topic))
+
+    def text_above(self, number: int) -> str:
+        """What stands right above a table, at most one empty line between."""
+        return self.lines[-1].text if self.lines and number - 2 <= self.lines[-1].number < number else ""
 
     def done(self) -> Document:
         return Document(
-            tuple(self.headings), tuple(self.lines), tuple(self.tables), tuple(self.code), tuple(self.images)
+            tuple(self.headings),
+            tuple(self.lines),
+            tuple(self.tables),
+            tuple(self.code),
+            tuple(self.images),
+            tuple(self.unread),
         )
 
 
 def read_markdown(text: str) -> Document:
     """Headings, lines, pipe tables and code blocks; a classification report in a code block is a table too."""
     found = _Builder()
-    lines = text.splitlines()
+    lines = _lines(_STRUCK.sub("", _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text)))
     fence: str | None = None
     code: list[tuple[int, str]] = []
     at = 0
@@ -135,16 +158,20 @@ def read_markdown(text: str) -> Document:
             fence = mark[1][:3]
             found.block += 1
             continue
+        if len(raw) > MOST_CHARACTERS:
+            found.add_line(number, raw)
+            continue
         found.images.extend(Image(number, match[2]) for match in _IMAGE.finditer(raw))
         heading = _HEADING.match(raw)
+        bold = _BOLD_LINE.fullmatch(raw)
         if heading:
-            found.add_heading(number, len(heading[1]), plain(heading[2]))
+            found.add_heading(number, len(heading[1]), plain(heading[2].strip().rstrip("#")))
         elif "|" in raw and at < len(lines) and "|" in lines[at] and _RULE.fullmatch(lines[at]):
             header = _cells(raw)
-            above = found.lines[-1].text if found.lines and found.lines[-1].number >= number - 2 else ""
+            above = found.text_above(number)
             at += 1
             rows = []
-            while at < len(lines) and "|" in lines[at] and lines[at].strip():
+            while at < len(lines) and "|" in lines[at] and len(lines[at]) <= MOST_CHARACTERS:
                 rows.append((at + 1, _cells(lines[at])))
                 at += 1
             found.tables.append(Table(number, above, header, tuple(rows), found.heading))
@@ -152,11 +179,17 @@ def read_markdown(text: str) -> Document:
         elif not raw.strip():
             found.block += 1
         else:
+            found.topic = plain(bold[1]) if bold else found.topic
             found.add_line(number, plain(raw))
     _add_code(found, code)  # a fence that nobody closed
     if not found.code and not found.tables:
-        _add_plain_report(found, [(number, line) for number, line in enumerate(lines, start=1)])
+        _add_plain_report(found, list(enumerate(lines, start=1)))
     return found.done()
+
+
+def _lines(text: str) -> list[str]:
+    """As an editor counts them: a form feed or a Unicode separator ends no line."""
+    return re.split(r"\r\n|\r|\n", text)
 
 
 def _cells(raw: str) -> Cells:
@@ -167,6 +200,7 @@ def _cells(raw: str) -> Cells:
 
 
 def _add_code(found: _Builder, code: list[tuple[int, str]]) -> None:
+    code = [(number, line) for number, line in code if len(line) <= MOST_CHARACTERS]
     found.code.extend(code)
     _add_plain_report(found, code)
 
@@ -188,8 +222,9 @@ def _add_plain_report(found: _Builder, lines: list[tuple[int, str]]) -> None:
                 rows.append((row_number, (short[1], "", "", short[2], short[3])))
             elif row.strip():
                 break
+        above = found.text_above(lines[0][0] - 1)  # the fence is the line before
         found.tables.append(
-            Table(number, "", ("class", "precision", "recall", "f1-score", "support"), tuple(rows), found.heading)
+            Table(number, above, ("class", "precision", "recall", "f1-score", "support"), tuple(rows), found.heading)
         )
 
 
@@ -213,6 +248,48 @@ _BLOCKS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    text: str
+    rows: int
+    columns: int
+
+
+def _span(given: str | None, most: int) -> int:
+    """A span as browsers take it, with their own limits."""
+    return min(max(int(given), 1), most) if given and re.fullmatch(r"[0-9]{1,9}", given) else 1
+
+
+def _spread(table: list[tuple[int, list[_Cell]]]) -> list[tuple[int, Cells]]:
+    """Rows of plain text: a cell over several rows stands in each of them, one over several columns in the first."""
+    rows: list[tuple[int, Cells]] = []
+    above: dict[int, tuple[int, str]] = {}  # column -> (rows that a cell from above still covers, its text)
+    for line, cells in table:
+        if not cells:
+            continue
+        row: list[str] = []
+        below: dict[int, tuple[int, str]] = {}
+        rest = iter(cells)
+        while True:
+            held = above.pop(len(row), None)
+            if held is not None:
+                left, text = held
+                if left > 1:
+                    below[len(row)] = left - 1, text
+                row.append(text)
+                continue
+            cell = next(rest, None)
+            if cell is None:
+                break
+            for text in (cell.text, *[""] * (cell.columns - 1)):
+                if cell.rows > 1:
+                    below[len(row)] = cell.rows - 1, text
+                row.append(text)
+        above = below
+        rows.append((line, tuple(row)))
+    return rows
+
+
 class _Html(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -221,12 +298,12 @@ class _Html(HTMLParser):
         self.start = 1
         self.skipping = 0
         self.level = 0
-        self.table: list[tuple[int, list[str]]] | None = None
+        self.table: list[tuple[int, list[_Cell]]] | None = None
         self.table_line = 0
         self.caption = ""
         self.in_cell = False
-        self.span = 1
-        self.preformatted = False
+        self.span = (1, 1)
+        self.is_blank = True
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _SKIPPED:
@@ -241,19 +318,21 @@ class _Html(HTMLParser):
                 self.found.images.append(Image(line, source))
         elif tag == "br":
             self.text.append(" ")
+        elif tag in ("sup", "sub"):
+            self.text.append("^")  # 0.97 with the footnote 1 is not 0.971
         elif tag == "table":
             self._flush()
             self.table, self.table_line, self.caption = [], line, ""
         elif tag == "tr" and self.table is not None:
             self.table.append((line, []))
         elif tag in ("td", "th") and self.table:
-            self.text, self.in_cell = [], True
-            self.span = int(given.get("colspan") or 1) if (given.get("colspan") or "1").isdigit() else 1
+            self._taken()
+            self.in_cell = True
+            self.span = _span(given.get("rowspan"), 65_534), _span(given.get("colspan"), 1_000)
         elif tag == "caption":
-            self.text = []
+            self._taken()
         elif tag == "pre":
             self._flush()
-            self.preformatted = True
         elif len(tag) == 2 and tag[0] == "h" and tag[1].isdigit():
             self._flush()
             self.level = int(tag[1])
@@ -269,21 +348,21 @@ class _Html(HTMLParser):
         if self.skipping:
             return
         if tag in ("td", "th") and self.table:
-            self.table[-1][1].extend([self._taken()] + [""] * (self.span - 1))
+            self.table[-1][1].append(_Cell(self._taken(), *self.span))
             self.in_cell = False
         elif tag == "caption":
             self.caption = self._taken()
         elif tag == "table" and self.table is not None:
-            rows = [(line, tuple(cells)) for line, cells in self.table if cells]
+            rows = _spread(self.table)
             if len(rows) > 1:
                 self.found.tables.append(
                     Table(self.table_line, self.caption, rows[0][1], tuple(rows[1:]), self.found.heading)
                 )
             self.table = None
         elif tag == "pre":
-            lines = [(self.start + i, text) for i, text in enumerate("".join(self.text).splitlines())]
+            lines = [(self.start + i, text) for i, text in enumerate(_lines("".join(self.text)))]
             _add_code(self.found, lines)
-            self.text, self.preformatted = [], False
+            self._taken()
         elif len(tag) == 2 and tag[0] == "h" and tag[1].isdigit():
             self.found.add_heading(self.start, self.level, self._taken())
         elif tag in _BLOCKS and not self.in_cell:
@@ -292,12 +371,12 @@ class _Html(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.skipping:
             return
-        if not "".join(self.text).strip():
-            self.start = self.getpos()[0]
+        if self.is_blank and not data.isspace():
+            self.start, self.is_blank = self.getpos()[0], False
         self.text.append(data)
 
     def _taken(self) -> str:
-        text, self.text = " ".join("".join(self.text).split()), []
+        text, self.text, self.is_blank = " ".join("".join(self.text).split()), [], True
         return text
 
     def _flush(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,10 +13,14 @@ from harness.claims.pins import read_pins
 from harness.claims.prose import read_line, sentences
 from harness.claims.records import (
     Accuracy,
+    Averages,
+    ClassCounts,
     Content,
     Directions,
+    Errors,
     FalseCounts,
     FileReference,
+    Matrix,
     PerClass,
     Pin,
     Place,
@@ -28,16 +33,30 @@ from harness.claims.records import (
     Size,
     Statement,
     Supports,
+    names_of,
 )
-from harness.claims.sets import Binder, SetWords
-from harness.claims.tables import Read, is_set_table, read_table, set_name
+from harness.claims.sets import Binder, several_of_a_kind
+from harness.claims.subjects import SEVERAL, Subjects
+from harness.claims.tables import class_key, is_set_table, read_table, set_names
+from harness.claims.words import names_strong_word
 
 _USUAL = {"train", "validation", "test", "external", "dataset"}
 _FILE = re.compile(r"`([^`\s]+\.(?:png|jpe?g|svg|pdf|gif|csv|pth|pkl|pt|onnx|safetensors|json))`", re.IGNORECASE)
 _FIGURE = re.compile(r"\.(?:png|jpe?g|svg|gif|pdf)$", re.IGNORECASE)
+_RESULTS = (Accuracy, Averages, ClassCounts, Directions, Errors, FalseCounts, Matrix, Rows)
+_IN_PART = (Accuracy, Rows, Directions, Supports, FalseCounts)  # may say less than another; the others say the same
+_MOST_LINES = 2_000  # lines with a number; more are a log or data, not a report
+_NUMBER = re.compile(r"\d|\b(?:both|one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
+_MOST_COMPARED = 200  # statements of one kind; more are no report
+_CLASS_WORDS = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_N_CLASSES = re.compile(
+    rf"(?<![\w.,/-])(\d{{1,2}}|{'|'.join(_CLASS_WORDS)})[\s-]+(?:\w+[\s-]+)?"
+    r"(?:class(?:es)?|categories|(?:cell )?types)\b",
+    re.IGNORECASE,
+)
 _BOUNDS = re.compile(
-    r"\b(?:confidence (?:interval|bound|limit)|(?:lower|upper|one-sided|\d+\s*%)\s+(?:\w+\s+)?"
-    r"(?:bound|interval|CI)|wilson|clopper)",
+    r"\b(?:confidence (?:interval|bound|limit)|(?:lower|upper|one-sided|\d+\s*%)[\s-]+(?:\w+\s+)?(?:bound|interval|CI)|"
+    r"CI\s*[:=\[(]|wilson|clopper|konfidenzintervall|vertrauensbereich)",
     re.IGNORECASE,
 )
 
@@ -50,13 +69,16 @@ class _Found:
     block: int
     from_table: bool
     note: str = ""
+    subject: str | None = None
 
 
 def extract(document: Document, file: str) -> ReportClaims:
     """Everything that the document states in a form that has one reading."""
-    classes = _classes(document, file)
-    names = _set_names(document)
-    words = SetWords(tuple(name for name in names if name not in _USUAL))
+    families = _class_families(document, file)
+    classes = tuple(name for family in families for name in family)
+    apart = several_of_a_kind(document)
+    words = replace(apart, names=(*(name for name in _set_names(document) if name not in _USUAL), *apart.names))
+    subjects = Subjects(document)
     readings = [read_table(table, file, classes) for table in document.tables]
     with_table = frozenset(
         table.heading
@@ -71,33 +93,41 @@ def extract(document: Document, file: str) -> ReportClaims:
         bound = words.one(table.caption) or (
             binder.of_section(table.heading) if not words.named(table.caption) else None
         )
+        subject = subjects.of_table(table)
         for read in reading.found:
-            found.append(_Found(_named(read, bound), read.content, read.places, -1 - number, True))
+            name = read.set if read.set is not None else bound
+            found.append(_Found(name, read.content, read.places, -1 - number, True, subject=subject))
     coverage: list[tuple[str, int, int, Place]] = []
     ratios: dict[str, tuple[int, list[Place]]] = {}
     stratified: list[Place] = []
-    for line in document.lines:
+    numbered = [line for line in document.lines if _NUMBER.search(line.text) or "stratif" in line.text.lower()]
+    unread = list(document.unread)
+    if len(numbered) > _MOST_LINES:
+        unread.append(f"of {len(numbered):,} lines with numbers those after line {numbered[_MOST_LINES - 1].number:,}")
+    for line in numbered[:_MOST_LINES]:
         place = Place(file, line.number, line.text)
         reading_of = read_line(line.text, classes=classes, one_set=words.one)
         for saying in reading_of.sayings:
             bound = saying.set
             if bound is None or (bound == "dataset" and not saying.exact_set):
                 bound = binder.of(line.text, line.heading) if not saying.exact_set else bound
-            found.append(_Found(bound, saying.content, (place,), line.block, False))
+            subject = subjects.of_line(line, saying.sentence)
+            found.append(_Found(bound, saying.content, (place,), line.block, False, subject=subject))
         problems += [Problem(f"{text}: more than there are", (place,)) for text in reading_of.problems]
-        of_line = binder.of(line.text, line.heading)
         covered = reading_of.covers
-        if covered and of_line and covered[0] < covered[1]:
+        if covered and covered[0] < covered[1] and (of_line := binder.of(line.text, line.heading)):
             coverage.append((of_line, *covered, place))
         for name, percent in zip(("train", "validation", "test"), reading_of.ratios, strict=False):
             ratios.setdefault(name, (percent, []))[1].append(place)
         if reading_of.stratified:
             stratified.append(place)
+    found = _of_one_dataset(found)
     found += _derived(found, ratios, stratified)
+    found = _of_one_family(_of_one_subject(found), families)
     statements, unbound = _merged(found)
     return ReportClaims(
         name=file,
-        classes=classes,
+        classes=families[0] + _unnamed(document, families[0]) if families else (),
         statements=statements,
         problems=tuple(problems) + tuple(_split_problems(statements, ratios, len(classes))),
         unbound=unbound,
@@ -106,33 +136,129 @@ def extract(document: Document, file: str) -> ReportClaims:
         file_totals=_file_totals(document, file),
         sentences=tuple(_sentences(document, file, binder)),
         coverage=tuple(coverage),
-        unread=tuple(reading.unread for reading in readings if reading.unread),
-        prints_bounds=any(_BOUNDS.search(line.text) for line in document.lines),
+        unread=(*unread, *(reading.unread for reading in readings if reading.unread)),
+        prints_bounds=any(
+            _BOUNDS.search(text)
+            for text in (*(line.text for line in document.lines), *(" | ".join(t.header) for t in document.tables))
+        ),
     )
 
 
-def _named(read: Read, bound: str | None) -> str | None:
-    return read.set if read.set is not None else bound
+def _class_families(document: Document, file: str) -> list[tuple[str, ...]]:
+    """The classes that class tables and matrices name, by task: first the one that most tables are about.
 
-
-def _classes(document: Document, file: str) -> tuple[str, ...]:
-    """Every class that a class table or a matrix names; spelled differently only in case, they are one."""
+    A table whose classes another one has too belongs to it. Abbreviations, or another task, are a family of their own.
+    """
     names: dict[str, str] = {}
+    tables = []
     for table in document.tables:
-        for name in read_table(table, file, ()).classes:
-            names.setdefault(name.lower(), name)
-    return tuple(names.values())
+        own = read_table(table, file, ()).classes
+        for name in own:
+            names.setdefault(class_key(name), name)
+        if own:
+            tables.append(tuple(dict.fromkeys(map(class_key, own))))
+    families: list[tuple[str, ...]] = []
+    count: Counter[tuple[str, ...]] = Counter()
+    for own in sorted(tables, key=len, reverse=True):
+        family = next((family for family in families if set(own) <= set(family)), own)
+        if family is own:
+            families.append(own)
+        count[family] += 1
+    families.sort(key=lambda family: (-count[family], tables.index(family)))
+    taken: set[str] = set()
+    made = []
+    for family in families:
+        made.append(tuple(names[key] for key in family if key not in taken))
+        taken.update(family)
+    return made
+
+
+def _unnamed(document: Document, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Classes that the report counts ("five classes") and that no table of it names."""
+    said = [
+        _CLASS_WORDS.get(match[1].lower()) or int(match[1])
+        for line in document.lines
+        for match in _N_CLASSES.finditer(line.text)
+    ]
+    missing = max(said, default=0) - len(classes)
+    return tuple(f"class {len(classes) + i + 1} (not named)" for i in range(missing))
 
 
 def _set_names(document: Document) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for table in document.tables:
         if is_set_table(table):
-            for _, cells in table.rows:
-                name = set_name(cells[0]) if cells else None
-                if name:
-                    names[name] = None
+            names.update((name, None) for name in set_names(table) if name)
     return tuple(names)
+
+
+# --- what speaks of one thing --------------------------------------------------------------------
+
+
+def _of_one_dataset(found: list[_Found]) -> list[_Found]:
+    """ "The dataset" with two sizes is two datasets, or one before and after cleaning: neither is used."""
+    kept = list(found)
+    for kind in (Size, PerClass):
+        if len({entry.content for entry in kept if entry.set == "dataset" and isinstance(entry.content, kind)}) > 1:
+            kept = [
+                replace(entry, set=None) if entry.set == "dataset" and isinstance(entry.content, kind) else entry
+                for entry in kept
+            ]
+    return kept
+
+
+def _of_one_subject(found: list[_Found]) -> list[_Found]:
+    """Where results of one set are told apart by model, reader or site and differ, each has a set of its own."""
+    out = list(found)
+    for name in {entry.set for entry in found if entry.set is not None}:
+        results = [
+            entry
+            for entry in found
+            if entry.set == name and entry.subject and (entry.from_table or isinstance(entry.content, _RESULTS))
+        ]
+        subjects = {entry.subject for entry in results if entry.subject is not None}
+        # "ResNet" beside one "ResNet50" is short for it.
+        short = {
+            s: longer[0] for s in subjects if len(longer := [o for o in subjects if o != s and o.startswith(s)]) == 1
+        }
+        if len(subjects - set(short)) < 2 or not _differ(results):
+            continue
+        apart = set(map(id, results))
+        sets = dict.fromkeys(f"{name}, {subject}" for subject in sorted(subjects - set(short) - {SEVERAL}))
+        for index, entry in enumerate(out):
+            if id(entry) in apart:
+                subject = short.get(entry.subject or "", entry.subject)
+                out[index] = replace(entry, set=None if subject == SEVERAL else f"{name}, {subject}")
+        # How large the set is holds for each of them.
+        about = [entry for entry in out if entry.set == name and isinstance(entry.content, Size | PerClass)]
+        if len({type(entry.content) for entry in about}) == len({entry.content for entry in about}):
+            out += [replace(entry, set=own) for own in sets for entry in about]
+    return out
+
+
+def _differ(results: list[_Found]) -> bool:
+    by_kind: dict[tuple[type, tuple[str, ...]], list[_Found]] = {}
+    for entry in results:
+        by_kind.setdefault((type(entry.content), names_of(entry.content)), []).append(entry)
+    return any(
+        a.subject != b.subject and not _repeats(a.content, b.content) and not _repeats(b.content, a.content)
+        for entries in by_kind.values()
+        for i, a in enumerate(entries[:_MOST_COMPARED])
+        for b in entries[:i]
+    )
+
+
+def _of_one_family(found: list[_Found], families: list[tuple[str, ...]]) -> list[_Found]:
+    """Tables of other classes than most have a set of their own: what they share with the rest is not said."""
+    main = set(families[0]) if families else set()
+    out = []
+    for entry in found:
+        names = names_of(entry.content)
+        if entry.set and names and not set(names) <= main:
+            shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+            entry = replace(entry, set=f"{entry.set}, classes {shown}" if entry.from_table else None)
+        out.append(entry)
+    return out
 
 
 # --- what follows from the split ------------------------------------------------------------------
@@ -200,16 +326,24 @@ def _merged(found: list[_Found]) -> tuple[tuple[Statement, ...], tuple[Statement
     # Tables first: prose repeats them. Narrow before wide: 99.5 % repeats 99.47 %.
     ordered = sorted(grouped, key=lambda e: (not e.from_table, _width(e.content), min(p.line for p in e.places)))
     kept: list[_Found] = []
+    more: dict[int, list[Place]] = {}  # index in kept -> places of what repeats it
+    said: dict[tuple[str | None, Content], int] = {}
     for entry in ordered:
-        for index, other in enumerate(kept):
-            if entry.set == other.set and _repeats(entry.content, other.content):
-                places = tuple(sorted(set(other.places + entry.places)))
-                kept[index] = replace(other, places=places, note=other.note if other.note == entry.note else "")
-                break
+        index = said.get((entry.set, entry.content), -1)
+        if index < 0 and isinstance(entry.content, _IN_PART):
+            same = (k for k, o in enumerate(kept) if entry.set == o.set and _repeats(entry.content, o.content))
+            index = next(same, -1)
+        if index >= 0:
+            said[entry.set, entry.content] = index
+            more.setdefault(index, []).extend(entry.places)
+            if kept[index].note != entry.note:
+                kept[index] = replace(kept[index], note="")
         else:
             rest = _left_of_rows(entry, kept)
             if rest is not None:
+                said[rest.set, rest.content] = len(kept)
                 kept.append(rest)
+    kept = [replace(entry, places=(*entry.places, *more.get(index, ()))) for index, entry in enumerate(kept)]
     kept.sort(key=lambda e: (min(p.line for p in e.places), type(e.content).__name__))
     made = [Statement(e.set or "", e.content, tuple(sorted(set(e.places))), e.note) for e in kept]
     return tuple(s for s in made if s.set), tuple(s for s in made if not s.set)
@@ -334,5 +468,5 @@ def _own(document: Document, heading: int) -> list[Line]:
 
 def _sentences(document: Document, file: str, binder: Binder) -> Iterable[Sentence]:
     for line in document.lines:
-        for text in sentences(line.text):
+        for text in sentences(line.text) if names_strong_word(line.text) else ():
             yield Sentence(binder.of(text, line.heading), text, Place(file, line.number, text))

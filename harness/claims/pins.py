@@ -15,6 +15,13 @@ _PROSE = re.compile(
     r"\b(PyTorch|torch|torchvision|fastai|NumPy|pandas|scikit-learn)\s+(\d+\.\d+(?:\.\d+)?)\b", re.IGNORECASE
 )
 _NAMES = {"pytorch": "torch"}
+# A version that is asked for, compared with or remembered need not be the one that was used.
+_NOT_USED = re.compile(
+    r"\b(?:requires?|newer|later|older|since|from|until|minimum|at least|supports?|supported|compatible|"
+    r"upgrad\w*|previous\w*|original\w*|introduced|deprecated|instead|et al|paper|tested with|"
+    r"either|or)\b|>=|<=|≥|≤|\d\+",
+    re.IGNORECASE,
+)
 
 
 def read_pins(text: str, place: Place) -> tuple[Pin, ...]:
@@ -22,7 +29,10 @@ def read_pins(text: str, place: Place) -> tuple[Pin, ...]:
     match = _PIN.match(text)
     if match:
         return (Pin(_name(match[1]), match[2], place),)
-    return tuple(Pin(_name(m[1]), m[2], place) for m in _PROSE.finditer(text))
+    found = tuple(Pin(_name(m[1]), m[2], place) for m in _PROSE.finditer(text))
+    if not found or _NOT_USED.search(text):
+        return ()
+    return found if len({pin.name for pin in found}) == len(found) else ()  # two versions in one line: a comparison
 
 
 def partner_of_torch(version: str) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from harness.claims.records import (
     Accuracy,
@@ -21,36 +21,68 @@ from harness.claims.records import (
     Rows,
     Size,
     printed,
+    whole,
 )
+from harness.claims.subjects import without_numbers_of_names
 
-_INT = r"(?<![\w.,/])(\d{1,3}(?:,\d{3})+|\d+)(?![\w./]*\d)"
+# "1 234" and "1'234" are one number; a number of more than twelve digits is none.
+_GROUP = r"(?:[,'\u2019]\d{3})+(?!\d)"
+_START, _END = r"(?<![\w.,/^])(?<!\d['\u2019 ])(?<![A-Za-z][-\u2013])", r"(?!(?:[\w./]*|['\u2019 ]|,)\d)"
+_WHOLE = rf"(\d{{1,3}}{_GROUP}|\d{{1,3}}(?: \d{{3}})+(?!\d)|\d{{1,12}})"
+_INT = rf"{_START}{_WHOLE}{_END}"
 _WORDS = {
     "both": 2, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10,
 }  # fmt: skip
 _COUNT = rf"(?:{_INT}|\b({'|'.join(_WORDS)})\b)"
-_SHARE = re.compile(r"(?<![\w.,/])(\d+(?:\.\d+)?)(\s*%)?(?![\w./]*\d)")
+_SHARE = re.compile(r"(?<![\w.,/])(\d{1,18}(?:\.\d{1,18})?)(\s*%)?(?![\w./]*\d)")
 _LOOSE = re.compile(
     r"(?:[~≈<>≤≥±]|\b(?:about|around|approximately|approx\.?|nearly|almost|over|under|above|below|than|least|most|"
-    r"up to|near|roughly|some|circa|ca\.|only about|another|further|first|next|additional|a further))\s*$",
+    r"up to|near|roughly|some|circa|ca\.|only about|another|further|first|next|additional|a further|"
+    r"type|level|grade|stage|section|table|class|phase|version))\s*$",
     re.IGNORECASE,
 )
-_RANGE_AFTER = re.compile(r"\s*(?:[-\u2013\u2014]|to|or more|or less|\+)\s*[\d%]?")
+_RANGE_AFTER = re.compile(r"\s*(?:[-\u2013\u2014]|to)\s*\d|\+|\s*(?:±|\+/-|\\pm)")
 _NOT_A_RESULT = re.compile(
     r"\b(?:target|floor|goal|require[sd]?|requirement|threshold|criteri(?:on|a)|baseline|previous(?:ly)?|"
     r"chance|human|expect\w*|would|could|should|must|balanced|top[- ]?\d|epochs?|mean|average|per[- ]class|"
     r"interval|bounds?|confidence|literature|published|reported|compared|versus|vs\.?|improv\w*|increase\w*|gain|drop\w*|gap|difference|points?|fold|if)\b",
     re.IGNORECASE,
 )
-_RIGHT = re.compile(r"\b(?:correct(?:ly)?|right(?:ly)?|perfect predictions?|accura\w+)\b", re.IGNORECASE)
-_WRONG = re.compile(r"\b(?:mis\w+|errors?|wrong(?:ly)?|incorrect(?:ly)?|mistakes?)\b", re.IGNORECASE)
-_OF = re.compile(
-    r"(?<![\w./,])(\d{1,3}(?:,\d{3})+|\d+)\s*(?:/|\bout of\b|\bof\b)\s*(?:the\s+|all\s+)?"
-    r"(\d{1,3}(?:,\d{3})+|\d+)(?![\w./]*\d)\s*(\w+)?",
+# What somebody or something else reached, or this model on a part of the set.
+_ELSEWHERE = re.compile(
+    r"\b(?:epochs?|folds?|seeds?|cross[- ]validation|et al|authors|prior|earlier|state[- ]of[- ]the[- ]art|sota|"
+    r"pathologists?|experts?|annotators?|readers?|raters?|clinicians?|technicians?|h(?:a|ae)matologists?|"
+    r"(?:patient|slide|smear|case|lesion|object|tile|patch|video|pixel)[- ](?:level|wise)|"
+    r"threshold|rejected|referred|subset|remaining|of these|of them|among)\b|\[\d+(?:[,\u2013-]\s*\d+)*\]",
     re.IGNORECASE,
 )
+# An error of the labels, or one that a figure shows, is not one of all errors.
+_SOME = re.compile(
+    r"\b(?:shows?|showing|shown|examples?|e\.g|annotat\w*|label(?:s|l?ing|l?ed)?|corrected|fixed|missing|metadata|"
+    r"focus|focal|exposure|quality|segment\w*|code|software)(?!\w)",
+    re.IGNORECASE,
+)
+# Images that are named for another reason than to say how large the set is.
+_PART = re.compile(
+    r"\b(?:shows?|showing|shown|examples?|batch(?:es)?|latency|throughput|seconds?|ms|minutes?|speed|timing|remov\w*|"
+    r"exclud\w*|discard\w*|dropp\w*|augment\w*|oversampl\w*|undersampl\w*|resampl\w*|synthe\w*|duplicat\w*|subset|"
+    r"random(?:ly)?|sampled|selected|remain\w*|before|after|originally|initially|raw|these|those|blurred|"
+    r"unreadable|could not|missing|grad-?cam)\b",
+    re.IGNORECASE,
+)
+_FIGURE = re.compile(r"\bfig(?:ure|s?\.)", re.IGNORECASE)
+_SOME_OF = re.compile(r"\b(?:in|for|with|only|these|those|other|every|per|to)\s*$", re.IGNORECASE)
+_RIGHT = re.compile(r"\b(?:correct(?:ly)?|right(?:ly)?|perfect predictions?|accura\w+)\b", re.IGNORECASE)
+_WRONG = re.compile(
+    r"\b(?:mis(?:classif|predict|identif|recogni|diagnos|assign)\w+|errors?|wrong(?:ly)?|incorrect(?:ly)?|mistakes?)\b",
+    re.IGNORECASE,
+)
+_OF = re.compile(
+    rf"{_START}{_WHOLE}\s*(?:/|\bout of\b|\bof\b)\s*(?:the\s+|all\s+)?{_WHOLE}{_END}\s*(\w+)?", re.IGNORECASE
+)
 _THING = r"(?:images?|cells?|samples?|smears?|pictures?)"
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
+_SENTENCE = re.compile(r"(?<=[.!?])(?<!\bal\.)(?<!\b[Ff]ig\.)(?<!\bcf\.)(?<!\bvs\.)\s+(?=[A-Z(])")
 _CLAUSE = re.compile(r"[;|]|,\s(?!\d{3}\b)|\s+and\s+(?=[^()]*(?:\(|$))|\s+[-\u2013\u2014]\s+")
 
 
@@ -61,6 +93,7 @@ class Saying:
     content: Content
     set: str | None
     exact_set: bool = False  # the set is part of the wording ("375 test images"); a section's set must not replace it
+    sentence: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +119,8 @@ def read_line(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], s
     line = re.sub(r"^\W*(?:\d+\.\s+)?", "", text)
     sayings: list[Saying] = []
     problems: list[str] = []
-    for sentence in sentences(line):
+    for written in sentences(line):
+        sentence, before = without_numbers_of_names(written), len(sayings)
         sayings += _directions(sentence, classes, one_set)
         sayings += _false_counts(sentence, classes, one_set)
         sayings += _class_shares(sentence, classes, one_set)
@@ -94,10 +128,11 @@ def read_line(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], s
         clauses = [clause for clause in _CLAUSE.split(sentence) if clause and clause.strip()]
         sayings += _accuracies(sentence, clauses, classes, one_set)
         for clause in clauses:
-            sayings += _errors(clause, classes, one_set)
+            sayings += _errors(clause, sentence, classes, one_set)
             sayings += _counted(clause, sentence, classes, one_set, problems)
         sayings += _sizes(sentence, one_set)
         sayings += _per_class(sentence, one_set)
+        sayings[before:] = [replace(saying, sentence=written) for saying in sayings[before:]]
     return LineReading(
         tuple(dict.fromkeys(sayings)),
         tuple(problems),
@@ -127,6 +162,8 @@ def _accuracies(
             if share and share.value <= 1 and not _loose(sentence, sentence.index(value)):
                 found.append(Saying(Accuracy(share), one_set(f"{name} accuracy"), True))
         return found
+    if _ELSEWHERE.search(sentence):
+        return found
     for clause in clauses:
         if not re.search(r"\baccuracy\b|\berror rate\b", clause, re.IGNORECASE) or _NOT_A_RESULT.search(clause):
             continue
@@ -154,9 +191,7 @@ def _accuracies(
 def _shares(clause: str) -> Iterator[Printed]:
     for match in _SHARE.finditer(clause):
         after = clause[match.end() :]
-        if _loose(clause, match.start()) or (
-            _RANGE_AFTER.match(after) and re.match(r"\s*(?:[-\u2013\u2014]|to)\s*\d|\+", after)
-        ):
+        if _loose(clause, match.start()) or _RANGE_AFTER.match(after):
             continue
         if not match[2] and "." not in match[1]:
             continue
@@ -176,16 +211,15 @@ def _counted(
     clause: str, sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None], problems: list[str]
 ) -> Iterator[Saying]:
     """k/n, k of n, k out of n: where the words say whether k is right or wrong."""
+    if _ELSEWHERE.search(sentence) or _SOME.search(sentence):
+        return
     for match in _OF.finditer(clause):
-        k, n = _whole(match[1]), _whole(match[2])
+        k, n = whole(match[1]), whole(match[2])
         noun = (match[3] or "").lower()
         if noun.startswith("class") or (noun and _names_class(noun, classes)) or _loose(clause, match.start()):
             continue
-        about = clause
-        right, wrong = bool(_RIGHT.search(about)), bool(_WRONG.search(about))
-        if not right and not wrong:
-            continue
-        if right and wrong:
+        right, wrong = bool(_RIGHT.search(clause)), bool(_WRONG.search(clause))
+        if right == wrong:
             continue
         # The share of one class is not the share of the set.
         if _names_class(clause, classes) or _NOT_A_RESULT.search(clause):
@@ -208,8 +242,8 @@ def _out_of_errors(sentence: str, one_set: Callable[[str], str | None]) -> Itera
         sentence,
         re.IGNORECASE,
     )
-    if match and not _loose(sentence, match.start(2) if match[2] else match.start(3)):
-        n, k = _whole(match[1]), _number(match[2], match[3])
+    if match and not _ELSEWHERE.search(sentence) and not _loose(sentence, match.start(2 if match[2] else 3)):
+        n, k = whole(match[1]), _number(match[2], match[3])
         if k <= n:
             yield Saying(Size(n), one_set(sentence))
             yield Saying(
@@ -217,15 +251,21 @@ def _out_of_errors(sentence: str, one_set: Callable[[str], str | None]) -> Itera
             )
 
 
-def _errors(clause: str, classes: tuple[str, ...], one_set: Callable[[str], str | None]) -> Iterator[Saying]:
+def _errors(
+    clause: str, sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None]
+) -> Iterator[Saying]:
     """ "k errors", "k misclassifications", "k misclassified": of the whole set, so not where a class is named."""
     if _names_class(clause, classes) or _NOT_A_RESULT.search(clause):
+        return
+    if _ELSEWHERE.search(sentence) or _SOME.search(sentence):
         return
     pattern = (
         rf"{_COUNT}\s+(?:(?:test|{_THING})\s+)*(?:errors?|misclassifications?|mistakes|misclassified)\b"
         r"(?!\s*(?:rate|bars?|types?|as\b|than))"
     )
     for match in re.finditer(pattern, clause, re.IGNORECASE):
+        if _FIGURE.search(sentence) and not re.search(r"\b(?:the|all)\s+$", clause[: match.start()], re.IGNORECASE):
+            continue  # "six misclassified cells" under a figure are some, "the two misclassified cells" are all
         if not _loose(clause, match.start()) and (match[2] or "").lower() != "both":
             yield Saying(Errors(_number(match[1], match[2])), one_set(clause))
 
@@ -234,10 +274,12 @@ def _errors(clause: str, classes: tuple[str, ...], one_set: Callable[[str], str 
 
 
 def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Saying]:
+    if _PART.search(sentence) or _FIGURE.search(sentence):
+        return
     each = r"(?!\s*(?:per\b|each\b|for each|of each|in each|/\s*class|a class))"
     labelled = re.match(
         rf"(?:the\s+)?(train(?:ing)?|validation|val|test|external|total(?:\s+{_THING})?|total)(?:\s+(?:set|split|images))?\s*[:=]\s*{_INT}"
-        rf"(?:\s+{_THING}\b)?{each}(?!\s*(?:/|%|of\b|out of\b|epochs?|errors?|correct|\w*seconds?))",
+        rf"(?:\s+{_THING}\b)?{each}(?=\s*(?:$|[.,;(]|{_THING}\b))",
         sentence,
         re.IGNORECASE,
     )
@@ -245,12 +287,18 @@ def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Sayi
         label = labelled[1].lower()
         name = "dataset" if label.startswith("total") else one_set(f"{label} set")
         if name:
-            yield Saying(Size(_whole(labelled[2])), name, True)
+            yield Saying(Size(whole(labelled[2])), name, True)
     for match in re.finditer(
         rf"{_INT}\s+(train(?:ing)?|validation|test|external)\s+{_THING}\b{each}", sentence, re.IGNORECASE
     ):
-        if not _loose(sentence, match.start()):
-            yield Saying(Size(_whole(match[1])), one_set(f"{match[2]} set"), True)
+        before, after = sentence[: match.start()], sentence[match.end() :]
+        if _loose(sentence, match.start()) or _SOME_OF.search(before):
+            continue
+        # "12 test images were misclassified" counts some, "of the 375 test images" and "all 375 test images" the set.
+        if re.search(r"\b(?:of|all|the)\s+$", before, re.IGNORECASE) or not re.match(
+            r"\s*(?:were|was|are|is|had)\b", after
+        ):
+            yield Saying(Size(whole(match[1])), one_set(f"{match[2]} set"), True)
     one = one_set(sentence)
     if one is not None:
         patterns = (
@@ -261,10 +309,10 @@ def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Sayi
         for pattern in patterns:
             for match in re.finditer(pattern, sentence, re.IGNORECASE):
                 if not _loose(sentence, match.start(1)):
-                    yield Saying(Size(_whole(match[1])), one, True)
-    match_n = re.search(r"(?:^|[;,(]\s*)n\s*=\s*(\d[\d,]*)\b", sentence)
+                    yield Saying(Size(whole(match[1])), one, True)
+    match_n = re.search(rf"(?:^|[;,(]\s*)n\s*=\s*{_INT}", sentence)
     if match_n and re.search(r"\baccuracy\b", sentence, re.IGNORECASE) and len(re.findall(r"\bn\s*=", sentence)) == 1:
-        yield Saying(Size(_whole(match_n[1])), one)
+        yield Saying(Size(whole(match_n[1])), one)
 
 
 def _per_class(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Saying]:
@@ -273,11 +321,11 @@ def _per_class(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[
         rf"(?:(?:per|for each|of each|in each|for every)\s+class\b|{_THING}\s+each\b|each\b(?=.*\bclass)|/\s*class\b)"
     )
     for match in re.finditer(pattern, sentence, re.IGNORECASE):
-        if _loose(sentence, match.start()):
+        if _loose(sentence, match.start()) or _PART.search(sentence):
             continue
         if not re.search(r"\bclass|\bper\b", sentence, re.IGNORECASE):
             continue
-        count = _whole(match[1])
+        count = whole(match[1])
         name = one_set(f"{match[2]} set") if match[2] else one_set(sentence)
         yield Saying(PerClass(count, count), name, bool(match[2]))
 
@@ -339,7 +387,7 @@ def _directions(sentence: str, classes: tuple[str, ...], one_set: Callable[[str]
         exclusive = exclusive or bool(said)
     arrow = rf"{one}\s*(?:→|->|=>)\s*{one}\s*[:=(x\u00d7]\s*{_INT}"
     for match in re.finditer(arrow, sentence, re.IGNORECASE):
-        cell = (_canonical(match[1], classes), _canonical(match[2], classes), _whole(match[3]))
+        cell = (_canonical(match[1], classes), _canonical(match[2], classes), whole(match[3]))
         if cell[0] != cell[1]:
             cells.append(cell)
     if cells and len({cell[:2] for cell in cells}) == len(cells):
@@ -443,8 +491,4 @@ def _part_ratio(line: str) -> tuple[str, int] | None:
 
 
 def _number(digits: str | None, word: str | None) -> int:
-    return _whole(digits) if digits else _WORDS[(word or "").lower()]
-
-
-def _whole(text: str) -> int:
-    return int(text.replace(",", ""))
+    return whole(digits) if digits else _WORDS[(word or "").lower()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +24,19 @@ def read_report(path: Path) -> ReportClaims:
     Raises:
         UnreadableReport: nothing is there, it is empty, binary or too big, or it states nothing that can be checked.
     """
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # a name too long, or a folder above that may not be entered
+        _refuse(path, f"cannot be read ({error.strerror})", "Check the path and its permissions.")
+    if is_folder:
         return _read_pack(path)
     claims = _read_file(path, path.name)
     if not (claims.statements or claims.unbound or claims.problems or claims.pins):
+        left = f" Left alone: {'; '.join(claims.unread)}." if claims.unread else ""
         raise UnreadableReport(
-            f"{path}: no class table, confusion matrix, accuracy or count was found, so there is nothing to check. "
-            "Is this the report? Numbers in pictures are not read; state them as TOML (see docs/claims-audit.md)."
+            f"{path}: no class table, confusion matrix, accuracy or count was found, so there is nothing to check."
+            f"{left} Is this the report? Numbers in pictures are not read; "
+            "state them as TOML (see docs/claims-audit.md)."
         )
     return claims
 
@@ -94,13 +102,18 @@ def _read_file(path: Path, name: str) -> ReportClaims:
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for, a device has no end
+            _refuse(path, "no file but a pipe or device", "Save the report as a file and name that.")
+        if about.st_size > _MOST_BYTES:
             _refuse(path, f"larger than {_MOST_BYTES // 2**20} MiB", "Is this a report?")
         data = path.read_bytes()
     except FileNotFoundError:
         _refuse(path, "there is no such file or folder", "Check the path.")
     except OSError as error:
         _refuse(path, f"cannot be read ({error.strerror})", "Check its permissions.")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        _refuse(path, "UTF-16 text, not UTF-8", "Save it as UTF-8.")
     if b"\0" in data:
         _refuse(path, "a binary file, not text", "Export the report as Markdown, HTML or TOML.")
     try:

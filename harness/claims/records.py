@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 Rounding = Literal["nearest", "truncated"]
 Band: TypeAlias = tuple[Fraction, Fraction]
 
-_NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)?(?:\.(\d+))?")
+_NUMBER = re.compile(r"(\d{1,18})?(?:[.,](\d{1,18}))?")  # a share has no thousands: its comma is a decimal comma
 # Strictly below a bound and at most this much below it are the same for every share of fewer than 10**12 cells.
 _SLIVER = Fraction(1, 10**24)
 
@@ -86,8 +86,13 @@ def printed(text: str, *, percent: bool | None = None) -> Printed | None:
         return None
     decimals = len(match[2] or "")
     scale = 100 if (signed if percent is None else percent) else 1
-    whole = int((match[1] or "0").replace(",", "") + (match[2] or ""))
+    whole = int((match[1] or "0") + (match[2] or ""))
     return Printed(text.strip(), Fraction(whole, 10**decimals * scale), Fraction(1, 10**decimals * scale))
+
+
+def whole(text: str) -> int:
+    """A count, whatever separates its thousands."""
+    return int(re.sub(r"\D", "", text))
 
 
 # --- what is stated -----------------------------------------------------------------------------
@@ -313,7 +318,8 @@ class Sentence:
 class ReportClaims:
     """Everything that was read from one report.
 
-    classes:  every class that a table, a matrix or the TOML names, in order.
+    classes:  every class that a table, a matrix or the TOML names, in order. Where tables of other classes stand
+              beside them (another task), those of most tables.
     coverage: set -> (classes covered, classes in all, place), where the report says so.
     unbound:  statements whose set is not clear: printed, never combined.
     prints_bounds: whether the report speaks of intervals or bounds at all.
@@ -338,6 +344,24 @@ class ReportClaims:
 
     def of(self, name: str) -> tuple[Statement, ...]:
         return tuple(statement for statement in self.statements if statement.set == name)
+
+
+def names_of(content: Content) -> tuple[str, ...]:
+    """The classes that a content names."""
+    match content:
+        case Supports(counts):
+            return tuple(name for name, _ in counts)
+        case ClassCounts(class_counts):
+            return tuple(name for name, *_ in class_counts)
+        case FalseCounts(false_counts):
+            return tuple(name for name, *_ in false_counts)
+        case Rows(rows):
+            return tuple(row.name for row in rows)
+        case Directions(cells):
+            return tuple(name for cell in cells for name in cell[:2])
+        case Matrix(classes):
+            return classes
+    return ()
 
 
 def lines_of(places: tuple[Place, ...]) -> str:

@@ -12,10 +12,11 @@ same question gets the same answer on every machine, and one that is too big get
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
+from math import ceil, floor
 from typing import TypeAlias
 
 from harness.claims.records import Band
@@ -142,9 +143,9 @@ def _of_total(rule: ClassRule, total: int) -> Iterator[Option]:
     if limit is not None:
         # Of at most `limit` cells a recall of at least lo misses so many; false alarms likewise.
         if rule.recall is not None:
-            last = min(last, _floor((1 - rule.recall[0]) * limit))
+            last = min(last, floor((1 - rule.recall[0]) * limit))
         if rule.precision is not None and rule.precision[0] > 0:
-            first = max(first, total - _floor((1 / rule.precision[0] - 1) * limit))
+            first = max(first, total - floor((1 / rule.precision[0] - 1) * limit))
     if rule.false_negatives is not None:
         first, last = max(first, rule.false_negatives), min(last, rule.false_negatives)
     if rule.false_positives is not None:
@@ -158,7 +159,7 @@ def _of_total(rule: ClassRule, total: int) -> Iterator[Option]:
 def _of_support(rule: ClassRule, s: int, most: int) -> Iterator[Option]:
     least_t, most_t = 0, s
     if rule.recall is not None:
-        least_t, most_t = _ceil(rule.recall[0] * s), _floor(rule.recall[1] * s)
+        least_t, most_t = ceil(rule.recall[0] * s), floor(rule.recall[1] * s)
         if s == 0 and rule.recall[0] > 0:  # no cells, no recall: printed 0 at most
             return
     if rule.correct is not None:
@@ -246,7 +247,7 @@ def _denominators(numerator: int, band: Band) -> Span:
     low, high = band
     if high <= 0:
         return 1, 0
-    return _ceil(Fraction(numerator) / high), None if low <= 0 else _floor(Fraction(numerator) / low)
+    return ceil(Fraction(numerator) / high), None if low <= 0 else floor(Fraction(numerator) / low)
 
 
 # --- all classes ----------------------------------------------------------------------------------
@@ -353,7 +354,7 @@ class _Tightened:
                 rules[k] = _with_errors(rule, missed, called)
         for k, rule in enumerate(rules):
             if rule.correct is not None:
-                rules[k] = rule = _replace_support(rule, _meet(rule.support, (rule.correct, None)))
+                rules[k] = rule = replace(rule, support=_meet(rule.support, (rule.correct, None)))
             if rule.recall is not None and rule.precision is not None and rule.f1 is not None:
                 _check_row(rule.precision, rule.recall, rule.f1)
         n = _meet(question.n, _sum([rule.support for rule in rules]))
@@ -366,14 +367,14 @@ class _Tightened:
             if low == 1:
                 errors = _meet(errors, (0, 0))
             if n[1] is not None:
-                errors = _meet(errors, (_ceil((1 - high) * n[0]), _floor((1 - low) * n[1])))
+                errors = _meet(errors, (ceil((1 - high) * n[0]), floor((1 - low) * n[1])))
             elif errors[1] is not None and high < 1:
-                n = _meet(n, (0, _floor(Fraction(errors[1]) / (1 - high))))
+                n = _meet(n, (0, floor(Fraction(errors[1]) / (1 - high))))
             if low < 1:
-                n = _meet(n, (_ceil(Fraction(errors[0]) / (1 - low)), None))
+                n = _meet(n, (ceil(Fraction(errors[0]) / (1 - low)), None))
         if n[1] is not None and all(rule.recall is not None for rule in rules):
             worst = min(rule.recall[0] for rule in rules if rule.recall is not None)
-            errors = _meet(errors, (0, _floor((1 - worst) * n[1])))
+            errors = _meet(errors, (0, floor((1 - worst) * n[1])))
         if len(rules) == 1:
             errors = _meet(errors, (0, 0))
         if n[1] is not None:
@@ -381,7 +382,7 @@ class _Tightened:
             for k, rule in enumerate(rules):
                 if not rule.is_free:  # a class of which nothing is said stays recognisable as one
                     rest = n[1] - (elsewhere - rule.support[0])
-                    rules[k] = _replace_support(rule, _meet(rule.support, (0, max(rest, 0))))
+                    rules[k] = replace(rule, support=_meet(rule.support, (0, max(rest, 0))))
         return cls(tuple(rules), n, errors, question.accuracy, cells, question.exclusive, question.averages)
 
     def sizes(self, errors: int) -> Span:
@@ -391,8 +392,8 @@ class _Tightened:
             low, high = self.accuracy
             if low == 1 and errors:
                 return 1, 0
-            least = _ceil(Fraction(errors) / (1 - low)) if low < 1 else 0
-            most = None if high == 1 else _floor(Fraction(errors) / (1 - high))
+            least = ceil(Fraction(errors) / (1 - low)) if low < 1 else 0
+            most = None if high == 1 else floor(Fraction(errors) / (1 - high))
             n = _meet_or_none(n, (max(1, least), most))
         return (1, 0) if n is None else n
 
@@ -820,29 +821,7 @@ def _check_row(precision: Band, recall: Band, f1: Band) -> None:
 def _with_errors(rule: ClassRule, missed: int, called: int) -> ClassRule:
     if rule.false_negatives not in (None, missed) or rule.false_positives not in (None, called):
         raise _Contradiction
-    return ClassRule(
-        _meet(rule.support, (missed, None)),
-        rule.precision,
-        rule.recall,
-        rule.f1,
-        missed,
-        called,
-        rule.correct,
-        rule.predicted,
-    )
-
-
-def _replace_support(rule: ClassRule, support: Span) -> ClassRule:
-    return ClassRule(
-        support,
-        rule.precision,
-        rule.recall,
-        rule.f1,
-        rule.false_negatives,
-        rule.false_positives,
-        rule.correct,
-        rule.predicted,
-    )
+    return replace(rule, support=_meet(rule.support, (missed, None)), false_negatives=missed, false_positives=called)
 
 
 def _meet_or_none(a: Span, b: Span) -> Span | None:
@@ -882,11 +861,3 @@ def _merged(spans: list[Span]) -> list[Span]:
         else:
             out.append((low, high))
     return out
-
-
-def _ceil(value: Fraction) -> int:
-    return -(-value.numerator // value.denominator)
-
-
-def _floor(value: Fraction) -> int:
-    return value.numerator // value.denominator

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from harness.claims.document import Document
 
@@ -16,6 +17,13 @@ _SETS = {
     "external": r"external",
 }
 _LABELS = {"test": "test(?:ing)?", "validation": "val(?:idation)?", "train": "train(?:ing)?", "external": "external"}
+_PARTED = r"(?P<set>test(?:ing)?|external|val(?:idation)?)[\s-]+(?:set|data(?:set)?|split|cohort|part)"
+_DESIGNATED = re.compile(rf"\b(?i:{_PARTED})\s+#?(?:[A-Z]|\d)(?![\w.,%])")
+_QUALIFIED = re.compile(
+    rf"\b(?P<which>first|second|third|internal|independent|prospective|public|private|hidden|original|new|additional|other)"
+    rf"\s+{_PARTED}\b",
+    re.IGNORECASE,
+)
 _DATASET = re.compile(r"\btotal (?:images|cells|samples)\b|\bdata\s?set\b", re.IGNORECASE)
 
 
@@ -28,6 +36,7 @@ class SetWords:
     """
 
     names: tuple[str, ...] = ()
+    several: frozenset[str] = frozenset()  # "test" where there is a test set A and a test set B
 
     def named(self, text: str) -> list[str]:
         """The sets that the text names, in order, each once; "dataset" only where it names no other."""
@@ -40,21 +49,45 @@ class SetWords:
                 rf"\b(?:{words})\b|^\W*{label}(?:\s+set)?\s*(?:[:(]|$)|"
                 rf"\b(?:on|of|for|-)\s+(?:the\s+)?{label}(?![\s-]*\w)"
             )
-            if name == "external" and self.names:
+            if name in self.several or (name == "external" and self.names):
                 continue
             found += [(match.start(), name) for match in re.finditer(pattern, cleaned, re.IGNORECASE)]
             if name in ("test", "validation", "train"):
                 pattern = rf"\b(?:{label})\s+with\b|\b(?:of|on)\s+{label}\s+(?:rows|with|\d|part)\b"
                 found += [(match.start(), name) for match in re.finditer(pattern, cleaned, re.IGNORECASE)]
-        for name in self.names:
-            found += [(match.start(), name) for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
+        if self.names:
+            found += [(match.start(), self._spelled(match[0])) for match in _any_of(self.names).finditer(text)]
         if not found and _DATASET.search(text):
             return ["dataset"]
         return list(dict.fromkeys(name for _, name in sorted(found)))
 
+    def _spelled(self, text: str) -> str:
+        return next((name for name in self.names if name == text), text.lower())
+
     def one(self, text: str) -> str | None:
         named = self.named(text)
         return named[0] if len(named) == 1 else None
+
+
+def several_of_a_kind(document: Document) -> SetWords:
+    """The sets of one kind that the text tells apart: "test set A" and "test set B", "the second test set"."""
+    found: dict[str, dict[str, None]] = {}
+    texts = [line.text for line in document.lines] + [heading.title for heading in document.headings]
+    for text in texts:
+        for pattern in (_DESIGNATED, _QUALIFIED):
+            for match in pattern.finditer(text):
+                kind = next(name for name, label in _LABELS.items() if re.fullmatch(label, match["set"], re.IGNORECASE))
+                found.setdefault(kind, {})[match[0].lower()] = None
+    several = {kind: names for kind, names in found.items() if len(names) > 1}
+    return SetWords(tuple(name for names in several.values() for name in names), frozenset(several))
+
+
+@lru_cache(maxsize=8)
+def _any_of(names: tuple[str, ...]) -> re.Pattern[str]:
+    """Names of sets as they are written; those that the text itself tells apart ("test set a") in any case."""
+    longest = sorted(names, key=len, reverse=True)
+    words = (re.escape(name) if name != name.lower() else f"(?i:{re.escape(name)})" for name in longest)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +97,7 @@ class Binder:
     document: Document
     words: SetWords
     with_table: frozenset[int]  # headings under which a class table or a matrix stands
+    _known: dict[int, str | None] = field(default_factory=dict)
 
     def of(self, text: str, heading: int | None) -> str | None:
         """The one set that the text names; where it names none, the one that its section is about."""
@@ -74,6 +108,13 @@ class Binder:
 
     def of_section(self, heading: int | None) -> str | None:
         """A section's title, its own lines, then (only under a class table) the section before, then the parent."""
+        if heading is None:
+            return None
+        if heading not in self._known:
+            self._known[heading] = self._of_section(heading)
+        return self._known[heading]
+
+    def _of_section(self, heading: int | None) -> str | None:
         while heading is not None:
             entry = self.document.headings[heading]
             named = self.words.named(entry.title)

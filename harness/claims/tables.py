@@ -22,6 +22,7 @@ from harness.claims.records import (
     Size,
     Supports,
     printed,
+    whole,
 )
 
 _CLASS_HEADS = re.compile(
@@ -37,11 +38,17 @@ _METRICS = {
 }
 _SUPPORT = re.compile(r"support|n|count|# ?(?:images|cells|samples)", re.IGNORECASE)
 _TOTAL = re.compile(r"all|total|sum|images|cells|samples|n|size|support", re.IGNORECASE)
-_AVERAGE = re.compile(
-    r"(?:accuracy|(macro|weighted|micro)[-_ ]*(?:avg\.?|average|mean)?|overall|total|mean|average|avg\.?|all)",
+_AVERAGE = re.compile(r"(?:overall )?accuracy|(macro|weighted|micro)[-_ ]*(?:avg\.?|average|mean)?", re.IGNORECASE)
+# Any other row of such a name sums up too: it is no class, and what it is the mean of is not said.
+_NO_CLASS = re.compile(
+    r"\b(?:accuracy|macro|micro|weighted|overall|total|sum|mean|average[ds]?|avg|(?-i:[Aa]ll)|"  # ALL is a leukaemia
+    r"gesamt|summe|mittelwert|mittel|durchschnitt|genauigkeit)\b",
     re.IGNORECASE,
 )
-_COUNTED = re.compile(r"(\d[\d,]*)\s*/\s*(\d[\d,]*)(?:\s*\(\s*([\d.]+\s*%)\s*\))?")
+_WHOLE = r"\d{1,3}(?:[,'\u2019 ]\d{3})+|\d{1,12}"
+_COUNTED = re.compile(rf"({_WHOLE})\s*/\s*({_WHOLE})(?:\s*\(\s*([\d.,]+\s*%)\s*\))?")
+_MOST_CLASSES = 100  # in one table; more are a list of something else, or too much to search
+_PERCENT = re.compile(r"\(\s*%|\bin (?:%|per\s?cent|prozent)|\bnormali[sz]ed|\bproportions|\brow-wise", re.IGNORECASE)
 _SIDE = re.compile(r"^(?:true|actual|reference|predicted|pred\.?|gt)[\s:_-]+", re.IGNORECASE)
 _REFERENCE = re.compile(r"\b(?:true|actual|reference|truth|ground)\b", re.IGNORECASE)
 _PREDICTED = re.compile(r"\bpred(?:icted|iction|\.)?\b", re.IGNORECASE)
@@ -72,16 +79,36 @@ def is_set_table(table: Table) -> bool:
 def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReading:
     """
     Args:
-        classes: class names known from other tables; a table of sets has them as columns.
+        classes: class names known from other tables, whose spelling is taken; a table of sets has them as columns.
     """
     if len(table.header) < 2 or not table.rows:
         return TableReading("")
-    columns = {name: k for name in _METRICS for k, head in enumerate(table.header[1:], 1) if _is(_METRICS[name], head)}
     if is_set_table(table):
         return _read_sets(table, file, classes)
+    heads = list(enumerate(table.header[1:], 1))
+    columns = [(name, k) for name in _METRICS for k, head in heads if _is(_METRICS[name], head)]
     if columns and _CLASS_HEADS.fullmatch(table.header[0].strip()):
-        return _read_classes(table, file, columns)
-    return _read_matrix(table, file)
+        support_at = [k for k, head in heads if _is(_SUPPORT, head)]
+        if len(dict(columns)) < len(columns) or len(support_at) > 1:
+            return _alone(table, "has two columns of one name: it may compare several models or sets")
+        if not table.header[0].strip() and not support_at:
+            return TableReading("")  # its rows may be models: no word says that they are classes
+        return _read_classes(table, file, dict(columns), support_at[0] if support_at else None, _spelling(classes))
+    return _read_matrix(table, file, _spelling(classes))
+
+
+def _alone(table: Table, why: str) -> TableReading:
+    return TableReading("", unread=f"the table in line {table.line} {why}")
+
+
+def class_key(name: str) -> str:
+    """What two spellings of one class have in common: case, hyphens and the plural do not tell classes apart."""
+    key = re.sub(r"[\s_-]+", " ", name.lower()).strip()
+    return key[:-1] if len(key) > 3 and key.endswith("s") and not key.endswith("ss") else key
+
+
+def _spelling(classes: tuple[str, ...]) -> dict[str, str]:
+    return {class_key(name): name for name in classes}
 
 
 def _is(pattern: re.Pattern[str], head: str) -> bool:
@@ -95,8 +122,9 @@ def _place(table: Table, file: str, line: int, cells: tuple[str, ...]) -> Place:
 # --- class tables -----------------------------------------------------------------------------
 
 
-def _read_classes(table: Table, file: str, columns: dict[str, int]) -> TableReading:
-    support_at = next((k for k, head in enumerate(table.header[1:], 1) if _is(_SUPPORT, head)), None)
+def _read_classes(
+    table: Table, file: str, columns: dict[str, int], support_at: int | None, spelling: dict[str, str]
+) -> TableReading:
     problems: list[Problem] = []
     for line, cells in table.rows:
         if len(cells) != len(table.header):
@@ -107,6 +135,15 @@ def _read_classes(table: Table, file: str, columns: dict[str, int]) -> TableRead
                 )
             )
     rows = [(line, cells) for line, cells in table.rows if len(cells) == len(table.header)]
+    while rows and not any(rows[-1][1][1:]):
+        rows.pop()  # a footnote in a row of its own
+    if rows and rows[0][1][0] and not any(rows[0][1][1:]):
+        rows.pop(0)  # a title in a row of its own
+    labels = [class_key(cells[0]) for _, cells in rows if not _NO_CLASS.search(cells[0])]
+    if not all(labels) or len(set(labels)) < len(labels) or not all(any(cells[1:]) for _, cells in rows):
+        return _alone(table, "has sections or a class twice: it may compare several models or sets")
+    if len(labels) > _MOST_CLASSES:
+        return _alone(table, f"has {len(labels):,} rows, more classes than are searched")
     percent = {k: _in_percent(table.header[k], [cells[k] for _, cells in rows]) for k in columns.values()}
     classes: list[str] = []
     supports: list[tuple[str, int]] = []
@@ -118,6 +155,7 @@ def _read_classes(table: Table, file: str, columns: dict[str, int]) -> TableRead
     found: list[Read] = []
     for line, cells in rows:
         place, name = _place(table, file, line, cells), cells[0].strip()
+        name = spelling.get(class_key(name), name)
         shares: dict[str, Printed | None] = {}
         support = _count(cells[support_at]) if support_at is not None else None
         average = _AVERAGE.fullmatch(name)
@@ -136,14 +174,11 @@ def _read_classes(table: Table, file: str, columns: dict[str, int]) -> TableRead
                     counts.append((metric, *pair))
                     if share is not None and not _prints(pair, share):
                         problems.append(Problem(f"{name}: {metric} {pair[0]}/{pair[1]} is not {share.text}", (place,)))
-        if average:
-            found += _average(average, shares, support, place)
+        if average or _NO_CLASS.search(name):
+            found += _average(average, shares, support, place) if average else []
             continue
         if support_at is not None and support is None and cells[support_at].strip().startswith("-"):
             problems.append(Problem(f"{name}: support {cells[support_at]} is no count", (place,)))
-        if not name or name in classes:
-            problems.append(Problem(f"the class table has {'two rows' if name else 'a row'} named {name!r}", (place,)))
-            continue
         classes.append(name)
         if support is not None:
             supports.append((name, support))
@@ -185,7 +220,7 @@ def _in_percent(head: str, cells: list[str]) -> bool | None:
 def _share(cell: str, percent: bool | None) -> tuple[Printed | None, tuple[int, int] | None]:
     match = _COUNTED.fullmatch(cell.strip())
     if match:
-        k, n = _whole(match[1]), _whole(match[2])
+        k, n = whole(match[1]), whole(match[2])
         if match[3]:
             return printed(match[3]), (k, n)
         return (Printed(cell.strip(), Fraction(k, n), Fraction(0)) if 0 <= k <= n and n else None), (k, n)
@@ -203,15 +238,13 @@ def _average(match: re.Match[str], shares: dict[str, Printed | None], support: i
     kind = (match[1] or "").lower()
     given = [share for share in shares.values() if share is not None]
     found: list[Read] = []
-    if match[0].lower() == "accuracy" or kind == "micro":
+    if match[0].lower().endswith("accuracy") or kind == "micro":
         # One number, in whichever column; micro precision, recall and F1 of single labels are the accuracy.
         if given and len({share.value for share in given}) == 1:
             found.append(Read(Accuracy(given[-1]), (place,)))
-    elif kind and given:
+    elif given:
         content = Averages(kind, shares.get("precision"), shares.get("recall"), shares.get("f1"))
         found.append(Read(content, (place,)))
-    else:
-        return []
     if support is not None and support > 0:
         found.append(Read(Size(support), (place,)))
     return found
@@ -220,14 +253,17 @@ def _average(match: re.Match[str], shares: dict[str, Printed | None], support: i
 # --- confusion matrices -----------------------------------------------------------------------
 
 
-def _read_matrix(table: Table, file: str) -> TableReading:
+def _read_matrix(table: Table, file: str, spelling: dict[str, str]) -> TableReading:
     heads = [_SIDE.sub("", head.strip()).strip() for head in table.header[1:]]
     names = [_SIDE.sub("", cells[0].strip()).strip() for _, cells in table.rows]
-    if names and names[-1].lower() in ("total", "sum", "all", "predicted"):
+    heads, names = ([spelling.get(class_key(name), name) for name in side] for side in (heads, names))
+    if names and names[-1] in ("Total", "total", "Sum", "sum", "All", "all", "Predicted", "predicted"):
         names = names[:-1]
     n = len(names)
     if n < 2 or heads[:n] != names or len(set(names)) != n or len(heads) > n + 1:
         return TableReading("")
+    if n > _MOST_CLASSES:
+        return _alone(table, f"has {n:,} rows, more classes than are searched")
     corner = table.header[0]
     hints = f"{corner} {table.caption}".lower()
     first_row, first_head = table.rows[0][1][0], table.header[1]
@@ -265,6 +301,9 @@ def _read_matrix(table: Table, file: str) -> TableReading:
         counts.append([cell for cell in row if cell is not None])
         if total is not None:
             sums.append((name, total))
+    whole = [sum(row) for row in counts]
+    if _PERCENT.search(hints) or (not sums and n > 1 and all(99 <= total <= 101 for total in whole)):
+        return _alone(table, "looks like a confusion matrix in percent, not in counts")
     if not rows_reference:
         counts = [list(column) for column in zip(*counts, strict=True)]
         sums = []
@@ -278,12 +317,19 @@ def _read_matrix(table: Table, file: str) -> TableReading:
 # --- tables of sets -----------------------------------------------------------------------------
 
 
-def set_name(cell: str) -> str | None:
-    """The set that a row of a table of sets is about: its first word, when that is a name."""
-    match = re.match(r"[A-Za-z][\w-]*", cell.strip())
-    if match is None:
+def set_names(table: Table) -> list[str | None]:
+    """The sets that the rows of a table of sets are about: their first word, or more where that is not enough."""
+    cells = [cells[0] if cells else "" for _, cells in table.rows]
+    first = [_set_name(cell.split()[0] if cell.split() else "") for cell in cells]
+    named = [name for name in first if name is not None]
+    return first if len(set(named)) == len(named) else [_set_name(cell) for cell in cells]
+
+
+def _set_name(cell: str) -> str | None:
+    word = re.sub(r"\s*[(\[].*|[:,;].*", "", cell.strip())
+    word = re.sub(r"\s+(?:data\s?)?(?:set|split|data|part|images|cells|samples)$", "", word, flags=re.IGNORECASE)
+    if not re.match(r"[A-Za-z]", word) or len(word) > 60:
         return None
-    word = match[0]
     return {"training": "train", "val": "validation", "testing": "test", "total": "dataset"}.get(
         word.lower(), word.lower() if word.lower() in ("train", "validation", "test", "external", "dataset") else word
     )
@@ -292,15 +338,15 @@ def set_name(cell: str) -> str | None:
 def _read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading:
     found: list[Read] = []
     problems: list[Problem] = []
-    known = {name.lower(): name for name in classes}
-    at_class = [
-        (k, known[head.strip().lower()]) for k, head in enumerate(table.header) if head.strip().lower() in known
-    ]
+    names = set_names(table)
+    if len(named := [name for name in names if name is not None]) > len(set(named)):
+        return _alone(table, "names a set twice: it may compare several models")
+    known = _spelling(classes)
+    at_class = [(k, known[class_key(head)]) for k, head in enumerate(table.header) if class_key(head) in known]
     at_total = [k for k, head in enumerate(table.header[1:], 1) if _is(_TOTAL, head)]
     at_accuracy = [k for k, head in enumerate(table.header[1:], 1) if _is(re.compile("accuracy", re.I), head)]
     at_correct = [k for k, head in enumerate(table.header[1:], 1) if _is(re.compile("correct", re.I), head)]
-    for line, cells in table.rows:
-        name = set_name(cells[0]) if cells else None
+    for name, (line, cells) in zip(names, table.rows, strict=True):
         if name is None or len(cells) != len(table.header):
             continue
         place = _place(table, file, line, cells)
@@ -330,9 +376,5 @@ def _read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
 
 
 def _count(cell: str) -> int | None:
-    match = re.fullmatch(r"\d{1,3}(?:,\d{3})+|\d+", cell.strip())
-    return _whole(match[0]) if match else None
-
-
-def _whole(text: str) -> int:
-    return int(text.replace(",", ""))
+    match = re.fullmatch(_WHOLE, cell.strip())
+    return whole(match[0]) if match else None

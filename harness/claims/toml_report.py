@@ -77,7 +77,7 @@ def read_toml(text: str, file: str) -> ReportClaims:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # the parser's own, and numbers or nesting beyond what Python takes
         raise UnreadableReport(f"{file}: not valid TOML: {error}. Mend that line and run again.") from error
     return _Reader(text, file).read(data)
 
@@ -160,13 +160,15 @@ class _Reader:
         per_class = self._count(entry, "images_per_class", where)
         if per_class is not None:
             add(PerClass(per_class, per_class), "images_per_class")
-        made += self._table(entry, name, where)
+        made += self._table(entry, name, classes, where)
         made += self._matrix(entry, name, classes, where)
         made += self._errors(entry, name, classes, where)
         return _merged(made)
 
-    def _table(self, entry: Mapping[str, Any], name: str, where: str) -> list[Statement]:
+    def _table(self, entry: Mapping[str, Any], name: str, classes: tuple[str, ...], where: str) -> list[Statement]:
         made: list[Statement] = []
+        spelling = {label.lower(): label for label in classes}
+        labels: set[str] = set()
         supports: list[tuple[str, int]] = []
         false_counts: list[tuple[str, str, int]] = []
         perfect: list[tuple[Row, Place]] = []
@@ -176,10 +178,10 @@ class _Reader:
             label = self._text(table, "name", f"{where}, [[set.class]]")
             at = f"{where}, class {label!r}"
             place = self._place(label)
-            if any(label.lower() == other.lower() for other, _ in supports) or any(
-                label == row.name for row, _ in perfect
-            ):
+            label = spelling[label.lower()]
+            if label in labels:
                 self._fail(f"{at} has two tables", "state each class once")
+            labels.add(label)
             row = Row(label, *(self._share(table, key, at) for key in ("precision", "recall", "f1")))
             support = self._count(table, "support", at)
             if support is not None:

@@ -33,6 +33,7 @@ _NO_CLAIM = re.compile(
     r"\b(?:no(?! (?:class|systematic|significant|overfitting))|not|never|cannot|can't|"
     r"without|limited|would|could|"
     r"should|may|might|need\w*|requir\w*|future|obtain|assess\w*|improv\w*|evaluate whether|unknown|unclear|"
+    r"remain\w*|to be|to ensure|unproven|hard(?:ly)?|difficult|et al|more (?:robust|general)\w*|"
     r"only with|if|help\w*|aim\w*|goal|"
     r"target|expand|collect|whether|shows? that no|does not|n't|undefined|potential\w*|ability to|better suited)\b",
     re.IGNORECASE,
@@ -60,6 +61,11 @@ class StrongWord:
     place: Place
 
 
+def names_strong_word(text: str) -> bool:
+    lower = text.lower()
+    return any(hint in lower for hint in ("perfect", "flawless", "generali", "robust", "identical", "ready"))
+
+
 def strong_words(sentences: tuple[Sentence, ...]) -> tuple[StrongWord, ...]:
     found = []
     for sentence in sentences:
@@ -69,7 +75,10 @@ def strong_words(sentences: tuple[Sentence, ...]) -> tuple[StrongWord, ...]:
             match = pattern.search(sentence.text)
             if not match:
                 continue
-            if re.match(r"\s+(?:balanced|aligned|centred|centered|square|circular)\b", sentence.text[match.end() :]):
+            if re.match(
+                r"\s+(?:balanced|aligned|centred|centered|square|circular|seed|split|set|copies|scaler|loss|settings?)s?\b",
+                sentence.text[match.end() :],
+            ):
                 continue
             others = sentence.text[: match.start()] + sentence.text[match.end() :]
             if word != "identical" and not _PERFORMANCE.search(others if word == "robust" else sentence.text):
