@@ -463,3 +463,20 @@ def _table(report: str) -> dict[str, list[str]]:
     """Row title -> its numbers."""
     rows = (re.fullmatch(r"\s*([a-z]+(?: avg)?)\s+([\d.\s]+?)(?:\s+\(.*\))?", line) for line in report.splitlines())
     return {row.group(1): row.group(2).split() for row in rows if row}
+
+
+def test_a_class_that_reads_like_a_heading_costs_nobody_a_pack(run, tmp_path, monkeypatch):
+    # "ALL" is a leukaemia, "N" a neutrophil to many: a stranger takes their rows for sums. The pack is written.
+    protocol = run.protocol.model_copy(
+        update={"dataset": run.protocol.dataset.model_copy(update={"classes": ("ALL", *CLASSES[1:])})}
+    )
+    doctored = dataclasses.replace(run, protocol=protocol)
+    monkeypatch.setattr(
+        pack, "render_report", lambda *a, **k: "<p>Test accuracy 27/30 (93.33 %).</p><p>Test accuracy 95 %.</p>"
+    )
+    monkeypatch.setattr(pack, "draw_figures", lambda *a: {})
+    monkeypatch.setattr(pack, "draw_thumbnails", lambda *a: {})
+    target = write_pack(doctored, reports=tmp_path, manifest=None, models={}, formats=FORMATS)
+    assert json.loads((target / "claims.json").read_text())["findings"]
+    with pytest.raises(EvidenceError, match="contradicts itself"):
+        write_pack(run, reports=tmp_path / "other", manifest=None, models={}, formats=FORMATS)

@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import binom, fisher_exact
-from sklearn.covariance import ledoit_wolf
 
 from harness.data.metadata import ABSENT, SetFacts
 from harness.errors import DataError
@@ -428,6 +427,8 @@ def predicted(view: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> np.nd
 
     Source: Ledoit and Wolf (2004), J. Multivar. Anal. 88:365-411.
     """
+    from sklearn.covariance import ledoit_wolf  # takes a second to import, and nothing else here needs it
+
     classes, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     varies = view.std(axis=0) > NO_SPREAD
     if len(classes) < 2 or not varies.any():
