@@ -285,6 +285,7 @@ class TrainingPlan(_Record):
 
     seed:  that of the classifier that is judged and exported.
     seeds: every seed that is trained and reported, `seed` among them; empty means `seed` alone.
+    weight_averaging: per step, what a running average of the weights keeps of itself; 0 keeps the last step's weights.
     """
 
     architecture: Literal["resnet18", "resnet34", "resnet50"]

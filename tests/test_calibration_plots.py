@@ -47,8 +47,8 @@ def figure_of(monkeypatch):
 
     def draw(function, report):
         kept = []
-        original = plots._figure
-        monkeypatch.setattr(plots, "_figure", lambda *size: kept.append(original(*size)) or kept[-1])
+        original = plots.blank
+        monkeypatch.setattr(plots, "blank", lambda *size: kept.append(original(*size)) or kept[-1])
         function(report)
         return kept[0]
 

@@ -241,7 +241,7 @@ def test_a_required_floor_out_of_reach_fails_the_run(
 @pytest.mark.parametrize(
     ("test", "words", "code"),
     [
-        ("def test_of_somebody_s_own(): assert False", "RUN PASSED", Exit.FAILED),
+        ("def test_of_somebody_s_own(): assert False", "yet the session did not", Exit.FAILED),
         (
             "import pytest\n@pytest.mark.criteria('accuracy')\ndef test_of_a_suite(run): assert False",
             "RUN NOT PASSED",

@@ -33,7 +33,16 @@ def elsewhere(tmp_path: Path) -> Path:
 
 
 def run_over(protocol: Protocol, data: Path, tmp_path: Path, *, device: str = "cpu", **external: Path) -> Run:
-    options = RunOptions(data=data, external=external, synthetic=frozenset(), split_file=None, device=device, workers=2)
+    options = RunOptions(
+        run_id="test",
+        data=data,
+        external=external,
+        synthetic=frozenset(),
+        split_file=None,
+        device=device,
+        workers=2,
+        ledger=tmp_path / "ledger.jsonl",
+    )
     return Run(protocol, options, store=Store(tmp_path / "stages", fresh=False), progress=silent)
 
 

@@ -90,3 +90,14 @@ def decode_all(
         for done, _ in enumerate(pool.map(one, range(len(images))), start=1):
             progress(label, done, len(images), "")
     return CellPixels(tuple(images), pixels, labels_of(images, classes))
+
+
+def reduced(cells: CellPixels, *, size_px: int) -> CellPixels:
+    """Cells of a multiple of `size_px` with their pixels averaged down to it; cells of `size_px` as they are."""
+    factor = cells.pixels.shape[1] // size_px
+    if factor == 1:
+        return cells
+    pixels = np.empty((len(cells.pixels), size_px, size_px, 3), dtype=np.uint8)
+    for into, image in zip(pixels, cells.pixels, strict=True):  # one at a time: means are floats, eight times as large
+        into[:] = np.rint(image.reshape(size_px, factor, size_px, factor, 3).mean(axis=(1, 3)))
+    return CellPixels(cells.images, pixels, cells.labels)

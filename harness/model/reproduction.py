@@ -121,12 +121,12 @@ def _digests(request: dict[str, Any]) -> ProcessDigests:
     share = max(2, plan.images_per_class // 3)
     wanted = {"train": plan.images_per_class, "validation": share, "test": share}
 
-    def cells(part: str) -> CellPixels:
+    def cells(part: str, *, oversampling: int = 1) -> CellPixels:
         return decode_all(
             _small(split.part(part), wanted[part]),
             manifest.root,
             classes=classes,
-            size_px=plan.image_size_px,
+            size_px=plan.image_size_px * oversampling,
             resize=protocol.training.resize,
             formats=protocol.dataset.images.formats,
             workers=request["workers"],
@@ -134,7 +134,7 @@ def _digests(request: dict[str, Any]) -> ProcessDigests:
             label=part,
         )
 
-    training = cells("train")
+    training = cells("train", oversampling=protocol.training.augmentation.oversampling)
     small = protocol.training.model_copy(
         update={
             "image_size_px": plan.image_size_px,

@@ -35,8 +35,9 @@ from torch import nn
 
 from harness.errors import TrainingError
 from harness.model.classifier import tensors_digest, untrained, weights_digest
-from harness.model.preprocessing import CellPixels
+from harness.model.preprocessing import CellPixels, reduced
 from harness.model.seeding import derived_seed, seed_everything
+from harness.model.stain import laboratory_transforms
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
 from harness.progress import Report
 from harness.protocol import AugmentationPlan, PhasePlan, TrainingPlan
@@ -64,16 +65,25 @@ def train(
 ) -> TrainingRecord:
     """Train as the plan says; leaves `best_model_<phase>.pth` and `training.json` in `folder`.
 
+    train: decoded at `augmentation.oversampling` times the plan's `image_size_px`; validation: at `image_size_px`.
+
     Raises:
-        TrainingError: too few images for one batch, or a loss that is not a number.
+        TrainingError: too few images for one batch, images of another size, or a loss that is not a number.
     """
     if len(train.images) < plan.batch_size:
         raise TrainingError(
             f"the train part has {len(train.images)} images and a batch needs {plan.batch_size}. "
             "Use a smaller training.batch_size or more images."
         )
+    for cells, side in ((train, plan.image_size_px * plan.augmentation.oversampling), (validation, plan.image_size_px)):
+        if cells.pixels.shape[1:3] != (side, side):
+            raise TrainingError(
+                f"images decoded at {cells.pixels.shape[1]} px, and the plan needs {side} px. Decode the train part at "
+                "image_size_px times augmentation.oversampling, every other part at image_size_px."
+            )
     seed_everything(plan.seed)
-    model, weights = untrained(plan, n_classes=n_classes, weights_file=weights_file, train=train)
+    as_predicted = reduced(train, size_px=plan.image_size_px)
+    model, weights = untrained(plan, n_classes=n_classes, weights_file=weights_file, train=as_predicted)
     learner = _learner(plan, model, train, validation, device=device, folder=folder)
     curve = _find_learning_rate(learner, plan, progress)
     phases = []
@@ -84,7 +94,7 @@ def train(
         else:
             if index > 0:
                 _load(model, folder / best_weights(plan.phases[index - 1].name))
-            phases.append(_run_phase(learner, phase, plan.seed, folder, progress))
+            phases.append(_run_phase(learner, phase, plan, folder, progress))
             write_atomically(record, TypeAdapter(PhaseRecord).dump_json(phases[-1]))
     _load(model, folder / best_weights(plan.phases[-1].name))
     result = TrainingRecord(
@@ -124,7 +134,7 @@ def augmentations(plan: AugmentationPlan, *, size_px: int) -> list[Any]:
         max_warp=plan.max_warp,
         p_affine=plan.p_affine,
         p_lighting=plan.p_lighting,
-        xtra_tfms=[*crop, *colour],
+        xtra_tfms=[*crop, *colour, *laboratory_transforms(plan, size_px=size_px)],
     )
 
 
@@ -225,11 +235,16 @@ def _find_learning_rate(learner: _ResumingLearner, plan: TrainingPlan, progress:
     return curve
 
 
-def _run_phase(learner: _ResumingLearner, phase: PhasePlan, seed: int, folder: Path, progress: Report) -> PhaseRecord:
+def _run_phase(
+    learner: _ResumingLearner, phase: PhasePlan, plan: TrainingPlan, folder: Path, progress: Report
+) -> PhaseRecord:
     _freeze(learner, phase.trains)
     sentinel = Sentinel(phase, progress)
-    checkpoint = Checkpoint(phase, folder, sentinel)
-    callbacks = [EpochStart(seed, phase.name), sentinel, checkpoint, *([BnFreeze()] if phase.trains == "head" else [])]
+    averaging = Averaging(plan.weight_averaging) if plan.weight_averaging else None
+    checkpoint = Checkpoint(phase, folder, sentinel, averaging)
+    callbacks: list[Callback] = [EpochStart(plan.seed, phase.name), sentinel, checkpoint]
+    callbacks += [averaging] if averaging else []
+    callbacks += [BnFreeze()] if phase.trains == "head" else []
     before = _backbone_digest(learner.model)
     learner.first_epoch, before = checkpoint.resume(learner, before)
     with learner.no_bar(), learner.no_logging():
@@ -355,6 +370,44 @@ class Sentinel(Callback):  # type: ignore[misc]
         return f"train loss {self.latest.train_loss:.3f}, validation loss {self.latest.validation_loss:.3f}"
 
 
+class Averaging(Callback):  # type: ignore[misc]
+    """Validates, and lets the checkpoint keep, a running average of the weights instead of those of the last step.
+
+    The steps at the end of a training wander around a flat region; their mean lies inside it. BatchNorm statistics are
+    averaged like the weights. A tensor that does not change stays itself to the bit, so that frozen means frozen.
+    """
+
+    order = 60  # after the sentinel (55), which ends a training whose loss is no number
+
+    def __init__(self, decay: float) -> None:
+        self._decay = decay
+        self.average: dict[str, torch.Tensor] = {}
+        self.n_steps = 0
+
+    def before_fit(self) -> None:
+        if not self.average:  # a resumed phase brings its own
+            self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+
+    def after_batch(self) -> None:
+        if not self.training:
+            return
+        # The first steps count more, so that the average soon forgets where the phase began.
+        self.n_steps += 1
+        share = 1 - min(self._decay, (1 + self.n_steps) / (10 + self.n_steps))
+        for name, tensor in self.model.state_dict().items():
+            if tensor.is_floating_point():
+                self.average[name].lerp_(tensor, share)
+            else:
+                self.average[name].copy_(tensor)
+
+    def before_validate(self) -> None:
+        self._own = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+
+    def after_validate(self) -> None:
+        self.model.load_state_dict(self._own)
+
+
 @dataclass(slots=True)
 class _PhaseState:
     """What an epoch leaves for the next, beside weights and optimiser."""
@@ -372,8 +425,8 @@ class Checkpoint(Callback):  # type: ignore[misc]
     order = 100
     FILE = "checkpoint.pt"
 
-    def __init__(self, phase: PhasePlan, folder: Path, sentinel: Sentinel) -> None:
-        self._phase, self._folder, self._sentinel = phase, folder, sentinel
+    def __init__(self, phase: PhasePlan, folder: Path, sentinel: Sentinel, averaging: Averaging | None) -> None:
+        self._phase, self._folder, self._sentinel, self._averaging = phase, folder, sentinel, averaging
         self.state = _PhaseState()
 
     def resume(self, learner: Learner, backbone: str) -> tuple[int, str]:
@@ -387,6 +440,8 @@ class Checkpoint(Callback):  # type: ignore[misc]
                 learner.opt.load_state_dict({key: L(value) for key, value in saved["optimiser"].items()})
                 epochs = [EpochRecord(**epoch) for epoch in saved["state"].pop("epochs")]
                 self.state = _PhaseState(epochs=epochs, **saved["state"])
+                if self._averaging:
+                    self._averaging.average, self._averaging.n_steps = saved["average"], saved["n_steps"]
         return len(self.state.epochs), self.state.backbone_before
 
     def before_fit(self) -> None:
@@ -400,7 +455,8 @@ class Checkpoint(Callback):  # type: ignore[misc]
         state.epochs.append(latest)
         if latest.validation_loss < state.best_loss:
             state.best_loss, state.best_epoch, state.waited = latest.validation_loss, latest.epoch, 0
-            _save(self.model.state_dict(), self._folder / best_weights(self._phase.name))
+            kept = self._averaging.average if self._averaging else self.model.state_dict()
+            _save(kept, self._folder / best_weights(self._phase.name))
         else:
             state.waited += 1
         saved = {
@@ -408,6 +464,8 @@ class Checkpoint(Callback):  # type: ignore[misc]
             "model": self.model.state_dict(),
             "optimiser": {key: [_plain(item) for item in value] for key, value in self.opt.state_dict().items()},
             "state": asdict(state),
+            "average": self._averaging.average if self._averaging else {},
+            "n_steps": self._averaging.n_steps if self._averaging else 0,
         }
         _save(saved, self._folder / self.FILE)
         if state.waited >= self._phase.patience:
