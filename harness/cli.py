@@ -177,9 +177,13 @@ def register_promote(jobs: Parsers) -> None:
 
 
 def _run_promote(asked: argparse.Namespace) -> int:
-    from harness.registry import promote, registry_at
+    from harness.registry import NotPassed, promote, registry_at
 
-    version = promote(asked.pack, name=asked.name, alias=asked.alias, registry=registry_at(asked.reports))
+    try:
+        version = promote(asked.pack, name=asked.name, alias=asked.alias, registry=registry_at(asked.reports))
+    except NotPassed as error:
+        _print(json.dumps({"refused": str(error)}) if asked.json else f"refused: {error}")
+        return DOES_NOT_HOLD
     reference = f"models:/{asked.name}@{asked.alias}"
     said = {"reference": reference, "version": version}
     _print(json.dumps(said) if asked.json else f"{reference} is version {version}, the run in {asked.pack}")

@@ -45,6 +45,10 @@ class RegistryError(HarnessError, RuntimeError):
     """The registry cannot be used, or what is asked of it must not be done."""
 
 
+class NotPassed(RegistryError):
+    """A run that did not pass was to be made a champion."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """Where runs are indexed.
@@ -320,7 +324,7 @@ def _shown(uri: str) -> str:
 
 def _refuse_failed(pack: Pack) -> None:
     if not read_passed(pack):
-        raise RegistryError(
+        raise NotPassed(
             f"run {said(pack, 'run', 'id', kind=str)!r} did not pass, and only a run that passed may be a champion. "
             "Its report says what is missing."
         )
