@@ -298,18 +298,6 @@ def contains(older: Sequence[Look], newer: Sequence[Look]) -> bool:
     return tuple(newer[: len(older)]) == tuple(older)
 
 
-def chain_of(looks: Sequence[Look], run: str) -> tuple[Look, ...]:
-    """The chain up to the last look of a run: what its evidence pack holds.
-
-    Raises:
-        LedgerError: the run is not in the chain.
-    """
-    ends = [look.index for look in looks if look.run == run]
-    if not ends:
-        raise LedgerError(f"run {run!r} has no look on record among {len(looks)}. Record its looks before its pack.")
-    return tuple(looks[: ends[-1]])
-
-
 def ledger_bytes(looks: Sequence[Look]) -> bytes:
     """The file that holds exactly these looks."""
     return b"".join(_line(look) + b"\n" for look in looks)

@@ -21,12 +21,12 @@ from harness.errors import InvalidPredictions
 
 if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair
-    from harness.data.provenance import Provenance
-    from harness.data.shortcuts import ShortcutReport
     from harness.evidence.reader import Baseline
     from harness.judge.calibration_records import CalibrationReport
     from harness.judge.detection import Detection
+    from harness.judge.provenance import Provenance
     from harness.judge.robustness import FlipRate, SeverityCurve
+    from harness.judge.shortcuts import ShortcutReport
     from harness.ledger import Look
     from harness.protocol import Criterion, Protocol, Waiver
 

@@ -24,8 +24,6 @@ from harness.data.integrity import inspect
 from harness.data.leakage import DuplicatePair, find_duplicates
 from harness.data.manifest import read_manifest
 from harness.data.metadata import SetFacts, read_facts
-from harness.data.provenance import Provenance, compare_provenance, fingerprint
-from harness.data.shortcuts import ShortcutReport, find_shortcuts
 from harness.data.split import check_split, read_split, split_stratified
 from harness.errors import DataError
 from harness.evidence.reader import Baseline
@@ -33,19 +31,21 @@ from harness.judge.calibration import calibration_report
 from harness.judge.calibration_records import CalibrationReport
 from harness.judge.comparison import compare, refuse_other_cells
 from harness.judge.criteria import level_at
-from harness.judge.detection import Detection, detect
+from harness.judge.detection import Detection, detect, strangeness
 from harness.judge.deviations import training_deviations
 from harness.judge.hygiene import fit_of, fits_on_judged_cells
 from harness.judge.independence import dependent_sets, leakage
 from harness.judge.metrics import DISPLAY_LEVEL, evaluate
+from harness.judge.provenance import Provenance, compare_provenance, fingerprint
 from harness.judge.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
+from harness.judge.shortcuts import ShortcutReport, find_shortcuts
 from harness.ledger import cells_digest, look_number, read_ledger, record_look
 from harness.model.classifier import load_classifier, predict
 from harness.model.devices import choose_device
 from harness.model.exports import EXPORT, export_learner, exported_differences
 from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.reproduction import differences, reproduce
-from harness.model.stress import strangeness, stressed
+from harness.model.stress import outlook, stressed
 from harness.model.training import best_weights, read_training_record, train
 from harness.model.weights import find_weights_file
 from harness.progress import Report
@@ -478,15 +478,17 @@ class Run:
                     classifier, test, robustness, device=self.device, batch_size=batch_size, progress=self._progress
                 )
             if detection is not None:
-                scores = strangeness(
+                train_cells = self._cells("train")
+                seen = outlook(
                     classifier,
                     detection,
-                    train=self._cells("train"),
+                    train=train_cells,
                     sets={"test": test, detection.reference: self._cells(detection.reference)},
                     device=self.device,
                     batch_size=batch_size,
                     progress=self._progress,
                 )
+                scores = strangeness(detection.score, seen, train_labels=train_cells.labels)
                 found |= {f"{STRANGENESS} {name}": values for name, values in scores.items()}
             found["digests"] = np.array([image.sha256 for image in test.images])
             np.savez(folder / KEPT, **found)  # type: ignore[arg-type]  # its stub takes any keyword for allow_pickle

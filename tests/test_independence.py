@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from drawn import CLASSES
 
 from harness.data.leakage import DuplicatePair, ListedImage
-from harness.data.shortcuts import ShortcutFinding, ShortcutReport
 from harness.judge.independence import dependent_sets, leakage
+from harness.judge.shortcuts import ShortcutFinding, ShortcutReport
 from harness.records import CellImage, Split
 
 NOTHING = ShortcutReport((), 0, (), None, (), 0.01, ())

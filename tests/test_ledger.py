@@ -23,7 +23,6 @@ from harness.ledger import (
     LedgerError,
     Look,
     cells_digest,
-    chain_of,
     contains,
     head_of,
     ledger_bytes,
@@ -310,16 +309,6 @@ def test_the_head_stands_for_the_whole_chain(path, four):
     looks = read_ledger(path)
     assert head_of(looks) == looks[-1].hash
     assert head_of(()) == START
-
-
-def test_the_chain_of_a_run_ends_with_its_last_look(path):
-    for run in ("a", "b", "a", "c"):
-        looked(path, run=run)
-    looks = read_ledger(path)
-    assert chain_of(looks, "a") == looks[:3]
-    assert chain_of(looks, "b") == looks[:2]
-    with pytest.raises(LedgerError, match="run 'd' has no look on record among 4"):
-        chain_of(looks, "d")
 
 
 # --- numbers --------------------------------------------------------------------------------------

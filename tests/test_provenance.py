@@ -16,7 +16,8 @@ from PIL import Image
 from fixtures.smears import HOME, SECOND, Laboratory, draw_cell
 from harness.data.manifest import read_manifest
 from harness.data.metadata import FileFacts, SetFacts, read_facts
-from harness.data.provenance import (
+from harness.errors import DataError, UndefinedStatistic
+from harness.judge.provenance import (
     ChainVerdict,
     Fingerprint,
     Provenance,
@@ -26,7 +27,6 @@ from harness.data.provenance import (
     encoder_of,
     fingerprint,
 )
-from harness.errors import DataError, UndefinedStatistic
 from harness.progress import silent
 
 Cells = list[tuple[str, Image.Image]]

@@ -19,8 +19,8 @@ from scipy.stats import chi2_contingency, hypergeom
 from fixtures.smears import HOME, draw_cell
 from harness.data.manifest import read_manifest
 from harness.data.metadata import ABSENT, FileFacts, SetFacts, name_of_tables, read_facts
-from harness.data.shortcuts import ShortcutReport, find_shortcuts, linkage_p_value, name_letters, name_number
 from harness.errors import DataError
+from harness.judge.shortcuts import ShortcutReport, find_shortcuts, linkage_p_value, name_letters, name_number
 from harness.progress import silent
 
 ALPHA, LEVEL = 0.01, 0.95

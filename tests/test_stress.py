@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from harness.data.disturbances import turned
+from harness.judge.detection import strangeness
 from harness.judge.stability import stability
 from harness.model.classifier import load_classifier, predict, untrained
 from harness.model.preprocessing import CellPixels, decode_all
-from harness.model.stress import strangeness, stressed
+from harness.model.stress import outlook, stressed
 from harness.progress import silent
 from harness.protocol import DetectionPlan, RobustnessPlan, TrainingPlan
 from harness.records import Manifest, Robustness, Unavailable
@@ -85,7 +86,8 @@ def test_every_cell_and_every_input_without_one_has_a_strangeness(model, cells, 
 
     def strange() -> dict[str, np.ndarray]:
         sets = {"test": cells, "validation": cells}
-        return strangeness(model, plan, train=cells, sets=sets, device=CPU, batch_size=4, progress=silent)
+        seen = outlook(model, plan, train=cells, sets=sets, device=CPU, batch_size=4, progress=silent)
+        return strangeness(score, seen, train_labels=cells.labels)
 
     found = strange()
     assert {name: len(values) for name, values in found.items()} == {

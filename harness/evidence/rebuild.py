@@ -18,8 +18,6 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.leakage import DuplicatePair
-from harness.data.provenance import Provenance
-from harness.data.shortcuts import ShortcutReport
 from harness.data.split import (
     COLUMNS,
     leaked_units,
@@ -54,7 +52,9 @@ from harness.judge.metrics import (
     seed_accuracy,
 )
 from harness.judge.paired import mcnemar_exact
+from harness.judge.provenance import Provenance
 from harness.judge.robustness import FlipRate, SeverityCurve, SeverityPoint
+from harness.judge.shortcuts import ShortcutReport
 from harness.judge.stability import stability
 from harness.ledger import LedgerError, Look, cells_digest, look_number, parse_ledger
 from harness.protocol import GATES, REPRODUCIBILITY_METRICS, SPLIT_METRICS, Criterion, Protocol

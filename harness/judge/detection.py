@@ -209,6 +209,21 @@ def mahalanobis_scores(train_features: ArrayLike, train_labels: ArrayLike, featu
 # --- areas ------------------------------------------------------------------------------------
 
 
+def strangeness(score: str, outlook: Mapping[str, ArrayLike], *, train_labels: ArrayLike) -> dict[str, Scores]:
+    """How unlike a cell each input is; the higher the stranger.
+
+    Args:
+        score: one of `SCORES`.
+        outlook: name -> features ("mahalanobis") or probabilities of each input; "train" is what the features are
+            compared with, and gets no score.
+    """
+    others = {name: values for name, values in outlook.items() if name != "train"}
+    if score == "mahalanobis":
+        return {name: mahalanobis_scores(outlook["train"], train_labels, values) for name, values in others.items()}
+    measure = confidence_scores if score == "confidence" else entropy_scores
+    return {name: measure(values) for name, values in others.items()}
+
+
 def auroc(positive_scores: ArrayLike, negative_scores: ArrayLike, *, level: float) -> Auroc:
     """Area under the ROC curve with DeLong's variance and bounds on the logit scale.
 

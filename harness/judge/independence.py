@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.data.leakage import DuplicatePair, across_parts, across_sets, label_conflicts
-from harness.data.provenance import Provenance
-from harness.data.shortcuts import ShortcutReport
+from harness.judge.provenance import Provenance
+from harness.judge.shortcuts import ShortcutReport
 from harness.records import Split
 
 DATASET = "dataset"

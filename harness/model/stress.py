@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from harness.data.disturbances import background_of, disturb_set, no_cell, turned
-from harness.judge.detection import confidence_scores, entropy_scores, mahalanobis_scores
 from harness.model.classifier import normalise, predict
 from harness.model.preprocessing import CellPixels
 from harness.progress import Report
@@ -48,7 +47,7 @@ def stressed(
     return found
 
 
-def strangeness(
+def outlook(
     model: nn.Sequential,
     plan: DetectionPlan,
     *,
@@ -58,30 +57,24 @@ def strangeness(
     batch_size: int,
     progress: Report,
 ) -> dict[str, np.ndarray]:
-    """How unlike a cell each input is, by the protocol's score; the higher the stranger.
+    """What the protocol's score of strangeness is made of: the network's features, or its probabilities.
 
     Returns:
-        Name of the set -> (n_cells,) in the order of its cells, and kind -> (inputs_per_kind,) of inputs without one.
+        Name of the set -> one row a cell, in the order of its cells; kind -> one row an input without a cell; "train"
+        -> the train part's rows.
     """
     size, like = train.pixels.shape[1], background_of(train.pixels)
-    inputs = {name: cells.pixels for name, cells in sets.items()}
+    inputs = {"train": train.pixels} | {name: cells.pixels for name, cells in sets.items()}
     for place, kind in enumerate(plan.kinds):
         rng = np.random.default_rng([plan.seed, place])
         inputs[kind] = np.stack([no_cell(kind, size_px=size, like=like, rng=rng) for _ in range(plan.inputs_per_kind)])
-    progress("inputs without a cell", 0, 1, "")
-    if plan.score == "mahalanobis":
-        known = _features(model, train.pixels, device=device, batch_size=batch_size)
-        scores = {
-            name: mahalanobis_scores(
-                known, train.labels, _features(model, pixels, device=device, batch_size=batch_size)
-            )
-            for name, pixels in inputs.items()
-        }
-    else:
-        score = confidence_scores if plan.score == "confidence" else entropy_scores
-        scores = {name: score(_softmax(model, pixels, device, batch_size)) for name, pixels in inputs.items()}
-    progress("inputs without a cell", 1, 1, "")
-    return {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
+    look = _features if plan.score == "mahalanobis" else _softmax
+    found = {}
+    for done, (name, pixels) in enumerate(inputs.items()):
+        progress("inputs without a cell", done, len(inputs), name)
+        found[name] = look(model, pixels, device=device, batch_size=batch_size)
+    progress("inputs without a cell", len(inputs), len(inputs), "")
+    return found
 
 
 def _features(model: nn.Sequential, pixels: np.ndarray, *, device: torch.device, batch_size: int) -> np.ndarray:
@@ -89,7 +82,8 @@ def _features(model: nn.Sequential, pixels: np.ndarray, *, device: torch.device,
     return _forward(model[0], pixels, device, batch_size).mean(dim=(2, 3)).double().numpy()
 
 
-def _softmax(model: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int) -> np.ndarray:
+def _softmax(model: nn.Sequential, pixels: np.ndarray, *, device: torch.device, batch_size: int) -> np.ndarray:
+    """(n, n_classes) float64 probabilities."""
     return _forward(model, pixels, device, batch_size).double().softmax(dim=1).numpy()
 
 

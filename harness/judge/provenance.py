@@ -33,9 +33,9 @@ from scipy.spatial import cKDTree
 from scipy.stats import binom
 
 from harness.data.metadata import ABSENT, FileFacts, SetFacts
-from harness.data.shortcuts import colours, name_letters, name_number, predicted, with_products
 from harness.errors import DataError
 from harness.judge.intervals import check_counts, check_level, clopper_pearson_bounds
+from harness.judge.shortcuts import colours, name_letters, name_number, predicted, with_products
 
 # A value counts as the source's where this share of its images holds it, and at least five do: a stray file of another
 # origin inside the source must not explain a whole set.
