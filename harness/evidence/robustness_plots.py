@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from harness.data.disturbances import AMOUNTS, KINDS, SEVERITIES, Background, Pixels, disturb, no_cell
+from harness.data.disturbances import AMOUNTS, KINDS, SEVERITIES, Pixels, disturb
 from harness.evidence import plots
 from harness.evidence.plots import BLUE, FAINT, GREEN, INK, ORANGE, VERMILION, Tile, as_png, legible
 from harness.evidence.wording import probability, proportion, share
@@ -209,15 +209,3 @@ def disturbance_sheet(cell: Pixels, other: Pixels, *, title: str, seed: int) -> 
         ]
         rows.append((kind.replace("_", " "), tiles))
     return plots.gallery(title, rows, n_columns=len(SEVERITIES))
-
-
-def no_cell_sheet(
-    like: Background, kinds: Sequence[str], *, title: str, size_px: int, n_columns: int, seed: int
-) -> bytes:
-    """Inputs without a cell in the colours of a set: rows kinds, columns draws."""
-    rows = []
-    for kind in kinds:
-        rng = np.random.default_rng(seed)
-        tiles = [Tile(no_cell(kind, size_px=size_px, like=like, rng=rng), "") for _ in range(n_columns)]
-        rows.append((kind.replace("_", " "), tiles))
-    return plots.gallery(title, rows, n_columns=n_columns)

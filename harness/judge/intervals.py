@@ -90,32 +90,6 @@ def effective_bounds(successes: int, trials: int, effective_trials: float, *, le
     return lower, upper
 
 
-def disproof_p_value(successes: int, trials: int, *, floor: float, effective_trials: float | None = None) -> float:
-    """How improbable so few successes, or fewer, would be if the true rate were at the floor.
-
-    The exact one-sided p-value of "the rate is at least the floor". It is below 1 - level exactly where the upper
-    bound at `level` is below the floor.
-
-    Args:
-        successes, trials: counts, 0 <= successes <= trials.
-        floor: a fraction in (0, 1).
-        effective_trials: for trials that are not independent, as in `effective_bounds`; None for independent ones.
-    Raises:
-        UndefinedStatistic: trials is 0.
-    >>> round(disproof_p_value(62, 75, floor=0.9), 4)
-    0.0343
-    """
-    check_counts(successes, trials)
-    _check_rate(floor, "floor")
-    n = float(trials) if effective_trials is None else effective_trials
-    _check_effective(n, trials)
-    if successes == trials:
-        return 1.0
-    k = successes * n / trials
-    # The binomial's lower tail in its beta form, which does not ask for whole numbers.
-    return float(beta.cdf(1.0 - floor, n - k, k + 1))
-
-
 def errors_allowed(trials: int, *, floor: float, level: float) -> int | None:
     """The most errors among `trials` cells with which the lower bound still reaches the floor.
 
