@@ -10,11 +10,12 @@ One entry is one line of canonical JSON: the file has exactly one spelling, so t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,14 +24,16 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError
+from harness.files import read_plain
 from harness.records import Predictions, digest_of
-from harness.store import write_atomically
+from harness.store import WRITING, write_atomically
 
 Role = Literal["judged", "seed"]
 
 ROLES = ("judged", "seed")
 START = "0" * 64  # what the first entry names as the one before it
 LOCK_TIMEOUT_S = 5.0
+MOST_BYTES = 64 * 2**20  # a hundred thousand looks
 RESTORE = "Restore the ledger from the newest evidence pack that holds a whole one; never mend an entry by hand"
 
 
@@ -107,7 +110,7 @@ def read_ledger(path: Path) -> tuple[Look, ...]:
             raise LedgerError(
                 f"{path} is a link, folder, pipe or device. The ledger is a plain file: name another place."
             )
-        content = path.read_bytes()
+        content = read_plain(path, most_bytes=MOST_BYTES, follow_link=False)
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -203,7 +206,7 @@ def record_look(
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_TIMEOUT_S):
+        with _locked(path):
             looks = read_ledger(path)
             entry: dict[str, object] = {
                 "index": len(looks) + 1,
@@ -222,16 +225,42 @@ def record_look(
             look = _sealed(entry)
             write_atomically(path, ledger_bytes((*looks, look)))
             _sync_entries(path.parent)
-    except Timeout:
-        raise LedgerError(
-            f"{path} has been held by another run for {LOCK_TIMEOUT_S:g} s. Wait for it, or look for one that hangs."
-        ) from None
     except OSError as error:
         raise LedgerError(
             f"the look at {set!r} was not recorded in {path}: {error}. Without a record the set must not be judged; "
             "free space, or name a place that can be written."
         ) from error
     return look
+
+
+def require_writable(path: Path) -> None:
+    """Ask before hours of training whether their look could be recorded.
+
+    Raises:
+        LedgerError: nothing can be written there, or another run holds the lock for more than 5 s.
+    """
+    probe = path.with_name(f"{path.name}.probe{WRITING}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            write_atomically(probe, b"can this be written?")
+            probe.unlink()
+    except OSError as error:
+        raise LedgerError(
+            f"no look could be recorded in {path}: {error}. Free space, make the folder writable, or name another "
+            "place with --ledger."
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        with FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_TIMEOUT_S):
+            yield
+    except Timeout:
+        raise LedgerError(
+            f"{path} has been held by another run for {LOCK_TIMEOUT_S:g} s. Wait for it, or look for one that hangs."
+        ) from None
 
 
 def _sealed(entry: dict[str, object]) -> Look:

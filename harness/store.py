@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from filelock import FileLock, Timeout
 
@@ -17,6 +19,9 @@ from harness.records import StageRecord, digest_of
 
 SEAL = "stage.json"
 LOCK_TIMEOUT_S = 5.0
+TORCH_WRITER = "inline_container.cc"  # named in the RuntimeError that torch.save raises where the disk is full
+WRITING = ".writing"
+TORN = (f"*{WRITING}", ".*.partial")  # what a killed `write_atomically` leaves, and a killed drawing of smears
 
 
 def file_digest(path: Path) -> str:
@@ -35,7 +40,8 @@ class Store:
     """Stage results on disk: `<root>/<stage>/<key>/`, each sealed with the digests of its files.
 
     A stage that was killed leaves its folder unsealed, with whatever checkpoints it wrote; the next run hands that
-    folder to the stage again. A sealed folder whose files no longer match is made anew.
+    folder to the stage again, without the files that were only half written. A sealed folder whose files no longer
+    match is made anew.
 
     Args:
         root: created if absent.
@@ -65,6 +71,7 @@ class Store:
                     if unwanted or (folder / SEAL).exists():  # with its checkpoints, or altered since it was sealed
                         shutil.rmtree(folder)
                         folder.mkdir()
+                    _remove_torn(folder)
                     make(folder)
                     self._seal(folder, key)
                 self._made.add(folder)
@@ -75,7 +82,9 @@ class Store:
             ) from None
         except HarnessError:
             raise  # a stage's own words, even where its type is also an OSError
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and TORCH_WRITER not in str(error):
+                raise
             raise StoreError(
                 f"stage {stage!r} was not made: {error}. If {folder} is full or read-only, free space or use another "
                 "--reports folder."
@@ -100,12 +109,33 @@ class Store:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write to a neighbour, sync, rename: a reader sees the old file, the new one, or none."""
-    neighbour = path.with_name(path.name + ".writing")
-    with neighbour.open("wb") as stream:
+    with atomic_stream(path) as stream:
         stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    neighbour.replace(path)
+
+
+@contextlib.contextmanager
+def atomic_stream(path: Path) -> Iterator[IO[bytes]]:
+    """As `write_atomically`, for content that is not to be held in memory a second time."""
+    neighbour = path.with_name(path.name + WRITING)
+    try:
+        with neighbour.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        neighbour.replace(path)
+    except Exception:
+        with contextlib.suppress(OSError):  # what fits on no disk must not fill the rest of it
+            neighbour.unlink()
+        raise
+
+
+def _remove_torn(folder: Path) -> None:
+    # Sealed with the rest, a half-written seal would go missing when the seal is renamed, and unmake the stage.
+    for torn in [path for pattern in TORN for path in folder.rglob(pattern)]:
+        if torn.is_dir():
+            shutil.rmtree(torn)
+        else:
+            torn.unlink()
 
 
 def _files(folder: Path) -> list[Path]:

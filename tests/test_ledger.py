@@ -30,6 +30,7 @@ from harness.ledger import (
     parse_ledger,
     read_ledger,
     record_look,
+    require_writable,
 )
 from harness.records import Predictions
 
@@ -381,6 +382,25 @@ def test_whatever_order_a_run_records_its_seeds_in_its_judged_one_is_the_same_lo
     looked(path, run="r", predictions=sha("p2"), role="seed")
     looked(path, run="r", predictions=sha("p1"), role="judged")
     assert number(path, "p1", run="r") == 1
+
+
+def test_a_run_that_was_killed_and_started_again_stays_at_the_look_it_was_at(path):
+    looked(path, run="earlier", predictions=sha("p0"))
+    for run in ("killed", "killed again", "resumed"):  # each with the same judged predictions, and some seeds after it
+        looked(path, run=run, predictions=sha("p1"))
+        assert number(path, "p1", run=run) == 2
+        for seed in ("p2", "p3"):
+            looked(path, run=run, predictions=sha(seed), role="seed")
+    assert number(path, "p1", run="resumed") == 2
+
+
+def test_a_ledger_that_could_not_be_written_is_found_before_it_is_needed(path, tmp_path):
+    require_writable(path)
+    assert not list(path.parent.glob("*.writing*"))
+    assert read_ledger(path) == ()
+    (tmp_path / "in the way").write_text("a file")
+    with pytest.raises(LedgerError, match=r"no look could be recorded in .*in the way.*--ledger"):
+        require_writable(tmp_path / "in the way" / "ledger.jsonl")
 
 
 def test_the_digest_of_cells_knows_content_and_label_alone():

@@ -177,6 +177,24 @@ def test_the_next_run_receives_what_an_interrupted_one_left(root, stage):
     assert stage.found == [["checkpoint.txt"]]
 
 
+def test_what_a_killed_run_had_half_written_is_gone_before_the_stage_goes_on(root, stage):
+    def killed(folder: Path) -> None:
+        (folder / "parts").mkdir()
+        (folder / "parts" / "checkpoint.pt.writing").write_text("half")
+        (folder / ".dataset.0123.partial" / "basophil").mkdir(parents=True)
+        (folder / f"{SEAL}.writing").write_text("half a seal")
+        (folder / "checkpoint.txt").write_text("epoch 3")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Store(root, fresh=False).fetch("training", KEY, killed)
+    folder = fetched(root, stage)
+    assert stage.found == [["checkpoint.txt"]]
+    assert not (folder / ".dataset.0123.partial").exists()
+    fetched(root, stage)
+    assert stage.times == 1  # a half seal that was sealed as a file of the stage would be missing now
+
+
 def test_an_interrupted_stage_is_not_on_record(root):
     store = Store(root, fresh=False)
     with pytest.raises(KeyboardInterrupt):
@@ -235,6 +253,18 @@ def test_a_file_in_the_place_of_the_folder_is_a_store_error(tmp_path, stage):
         fetched(tmp_path / "reports", stage)
 
 
+def test_what_torch_says_of_a_full_disk_is_a_store_error_and_its_other_errors_are_not(root):
+    def make(
+        folder: Path, words: str = "[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"
+    ) -> None:
+        raise RuntimeError(words)
+
+    with pytest.raises(StoreError, match=r"unexpected pos.*another --reports folder"):
+        Store(root, fresh=False).fetch("training", KEY, make)
+    with pytest.raises(RuntimeError, match="shapes"):
+        Store(root, fresh=False).fetch("training", KEY, lambda folder: make(folder, "shapes do not fit"))
+
+
 def test_a_failure_that_is_no_file_error_is_not_disguised(root):
     def make(folder: Path) -> None:
         raise ZeroDivisionError
@@ -267,6 +297,13 @@ def test_a_write_that_is_cut_short_leaves_the_old_file_or_none(tmp_path, monkeyp
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, b"new")
     assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_a_write_that_fails_gives_its_space_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "x.json", b"new")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_renamed_before_it_is_on_the_disk(tmp_path, monkeypatch):

@@ -1,0 +1,140 @@
+"""Whatever pytest is told on its command line: a required criterion that was not judged never passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.evidence import environment, pack
+from harness.plugin import PROJECT, Exit
+
+# Every criterion of the embedded protocol, each with an estimate that proves it: what the stages make of cells is not
+# asked here. WRONG names one whose bound disproves it, INTERRUPTED one at which somebody presses Ctrl-C.
+SUITE = """
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from harness.judge.criteria import explain
+from harness.plugin import DEFAULT_PROTOCOL, run_state
+from harness.protocol import QUESTIONS
+from harness.protocol_file import read_protocol
+from harness.records import Estimate
+
+CRITERIA = read_protocol(DEFAULT_PROTOCOL).criteria
+
+@pytest.fixture(scope="session")
+def run(pytestconfig):
+    nothing = dict(look=lambda criterion: None, dependent_sets={}, device=torch.device("cpu"), model=None)
+    state = run_state(pytestconfig)
+    state.run = SimpleNamespace(**nothing, reached=dict, model_files=dict)
+    return state.run
+
+def asking(question):
+    @pytest.mark.criteria(question, *{c.metric for c in CRITERIA if c.question == question})
+    def test(criterion, run, decide):
+        if criterion.id == os.environ.get("INTERRUPTED"):
+            raise KeyboardInterrupt
+        if criterion.id == os.environ.get("ENDED"):
+            pytest.exit("enough", returncode=0)
+        bound = criterion.floor if criterion.floor is not None else criterion.ceiling
+        if criterion.id == os.environ.get("WRONG"):
+            bound += -0.5 if criterion.floor is not None else 0.5
+        said = (criterion.metric, criterion.set, criterion.cell_class)
+        verdict = decide(criterion, Estimate(*said, bound, bound, bound, 1.0, "given", n=100))
+        assert verdict.passed, explain(verdict)
+    return test
+
+for question in QUESTIONS:
+    globals()[f"test_{question}"] = asking(question)
+"""
+NOT_REQUIRED, REQUIRED = "A2", "A1"
+
+Session = Callable[..., int]
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A pytest session over the suite in this process, which has torch already; returns its exit code."""
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = criteria\n")
+    monkeypatch.setattr(pack, "write_pack", lambda results, *, reports, **_: reports / results.run_id)
+    monkeypatch.setattr(environment, "environment", lambda **_: {})
+    monkeypatch.syspath_prepend(str(PROJECT))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+    def run(*arguments: str, **environment: str) -> int:
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            plugins = ("-p", "harness.plugin", "-p", "fixtures.pipeline", "-p", "no:xdist")
+            places = (f"--rootdir={tmp_path}", f"--reports={tmp_path}", str(tmp_path / "test_suite.py"))
+            return int(pytest.main([*plugins, *places, "-s", "--import-mode=importlib", *arguments]))
+
+    return run
+
+
+def test_a_session_that_judges_everything_passes(session, capfd):
+    assert session() == Exit.PASSED
+    assert "RUN PASSED" in capfd.readouterr().out
+
+
+def test_a_criterion_that_is_not_required_does_not_decide(session, capfd):
+    assert session(WRONG=NOT_REQUIRED) == Exit.PASSED
+    assert "RUN PASSED" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code"),
+    [
+        (["-k", "not A1"], {}, Exit.INCOMPLETE),
+        (["-k", "A1 or A2"], {}, Exit.INCOMPLETE),
+        (["--deselect", "test_suite.py::test_accuracy"], {}, Exit.INCOMPLETE),
+        (["-m", "not criteria"], {}, pytest.ExitCode.NO_TESTS_COLLECTED),
+        (["-x"], {"WRONG": NOT_REQUIRED}, Exit.INCOMPLETE),
+        (["--maxfail=1"], {"WRONG": NOT_REQUIRED}, Exit.INCOMPLETE),
+        (["-x"], {"WRONG": REQUIRED}, Exit.FAILED),
+        (["--stepwise"], {"WRONG": NOT_REQUIRED}, pytest.ExitCode.INTERRUPTED),
+        (["--setup-plan"], {}, Exit.INCOMPLETE),
+        (["--setup-only"], {}, Exit.INCOMPLETE),
+        (["-p", "no:runner"], {}, pytest.ExitCode.USAGE_ERROR),
+        (["-p", "no:skipping"], {"WRONG": REQUIRED}, Exit.FAILED),
+        (["--runxfail"], {"WRONG": REQUIRED}, Exit.FAILED),
+        (["-q", "-q", "--no-summary", "--tb=no"], {"WRONG": REQUIRED}, Exit.FAILED),
+        ([], {"INTERRUPTED": REQUIRED}, pytest.ExitCode.INTERRUPTED),
+        ([], {"ENDED": REQUIRED}, Exit.INCOMPLETE),
+        (["-p", "no:terminal"], {"WRONG": REQUIRED}, Exit.FAILED),
+        (["-p", "no:terminal", "-k", "not A1"], {}, Exit.INCOMPLETE),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_no_flag_lets_a_run_pass_whose_required_criteria_were_not_all_judged(
+    session, capfd, arguments, environment, code
+):
+    assert session(*arguments, **environment) == code
+    assert "RUN PASSED" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(("flag", "code"), [("--lf", Exit.INCOMPLETE), ("--stepwise", pytest.ExitCode.INTERRUPTED)])
+def test_what_passed_in_an_earlier_session_is_not_taken_over(session, capfd, flag, code):
+    session(*([] if flag == "--lf" else [flag]), WRONG=NOT_REQUIRED)
+    capfd.readouterr()
+    assert session(flag) == code
+    said = capfd.readouterr().out
+    assert "deselected" in said
+    assert "RUN PASSED" not in said
+
+
+def test_collecting_judges_nothing_and_says_nothing(session, capfd):
+    assert session("--co", "-q") == 0
+    assert "RUN" not in capfd.readouterr().out
+
+
+def test_an_interrupted_session_says_that_it_was(session, capfd):
+    session(INTERRUPTED=REQUIRED)
+    assert "RUN NOT PASSED: interrupted" in capfd.readouterr().out
