@@ -11,8 +11,9 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from harness import __version__
 from harness.errors import HarnessError
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(asked)
     except HarnessError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        _print(f"{type(error).__name__}: {error}", sys.stderr)
         return WRONG_CALL
 
 
@@ -82,17 +83,33 @@ def register_verify(jobs: Parsers) -> None:
         "prints its report anew to compare. Fractions may differ by 1e-9 of their size, everything else not at all.",
     )
     parser.add_argument("pack", type=Path, metavar="PACK", help="folder or zip, wherever it lies now")
+    parser.add_argument(
+        "--key",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="believe this public key (PEM), or the keys of this trust file (TOML: [[keys]] with path, owner, "
+        "not_after); repeatable",
+    )
+    parser.add_argument("--strict", action="store_true", help="end with 1 unless one of these keys signed the pack")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_run_verify)
 
 
 def _run_verify(asked: argparse.Namespace) -> int:
+    from harness.evidence.keys import read_trusted_keys
+    from harness.evidence.signing import Standing, Trust
     from harness.evidence.verify import verify_pack
 
-    result = verify_pack(asked.pack)
+    trust = None
+    if asked.key is not None:
+        trust = Trust(read_trusted_keys(asked.key), today=datetime.now(UTC).date())
+    result = verify_pack(asked.pack, trust=trust)
+    verified = result.signature is not None and result.signature.standing is Standing.VERIFIED
+    code = HOLDS if result.holds and (verified or not asked.strict) else DOES_NOT_HOLD
     if asked.json:
-        _print(json.dumps({"holds": result.holds, "signed": False, **asdict(result)}, indent=2))
-        return HOLDS if result.holds else DOES_NOT_HOLD
+        _print(json.dumps({"holds": result.holds, "signed_and_verified": verified, **asdict(result)}, indent=2))
+        return code
     for discrepancy in result.discrepancies:
         _print(str(discrepancy))
     if result.holds:
@@ -100,8 +117,71 @@ def _run_verify(asked: argparse.Namespace) -> int:
             _print(f"note: not made again: {each}")
     word = "holds" if result.holds else f"does not hold: {len(result.discrepancies)} finding(s)"
     _print(f"{result.pack} (run {result.run_id or 'unknown'}) {word}")
-    _print(f"unsigned; SHA-256 of its SHA256SUMS: {result.sums_digest or 'not known'}")
-    return HOLDS if result.holds else DOES_NOT_HOLD
+    for remark in result.signature.remarks if result.signature is not None else ("its signature was not read",):
+        _print(remark)
+    if asked.strict and not verified:
+        _print("--strict: none of the given keys vouches for this pack")
+    _print(f"SHA-256 of its SHA256SUMS: {result.sums_digest or 'not known'}")
+    return code
+
+
+def register_sign(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "sign",
+        help="vouch for an evidence pack with an ed25519 key",
+        description="Checks every digest of a pack and writes signature.dsse.json into it: an in-toto Statement about "
+        "its SHA256SUMS. Several keys may sign one pack. Whether what it says holds is for `verify` to tell.",
+    )
+    parser.add_argument("pack", type=Path, metavar="PACK", help="folder; passed or not")
+    parser.add_argument(
+        "--key",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="private key in PEM; the passphrase of an encrypted one is read from HARNESS_KEY_PASSPHRASE",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=_run_sign)
+
+
+def _run_sign(asked: argparse.Namespace) -> int:
+    from harness.evidence.keys import read_signing_key
+    from harness.evidence.signing import sign_pack
+
+    result = sign_pack(asked.pack, read_signing_key(asked.key))
+    if asked.json:
+        _print(json.dumps(asdict(result)))
+        return HOLDS
+    word = "signed" if result.added else "was signed already, and is left as it is,"
+    outcome = "passed" if result.passed else "DID NOT PASS"
+    _print(f"{asked.pack}, a run that {outcome}, {word} with key id {result.key_id}; signatures in it: {result.n}")
+    return HOLDS
+
+
+def register_keygen(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "keygen",
+        help="make a key to sign evidence packs with",
+        description="Writes an ed25519 key pair in PEM: the private key to FILE, for its owner only, encrypted where "
+        "HARNESS_KEY_PASSPHRASE holds a passphrase; the public one to FILE.pub.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="a new file; none is overwritten")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=_run_keygen)
+
+
+def _run_keygen(asked: argparse.Namespace) -> int:
+    from harness.evidence.keys import PASSPHRASE, write_key_pair
+
+    public, key_id, encrypted = write_key_pair(asked.file)
+    if asked.json:
+        made = {"private": str(asked.file), "public": str(public), "key_id": key_id, "encrypted": encrypted}
+        _print(json.dumps(made))
+        return HOLDS
+    how = "encrypted" if encrypted else f"NOT encrypted: with a passphrase in {PASSPHRASE} it would be"
+    _print(f"private key: {asked.file} ({how})")
+    _print(f"public key:  {public}, key id {key_id}")
+    return HOLDS
 
 
 def register_compare(jobs: Parsers) -> None:
@@ -241,17 +321,65 @@ def _run_ledger(asked: argparse.Namespace) -> int:
     return HOLDS if holds else DOES_NOT_HOLD
 
 
-def _print(text: str) -> None:
-    # A terminal in another encoding gets escapes, not a traceback.
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+def register_prove(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "prove",
+        help="is every check seen to close: is each planted fault caught, and does no clean control raise an alarm?",
+        description="Plants every fault of fixtures/faults.py into a scratch copy of the embedded run and runs what "
+        "must catch it. Needs a checkout. Leaves proof.json in --reports; later runs there put it into their pack.",
+    )
+    parser.add_argument("--quick", action="store_true", help="a chosen few of each kind, in minutes, as CI does")
+    parser.add_argument(
+        "--controls", type=int, default=0, metavar="N", help="also draw N other datasets, on which nothing may fail"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="ID", help="faults whose id begins so (repeatable)"
+    )
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many are tried at once (default: 2)")
+    parser.add_argument(
+        "--reports", type=Path, default=Path("reports"), metavar="DIR", help="default: reports; kept stages are reused"
+    )
+    parser.add_argument("--json", action="store_true", help="print the proof as JSON")
+    parser.set_defaults(run=_run_prove)
+
+
+def _run_prove(asked: argparse.Namespace) -> int:
+    from harness.proof import PROOF, as_json, catalogue, lines, prove, write_proof
+
+    faults, controls = catalogue(quick=asked.quick, only=asked.only, seeds=asked.controls)
+
+    def progress(label: str, done: int, total: int, detail: str) -> None:
+        if not asked.json:
+            print(f"{label}: {done} of {total} {detail}".rstrip(), file=sys.stderr, flush=True)
+
+    proof = prove(faults, controls, reports=asked.reports, jobs=asked.jobs, quick=asked.quick, progress=progress)
+    if not asked.only:  # a part of the proof is none
+        write_proof(proof, asked.reports / PROOF)
+    if asked.json:
+        _print(as_json(proof).rstrip())
+    else:
+        for line in lines(proof):
+            _print(line)
+    return HOLDS if proof.holds else DOES_NOT_HOLD
+
+
+def _print(text: str, stream: TextIO | None = None) -> None:
+    from harness.evidence.wording import visible
+
+    stream = stream or sys.stdout
+    # A terminal in another encoding gets escapes, not a traceback, and none is driven by what a file's name holds.
+    encoding = stream.encoding or "utf-8"
+    print(visible(text).encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
 JOBS: tuple[Callable[[Parsers], None], ...] = (
     register_verify,
+    register_sign,
+    register_keygen,
     register_claims,
     register_compare,
     register_log,
     register_promote,
     register_ledger,
+    register_prove,
 )

@@ -68,16 +68,17 @@ class Document:
     unread: tuple[str, ...] = ()
 
 
+MOST_CELLS = 1_000_000  # in all tables of an HTML page, each counted as often as its spans repeat it
 MOST_CHARACTERS = 20_000  # in a line of prose or one row of a table; an embedded picture or a data dump has more
 
 _FENCE = re.compile(r"\s*(```+|~~~+)")
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _BOLD_LINE = re.compile(r"\s*(?:\*\*|__)([^*_|]+?)(?::?(?:\*\*|__)|(?:\*\*|__):?)\s*")
 _DUMP = re.compile(r"\d{60}")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _STRUCK = re.compile(r"~~[^~\n]+~~")
-_IMAGE = re.compile(r"!\[([^\[\]]*)\]\(\s*<?([^)\s>]+)>?[^)]*\)")
-_LINK = re.compile(r"\[([^\[\]]*)\]\([^)]*\)")
+# Possessive, and up to the next bracket at most: a line of brackets that never close costs its length, not its square.
+_IMAGE = re.compile(r"!\[([^\[\]]*+)\]\(\s*+<?+([^)\s>\[]++)>?+[^)\[]*+\)")
+_LINK = re.compile(r"\[([^\[\]]*+)\]\([^)\[]*+\)")
 _RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
 _MARKS = re.compile(r"\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|(?<!\w)_(?=\S)|(?<=\S)_(?!\w)")
 
@@ -138,7 +139,7 @@ class _Builder:
 def read_markdown(text: str) -> Document:
     """Headings, lines, pipe tables and code blocks; a classification report in a code block is a table too."""
     found = _Builder()
-    lines = _lines(_STRUCK.sub("", _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text)))
+    lines = _lines(_STRUCK.sub("", _without_comments(text)))
     fence: str | None = None
     code: list[tuple[int, str]] = []
     at = 0
@@ -185,6 +186,15 @@ def read_markdown(text: str) -> Document:
     if not found.code and not found.tables:
         _add_plain_report(found, list(enumerate(lines, start=1)))
     return found.done()
+
+
+def _without_comments(text: str) -> str:
+    """The text with only the line ends left of each comment; one that nobody closed is text."""
+    kept, at = [], 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start)) >= 0:
+        kept += [text[at:start], "\n" * text.count("\n", start, end)]
+        at = end + 3
+    return "".join([*kept, text[at:]])
 
 
 def _lines(text: str) -> list[str]:
@@ -260,8 +270,12 @@ def _span(given: str | None, most: int) -> int:
     return min(max(int(given), 1), most) if given and re.fullmatch(r"[0-9]{1,9}", given) else 1
 
 
-def _spread(table: list[tuple[int, list[_Cell]]]) -> list[tuple[int, Cells]]:
-    """Rows of plain text: a cell over several rows stands in each of them, one over several columns in the first."""
+def _spread(table: list[tuple[int, list[_Cell]]], *, most_cells: int) -> list[tuple[int, Cells]] | None:
+    """Rows of plain text: a cell over several rows stands in each of them, one over several columns in the first.
+
+    None if they would have more than `most_cells`: spans of a few bytes can ask for millions.
+    """
+    n_cells = 0
     rows: list[tuple[int, Cells]] = []
     above: dict[int, tuple[int, str]] = {}  # column -> (rows that a cell from above still covers, its text)
     for line, cells in table:
@@ -271,6 +285,8 @@ def _spread(table: list[tuple[int, list[_Cell]]]) -> list[tuple[int, Cells]]:
         below: dict[int, tuple[int, str]] = {}
         rest = iter(cells)
         while True:
+            if n_cells + len(row) > most_cells:
+                return None
             held = above.pop(len(row), None)
             if held is not None:
                 left, text = held
@@ -286,6 +302,7 @@ def _spread(table: list[tuple[int, list[_Cell]]]) -> list[tuple[int, Cells]]:
                     below[len(row)] = cell.rows - 1, text
                 row.append(text)
         above = below
+        n_cells += len(row)
         rows.append((line, tuple(row)))
     return rows
 
@@ -302,6 +319,7 @@ class _Html(HTMLParser):
         self.table_line = 0
         self.caption = ""
         self.in_cell = False
+        self.cells_left = MOST_CELLS
         self.span = (1, 1)
         self.is_blank = True
 
@@ -353,8 +371,11 @@ class _Html(HTMLParser):
         elif tag == "caption":
             self.caption = self._taken()
         elif tag == "table" and self.table is not None:
-            rows = _spread(self.table)
-            if len(rows) > 1:
+            rows = _spread(self.table, most_cells=self.cells_left)
+            self.cells_left -= sum(len(cells) for _, cells in rows or ())
+            if rows is None:
+                self.found.unread.append(f"line {self.table_line} begins a table of too many cells")
+            elif len(rows) > 1:
                 self.found.tables.append(
                     Table(self.table_line, self.caption, rows[0][1], tuple(rows[1:]), self.found.heading)
                 )
@@ -389,6 +410,12 @@ def read_html(text: str) -> Document:
     """The same of an HTML page: style, script, drawings and the table of contents are not read."""
     parser = _Html()
     parser.feed(text)
+    for end in ("-->", ">", '">', "'>"):
+        if parser.rawdata.startswith("<"):
+            # A page that breaks off inside a tag or comment: html.parser would try again from each of its characters.
+            parser.feed(end)
+    if parser.rawdata.startswith("<"):
+        parser.rawdata = ""
     parser.close()
     parser._flush()
     return parser.found.done()

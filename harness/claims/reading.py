@@ -13,8 +13,9 @@ from harness.claims.document import read_html, read_markdown
 from harness.claims.extract import extract
 from harness.claims.records import ReportClaims, Statement, UnreadableReport
 from harness.claims.toml_report import read_toml
+from harness.files import read_plain
 
-_MOST_BYTES = 64 * 1024 * 1024
+_MOST_BYTES = 32 * 1024 * 1024
 _PACK_FILES = ("index.html", "summary.md")
 
 
@@ -107,7 +108,7 @@ def _text(path: Path) -> str:
             _refuse(path, "no file but a pipe or device", "Save the report as a file and name that.")
         if about.st_size > _MOST_BYTES:
             _refuse(path, f"larger than {_MOST_BYTES // 2**20} MiB", "Is this a report?")
-        data = path.read_bytes()
+        data = read_plain(path, most_bytes=_MOST_BYTES, follow_link=True)
     except FileNotFoundError:
         _refuse(path, "there is no such file or folder", "Check the path.")
     except OSError as error:

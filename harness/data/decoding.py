@@ -1,18 +1,23 @@
-"""Opens one image file without trusting it: what kind is it, and does it decode to the last pixel?"""
+"""Opens one image file without trusting it: what kind is it, and does it decode to the last pixel?
+
+Pillow decodes inside C, where nothing can stop it. So time and memory are bounded before it sees a byte: by the file's
+size, by its announced pixels and by how many pieces it is made of. docs/hostile-files.md has the worst that is left.
+"""
 
 from __future__ import annotations
 
 import io
-import os
-import stat
+import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from harness.errors import DataError
-from harness.protocol import ImageRules
+from harness.files import open_plain
+from harness.protocol import LARGEST_SIDE_PX, ImageRules
 from harness.records import ImageFacts
 
 # First bytes of the formats that turn up in image folders. Recognising one runs no parser, so that a format which the
@@ -37,6 +42,22 @@ SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
 JPEG_SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
 REFUSED_AS_TOO_LARGE = "refused before decoding"
 
+# The most that any image may have, whatever a protocol says of its own. Pillow itself warns from 89 million pixels on.
+MOST_PIXELS = LARGEST_SIDE_PX**2
+MOST_BYTES = 8 * MOST_PIXELS + 2**20
+# A progressive JPEG repeats its whole picture in every scan, and a scan can be ten bytes long: a few kilobytes buy
+# seconds. libjpeg's own scripts have 10 scans.
+MOST_SCANS = 64
+# Pillow walks segments and chunks in Python. A colour profile of 16 MiB makes 255 segments; libpng writes a chunk for
+# every 8 KiB.
+MOST_SEGMENTS = 2_000
+MOST_CHUNKS = 65_536
+MOST_STRAY_BYTES = 65_536  # between the segments of a JPEG, which Pillow skips one by one
+# Inside the data of a scan a marker code of 0 is a stuffed byte, and 0xD0 to 0xD7 only restart the decoder.
+JPEG_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+JPEG_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+JPEG_ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
+
 
 def open_regular(path: Path) -> io.BufferedReader:
     """Open a regular file for reading; never a link, pipe or device, even one put there since the listing.
@@ -45,23 +66,25 @@ def open_regular(path: Path) -> io.BufferedReader:
         FileNotFoundError: it is gone.
         DataError: it is something other than a regular file, or cannot be read.
     """
-    # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-    flags = os.O_RDONLY
-    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-        flags |= getattr(os, name, 0)
     try:
-        descriptor = os.open(path, flags)
+        return open_plain(path, follow_link=False)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise DataError(
-            f"{str(path)!r} cannot be read ({error.strerror}). Make it a regular, readable file; links are not "
-            "followed."
+            f"{str(path)!r} cannot be read ({error.strerror}). Make it a regular, readable file, or move it out of the "
+            "data folder; links are not followed."
         ) from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise DataError(f"{str(path)!r} is not a regular file. Move it out of the data folder.")
-    return open(descriptor, "rb")  # noqa: PTH123 - there is no Path, only a descriptor
+
+
+def read_regular(path: Path, *, n_bytes: int = MOST_BYTES) -> bytes:
+    """The bytes of a regular file, at most `n_bytes` of them and one more: whoever gets that one knows it is too long.
+
+    Raises:
+        FileNotFoundError, DataError: as `open_regular`.
+    """
+    with open_regular(path) as file:
+        return file.read(n_bytes + 1)
 
 
 def max_bytes(rules: ImageRules) -> int:
@@ -89,11 +112,31 @@ def image_facts(path: Path, rules: ImageRules) -> ImageFacts:
     Raises:
         FileNotFoundError, DataError: the file cannot be read at all.
     """
-    with open_regular(path) as file:
-        content = file.read(max_bytes(rules) + 1)
+    content = read_regular(path, n_bytes=max_bytes(rules))
     with warnings.catch_warnings():
         strict_pillow()
         return facts_of(content, path=path.as_posix(), rules=rules)
+
+
+def open_picture(content: bytes, *, formats: Sequence[str], max_pixels: int = MOST_PIXELS) -> Image.Image:
+    """The image in these bytes with its header read and no pixel decoded: the one way to Pillow in the harness.
+
+    For whoever decodes after `facts_of` has told what is wrong with which file. Where that did not keep a file out,
+    such as behind a gate that was opened on purpose, its caps still hold.
+
+    Raises:
+        ValueError: it is in none of the formats, or larger or of more pieces than any honest image.
+        Exception: whatever Pillow's parser makes of a header that is broken.
+    """
+    kind = format_of(content)
+    if kind is None or kind not in formats:
+        raise ValueError(f"the content is {kind or 'no image'}, accepted are {', '.join(formats)}")
+    if (problem := _too_many_pieces(content, kind)) is not None:
+        raise ValueError(problem)
+    image = Image.open(io.BytesIO(content), formats=(kind,))
+    if image.width * image.height > max_pixels:
+        raise ValueError(f"{REFUSED_AS_TOO_LARGE}: {image.width} x {image.height} px")
+    return image
 
 
 def facts_of(content: bytes, *, path: str, rules: ImageRules) -> ImageFacts:
@@ -118,6 +161,8 @@ def facts_of(content: bytes, *, path: str, rules: ImageRules) -> ImageFacts:
 
 def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules) -> ImageFacts:
     seen = ImageFacts(path, None, None, kind, None)
+    if (problem := _too_many_pieces(content, kind)) is not None:
+        return replace(seen, error=problem)
     try:
         with Image.open(io.BytesIO(content), formats=(kind,)) as image:
             # Pillow may find another format inside the announced one, such as MPO (several pictures) in a JPEG.
@@ -136,8 +181,50 @@ def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules) -> Imag
 def _refusal(image: Image.Image, rules: ImageRules) -> str | None:
     if image.width * image.height > rules.max_side_px**2:
         return f"{REFUSED_AS_TOO_LARGE}: {image.width} x {image.height} px"
-    if (n_frames := getattr(image, "n_frames", 1)) > 1:
-        return f"holds {n_frames} pictures, and which one is the cell is not known"
+    if getattr(image, "is_animated", False):
+        # To count the pages of a TIFF is to parse each of them.
+        n = "several" if image.format == "TIFF" else getattr(image, "n_frames", "several")
+        return f"holds {n} pictures, and which one is the cell is not known"
+    return None
+
+
+def _too_many_pieces(content: bytes, kind: str) -> str | None:
+    """Why a parser should not be handed these bytes, though they are few enough; None where it may."""
+    match kind:
+        case "JPEG":
+            return _too_many_segments(content)
+        case "PNG":
+            return _too_many_chunks(content)
+        case _:
+            return None
+
+
+def _too_many_segments(content: bytes) -> str | None:
+    """Walks from marker to marker as a decoder does, up to the end of the image."""
+    at, n_segments, n_scans, n_stray, marker = 2, 0, 0, 0, JPEG_MARKER
+    while (found := marker.search(content, at)) is not None:
+        code, n_segments = found[0][1], n_segments + 1
+        n_stray += found.start() - at if marker is JPEG_MARKER else 0
+        n_scans += code == JPEG_SCAN[1]
+        if n_scans > MOST_SCANS:
+            return f"{REFUSED_AS_TOO_LARGE}: a JPEG of more than {MOST_SCANS} scans"
+        if n_segments > MOST_SEGMENTS or n_stray > MOST_STRAY_BYTES:
+            return f"{REFUSED_AS_TOO_LARGE}: more than {MOST_SEGMENTS:,} segments or {MOST_STRAY_BYTES:,} stray bytes"
+        if code == JPEG_END[1]:
+            return None
+        at, marker = found.end(), JPEG_AFTER_SCAN if code == JPEG_SCAN[1] else JPEG_MARKER
+        if code not in JPEG_ALONE:
+            at += max(2, int.from_bytes(content[at : at + 2], "big"))
+    return None
+
+
+def _too_many_chunks(content: bytes) -> str | None:
+    at, n_chunks = 8, 0
+    while at < len(content):
+        n_chunks += 1
+        if n_chunks > MOST_CHUNKS:
+            return f"{REFUSED_AS_TOO_LARGE}: a PNG of more than {MOST_CHUNKS:,} chunks"
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
     return None
 
 

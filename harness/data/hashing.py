@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.data.decoding import max_bytes, open_regular, strict_pillow
+from harness.data.decoding import max_bytes, open_picture, read_regular, strict_pillow
 from harness.errors import DataError, MissingData
 from harness.progress import Report
 from harness.protocol import ImageRules
@@ -128,22 +127,14 @@ def _pixel_digest(picture: Image.Image) -> str:
 
 def _decoded(path: Path, *, sha256: str, rules: ImageRules) -> Image.Image:
     try:
-        with open_regular(path) as file:
-            content = file.read(max_bytes(rules) + 1)
+        content = read_regular(path, n_bytes=max_bytes(rules))
     except FileNotFoundError:
         raise MissingData(f"{str(path)!r} is gone. Let nothing write to the data folder during a run.") from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{str(path)!r} changed while the run was going on. Leave the images alone and run again.")
     try:
-        with Image.open(io.BytesIO(content), formats=rules.formats) as opened:
-            if opened.width * opened.height > rules.max_side_px**2:
-                raise DataError(
-                    f"{str(path)!r} has {opened.width} x {opened.height} px and is not decoded; the protocol allows "
-                    f"{rules.max_side_px} px a side. The integrity suite lists every such file."
-                )
+        with open_picture(content, formats=rules.formats, max_pixels=rules.max_side_px**2) as opened:
             return opened.convert("RGB")
-    except DataError:
-        raise
     except Exception as error:  # a hostile file can make a parser raise anything; all of it means "unreadable"
         raise DataError(
             f"{str(path)!r} does not decode: {str(error) or type(error).__name__}. The integrity suite lists every "

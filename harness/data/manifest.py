@@ -16,16 +16,29 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
-from harness.data.decoding import open_regular
+from harness.data.decoding import MOST_BYTES, open_regular
+from harness.data.spreadsheet import active
 from harness.errors import DataError, MissingData
+from harness.files import open_plain, read_plain
 from harness.records import CellImage, Manifest, sorted_by_path
 
 Listing = Callable[[Path], Iterable[os.DirEntry[str]]]
 
 PATH_COLUMNS = ("filepath", "path")
 GROUP_COLUMNS = ("patient", "slide", "site")
+PIECE_BYTES = 2**20
+
+# Far above any honest table or folder, far below what would hurt the machine that reads it.
+MOST_TABLE_BYTES = 2**26  # some 400,000 rows with their digests
+LONGEST_LINE = 2**16
+MOST_ROWS = 1_000_000
+MOST_COLUMNS = 100
+MOST_FOLDERS = 20_000
+MOST_STEPS = 32  # of a path, its file name included
+LONGEST_PATH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +124,26 @@ def read_manifest(
 
 
 def _hashed(root: Path, path: str, row: _Row) -> CellImage:
+    digest, n_bytes = hashlib.sha256(), 0
     try:
         with open_regular(root / path) as file:
-            sha256, n_bytes = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+            # A terabyte may take no room on its disk, and would be hashed for an hour.
+            n_expected = os.fstat(file.fileno()).st_size
+            while n_expected <= MOST_BYTES and n_bytes <= MOST_BYTES and (piece := file.read(PIECE_BYTES)):
+                digest.update(piece)
+                n_bytes += len(piece)
     except FileNotFoundError:
         raise MissingData(
             f"{path!r} vanished from {root} while it was read. Let nothing write there, and repeat."
         ) from None
+    except OSError as error:
+        raise DataError(f"{path!r} in {root} cannot be read ({error.strerror}). Make it readable.") from None
+    if max(n_expected, n_bytes) > MOST_BYTES:
+        raise DataError(
+            f"{path!r} in {root} has {max(n_expected, n_bytes):,} bytes, and no image has more than {MOST_BYTES:,}. "
+            "Move it out of the data folder."
+        )
+    sha256 = digest.hexdigest()
     if row.sha256 not in (None, sha256):
         raise DataError(
             f"{path!r} has SHA-256 {sha256}, its row in the manifest says {row.sha256}. The file is not the "
@@ -149,8 +175,18 @@ def _list_folder(root: Path, classes: Sequence[str], listing: Listing) -> _Liste
 
 
 def _walk(root: Path, folder: str, listing: Listing) -> Iterator[str]:
-    """Relative path of every file below `folder`, at any depth."""
-    for entry in listing(root / folder):
+    """Relative path of every file below `folder`."""
+    if folder.count("/") + 2 > MOST_STEPS:
+        raise DataError(
+            f"{root}: folders are nested more than {MOST_STEPS - 1} deep, the first is {folder!r}. Move it out."
+        )
+    try:
+        entries = listing(root / folder)
+    except OSError as error:
+        raise DataError(
+            f"{root}: the folder {folder!r} cannot be listed ({error.strerror}). Make it readable."
+        ) from None
+    for entry in entries:
         if "\\" in entry.name:
             # No manifest or split file could name it: a backslash separates folders on Windows.
             raise DataError(f"{root}: the name {entry.name!r} in {folder!r} has a backslash. Rename it.")
@@ -174,7 +210,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _stranger(name: str, classes: Sequence[str]) -> str:
     # ascii() shows what the eye cannot: a trailing space, a Cyrillic letter, a combining accent.
     close = difflib.get_close_matches(name.strip().casefold(), classes, n=1, cutoff=0.6)
-    return ascii(name) + (f" (close to {close[0]!r}, but not it)" if close else "")
+    return _brief(name) + (f" (close to {close[0]!r}, but not it)" if close else "")
+
+
+def _brief(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 # --- CSV --------------------------------------------------------------------------------------
@@ -210,7 +251,7 @@ def _rows_of(file: Path, classes: Sequence[str]) -> dict[str, _Row]:
         sha256 = row.cells.get("sha256")
         if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
             raise DataError(
-                f"{where}: sha256 is {sha256!r}, not 64 hexadecimal digits in lower case. Correct it, or drop "
+                f"{where}: sha256 is {_brief(sha256)}, not 64 hexadecimal digits in lower case. Correct it, or drop "
                 "the column."
             )
         patient, slide, site = (_group_in(row, column, where) for column in GROUP_COLUMNS)
@@ -226,11 +267,11 @@ def _path_in(row: TableRow, where: str) -> str:
 
 
 def _group_in(row: TableRow, column: str, where: str) -> str | None:
-    value = row.cells.get(column, "")
+    value = active(row.cells.get(column, ""))
     if value != value.strip():
         raise DataError(
-            f"{where}: {column} {value!r} begins or ends with white space, so that it may be the same as another id or "
-            "not. Write every id in one way."
+            f"{where}: {column} {_brief(value)} begins or ends with white space, so that it may be the same as another "
+            "id or not. Write every id in one way."
         )
     return value or None
 
@@ -245,13 +286,18 @@ def _found_beside(
     file counts only if some row there has the same suffix.
     """
     rows = set(rows)
-    above = {folder for path in rows for folder in PurePosixPath(path).parents}
-    parents = {PurePosixPath(path).parent for path in rows} | {folder for folder in above if folder.name in classes}
+    parents: set[PurePosixPath] = set()
+    for path in rows:
+        nearest, *above = PurePosixPath(path).parents
+        parents |= {nearest, *(folder for folder in above if folder.name in classes)}
+        if len(parents) > MOST_FOLDERS:
+            raise DataError(f"the paths of the table speak of more than {MOST_FOLDERS:,} folders. Divide the table.")
     class_folders = {parent.parent / name for parent in parents for name in classes}
     folders = {folder.as_posix() for folder in parents | class_folders}
     found: set[str] = set()
+    is_plain = _plain_folders(root)
     for folder in sorted(folders - {"."}):
-        if _is_plain_folder(root, folder):
+        if is_plain(folder):
             found |= set(_walk(root, folder, listing))
     suffixes = {PurePosixPath(path).suffix.lower() for path in rows if "/" not in path}
     spoken_of = {folder.split("/")[0] for folder in folders}
@@ -268,23 +314,43 @@ def _found_beside(
     return found, tuple(others)
 
 
-def _is_plain_folder(root: Path, folder: str) -> bool:
-    """Whether the folder exists, no step towards it being a link."""
-    step = root
-    for name in folder.split("/"):
-        step = step / name
+def _plain_folders(root: Path) -> Callable[[str], bool]:
+    """Tells whether a folder exists, no step towards it being a link. Each step is looked at once."""
+
+    @cache
+    def is_plain(folder: str) -> bool:
+        above = folder.rpartition("/")[0]
+        if above and not is_plain(above):
+            return False
         try:
-            mode = step.lstat().st_mode
+            mode = (root / folder).lstat().st_mode
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            raise DataError(
+                f"{str(root / folder)!r} cannot be looked at ({error.strerror}). Correct the name."
+            ) from None
         if stat.S_ISLNK(mode):
             raise DataError(
-                f"{str(step)!r} is a symbolic link, and links are not followed. Put the folder itself there."
+                f"{str(root / folder)!r} is a symbolic link, and links are not followed. Put the folder itself there."
             )
-    return stat.S_ISDIR(mode)
+        return stat.S_ISDIR(mode)
+
+    return is_plain
 
 
 # --- tables: also what split.py reads ------------------------------------------------------------
+
+
+def columns_of(file: Path) -> list[str]:
+    """The column names of a CSV; none where its first line is no list of names, which `read_table` then says."""
+    try:
+        with open_plain(file, follow_link=True) as stream:
+            first = stream.readline(LONGEST_LINE)
+        text = first.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+        return next(csv.reader(io.StringIO(text, newline="")), [])
+    except (OSError, csv.Error):
+        return []
 
 
 def read_table(file: Path, *, required: Sequence[str], refusal: type[DataError]) -> list[TableRow]:
@@ -297,13 +363,13 @@ def read_table(file: Path, *, required: Sequence[str], refusal: type[DataError])
         refusal: unreadable as CSV, or a column or cell too few or too many.
     """
     try:
-        content = file.read_bytes()
+        content = read_plain(file, most_bytes=MOST_TABLE_BYTES, follow_link=True)
     except FileNotFoundError:
         raise MissingData(f"there is no file {file}. Correct the name.") from None
     except OSError as error:
-        raise refusal(f"{file} cannot be read ({error.strerror}).") from None
+        raise refusal(f"{file} cannot be read ({error.strerror}). Name a CSV with one row per image.") from None
     text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(_lines(text), strict=True)
     rows: list[TableRow] = []
     try:
         header = next(reader, [])
@@ -315,6 +381,8 @@ def read_table(file: Path, *, required: Sequence[str], refusal: type[DataError])
                     f"{file}, line {line}: {len(cells)} cells under {len(header)} column names. Write one cell per "
                     "column, and quote a cell that holds a comma."
                 )
+            if len(rows) == MOST_ROWS:
+                raise refusal(f"{file}, line {line}: more than {MOST_ROWS:,} rows. Divide the table.")
             if cells:
                 rows.append(TableRow(line, dict(zip(header, cells, strict=True))))
             line = reader.line_num + 1
@@ -323,15 +391,24 @@ def read_table(file: Path, *, required: Sequence[str], refusal: type[DataError])
     return rows
 
 
+def _lines(text: str) -> Iterator[str]:
+    for line in io.StringIO(text, newline=""):
+        if len(line) > LONGEST_LINE:  # the reader would make an object of each of its millions of cells
+            raise csv.Error(f"the line has more than {LONGEST_LINE:,} characters")
+        yield line
+
+
 def _check_header(file: Path, header: Sequence[str], required: Sequence[str], refusal: type[DataError]) -> None:
+    if len(header) > MOST_COLUMNS:
+        raise refusal(f"{file}, line 1: {len(header):,} columns, at most {MOST_COLUMNS} are read. Is this the table?")
     absent = [name for name in required if name not in header]
     n_paths = sum(header.count(name) for name in PATH_COLUMNS)
     repeated = sorted({name for name in header if header.count(name) > 1})
     if absent or repeated or n_paths != 1:
         wanted = f"one of {' and '.join(PATH_COLUMNS)}, and {', '.join(required)}"
         raise refusal(
-            f"{file}, line 1: the columns are {list(header)}; needed are {wanted}, each once, named on the first line "
-            "in lower case."
+            f"{file}, line 1: the columns are {_brief(list(header))}; needed are {wanted}, each once, named on the "
+            "first line in lower case."
         )
 
 
@@ -343,17 +420,23 @@ def path_cell(row: TableRow) -> str:
 def relative_path(cell: str) -> str:
     """The path that a CSV cell means, if it stays under the folder it is relative to.
 
-    One leading "./" is dropped: it keeps a spreadsheet from taking a name such as "=1.jpg" for a formula.
+    One leading "./" is dropped, as are those that keep a spreadsheet from taking "=1.jpg" for a formula.
 
     Raises:
-        ValueError: the path is empty, absolute, has a backslash or NUL, or is not written plainly. Says what to do.
+        ValueError: the path is empty, absolute, too long, has a backslash or NUL, or is not written plainly. Says what
+            to do.
     >>> relative_path("./=1.jpg")
     '=1.jpg'
     """
-    path = cell.removeprefix("./")
+    path = active(cell).removeprefix("./")
     remedy = "Write it relative to the data folder with forward slashes, such as 'basophil/BA_1.jpg'"
     if not path:
         raise ValueError(f"the path is empty. {remedy}.")
+    if len(path) > LONGEST_PATH or path.count("/") >= MOST_STEPS:
+        raise ValueError(
+            f"the path {_brief(cell)} has {len(path):,} characters and {path.count('/')} folders; at most "
+            f"{LONGEST_PATH:,} and {MOST_STEPS - 1} are followed. {remedy}."
+        )
     if "\0" in path or "\\" in path:
         raise ValueError(f"the path {cell!r} has a {'NUL' if chr(0) in path else 'backslash'}. {remedy}.")
     if path.startswith("/") or re.match("[A-Za-z]:", path):

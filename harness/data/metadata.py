@@ -8,7 +8,6 @@ never read (they name the class).
 from __future__ import annotations
 
 import hashlib
-import io
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import get_sampling
 
-from harness.data.decoding import format_of, open_regular
+from harness.data.decoding import format_of, open_picture, read_regular
 from harness.errors import DataError
 from harness.progress import Report
 from harness.records import CellImage
@@ -152,14 +151,13 @@ def read_facts(
 
 def _read(image: CellImage, root: Path, formats: tuple[str, ...]) -> tuple[FileFacts, np.ndarray, np.ndarray]:
     try:
-        with open_regular(root / image.path) as file:
-            content = file.read(image.n_bytes + 1)
+        content = read_regular(root / image.path, n_bytes=image.n_bytes)
     except FileNotFoundError:
         raise DataError(f"{image.path!r} is gone. Leave the images alone and run again.") from None
     if hashlib.sha256(content).hexdigest() != image.sha256:
         raise DataError(f"{image.path!r} changed since it was listed. Leave the images alone and run again.")
     try:
-        with Image.open(io.BytesIO(content), formats=formats) as opened:
+        with open_picture(content, formats=formats) as opened:
             facts = _facts_of(opened, image, content)
             opened.draft("RGB", (DRAFT_PX, DRAFT_PX))  # JPEG only: skips the finest coefficients
             pixels = opened.convert("RGB")

@@ -18,14 +18,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from harness.data.manifest import path_cell, read_table, relative_path
+from harness.data.spreadsheet import active, inert
 from harness.errors import DataError, InvalidSplit
 from harness.protocol import SplitPlan
 from harness.records import PARTS, CellImage, Manifest, Split, sorted_by_path
 
 COLUMNS = ("filepath", "filename", "label", "split")
 PART_ALIASES = {**{name: name for name in PARTS}, "val": "validation", "valid": "validation"}
-# A spreadsheet runs a cell that begins with one of these as a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 SHUFFLES = range(5)  # seeds of the orders that `check_split` tries
 
 
@@ -170,10 +169,6 @@ def write_split(split: Split, path: Path) -> None:
     path.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def inert(name: str) -> str:
-    return f"./{name}" if name.startswith(FORMULA_STARTS) else name
-
-
 def read_split(path: Path, manifest: Manifest) -> Split:
     """Read a split that someone else made, and refuse one that does not fit the images.
 
@@ -260,7 +255,7 @@ def _note_mislabelled(problems: _Problems, here: str, cells: Mapping[str, str], 
         detail = f"{here} is labelled {cells['label']!r}, the manifest says {image.label!r}"
         problems.add("labels that differ from the manifest", detail, "Find out which is right, and correct the other.")
     filename = cells.get("filename")
-    if filename is not None and filename.removeprefix("./") != image.filename:
+    if filename is not None and active(filename).removeprefix("./") != image.filename:
         detail = f"{here} has filename {filename!r}"
         problems.add("file names that differ from their path", detail, "Correct the column, or leave it out.")
 

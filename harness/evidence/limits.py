@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.evidence.packages import Declared
 from harness.evidence.wording import proportion, share, short
 from harness.judge.metrics import DISPLAY_LEVEL, estimate
 from harness.records import PARTS, Evaluation, Outcome, RunResults, Split
 
 # Below this many cells, a set without a single error still leaves room for about 4 % of errors (Wilson, 95 %).
 SMALL_SET = 100
+PREPROCESSING = ("image_size_px", "resize", "normalisation")
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,9 @@ class Limit:
 def limits_of(run: RunResults) -> tuple[Limit, ...]:
     return (
         *_limits_of_the_run(run),
+        *_limits_of_packages(run),
+        *_limits_of_the_proof(run),
+        *_limits_of_the_model(run),
         *_limits_of_the_data(run),
         *_limits_of_the_test_set(run),
         *_limits_of_looks(run),
@@ -55,8 +61,77 @@ def _limits_of_the_run(run: RunResults) -> Iterator[Limit]:
         )
     if run.environment.get("dirty", "unknown").casefold() not in ("false", "no", "0", "clean"):
         yield Limit(
-            "The working tree had uncommitted changes, or nothing recorded whether it had.",
+            "The working tree had uncommitted changes, or changed during the run, or nothing recorded whether it had.",
             "That the commit named here is the code that ran.",
+        )
+
+
+def _limits_of_packages(run: RunResults) -> Iterator[Limit]:
+    packages = run.packages
+    if packages is None or packages.declared_in is None:
+        yield Limit(
+            "Nothing recorded what the harness declares that it needs, beside what was installed.",
+            "That it ran with the packages that it was made for.",
+        )
+    if packages is None:
+        return
+    if packages.unsatisfied:
+        yield Limit(
+            f"What was installed is not what was declared: {_named(packages.unsatisfied)}.",
+            "That the packages of this run work together; any number that comes from one of these.",
+        )
+    if packages.untried:
+        yield Limit(
+            f"Installed in another version than was tried together: {_named(packages.untried)}.",
+            "That the harness was tested with what ran here.",
+        )
+
+
+def _limits_of_the_proof(run: RunResults) -> Iterator[Limit]:
+    if run.proof is None:
+        yield Limit(
+            "No faults were planted into this very code to see its checks close: `python -m harness prove` does.",
+            "That each of these checks was seen to close.",
+        )
+    elif missed := [trial.id for trial in (*run.proof.survivors, *run.proof.false_alarms)]:
+        yield Limit(
+            f"Of the planted faults and clean controls, these did not end as they must: {', '.join(missed)}.",
+            "That the checks which should have told them apart can be relied on.",
+        )
+
+
+def _named(found: tuple[Declared, ...]) -> str:
+    more = len(found) - MOST_NAMED
+    return "; ".join(map(str, found[:MOST_NAMED])) + (f"; and {more} more" if more > 0 else "")
+
+
+def _limits_of_the_model(run: RunResults) -> Iterator[Limit]:
+    model = run.model
+    if model is None:
+        return
+    yield Limit(
+        "The classifier existed before the run: its training was not watched, and not repeated.",
+        "Any statement on how it was trained; that training it again gives the same.",
+    )
+    if model.knows_its_cells:
+        yield Limit(
+            f"The cells that it was trained on are {model.cells}: this run saw none of its training.",
+            "That no cell of the test part was trained on, beyond that word.",
+        )
+    else:
+        known = "not known" if model.cells == "unknown" else "not this run's train part, by its file's word"
+        yield Limit(
+            f"The cells that it was trained on are {known}: cells of the validation and test parts may be among them.",
+            "Performance on new cells from the test part; a gap between train and validation; calibration and "
+            "thresholds as fitted on cells that it had not seen.",
+        )
+    unsaid = [name for name in PREPROCESSING if name not in model.stated]
+    if unsaid:
+        plan = run.protocol.training
+        yield Limit(
+            f"Its file does not state {', '.join(unsaid)}; it was shown what the protocol says: {plan.image_size_px} "
+            f"px, {plan.resize}, {plan.normalisation}.",
+            "How it does with the preprocessing of its own program.",
         )
 
 

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from harness.claims.audit import CONTRADICTIONS, audit
 from harness.claims.printing import as_json as claims_json
 from harness.claims.reading import beside, read_report
 from harness.claims.records import UnreadableReport
+from harness.data.decoding import open_picture, read_regular
 from harness.data.split import write_split
 from harness.errors import EvidenceError
 from harness.evidence.figures import draw_figures, draw_thumbnails, images_to_show
+from harness.evidence.reader import SIGNATURE, open_pack
 from harness.evidence.report import render_report
 from harness.evidence.tables import as_json, documents
 from harness.records import Manifest, RunResults
-from harness.store import file_digest
+from harness.store import WRITING, file_digest
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 SUMS = "SHA256SUMS"
 REPORT = "index.html"
 LATEST = "latest"
+RUN_IDS = "[0-9]" * 8 + "T" + "[0-9]" * 6 + "Z-*"  # how the plugin names runs, as a glob pattern
 CLAIMS = "claims.json"
 # Names that stand for something else in tables of results.
 HEADINGS = (
@@ -38,7 +43,13 @@ HEADINGS = (
 
 
 def write_pack(
-    results: RunResults, *, reports: Path, manifest: Manifest | None, models: Mapping[str, Path], formats: Sequence[str]
+    results: RunResults,
+    *,
+    reports: Path,
+    manifest: Manifest | None,
+    models: Mapping[str, Path],
+    formats: Sequence[str],
+    signer: CryptoSigner | None = None,
 ) -> Path:
     """Write `reports/<run id>/`, point `reports/latest` at it, and return its path.
 
@@ -49,19 +60,26 @@ def write_pack(
         manifest: the dataset, whose images the figures show; None where it was never read.
         models: file name -> file to copy into models/.
         formats: Pillow's names of the formats that may be decoded.
+        signer: the key that `results.signed_with` announces; None for a draft.
     Raises:
         EvidenceError: the folder cannot be written, or holds this run already; a set's name is no file name.
     """
+    if results.signed_with != (None if signer is None else signer.public_key.keyid):
+        raise EvidenceError(f"the run says that it is signed with {results.signed_with!r}: give write_pack that key.")
     target = reports / results.run_id
     if os.path.lexists(target):
         raise EvidenceError(f"{target} exists already. Two runs never share a folder; remove it or run again.")
     for name in results.predictions:
         if name != Path(name).name or name.startswith("."):
             raise EvidenceError(f"set {name!r} is no file name, and its files would leave the pack. Rename the set.")
-    unfinished, pointer = reports / f".{results.run_id}.writing", reports / f".{results.run_id}.{LATEST}"
+    unfinished, pointer = reports / f".{results.run_id}{WRITING}", reports / f".{results.run_id}.{LATEST}"
     try:
         unfinished.mkdir(parents=True)
         _write_files(unfinished, results, manifest, models, formats)
+        if signer is not None:
+            from harness.evidence.signing import signature_of
+
+            _write(unfinished / SIGNATURE, signature_of(open_pack(unfinished), signer))
         _sync(unfinished)
         pointer.symlink_to(target.name, target_is_directory=True)
         unfinished.rename(target)
@@ -69,18 +87,34 @@ def write_pack(
             _sync_entries(reports)
             pointer.replace(reports / LATEST)
         except OSError:
-            shutil.rmtree(target, ignore_errors=True)
+            target.rename(unfinished)  # in one step: removed file by file, a kill would leave half a pack
             raise
     except OSError as error:
+        left = "It is whole, and not the latest" if target.exists() else "Nothing was left there"
         raise EvidenceError(
-            f"the evidence pack {target} could not be written: {error}. Nothing was left there; free space or name "
-            "another --reports folder."
+            f"the evidence pack {target} could not be written: {error}. {left}; free space, make the folder writable, "
+            "or name another one with --reports."
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
         with contextlib.suppress(OSError):
             pointer.unlink()
     return target
+
+
+def remove_unfinished(reports: Path) -> None:
+    """Remove what runs that were killed while they wrote their pack left behind; for a run that holds the folder alone.
+
+    Raises:
+        EvidenceError: it cannot be removed.
+    """
+    try:
+        for leftover in reports.glob(f".{RUN_IDS}.{LATEST}"):
+            leftover.unlink()
+        for leftover in reports.glob(f".{RUN_IDS}{WRITING}"):
+            shutil.rmtree(leftover)
+    except OSError as error:
+        raise EvidenceError(f"what a killed run left in {reports} cannot be removed: {error}. Remove it.") from error
 
 
 def _write_files(
@@ -139,19 +173,19 @@ def _reads_like_a_heading(name: str) -> bool:
 
 
 def _load_shown(digests: Iterable[str], manifest: Manifest | None, formats: Sequence[str]) -> dict[str, np.ndarray]:
-    """Digest -> pixels. An image that is gone or altered since it was listed has none, and its figure says so."""
+    """Digest -> pixels. An image that is gone, altered or broken has none, and its figure says so."""
     if manifest is None:
         return {}
     paths = {image.sha256: manifest.root / image.path for image in manifest.images}
     shown = {}
     for digest in digests:
         try:
-            content = paths[digest].read_bytes()
+            content = read_regular(paths[digest])
             if hashlib.sha256(content).hexdigest() != digest:
                 continue
-            with Image.open(io.BytesIO(content), formats=tuple(formats)) as image:
+            with open_picture(content, formats=formats) as image:
                 shown[digest] = np.asarray(image.convert("RGB"))
-        except OSError:
+        except Exception:  # a hostile file can make a parser raise anything; integrity has said what
             continue
     return shown
 

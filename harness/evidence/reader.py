@@ -1,8 +1,9 @@
 """What does a pack say, and are its bytes what it says?
 
 Reads a pack that was written elsewhere, as a folder or a zip, as a stranger would: it shares no code with what writes
-packs, follows no link, unpacks nothing to disk, and takes no byte that SHA256SUMS does not vouch for. The sums tell of
-damage and careless edits; whoever writes all of them anew is only found by a signature or a ledger.
+packs, follows no link, unpacks nothing to disk, and takes no byte that SHA256SUMS does not vouch for, but those of the
+signature. The sums tell of damage and careless edits; whoever writes all of them anew is only found by a signature or a
+ledger.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ from harness.records import Predictions, digest_of
 
 SUMS = "SHA256SUMS"
 EVIDENCE = "evidence.json"
-SCHEMAS = ("leukocyte-harness/evidence/2",)
+SIGNATURE = "signature.dsse.json"  # signs SHA256SUMS, which therefore cannot list it
+SCHEMAS = ("leukocyte-harness/evidence/2", "leukocyte-harness/evidence/3")
 ABSENT_OK = ("models/",)  # large, and no number of the pack rests on them; the committed reference run has none
 
 # Far above any honest pack, far below what would hurt the machine that reads it.
-MAX_FILES = 10_000
+MAX_FILES = 1_000  # Python reads the whole list of a zip again for each of its entries
 MAX_PACK_BYTES = 1 << 30
 MAX_TEXT_BYTES = 64 << 20  # of a file that is read as a whole
+MAX_SIGNATURE_BYTES = 1 << 20
 MAX_DIRECTORY_BYTES = 4 << 20  # of a zip's list of entries
 MAX_RATIO = 200  # of an entry of more than RATIO_FROM_BYTES; CSV and PNG stay below 30
 RATIO_FROM_BYTES = 1 << 20
@@ -162,7 +165,7 @@ def verify_digests(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> tuple
         absent_ok: beginnings of the names of files that may be missing; where they are present, they must agree.
     """
     problems = []
-    for name in sorted(pack.sums.keys() | pack.files.keys() - {SUMS}):
+    for name in sorted(pack.sums.keys() | pack.files.keys() - {SUMS, SIGNATURE}):
         if name not in pack.sums:
             problems.append(f"{name!r} is not listed in {SUMS}: it was added after the run")
         elif name not in pack.files:
@@ -177,6 +180,18 @@ def verify_digests(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> tuple
             if found != pack.sums[name]:
                 problems.append(f"{name!r} has SHA-256 {found}, {SUMS} says {pack.sums[name]}: it was altered")
     return tuple(problems)
+
+
+def read_signature(pack: Pack) -> bytes:
+    """The bytes of signature.dsse.json, for which nothing vouches but what is in it.
+
+    Raises:
+        EvidenceError: there is none, or it is larger than any.
+    """
+    file = pack.files.get(SIGNATURE)
+    if file is None or file.n_bytes > MAX_SIGNATURE_BYTES:
+        raise EvidenceError(f"{pack.name} has no {SIGNATURE} of at most {MAX_SIGNATURE_BYTES >> 20} MiB.")
+    return _bounded(pack.name, file)
 
 
 def _read_listed(pack: str, files: Mapping[str, PackFile], sums: Mapping[str, str], name: str) -> bytes:
@@ -424,7 +439,7 @@ def _parse_sums(pack: str, content: bytes) -> dict[str, str]:
             )
         digest, name = found.groups()
         _check_name(f"{where}, line {number}", name)
-        if name in sums or name == SUMS:
+        if name in sums or name in (SUMS, SIGNATURE):
             raise EvidenceError(f"{where}, line {number}: {name!r} cannot be listed here (again). Fetch the pack anew.")
         sums[name] = digest
     return sums
@@ -432,9 +447,7 @@ def _parse_sums(pack: str, content: bytes) -> dict[str, str]:
 
 def _parse_evidence(where: str, content: bytes) -> dict[str, object]:
     try:
-        value = json.loads(_text(where, content), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise EvidenceError(f"{where} is nested too deep. This is no pack that the harness wrote.") from None
+        value = parse_json(_text(where, content))
     except ValueError as error:
         raise EvidenceError(f"{where} is not JSON ({error}). Fetch the pack anew.") from None
     if not isinstance(value, dict):
@@ -446,6 +459,18 @@ def _parse_evidence(where: str, content: bytes) -> dict[str, object]:
             "version of the harness that wrote it."
         )
     return value
+
+
+def parse_json(content: bytes | str) -> object:
+    """The value of a JSON text that can be read in one way only.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return json.loads(content, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -677,11 +702,12 @@ def _probability(here: str, cell: str) -> float:
 
 
 def _active(here: str, cell: str) -> str:
-    """The path that a cell means: "./" stands before one that a spreadsheet would run as a formula, and only there."""
-    formula = ("=", "+", "-", "@", "\t", "\r")
-    if not cell or cell.startswith(formula):
+    """The path that a cell means: "./" stands before what a spreadsheet would run as a formula, and only there."""
+    begins = r"(?:\A|(?<=[,;|\t\r\n\"']))"
+    formula = " *[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+    if not cell or re.search(begins + formula, cell):
         raise _misfit(f"{here}: {cell!r} is no path as the harness writes it.")
-    return cell[2:] if cell.startswith("./") and cell[2:].startswith(formula) else cell
+    return re.sub(rf"{begins}\./(?=(?:\./)*{formula})", "", cell)
 
 
 # --- the baseline -----------------------------------------------------------------------------

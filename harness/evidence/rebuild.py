@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from packaging.utils import canonicalize_name
 from pydantic import Field
 
 from harness.data.leakage import DuplicatePair
@@ -25,10 +26,13 @@ from harness.data.split import (
     path_prefix_changes,
     size_mismatches,
 )
+from harness.data.spreadsheet import active
 from harness.errors import DataError, EvidenceError, HarnessError
 from harness.evidence.comparing import read_protocol_of
-from harness.evidence.reader import EVIDENCE, Baseline, Pack, read_predictions, said
-from harness.evidence.recorded import active, brief, decoded, recorded, rows_of, whole_number
+from harness.evidence.components import COMPONENTS, read_components
+from harness.evidence.packages import Declared, Packages, settled
+from harness.evidence.reader import EVIDENCE, Baseline, Pack, parse_json, read_predictions, said
+from harness.evidence.recorded import brief, decoded, recorded, rows_of, whole_number
 from harness.judge.calibration import calibration_report
 from harness.judge.calibration_records import CalibrationReport
 from harness.judge.comparison import difference, difference_family
@@ -36,6 +40,7 @@ from harness.judge.confidence import confidence
 from harness.judge.criteria import judge, level_at, not_judged
 from harness.judge.detection import detect
 from harness.judge.deviations import training_deviations
+from harness.judge.existing import unasked
 from harness.judge.hygiene import FITTING_PARTS, fit_of, fits_on_judged_cells
 from harness.judge.independence import dependent_sets, leakage
 from harness.judge.intervals import clopper_pearson_bounds, wilson_interval
@@ -69,10 +74,12 @@ from harness.records import (
     Fit,
     ImageFacts,
     IntegrityReport,
+    JudgedModel,
     Manifest,
     Outcome,
     Predictions,
     ProcessDigests,
+    Proof,
     Robustness,
     RunResults,
     SetSummary,
@@ -179,6 +186,7 @@ class _Rebuilding:
         self.calibrations: dict[str, CalibrationReport] = {}
         self.timings: tuple[Timing, ...] = ()
         self.training: TrainingRecord | None = None
+        self.model: JudgedModel | None = None
         self.processes: tuple[ProcessDigests, ...] = ()
         self.baseline: Baseline | None = None
         self.sets: tuple[SetSummary, ...] = ()
@@ -227,6 +235,10 @@ class _Rebuilding:
                 "what the network said of disturbed and turned cells, and how strange each input looked to it: counts "
                 "and scores are recorded, bounds and detection follow from them"
             )
+        packages = self._packages()
+        proof = self._of(Proof | None, "proof")
+        if proof is not None:
+            self.untold.append("what became of the planted faults: recorded, and counted again")
         self._read_ledger()
         results = RunResults(
             run_id=self.run_id,
@@ -240,6 +252,7 @@ class _Rebuilding:
             integrity=self.integrity,
             split=self.split,
             training=self.training,
+            model=self.model,
             predictions=self.predictions,
             evaluations=self.evaluations,
             seed_predictions=self.seeds,
@@ -256,6 +269,9 @@ class _Rebuilding:
             provenance=self.provenance,
             robustness=self.robustness,
             stages=self._of(tuple[StageRecord, ...], "stages"),
+            packages=packages,
+            proof=proof,
+            signed_with=self._of(str | None, "signed_with"),
             stopped_because=self._of(str | None, "run", "stopped_because"),
         )
         return Rebuilt(results, self.manifest, tuple(self.discrepancies), tuple(self.untold))
@@ -274,6 +290,38 @@ class _Rebuilding:
             return datetime.fromisoformat(self.started_at).date()
         except ValueError:
             raise EvidenceError(f"run > started_at holds {brief(self.started_at)}, which is no time") from None
+
+    def _packages(self) -> Packages | None:
+        """What was declared, as recorded, against the list of what was installed."""
+        if self.pack.evidence.get("packages") is None:
+            return None
+        self.untold.append("what was installed and what was declared: recorded, and compared with each other")
+        try:
+            installed = read_components(parse_json(self.pack.read(COMPONENTS)))
+        except (EvidenceError, ValueError) as error:
+            self._note(COMPONENTS, "", str(error))
+            installed = ()
+        versions = {canonicalize_name(each.name): each.version for each in installed}
+        for name, version in self._of(dict[str, str], "environment").items():
+            if versions.get(name, version) != version:
+                self._note(
+                    COMPONENTS, name, f"{versions[name]} is written, {EVIDENCE} has {version} in its environment"
+                )
+
+        def declared(name: str) -> tuple[Declared, ...]:
+            return self._of(tuple[Declared, ...], "packages", name)  # type: ignore[no-any-return]
+
+        return settled(
+            Packages(
+                installed=installed,
+                declared_in=self._of(str | None, "packages", "declared_in"),
+                requirements=declared("requirements"),
+                tried_in=self._of(str | None, "packages", "tried_in"),
+                untried=declared("untried"),
+                unlisted=self._of(tuple[str, ...], "packages", "unlisted"),
+                conflicts=declared("conflicts"),
+            )
+        )
 
     # --- data ---
 
@@ -341,6 +389,9 @@ class _Rebuilding:
     def _read_records(self) -> bool:
         """What is taken as recorded, because nothing in the pack can tell it again."""
         self.training = self._of(TrainingRecord | None, "training")
+        self.model = self._of(JudgedModel | None, "model")
+        if self.model is not None:
+            self._check_model(self.model)
         self.processes = self._of(tuple[ProcessDigests, ...], "reproducibility")
         self.timings = self._of(tuple[Timing, ...], "timings")
         if self.pack.evidence.get("baseline") is not None:
@@ -355,6 +406,19 @@ class _Rebuilding:
                 sums_digest=said(self.pack, "baseline", "sums", kind=str),
             )
         return True
+
+    def _check_model(self, model: JudgedModel) -> None:
+        """The judged file is the one in models/, if the pack still has it, and nothing else was trained beside it."""
+        if self.training is not None:
+            self._note(EVIDENCE, "model", "a classifier that existed was judged, and a training is recorded as well")
+        files = {name: sha256 for name, sha256 in self.pack.sums.items() if name.startswith("models/judged.")}
+        if list(files.values()) != [model.sha256]:
+            held = ", ".join(f"{name} {sha256}" for name, sha256 in files.items()) or "no such file"
+            self._note(EVIDENCE, "model > sha256", f"{model.sha256} is written, the sums list {held} in models/")
+        self.untold.append(
+            f"that {model.file} makes these predictions, and what it says of itself: its file is in models/, and "
+            "`pytest suites/ --model` judges it again"
+        )
 
     # --- predictions ---
 
@@ -631,8 +695,9 @@ class _Rebuilding:
             "protocol": self.protocol.digest,
             "source": digest_of(sorted(image.sha256 for image in images)),
         }
-        if self.training is not None and look.role == "judged":
-            wanted["model"] = self.training.weights_digest
+        judged = self.model or self.training
+        if judged is not None and look.role == "judged":
+            wanted["model"] = judged.weights_digest
         for name, value in wanted.items():
             if getattr(look, name) != value:
                 self._note(
@@ -724,6 +789,8 @@ class _Rebuilding:
         """The criterion's estimate from what the pack holds, with its family's; None where that is too little."""
         metric, cell_class, here = criterion.metric, criterion.cell_class, self.evaluations.get(criterion.set)
         alike = [each for each in self.protocol.criteria if cell_class and each.family == criterion.family]
+        if (nobody_asked := unasked(criterion, self.model)) is not None:
+            return nobody_asked, []
         match criterion.question:
             case "accuracy" if metric == "seed_accuracy":
                 return self._over_seeds(level), []

@@ -12,7 +12,6 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from harness.data.split import FORMULA_STARTS
 from harness.errors import EvidenceError
 from harness.evidence.reader import Pack
 
@@ -86,10 +85,6 @@ def rows_of(pack: Pack, name: str, header: Iterable[str]) -> list[list[str]]:
         if len(row) != len(found):
             raise EvidenceError(f"{name}, row {number}: {len(row)} fields under {len(found)} column names")
     return rows
-
-
-def active(cell: str) -> str:
-    return cell[2:] if cell.startswith("./") and cell[2:].startswith(FORMULA_STARTS) else cell
 
 
 def whole_number(where: str, cell: str) -> int:

@@ -6,9 +6,11 @@ The page has no script and loads nothing. It computes no statistic: `judge` does
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files as files_of
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,8 @@ from harness.judge.metrics import (
     latency,
 )
 from harness.judge.paired import mcnemar_exact
+from harness.judge.proofs import LEVEL as PROOF_LEVEL
+from harness.judge.proofs import alarms, detection
 from harness.protocol import SEED_METRICS, Criterion
 from harness.records import (
     PARTS,
@@ -44,12 +48,16 @@ from harness.records import (
     Interval,
     Outcome,
     Predictions,
+    Proof,
     RunResults,
     Timing,
     Verdict,
 )
 
-TEMPLATE = "report.html.j2"
+TEMPLATE, STYLE = "report.html.j2", "report.css"
+# The page has no script and one style sheet: were a text from outside ever printed unescaped, it still could neither
+# run, nor load or send anything, nor restyle the page.
+POLICY = "default-src 'none'; img-src data:; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
 LOOKS_RULES = {
     "look-number": "At the m-th look at a set its criteria are judged at 1 - (1 - level) / m.",
     "budget": "Each look of the protocol's budget has an equal share of 1 - level; after the last nothing passes.",
@@ -339,9 +347,23 @@ def render_report(
             findings=run.integrity.findings[:MOST_FINDINGS_SHOWN] if run.integrity is not None else (),
             reproducibility=_agreement(run),
             timings=[_timing_row(timing) for timing in run.timings],
+            proven=_proven(run.proof) if run.proof is not None else "",
             limits=limits_of(run),
         )
     )
+
+
+def _proven(proof: Proof) -> str:
+    """How many planted faults were caught, and how many clean controls raised an alarm, with their bounds."""
+    caught, planted, least = detection(proof)
+    raised, controls, most = alarms(proof)
+    told = (
+        f"{caught} of {planted} planted faults were caught by what must catch them: at least {wording.share(least)} of "
+        f"faults like these would be (one-sided {wording.percent_of(PROOF_LEVEL)} bound)."
+    )
+    if controls:
+        told += f" Of {controls} clean controls {raised} raised an alarm: at most {wording.share(most)} would."
+    return told
 
 
 def _environment() -> Environment:
@@ -364,7 +386,10 @@ def _environment() -> Environment:
         "png": _data_uri,
         "date": _date,
     }
+    css = (files_of("harness.evidence") / "templates" / STYLE).read_text(encoding="utf-8")
     environment.globals |= {
+        "css": Markup(css),  # our own, the one text that is not escaped
+        "policy": Markup(POLICY.format(base64.b64encode(hashlib.sha256(css.encode()).digest()).decode())),
         "caption_of": _caption_of,
         "INDEPENDENCE_UNKNOWN": INDEPENDENCE_UNKNOWN,
         "NOTHING": wording.NOTHING,

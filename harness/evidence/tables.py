@@ -9,11 +9,15 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from xml.etree import ElementTree
 
-from harness.data.split import inert
+import harness
+from harness.data.spreadsheet import inert
+from harness.evidence.components import COMPONENTS, components
+from harness.evidence.packages import Packages
 from harness.evidence.reader import Baseline
 from harness.evidence.wording import visible
 from harness.judge.comparison import difference
@@ -36,8 +40,9 @@ from harness.records import (
     Verdict,
 )
 
-SCHEMA = "leukocyte-harness/evidence/2"
+SCHEMA = "leukocyte-harness/evidence/3"
 METRICS = ("precision", "recall", "f1")
+UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
 
 # JUnit knows fewer outcomes than the harness: the element is the nearest, the word beside it the harness's own.
 JUNIT_ELEMENTS = {
@@ -57,6 +62,9 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
     if manifest is not None:
         facts = results.integrity.facts if results.integrity is not None else ()
         files["manifest.csv"] = manifest_csv(manifest, facts)
+    if results.packages is not None:
+        version = results.environment.get("harness", harness.__version__)
+        files[COMPONENTS] = as_json(components(results.packages.installed, harness=version))
     if results.ledger:
         files["ledger.jsonl"] = ledger_bytes(results.ledger)
     for name, predictions in results.predictions.items():
@@ -88,6 +96,9 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         },
         "protocol": {"digest": results.protocol.digest, "content": results.protocol.model_dump(mode="json")},
         "environment": results.environment,
+        "packages": results.packages and _packages(results.packages),
+        "proof": results.proof and asdict(results.proof),
+        "signed_with": results.signed_with,
         "sets": [asdict(summary) for summary in results.sets],
         "integrity": integrity
         and {
@@ -103,6 +114,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
             "sizes": {name: len(split.part(name)) for name in PARTS},
         },
         "training": training and asdict(training),
+        "model": results.model and asdict(results.model),
         "reproducibility": [asdict(process) for process in results.reproducibility],
         "predictions": {name: _predicted(name, found) for name, found in results.predictions.items()},
         "evaluations": {name: metrics(evaluation) for name, evaluation in results.evaluations.items()},
@@ -259,10 +271,16 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def as_json(value: object) -> bytes:
-    """JSON by the letter: what is not a finite number is null, and a lone surrogate is its escape."""
+    """JSON by the letter: what is not a finite number is null, and what cannot be seen is its escape.
+
+    So nothing in it can drive the terminal that prints it, or make one name look like another; it reads back the same.
+    """
     text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
-    # Python's escape of a lone surrogate, \udcff, is JSON's as well.
-    return (text + "\n").encode("utf-8", "backslashreplace")
+    return (UNSEEN.sub(_json_escape, text) + "\n").encode("utf-8")
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() or found[0] == "\n" else json.dumps(found[0])[1:-1]
 
 
 def _finite(value: object) -> object:
@@ -291,6 +309,19 @@ def verdict_record(verdict: Verdict) -> dict[str, object]:
         "not_asked": verdict.not_asked,
         "waiver": verdict.waiver and verdict.waiver.model_dump(mode="json"),
         "estimate": verdict.estimate and asdict(verdict.estimate),
+    }
+
+
+def _packages(packages: Packages) -> dict[str, object]:
+    """Declarations with what is installed of them; sbom.cdx.json has the whole list."""
+    return {
+        "declared_in": packages.declared_in,
+        "requirements": [asdict(each) for each in packages.requirements],
+        "tried_in": packages.tried_in,
+        "untried": [asdict(each) for each in packages.untried],
+        "unlisted": list(packages.unlisted),
+        "conflicts": [asdict(each) for each in packages.conflicts],
+        "unsatisfied": [str(each) for each in packages.unsatisfied],
     }
 
 

@@ -1,9 +1,9 @@
 """Is a pack what its run wrote? Every digest is checked, every number made again, the page printed anew.
 
 Integers, digests and words must be equal; a fraction may differ by 1e-9 of its size, because another machine may round
-the last bits otherwise. Reading a pack does not make it trustworthy: it is unsigned, and whoever writes all of it anew,
-predictions, ledger and sums included, contradicts nothing in it. What then differs is `sums_digest`, wherever it was
-written down before, and the ledger that the run was recorded in.
+the last bits otherwise. Reading a pack does not make it trustworthy: whoever writes all of it anew, predictions, ledger
+and sums included, contradicts nothing in it. What then fails is a signature by a key that the reader believes; without
+one, what differs is `sums_digest`, wherever it was written down before, and the ledger that the run was recorded in.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from harness.claims.audit import audit
 from harness.claims.document import read_html
 from harness.claims.extract import extract
 from harness.claims.printing import as_json as claims_json
-from harness.data.split import COLUMNS, inert
+from harness.data.split import COLUMNS
+from harness.data.spreadsheet import inert
 from harness.errors import EvidenceError, HarnessError
 from harness.evidence.pack import CLAIMS, REPORT
-from harness.evidence.reader import EVIDENCE, SUMS, Pack, open_pack, verify_digests
+from harness.evidence.reader import EVIDENCE, SIGNATURE, SUMS, Pack, open_pack, verify_digests
 from harness.evidence.rebuild import SPLIT, Discrepancy, RecordedProtocol, rebuild
 from harness.evidence.recorded import recorded
 from harness.evidence.report import render_report
+from harness.evidence.signing import SignatureCheck, Trust, check_signature
 from harness.evidence.tables import as_csv, as_json, documents, evidence
 from harness.judge.calibration_records import CalibrationReport
 from harness.records import Estimate, Manifest, RunResults, Split
@@ -66,6 +68,7 @@ class Verification:
 
     run_id:      None where evidence.json cannot be read.
     sums_digest: SHA-256 of SHA256SUMS, which stands for the whole pack.
+    signature:   what its signature is worth; None where the pack cannot be read.
     untold:      what could not be made again, one sentence each.
     """
 
@@ -74,15 +77,18 @@ class Verification:
     sums_digest: str | None
     discrepancies: tuple[Discrepancy, ...]
     untold: tuple[str, ...] = ()
+    signature: SignatureCheck | None = None
 
     @property
     def holds(self) -> bool:
         return not self.discrepancies
 
 
-def verify_pack(path: Path) -> Verification:
+def verify_pack(path: Path, *, trust: Trust | None = None) -> Verification:
     """Check a pack, a folder or a zip of one, wherever it lies now. Neither its model nor its images are needed.
 
+    Args:
+        trust: the keys that its signature is checked with; None where nobody named one.
     Raises:
         EvidenceError: there is nothing at `path`, or a folder that was never a pack.
     """
@@ -98,7 +104,10 @@ def verify_pack(path: Path) -> Verification:
     untold: tuple[str, ...] = ()
     if not found:  # numbers of bytes that are not the run's would only say the same again
         found, untold = _recomputed(pack)
-    return Verification(pack.name, run_id if isinstance(run_id, str) else None, pack.sums_digest, tuple(found), untold)
+    signature = check_signature(pack, trust=trust)
+    found += [Discrepancy(SIGNATURE, "", problem) for problem in signature.problems]
+    run_id = run_id if isinstance(run_id, str) else None
+    return Verification(pack.name, run_id, pack.sums_digest, tuple(found), untold, signature)
 
 
 def _refused(path: Path, why: str) -> Discrepancy:
@@ -304,7 +313,7 @@ def _around(line: str, other: str) -> tuple[str, str]:
 
 
 def _unexpected(pack: Pack, written: Mapping[str, bytes]) -> Iterator[Discrepancy]:
-    known = {*written, SUMS, EVIDENCE, REPORT, CLAIMS}
+    known = {*written, SUMS, SIGNATURE, EVIDENCE, REPORT, CLAIMS}
     for name in pack.files:
         folder, _, rest = name.rpartition("/")
         drawn = folder == "models" or (folder == "figures" and rest.endswith(".png"))
