@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import time
 import traceback
@@ -19,7 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import HarnessError, ProtocolError
+from harness.errors import HarnessError
+from harness.evidence.environment import Source, source_state
+from harness.evidence.packages import Packages, packages_here
+from harness.evidence.wording import visible
 from harness.judge.criteria import closed_gate, complete, explain, not_judged, observed
 from harness.progress import Report, TerminalProgress
 from harness.protocol import QUESTIONS, Criterion, Protocol
@@ -28,8 +32,10 @@ from harness.records import Outcome, RunResults, Verdict
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
+    from securesystemslib.signer import CryptoSigner
 
     from harness.evidence.reader import Baseline
+    from harness.hold import Hold
     from harness.run import Run
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -60,6 +66,10 @@ class RunState:
     protocol: Protocol
     started: float = field(default_factory=time.monotonic)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    # Of the beginning: hours later, the checkout and the environment may be others than those that ran.
+    source: Source = field(default_factory=lambda: source_state(PROJECT))
+    packages: Packages = field(default_factory=lambda: packages_here(PROJECT))
+    signer: CryptoSigner | None = None
     run: Run | None = None
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     stopped_because: str | None = None
@@ -68,6 +78,7 @@ class RunState:
     results: RunResults | None = None
     pack: Path | None = None
     pack_error: str | None = None
+    hold: Hold | None = None
 
     @property
     def run_id(self) -> str:
@@ -95,6 +106,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="an external set (repeatable); else looked for in the folder NAME beside the data folder",
     )
     group.addoption(
+        "--model",
+        metavar="FILE",
+        type=Path,
+        help="judge this classifier (.safetensors, .pth; export.pkl if trusted) instead of training one; --split then "
+        "names the split that it was trained with",
+    )
+    group.addoption(
+        "--trust-model",
+        metavar="SHA256",
+        type=_digest,
+        action="append",
+        default=[],
+        help="open the --model pickle that has this digest, which runs the code in it (repeatable)",
+    )
+    group.addoption(
         "--baseline",
         metavar="PACK",
         help="compare with this run: its folder, a zip of it, or models:/NAME@ALIAS of the registry",
@@ -112,6 +138,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="judge what lies behind a gate that stayed closed too; the run does not pass all the same",
     )
+    group.addoption(
+        "--sign-key",
+        metavar="FILE",
+        type=Path,
+        help="sign the pack with this ed25519 key (PEM; HARNESS_KEY_PASSPHRASE opens an encrypted one)",
+    )
     group.addoption("--device", choices=("auto", "mps", "cuda", "cpu"), default="auto", help="default: mps, cuda, cpu")
     group.addoption("--reports", metavar="DIR", type=Path, default=PROJECT / "reports", help="where packs are written")
     group.addoption("--fresh", action="store_true", help="make every stage anew instead of reusing kept results")
@@ -123,7 +155,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "criteria(question, *metrics): the question, and on which metrics to judge")
     if _asks_for_suites(config):
-        if getattr(config.option, "numprocesses", None):
+        if getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no":
             raise pytest.UsageError("the suites share one trained model and time it: run them without -n")
         state = _state(config)  # a protocol that does not read ends here, in one line
         config.pluginmanager.register(_CollectionWatch(state))
@@ -177,7 +209,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         verdict = not_judged(criterion, reason)
         state.record(verdict)
         item.stash[VERDICT] = verdict
-        pytest.skip(explain(verdict))
+        pytest.skip(visible(explain(verdict)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -197,7 +229,7 @@ def pytest_runtest_makereport(
         state.stopped_because = f"{type(error).__name__}: {error}"
         item.session.shouldfail = f"the run stopped: {type(error).__name__}"
         if isinstance(error, HarnessError):
-            report.longrepr = state.stopped_because  # its words are for a person; a traceback would bury them
+            report.longrepr = visible(state.stopped_because)  # its words are for a person; a traceback would bury them
             report.user_properties += [("outcome", STOPPED), ("required", True)]
     # A criterion behind a closed gate ends in its setup, every other one in its call.
     if verdict is not None and report.when == ("setup" if verdict.outcome is Outcome.NOT_JUDGED else "call"):
@@ -205,7 +237,7 @@ def pytest_runtest_makereport(
         report.user_properties.append(("required", verdict.criterion.required))
         if verdict.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
             # Even under `python -O`, where the assertion in the test is gone.
-            report.outcome, report.longrepr = "failed", explain(verdict)
+            report.outcome, report.longrepr = "failed", visible(explain(verdict))
             report.sections.clear()  # what a library logged meanwhile is no part of a verdict
     return report
 
@@ -237,6 +269,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     return (yield)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The reports folder is free again once the pack is written, or the session ended without one."""
+    state = config.stash.get(STATE, None)
+    if state is not None and state.hold is not None:
+        state.hold.release()
+
+
 def exit_code(state: RunState) -> Exit:
     """The worst that is known of the run, under a number of its own."""
     results = state.results
@@ -253,45 +292,61 @@ def exit_code(state: RunState) -> Exit:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     state = config.stash.get(STATE, None)
     if state is None or config.option.collectonly:
         return
     if state.results is None:
         if state.stopped_because is not None:
-            terminalreporter.line(f"stopped: {state.stopped_because}", red=True)
-        terminalreporter.line("RUN NOT PASSED: no criterion was judged", red=True, bold=True)
+            _line(terminalreporter, f"stopped: {state.stopped_because}", red=True)
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            why = "interrupted; the same command goes on from what was finished"
+        else:
+            why = state.pack_error or "no criterion was judged"
+        _line(terminalreporter, f"RUN NOT PASSED: {why}", red=True, bold=True)
         return
     results = state.results
     terminalreporter.section(f"verdicts ({results.protocol.identity.id})")
     for line in verdict_table(results.verdicts):
-        terminalreporter.line(line)
-    terminalreporter.line("")
+        _line(terminalreporter, line)
+    _line(terminalreporter, "")
     if results.stopped_because is not None:
-        terminalreporter.line(f"stopped: {results.stopped_because}", red=True)
+        _line(terminalreporter, f"stopped: {results.stopped_because}", red=True)
     blocking = [verdict for verdict in results.verdicts if verdict.blocks]
     for verdict in blocking:
         if verdict.outcome is Outcome.INCONCLUSIVE:
-            terminalreporter.line(explain(verdict), yellow=True)
+            _line(terminalreporter, explain(verdict), yellow=True)
     for line in looks_told(results):
-        terminalreporter.line(line)
+        _line(terminalreporter, line)
     if any(verdict.outcome is Outcome.NOT_JUDGED for verdict in blocking) and state.stopped_because is None:
-        terminalreporter.line("--every-gate also judges what lies behind a closed gate; the run does not pass by it")
+        _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
+    if (model := results.model) is not None:
+        _line(terminalreporter, f"judged: {model.file!r}, SHA-256 {model.sha256}; its training cells: {model.cells}")
     if results.baseline is not None:
-        terminalreporter.line(_baseline_words(results, results.baseline))
+        _line(terminalreporter, _baseline_words(results, results.baseline))
     if exit_code(state) is Exit.PASSED:
-        terminalreporter.line(f"RUN PASSED: {_passing_words(results.verdicts)}", green=True, bold=True)
+        _line(terminalreporter, f"RUN PASSED: {_passing_words(results.verdicts)}", green=True, bold=True)
     elif results.passed:
-        terminalreporter.line(
-            "every required criterion passed, yet the session did not: see what failed above", red=True, bold=True
+        _line(
+            terminalreporter,
+            "every required criterion passed, yet the session did not: see what failed above",
+            red=True,
+            bold=True,
         )
     else:
-        terminalreporter.line(f"RUN NOT PASSED: {_blocking_words(blocking)}", red=True, bold=True)
+        _line(terminalreporter, f"RUN NOT PASSED: {_blocking_words(blocking)}", red=True, bold=True)
     if state.pack_error is not None:
         missing = "no evidence pack" if state.pack is None else "not indexed in MLflow"
-        terminalreporter.line(f"{missing}: {state.pack_error}", red=True, bold=True)
+        _line(terminalreporter, f"{missing}: {state.pack_error}", red=True, bold=True)
     if state.pack is not None:
-        terminalreporter.line(f"report: {state.pack}/index.html")
+        signed = f"signed with key id {results.signed_with}" if results.signed_with is not None else "unsigned draft"
+        _line(terminalreporter, f"evidence: {signed}")
+        _line(terminalreporter, f"report: {state.pack}/index.html")
+
+
+def _line(terminal: TerminalReporter, text: str, **style: bool) -> None:
+    """A line without what would drive the terminal: names and words from outside may hold escape codes."""
+    terminal.line(visible(text), **style)
 
 
 def _passing_words(verdicts: Sequence[Verdict]) -> str:
@@ -363,6 +418,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _digest(text: str) -> str:
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a SHA-256 digest of 64 hexadecimal digits")
+    return text.lower()
+
+
 def run_state(config: pytest.Config) -> RunState:
     """The session's run; for the fixtures."""
     return _state(config)
@@ -413,10 +474,21 @@ def _state(config: pytest.Config) -> RunState:
     if STATE not in config.stash:
         try:
             protocol = read_protocol(config.getoption("--protocol") or DEFAULT_PROTOCOL)
-        except ProtocolError as error:
-            raise pytest.UsageError(str(error)) from None
-        config.stash[STATE] = RunState(protocol)
+            signer = _signer(config)  # hours before it is needed
+        except HarnessError as error:
+            raise pytest.UsageError(visible(str(error))) from None
+        config.stash[STATE] = RunState(protocol, signer=signer)
     return config.stash[STATE]
+
+
+def _signer(config: pytest.Config) -> CryptoSigner | None:
+    """The key that --sign-key names, read whole: its passphrase is not asked for again."""
+    path: Path | None = config.getoption("--sign-key")
+    if path is None:
+        return None
+    from harness.evidence.keys import read_signing_key
+
+    return read_signing_key(path)
 
 
 def _asks_for_suites(config: pytest.Config) -> bool:
@@ -442,6 +514,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     from harness.evidence.environment import environment
     from harness.evidence.pack import write_pack
     from harness.model.devices import device_name
+    from harness.proof import proof_of_this_code
 
     assert state.run is not None
     config = session.config
@@ -454,7 +527,10 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         seconds=time.monotonic() - state.started,
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         protocol=state.protocol,
-        environment=environment(device=device),
+        environment=environment(device=device, source=state.source),
+        packages=state.packages,
+        proof=proof_of_this_code(config.getoption("--reports")),
+        signed_with=state.signer.public_key.keyid if state.signer is not None else None,
         verdicts=complete(state.protocol, state.verdicts.values(), otherwise=otherwise),
         stopped_because=state.stopped_because,
         **state.run.reached(),
@@ -466,6 +542,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
             manifest=state.run.__dict__.get("manifest"),
             models=state.run.model_files(),
             formats=state.protocol.dataset.images.formats,
+            signer=state.signer,
         )
         if config.getoption("--mlflow"):
             from harness.registry import log_run, registry_at

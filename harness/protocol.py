@@ -126,6 +126,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Names become folder names, element ids and test ids; restricting them here keeps every later place simple.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Normalisation = Literal["imagenet", "background-white"]
+# 67 million pixels: below what Pillow takes for a decompression bomb, far above the photograph of one cell.
+LARGEST_SIDE_PX = 8192
 # Names of the dataset, its parts, the training and the devices, which no external set may have.
 RESERVED_SETS = ("dataset", *PARTS, "training", "mps", "cuda", "cpu", "any")
 
@@ -157,7 +160,7 @@ class ImageRules(_Record):
     formats: tuple[Literal["JPEG", "PNG", "BMP", "TIFF"], ...]
     modes: tuple[str, ...] = ("RGB",)
     min_side_px: int = Field(ge=1)
-    max_side_px: int = Field(le=16384)
+    max_side_px: int = Field(le=LARGEST_SIDE_PX)
 
     @model_validator(mode="after")
     def _ordered(self) -> ImageRules:
@@ -283,6 +286,8 @@ class PhasePlan(_Record):
 class TrainingPlan(_Record):
     """How the classifier is trained.
 
+    normalisation: what is done to every image, see harness/model/normalisation.py. "imagenet": ImageNet's mean and
+           deviation; "background-white": each channel's background made white first.
     seed:  that of the classifier that is judged and exported.
     seeds: every seed that is trained and reported, `seed` among them; empty means `seed` alone.
     weight_averaging: per step, what a running average of the weights keeps of itself; 0 keeps the last step's weights.
@@ -292,6 +297,7 @@ class TrainingPlan(_Record):
     weights: WeightsPlan
     image_size_px: int = Field(ge=32, le=1024)
     resize: Literal["squish", "crop"]
+    normalisation: Normalisation = "imagenet"
     batch_size: int = Field(ge=2)
     seed: int
     seeds: tuple[int, ...] = ()
@@ -323,6 +329,17 @@ class TrainingPlan(_Record):
     @property
     def every_seed(self) -> tuple[int, ...]:
         return self.seeds or (self.seed,)
+
+
+class ModelPlan(_Record):
+    """What is said of a classifier that already exists (--model), where its file does not say it.
+
+    classes:        which class each of its outputs stands for, in their order.
+    trusted_models: SHA-256 of pickles that may be opened, which runs the code in them.
+    """
+
+    classes: tuple[Name, ...] = ()
+    trusted_models: tuple[Sha256, ...] = ()
 
 
 class ReproducibilityPlan(_Record):
@@ -568,6 +585,7 @@ class Protocol(_Record):
     dataset: DatasetPlan
     split: SplitPlan
     training: TrainingPlan
+    model: ModelPlan | None = None
     reproducibility: ReproducibilityPlan
     external: tuple[ExternalPlan, ...] = ()
     criteria: tuple[Criterion, ...] = Field(min_length=1)

@@ -7,6 +7,7 @@ A protocol may extend another (`extends = "other.toml"`): tables merge key by ke
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.errors import ProtocolError
+from harness.files import read_plain
 from harness.protocol import Protocol
 
+# Far above any honest protocol: the published one has 20 kB.
+MOST_BYTES = 2**20
+MOST_DOTS = 1_000
+MOST_EXTENDED = 20
 UNKNOWN_KEY = "unknown key. Remove it or correct its spelling."
 
 
@@ -28,7 +34,15 @@ def read_protocol(path: Path) -> Protocol:
     Raises:
         ProtocolError: with the file, the key and what to do.
     """
-    merged = _merged(path, seen=())
+    try:
+        return _checked(path, _merged(path, seen=()))
+    except RecursionError:  # met wherever the nesting is followed down
+        raise ProtocolError(
+            f"protocol {path}: it is nested too deeply. A protocol has tables of tables, no more."
+        ) from None
+
+
+def _checked(path: Path, merged: dict[str, Any]) -> Protocol:
     if "source" in merged:
         raise ProtocolError(f"protocol {path}: source: {UNKNOWN_KEY}")
     try:
@@ -41,12 +55,21 @@ def read_protocol(path: Path) -> Protocol:
 
 
 def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
-    path = path.resolve()
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+        raise ProtocolError(f"protocol {path}: it cannot be reached ({error}). Name a TOML file.") from None
     if path in seen:
         chain = " -> ".join(p.name for p in (*seen, path))
         raise ProtocolError(f"protocol {path}: `extends` runs in a circle: {chain}. Remove one of these lines.")
+    if len(seen) > MOST_EXTENDED:
+        raise ProtocolError(f"protocol {path}: `extends` leads through more than {MOST_EXTENDED} files. Merge some.")
     try:
-        own = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = read_plain(path, most_bytes=MOST_BYTES, follow_link=True).decode()
+        if any(line.count(".") > MOST_DOTS for line in text.split("\n")):
+            # tomllib's time grows with the square of a dotted key's length: 200 kB of one would take minutes.
+            raise ProtocolError(f"protocol {path}: a line has more than {MOST_DOTS} dots. Break that line.")
+        own = tomllib.loads(text)
     except FileNotFoundError:
         if seen:
             raise ProtocolError(
@@ -55,6 +78,8 @@ def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise ProtocolError(f"protocol {path}: no such file. Name an existing TOML file with --protocol.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ProtocolError(f"protocol {path}: cannot be read as UTF-8 text ({error}).") from None
+    except ProtocolError:
+        raise  # which is a ValueError, too
     except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, as is that of a huge number
         problem = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise ProtocolError(f"protocol {path}: not valid TOML: {problem}. Correct that line.") from None
@@ -100,7 +125,7 @@ def _refuse_doubles(path: Path, table: Mapping[str, Any], *, within: str = "") -
             _refuse_doubles(path, value, within=f"{where}.")
         elif _is_array_of_tables(value):
             names = [name for entry in value if (name := _name_of(entry)) is not None]
-            if doubles := sorted({name for name in names if names.count(name) > 1}):
+            if doubles := sorted(name for name, n in Counter(names).items() if n > 1):
                 raise ProtocolError(
                     f"protocol {path}: {where}: {doubles[0]!r} is stated more than once. Keep one of them."
                 )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from harness.errors import InvalidPredictions
 
 if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair
+    from harness.evidence.packages import Packages
     from harness.evidence.reader import Baseline
     from harness.judge.calibration_records import CalibrationReport
     from harness.judge.detection import Detection
@@ -256,6 +257,39 @@ class TrainingRecord:
     @property
     def losses_digest(self) -> str:
         return digest_of([[e.train_loss, e.validation_loss] for p in self.phases for e in p.epochs])
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedModel:
+    """A classifier that existed before the run, and was judged (--model) instead of training one.
+
+    file:           the name of its file; sha256 and n_bytes are of the bytes that were loaded.
+    format:         what was read: tensors alone, or a pickle that was trusted by its digest.
+    layout:         "fastai" (body and head) or "torchvision" (one last layer).
+    architecture:   of the network that its tensors fill, all of it.
+    weights_digest: of these tensors, as in a `TrainingRecord`.
+    stated:         what the file itself says, and the protocol agrees with, such as "classes" and "image_size_px".
+    trained_by:     id of the protocol that it says it was trained by.
+    trusted:        why a pickle was opened; None where none was.
+    cells:          what is known of the cells that it was trained on.
+    """
+
+    file: str
+    sha256: str
+    n_bytes: int
+    format: Literal["safetensors", "state dict", "fastai pickle"]
+    layout: Literal["fastai", "torchvision"]
+    architecture: str
+    weights_digest: str
+    stated: tuple[str, ...]
+    trained_by: str | None = None
+    trusted: str | None = None
+    cells: Literal["unknown", "stated by the file", "stated by the split file", "others than this split's"] = "unknown"
+
+    @property
+    def knows_its_cells(self) -> bool:
+        """Whether somebody says that it was trained on this run's train part, and chosen on its validation part."""
+        return self.cells in ("stated by the file", "stated by the split file")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -562,6 +596,56 @@ class Timing:
         return self.images_per_query * len(self.samples_s) / sum(self.samples_s)
 
 
+# --- proof ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of one planted fault, or of one clean control.
+
+    id:          the row of the list of faults that it belongs to, and its variant, such as "K2-rotated".
+    expected:    what must be seen where it is caught; happened: what was seen.
+    as_expected: a fault was caught by what must catch it; a control raised no alarm.
+    """
+
+    id: str
+    title: str
+    expected: str
+    happened: str
+    as_expected: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What became of every planted fault and every clean control.
+
+    code:  digest of the sources that were proven: harness, suites and fixtures.
+    quick: only a chosen few were planted.
+    made:  ISO 8601 in UTC.
+    """
+
+    code: str
+    version: str
+    quick: bool
+    made: str
+    seconds: float
+    faults: tuple[Trial, ...]
+    controls: tuple[Trial, ...]
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.faults) and not self.survivors and not self.false_alarms
+
+    @property
+    def survivors(self) -> tuple[Trial, ...]:
+        return tuple(trial for trial in self.faults if not trial.as_expected)
+
+    @property
+    def false_alarms(self) -> tuple[Trial, ...]:
+        return tuple(trial for trial in self.controls if not trial.as_expected)
+
+
 # --- run --------------------------------------------------------------------------------------
 
 
@@ -614,7 +698,11 @@ class RunResults:
     shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
     robustness: what disturbed cells of the test part and inputs without a cell came to.
     fits: everything that was fitted, and on which cells.
+    model: the classifier that existed and was judged; None where one was trained.
     environment: name -> value, such as "torch" -> "2.13.0+cpu".
+    packages: what was installed, against what was declared.
+    proof: whether each check of this code was seen to close; None where nobody tried.
+    signed_with: id of the key that signs the pack as it is written; None for a draft.
     stopped_because: the error that ended the run early, or None.
     """
 
@@ -629,6 +717,7 @@ class RunResults:
     integrity: IntegrityReport | None = None
     split: Split | None = None
     training: TrainingRecord | None = None
+    model: JudgedModel | None = None
     predictions: dict[str, Predictions] = field(default_factory=dict)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     seed_predictions: dict[int, Predictions] = field(default_factory=dict)
@@ -645,6 +734,9 @@ class RunResults:
     reproducibility: tuple[ProcessDigests, ...] = ()
     timings: tuple[Timing, ...] = ()
     stages: tuple[StageRecord, ...] = ()
+    packages: Packages | None = None
+    proof: Proof | None = None
+    signed_with: str | None = None
     stopped_because: str | None = None
 
     @property

@@ -7,7 +7,7 @@ written from `results`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -25,7 +25,7 @@ from harness.data.leakage import DuplicatePair, find_duplicates
 from harness.data.manifest import read_manifest
 from harness.data.metadata import SetFacts, read_facts
 from harness.data.split import check_split, read_split, split_stratified
-from harness.errors import DataError
+from harness.errors import DataError, InvalidPredictions
 from harness.evidence.reader import Baseline
 from harness.judge.calibration import calibration_report
 from harness.judge.calibration_records import CalibrationReport
@@ -33,7 +33,8 @@ from harness.judge.comparison import compare, refuse_other_cells
 from harness.judge.criteria import level_at
 from harness.judge.detection import Detection, detect, strangeness
 from harness.judge.deviations import training_deviations
-from harness.judge.hygiene import fit_of, fits_on_judged_cells
+from harness.judge.existing import unasked
+from harness.judge.hygiene import FITTING_PARTS, fit_of, fits_on_judged_cells
 from harness.judge.independence import dependent_sets, leakage
 from harness.judge.metrics import DISPLAY_LEVEL, evaluate
 from harness.judge.provenance import Provenance, compare_provenance, fingerprint
@@ -42,12 +43,20 @@ from harness.judge.shortcuts import ShortcutReport, find_shortcuts
 from harness.ledger import cells_digest, look_number, read_ledger, record_look
 from harness.model.classifier import load_classifier, predict
 from harness.model.devices import choose_device
-from harness.model.exports import EXPORT, export_learner, exported_differences
+from harness.model.exports import (
+    CLASSIFIER,
+    EXPORT,
+    Claims,
+    classifier_bytes,
+    export_learner,
+    exported_differences,
+)
+from harness.model.judged import ModelFile
 from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.reproduction import differences, reproduce
 from harness.model.stress import outlook, stressed
 from harness.model.training import best_weights, read_training_record, train
-from harness.model.weights import find_weights_file
+from harness.model.weights import find_weights_file, read_tensors
 from harness.progress import Report
 from harness.protocol import REPRODUCIBILITY_METRICS, Criterion, ExternalPlan, ImageRules, Protocol
 from harness.records import (
@@ -57,6 +66,7 @@ from harness.records import (
     Evaluation,
     Fit,
     IntegrityReport,
+    JudgedModel,
     Manifest,
     Predictions,
     ProcessDigests,
@@ -96,6 +106,7 @@ class RunOptions:
     synthetic: the names of the sets that were drawn; "dataset" is the one that is split.
     ledger:    the file in which every look at a test or external set is recorded.
     baseline:  the run that this one is compared with, if any.
+    model:     the classifier that is judged instead of training one, if any.
     """
 
     run_id: str
@@ -107,6 +118,7 @@ class RunOptions:
     workers: int
     ledger: Path
     baseline: Baseline | None = None
+    model: ModelFile | None = None
 
 
 def beside(data: Path) -> Path:
@@ -280,6 +292,24 @@ class Run:
         }
 
     @cached_property
+    def model(self) -> JudgedModel | None:
+        """The classifier that is judged instead of training one, with what is known of the cells it was trained on."""
+        given = self.options.model
+        if given is None:
+            return None
+        own = {part: self._fit("", part).cells for part in FITTING_PARTS}
+        told = {part: getattr(given.claims, part) for part in FITTING_PARTS}
+        if any(told.values()):
+            return replace(given.record, cells="stated by the file" if told == own else "others than this split's")
+        # A CSV given as --data may have a split column; only --split says that the classifier was trained with it.
+        named = self.options.split_file not in (None, self.options.data)
+        return replace(given.record, cells="stated by the split file" if named else "unknown")
+
+    def unasked(self, criterion: Criterion) -> Unavailable | None:
+        """Why a criterion is not asked of the judged classifier; None where it is."""
+        return unasked(criterion, self.model)
+
+    @cached_property
     def models(self) -> Path:
         """The folder with the judged classifier's weights of every phase and `training.json`."""
         return self._trained(self.protocol.training.seed)
@@ -326,25 +356,57 @@ class Run:
         return read_training_record(self.models)
 
     @cached_property
+    def kept_model(self) -> Path:
+        """The folder with the judged file, as it was read, and with its weights."""
+        given = self.options.model
+        assert given is not None  # asked for by --model alone
+        key = {"sha256": given.record.sha256, "weights": given.record.weights_digest, "claims": asdict(given.claims)}
+        return self._store.fetch("model", key, given.keep)
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """Of the classifier that is judged, whether it was trained here or not."""
+        return self._weights_digest(self.protocol.training.seed)
+
+    def _weights_digest(self, seed: int) -> str:
+        given = self.options.model
+        return given.record.weights_digest if given else read_training_record(self._trained(seed)).weights_digest
+
+    def _weights(self, seed: int) -> Path:
+        if self.options.model is not None:
+            return self.kept_model / CLASSIFIER
+        return self._trained(seed) / best_weights(self.protocol.training.phases[-1].name)
+
+    @cached_property
     def classifier(self) -> nn.Sequential:
-        """The network after the last phase, in evaluation mode on the run's device."""
-        return self._loaded(self.models, self.device)
+        """The judged network in evaluation mode on the run's device: that of the last phase, where one was trained."""
+        return self._loaded(self._weights(self.protocol.training.seed), self.device)
 
     @cached_property
     def export(self) -> Path:
-        """The file `export.pkl` with, beside it, what opening it in a fresh process showed."""
+        """The file `export.pkl` with, beside it, what opening it in a fresh process showed, and the safe format."""
         plan = self.protocol.training
+        claims = Claims(
+            classes=self.classes,
+            architecture=plan.architecture,
+            image_size_px=plan.image_size_px,
+            resize=plan.resize,
+            normalisation=plan.normalisation,
+            protocol=self.protocol.identity.id,
+            **{part: self._fit("", part).cells for part in FITTING_PARTS},
+        )
         key = {
             "weights": self.training.weights_digest,
-            "classes": self.classes,
-            "pixels": [plan.image_size_px, plan.resize],
+            "claims": asdict(claims),
             "validation": self.predictions("validation").digest,
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
         }
 
         def make(folder: Path) -> None:
-            model = self._loaded(self.models, torch.device("cpu"))
+            weights = self._weights(plan.seed)
+            write_atomically(folder / CLASSIFIER, classifier_bytes(read_tensors(weights, sha256=None), claims))
+            model = self._loaded(weights, torch.device("cpu"))
             path = folder / EXPORT
             export_learner(model, classes=self.classes, size_px=plan.image_size_px, resize=plan.resize, path=path)
             self._progress("export.pkl in a fresh process", 0, 1, "")
@@ -356,7 +418,14 @@ class Run:
 
     @cached_property
     def training_checks(self) -> Mapping[str, tuple[str, ...]]:
-        """Training metric -> what is wrong, one line each."""
+        """Training metric -> what is wrong, one line each; of a judged classifier those that are asked of it."""
+        if (given := self.options.model) is not None:
+            found = {"judged_cells_in_fits": fits_on_judged_cells(self.fits)}
+            if given.record.format == "fastai pickle":
+                some = _some_cells(self.predictions("validation"), EXPORT_CHECK_IMAGES)
+                file = self.kept_model / given.stored_as
+                found["exported_model_differences"] = exported_differences(file, some, self.manifest.root)
+            return found
         return {
             **training_deviations(self.training, self.protocol.training),
             "judged_cells_in_fits": fits_on_judged_cells(self.fits),
@@ -366,19 +435,26 @@ class Run:
     @cached_property
     def fits(self) -> tuple[Fit, ...]:
         """Everything that takes a value from cells, with the cells; the sets that are judged must be none of them."""
+        trained = [
+            ("weights of the network", "train"),
+            ("learning rate that the finder suggests (reported; the protocol's is used)", "train"),
+            ("kept epoch of each phase, and when it stops early", "validation"),
+        ]
+        if self.model is not None:  # what it was fitted on is somebody's word, or not known
+            told = f"{self.model.cells}, not seen by this run"
+            trained = [(f"weights of the network ({told})", "train"), (f"kept epoch ({told})", "validation")]
+            trained = trained if self.model.knows_its_cells else []
+        afterwards = [
+            ("temperature (reported; predictions are judged without it)", "validation"),
+            ("threshold of the conformal sets", "validation"),
+        ]
+        return tuple(self._fit(what, on) for what, on in (*trained, *afterwards))
+
+    def _fit(self, what: str, on: str) -> Fit:
         judged = {"test": self.split.test} | {
             name: found.images for name, found in self.external.items() if isinstance(found, Manifest)
         }
-        return tuple(
-            fit_of(what, on, self.split.part(on), judged=judged)
-            for what, on in (
-                ("weights of the network", "train"),
-                ("learning rate that the finder suggests (reported; the protocol's is used)", "train"),
-                ("kept epoch of each phase, and when it stops early", "validation"),
-                ("temperature (reported; predictions are judged without it)", "validation"),
-                ("threshold of the conformal sets", "validation"),
-            )
-        )
+        return fit_of(what, on, self.split.part(on), judged=judged)
 
     # --- predictions ---
 
@@ -399,6 +475,8 @@ class Run:
 
     def seed_evaluations(self, set_name: str) -> dict[int, Evaluation]:
         """The evaluation of every seed's classifier on one part, the judged one among them."""
+        # First on the ledger: seeds that a killed run had looked at before would count as a choice made by another run.
+        self.predictions(set_name)
         return {
             seed: self._evaluate(self._predictions_of(set_name, seed)) for seed in self.protocol.training.every_seed
         }
@@ -458,11 +536,11 @@ class Run:
         plan, robustness, detection = self.protocol.training, self.protocol.robustness, self.protocol.detection
         batch_size = self.protocol.throughput.batch_size
         key = {
-            "weights": self.training.weights_digest,
+            "weights": self.weights_digest,
             "parts": [_contents(self.split.part(name)) for name in PARTS],
             "robustness": robustness and robustness.model_dump(mode="json"),
             "detection": detection and detection.model_dump(mode="json"),
-            "pixels": [plan.image_size_px, plan.resize],
+            "pixels": [plan.image_size_px, plan.resize, plan.normalisation],
             "batch_size": batch_size,
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
@@ -574,11 +652,12 @@ class Run:
             "integrity": done.get("integrity"),
             "split": done.get("split"),
             "training": done.get("training"),
+            "model": done.get("model", self.options.model and self.options.model.record),
             "reproducibility": done.get("processes", ()),
             "predictions": predictions,
             "evaluations": {name: self._evaluate(found) for name, found in predictions.items()},
             "seed_predictions": {s: found for (name, s), found in self._predictions.items() if name == "test"}
-            if len(self.protocol.training.every_seed) > 1
+            if len(self.protocol.training.every_seed) > 1 and self.options.model is None
             else {},
             "baseline": self.options.baseline,
             "comparisons": dict(self._comparisons),
@@ -602,13 +681,16 @@ class Run:
         return {name: each for name, each in found.items() if not isinstance(each, Unavailable)}
 
     def model_files(self) -> dict[str, Path]:
-        """File name -> file of every model that this run made."""
+        """File name -> file of every model that this run made, or of the one that it judged."""
         done, files = self.__dict__, {}
         if "models" in done:
             names = [best_weights(phase.name) for phase in self.protocol.training.phases]
             files = {name: done["models"] / name for name in names}
         if "export" in done:
-            files[EXPORT] = done["export"]
+            files |= {name: done["export"].with_name(name) for name in (EXPORT, CLASSIFIER)}
+        if "kept_model" in done and self.options.model is not None:
+            name = self.options.model.stored_as
+            files[name] = done["kept_model"] / name
         return files
 
     @property
@@ -623,11 +705,12 @@ class Run:
     def _evaluate(self, predictions: Predictions) -> Evaluation:
         return evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
 
-    def _loaded(self, models: Path, device: torch.device) -> nn.Sequential:
+    def _loaded(self, weights: Path, device: torch.device) -> nn.Sequential:
         plan = self.protocol.training
         return load_classifier(
-            models / best_weights(plan.phases[-1].name),
+            weights,
             architecture=plan.architecture,
+            normalisation=plan.normalisation,
             n_classes=len(self.classes),
             device=device,
         )
@@ -653,7 +736,7 @@ class Run:
             source=digest_of(sorted(image.sha256 for image in source.images)),
             cells=cells_digest(predictions),
             n=len(predictions.digests),
-            model=read_training_record(self._trained(seed)).weights_digest,
+            model=self._weights_digest(seed),
             predictions=predictions.digest,
             protocol=self.protocol.digest,
             role="judged" if judged else "seed",
@@ -770,11 +853,11 @@ class Run:
     def _predicted(self, set_name: str, seed: int) -> Predictions:
         images = self._source(set_name)[0]
         plan, judged = self.protocol.training, seed == self.protocol.training.seed
-        models = self._trained(seed)
+        weights = self._weights(seed)
         key = {
-            "weights": read_training_record(models).weights_digest,
+            "weights": self._weights_digest(seed),
             "images": _contents(images),
-            "pixels": [plan.image_size_px, plan.resize],
+            "pixels": [plan.image_size_px, plan.resize, plan.normalisation],
             "batch_size": self.protocol.throughput.batch_size,  # sums of another batch may round otherwise
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
@@ -785,13 +868,14 @@ class Run:
         def make(folder: Path) -> None:
             cells = self._cells(set_name)
             probabilities = predict(
-                self.classifier if judged else self._loaded(models, self.device),
+                self.classifier if judged else self._loaded(weights, self.device),
                 cells,
                 device=self.device,
                 batch_size=self.protocol.throughput.batch_size,
                 progress=self._progress,
                 label=f"scoring {set_name}" if judged else f"scoring {set_name}, seed {seed}",
             )
+            _refuse_unscored(cells.images, probabilities, set_name=set_name)
             np.savez(folder / KEPT, digests=[image.sha256 for image in cells.images], probabilities=probabilities)
 
         folder = self._store.fetch(f"predictions-{set_name}", key, make)
@@ -811,6 +895,17 @@ def _refuse_blocked(manifest: Manifest, report: IntegrityReport) -> None:
         raise DataError(
             f"set {manifest.name!r} cannot be used before {len(blocking)} integrity finding(s) are settled:\n"
             f"{listed}{more}"
+        )
+
+
+def _refuse_unscored(cells: Sequence[CellImage], probabilities: np.ndarray, *, set_name: str) -> None:
+    """Every cell is scored, or none is judged: a dropped last batch made 373 of 375 once."""
+    if len(probabilities) != len(cells):
+        missing = [cell.path for cell in cells[len(probabilities) :]]
+        named = f": without a score are {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}" if missing else ""
+        raise InvalidPredictions(
+            f"set {set_name}: {len(probabilities)} rows of probabilities for {len(cells)} cells{named}. Score every "
+            "cell exactly once; a loader that drops its last batch does not."
         )
 
 

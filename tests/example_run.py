@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from harness.evidence.packages import Declared, Package, Packages
 from harness.evidence.reader import Baseline
 from harness.judge.calibration import calibration_report
 from harness.judge.comparison import compare
@@ -51,12 +52,14 @@ from harness.records import (
     PhaseRecord,
     Predictions,
     ProcessDigests,
+    Proof,
     RunResults,
     SetSummary,
     Split,
     StageRecord,
     Timing,
     TrainingRecord,
+    Trial,
     Unavailable,
     Verdict,
     WeightsRecord,
@@ -116,6 +119,8 @@ def example_run(
         command="pytest suites/ --device cpu",
         protocol=protocol,
         environment=example_environment() | (environment or {}),
+        proof=example_proof(),
+        packages=example_packages(),
         verdicts=_verdicts(protocol, predictions),
         sets=(
             *(_summary(name, images) for name, images in sets.items()),
@@ -196,6 +201,13 @@ def stopped_run() -> RunResults:
     )
 
 
+def unread_run() -> RunResults:
+    """A run that ended before it read an image: the smallest whose pack verifies."""
+    run = stopped_run()
+    verdicts = complete(run.protocol, (), otherwise="not reached: the run stopped before it")
+    return dataclasses.replace(run, verdicts=verdicts, sets=(), integrity=None)
+
+
 def without_misclassified_cells() -> RunResults:
     return example_run(n_wrong=0)
 
@@ -234,6 +246,24 @@ def example_environment() -> dict[str, str]:
         "device": "cpu",
         "threads": "2",
     }
+
+
+def example_packages() -> Packages:
+    return Packages(
+        installed=(
+            Package("numpy", "2.4.6", expression="BSD-3-Clause"),
+            Package("torch", "2.13.0+cpu", licences=("BSD",)),
+            Package("torchvision", "0.28.0"),
+        ),
+        declared_in="pyproject.toml",
+        requirements=(
+            Declared("leukocyte-harness", "torch==2.13.0", None, "2.13.0+cpu"),
+            Declared("leukocyte-harness", "torchvision==0.28.0", None, "0.28.0"),
+            Declared("leukocyte-harness", "mlflow<4,>=3.17.2", "mlflow", None),
+        ),
+        tried_in="constraints.txt",
+        unlisted=("numpy",),
+    )
 
 
 def example_protocol() -> Protocol:
@@ -353,6 +383,22 @@ def _criteria() -> tuple[Criterion, ...]:
         criterion("P1", "throughput", "cpu", "latency_s", ceiling=0.1),
         criterion("P2", "throughput", "mps", "latency_s", ceiling=0.1),
         criterion("P3", "throughput", "cpu", "images_per_s", floor=20.0, required=False),
+    )
+
+
+def example_proof() -> Proof:
+    """Of three planted faults one survived; the control was quiet."""
+    caught = Trial("K1", "a training cell is also a test cell", "L1 failed", "L1 failed", True, 9.5)
+    survived = Trial("H5", "a figure is <gone>", "exit 1", "nothing complained", False, 3.25)
+    control = Trial("C-pack", "the untouched pack verifies", "exit 0", "exit 0", True, 2.0)
+    return Proof(
+        code=_sha("code"),
+        version="0.3.0",
+        quick=True,
+        made="2026-01-14T20:00:00Z",
+        seconds=61.5,
+        faults=(caught, caught, survived),
+        controls=(control,),
     )
 
 

@@ -63,6 +63,27 @@ def test_an_output_that_is_not_finite_is_refused_by_name(small_plan: TrainingPla
         scored(broken, few, 2)
 
 
+class DropsAlways(nn.Module):
+    """A network whose author left dropout on whatever model.eval() says."""
+
+    def __init__(self, model: nn.Module, p: float) -> None:
+        super().__init__()
+        self.model, self.p = model, p
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(nn.functional.dropout(pixels, self.p, training=True))
+        return logits
+
+
+@pytest.mark.parametrize("p", [0.5, 0.01])
+def test_a_network_that_says_something_else_the_second_time_is_refused(
+    model: nn.Sequential, cells: CellPixels, p: float
+):
+    with pytest.raises(InvalidPredictions, match=r"says something else when it is shown the same 8 cells again"):
+        scored(DropsAlways(model, p), cells, 16)
+    assert np.array_equal(scored(DropsAlways(model, 0.0), cells, 16), scored(model, cells, 16))
+
+
 def test_the_weights_digest_ignores_memory_layout_and_sees_one_bit(model: nn.Sequential):
     before = weights_digest(model)
     assert weights_digest(model.to(memory_format=torch.channels_last)) == before  # type: ignore[call-overload]

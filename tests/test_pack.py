@@ -92,6 +92,7 @@ def test_the_layout_is_complete_and_holds_nothing_else(written, run):
     sets = list(run.predictions)
     assert sets == ["train", "validation", "test", "second-laboratory", "nine-monocytes"]
     expected = {"index.html", "evidence.json", "junit.xml", "manifest.csv", "data_split.csv", "SHA256SUMS"}
+    expected |= {"sbom.cdx.json"}
     expected |= {f"predictions/{name}.csv" for name in sets}
     for name in sets:
         expected |= {f"metrics/classification_report_{name}.txt", f"metrics/metrics_{name}.json"}
@@ -174,7 +175,7 @@ def test_a_report_that_contradicts_itself_is_not_written(run, tmp_path, monkeypa
 def test_a_run_that_stopped_early_still_gives_a_whole_pack(tmp_path):
     target = write_pack(stopped_run(), reports=tmp_path, manifest=None, models={}, formats=FORMATS)
     found = set(files_of(target))
-    records = {"index.html", "evidence.json", "junit.xml", "claims.json", "SHA256SUMS"}
+    records = {"index.html", "evidence.json", "junit.xml", "claims.json", "sbom.cdx.json", "SHA256SUMS"}
     assert found == {*records, "figures/class_distribution.png"}
     content = json.loads((target / "evidence.json").read_text(encoding="utf-8"))
     assert content["run"]["passed"] is False
@@ -204,7 +205,7 @@ def test_evidence_is_strict_json_and_undefined_is_null(written):
         raise AssertionError(f"{constant} is no JSON")
 
     content = json.loads((written / "evidence.json").read_text(encoding="utf-8"), parse_constant=refuse)
-    assert content["schema"] == "leukocyte-harness/evidence/2"
+    assert content["schema"] == "leukocyte-harness/evidence/3"
     absent = content["evaluations"]["nine-monocytes"]["per_class"]["basophil"]
     assert absent["support"] == 0
     assert (absent["recall"]["value"], absent["recall"]["lower"], absent["recall"]["n"]) == (None, None, 0)

@@ -62,7 +62,7 @@ def test_the_number_of_workers_changes_nothing(manifest: Manifest):
 def test_a_file_that_does_not_decode_is_named(tmp_path: Path, content: bytes):
     path = tmp_path / "cell.png"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"cell.png does not decode.*integrity suite"):
+    with pytest.raises(DataError, match=r"cell.png' does not decode.*integrity suite"):
         decode(path, size_px=32, resize="squish", formats=("PNG",))
 
 

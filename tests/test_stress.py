@@ -110,5 +110,7 @@ def test_a_kind_that_was_not_drawn_has_no_number():
 def test_a_loaded_network_is_a_body_and_a_head(model, tmp_path):
     # What the features are taken from: the body alone, before the head pools it.
     torch.save(model.state_dict(), tmp_path / "weights.pth")
-    loaded = load_classifier(tmp_path / "weights.pth", architecture="resnet18", n_classes=5, device=CPU)
+    loaded = load_classifier(
+        tmp_path / "weights.pth", architecture="resnet18", normalisation="imagenet", n_classes=5, device=CPU
+    )
     assert loaded[0](torch.zeros(1, 3, 32, 32)).shape == (1, 512, 1, 1)

@@ -172,7 +172,9 @@ def test_the_validation_loss_of_averaged_weights_is_theirs(
     averaged: tuple[TrainingRecord, Path], cells: dict[str, CellPixels]
 ):
     record, folder = averaged
-    model = load_classifier(folder / best_weights("phase2"), architecture="resnet18", n_classes=5, device=CPU)
+    model = load_classifier(
+        folder / best_weights("phase2"), architecture="resnet18", normalisation="imagenet", n_classes=5, device=CPU
+    )
     probabilities = torch.from_numpy(
         predict(model, cells["validation"], device=CPU, batch_size=8, progress=silent, label="validation")
     )
@@ -259,7 +261,9 @@ def test_the_kept_weights_are_those_of_the_lowest_validation_loss(
     finished: tuple[TrainingRecord, Path], cells: dict[str, CellPixels]
 ):
     record, folder = finished
-    model = load_classifier(folder / best_weights("phase2"), architecture="resnet18", n_classes=5, device=CPU)
+    model = load_classifier(
+        folder / best_weights("phase2"), architecture="resnet18", normalisation="imagenet", n_classes=5, device=CPU
+    )
     assert weights_digest(model) == record.weights_digest
     probabilities = torch.from_numpy(
         predict(model, cells["validation"], device=CPU, batch_size=8, progress=silent, label="validation")

@@ -439,7 +439,8 @@ def test_an_untouched_pack_holds_wherever_it_lies_and_however_it_is_packed(writt
     assert main(["verify", zipped]) == 0
     said = capsys.readouterr().out
     digest = hashlib.sha256((copy / "SHA256SUMS").read_bytes()).hexdigest()
-    assert f"unsigned; SHA-256 of its SHA256SUMS: {digest}" in said
+    assert "unsigned draft: there is no signature" in said
+    assert f"SHA-256 of its SHA256SUMS: {digest}" in said
     assert "holds" in said
     assert "note: not made again: models/" in said
 
@@ -522,7 +523,8 @@ def test_machines_are_told_the_same(copy, capsys):
     assert main(["verify", "--json", str(copy)]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["holds"] is True
-    assert said["signed"] is False
+    assert said["signed_and_verified"] is False
+    assert said["signature"]["standing"] == "unsigned draft"
     assert said["discrepancies"] == []
     swap_figures(copy)
     mend_sums(copy)

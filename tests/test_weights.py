@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from urllib.error import URLError
 
@@ -158,6 +159,48 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, suf
     with pytest.raises(WeightsError, match="cannot be read as weights"):
         read_tensors(file, sha256=None)
     assert not canary.exists()
+
+
+def test_a_pth_of_old_is_read_where_its_digest_is_stated(tmp_path: Path):
+    # torchvision still publishes its weights in the layout that torch wrote before 1.6.
+    file = tmp_path / "weights.pth"
+    torch.save({"conv1.weight": torch.ones(2)}, file, _use_new_zipfile_serialization=False)
+    assert torch.equal(read_tensors(file, sha256=file_digest(file))["conv1.weight"], torch.ones(2))
+    with pytest.raises(WeightsError, match="a pickle or tar of old is not opened"):
+        read_tensors(file, sha256=None)
+
+
+def test_a_pickle_of_old_runs_no_code_even_where_its_digest_is_stated(tmp_path: Path):
+    canary, file = tmp_path / "canary", tmp_path / "weights.pth"
+    torch.save(Writes(canary), file, _use_new_zipfile_serialization=False)
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        read_tensors(file, sha256=file_digest(file))
+    assert not canary.exists()
+
+
+def test_weights_that_are_not_finite_start_no_training(tmp_path: Path):
+    file = tmp_path / "weights.npz"
+    np.savez(file, conv1=np.array([1.0, np.nan], dtype=np.float32))
+    with pytest.raises(WeightsError, match="'conv1' holds NaN or infinity"):
+        read_tensors(file, sha256=None)
+
+
+def test_an_npz_that_unpacks_to_more_than_any_network_is_refused(tmp_path: Path):
+    file = tmp_path / "weights.npz"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("conv1.npy", "w") as entry:
+        for _ in range(600):
+            entry.write(bytes(2**20))
+    with pytest.raises(WeightsError, match="it unpacks to 629,145,600 bytes"):
+        read_tensors(file, sha256=None)
+
+
+def test_a_link_to_weights_is_followed_where_their_digest_is_stated(tmp_path: Path):
+    file, link = tmp_path / "weights.safetensors", tmp_path / "link.safetensors"
+    save_file({"conv1.weight": torch.zeros(1)}, file)
+    link.symlink_to(file)
+    assert read_tensors(link, sha256=file_digest(file)).keys() == {"conv1.weight"}
+    with pytest.raises(WeightsError, match="it is a link"):
+        read_tensors(link, sha256=None)
 
 
 def test_an_unknown_kind_of_file_is_refused(tmp_path: Path):

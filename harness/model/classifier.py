@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+import torchvision
 from fastai.callback.hook import num_features_model
 from fastai.vision.learner import add_head, create_body
 from torch import nn
 
-from harness.errors import InvalidPredictions
+from harness.errors import InvalidPredictions, WeightsError
+from harness.model.normalisation import first_layer, normalising
 from harness.model.preprocessing import CellPixels
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD, network, read_tensors, unfold_batchnorm
 from harness.progress import Report
-from harness.protocol import TrainingPlan, WeightsPlan
+from harness.protocol import Normalisation, TrainingPlan, WeightsPlan
 from harness.records import WeightsRecord
 
+Layout = Literal["fastai", "torchvision"]  # body and head as `vision_learner` makes them; plain, with one last layer
 CUT = -2  # fastai's own cut for torchvision's ResNets: all but the average pool and the 1,000-class layer
 CALIBRATION_IMAGES = 256
+STEADY_IMAGES = 8
+STEADY_LOGITS = 1e-4  # a device may sum in another order the second time; dropout moves a logit by tenths
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:
@@ -42,16 +48,51 @@ def untrained(
     net, record, folded = network(plan.architecture, plan.weights, weights_file)
     if folded:
         step = max(1, len(train.pixels) // CALIBRATION_IMAGES)  # spread over the part, whatever its order
-        unfold_batchnorm(net, folded, normalise(torch.from_numpy(train.pixels[::step][:CALIBRATION_IMAGES])))
-    return _with_head(net, n_classes), record
+        seen = normalise(torch.from_numpy(train.pixels[::step][:CALIBRATION_IMAGES]))
+        unfold_batchnorm(net, folded, seen if plan.normalisation == "imagenet" else first_layer()(seen))
+    return normalising(_with_head(net, n_classes), plan.normalisation), record
 
 
-def load_classifier(file: Path, *, architecture: str, n_classes: int, device: torch.device) -> nn.Sequential:
-    """The fastai vision model whose weights are in `file` (.pth or .safetensors), ready to predict."""
-    model = _with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes)
-    model.load_state_dict(read_tensors(file, sha256=None), strict=True)
+def load_classifier(
+    file: Path, *, architecture: str, normalisation: Normalisation, n_classes: int, device: torch.device
+) -> nn.Sequential:
+    """The classifier whose weights are in `file` (.pth or .safetensors), ready to predict."""
+    state = read_tensors(file, sha256=None)
+    model = assembled(state, architecture=architecture, n_classes=n_classes, where=str(file))[0]
+    model = normalising(model, normalisation)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval()
+
+
+def assembled(
+    state: Mapping[str, torch.Tensor], *, architecture: str, n_classes: int, where: str
+) -> tuple[nn.Sequential, Layout]:
+    """(body, head) of the network that these tensors are all of, and whose layout they have.
+
+    Args:
+        where: the file, for the error.
+    Raises:
+        WeightsError: a tensor is missing, too many, or of another shape or type than the architecture's.
+    """
+    plain = getattr(torchvision.models, architecture)(weights=None, num_classes=n_classes)
+    nets: dict[Layout, nn.Module] = {
+        "fastai": _with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes),
+        "torchvision": plain,
+    }
+    misfits = {layout: _misfits(state, net.state_dict()) for layout, net in nets.items()}
+    layout = min(misfits, key=lambda each: len(misfits[each]))
+    if misfits[layout]:
+        raise WeightsError(
+            f"{where}: these are not the weights of a {architecture} for {n_classes} classes (nearest layout: "
+            f"{layout}): {len(misfits[layout])} tensors differ, first {'; '.join(misfits[layout][:3])}. "
+            "Check `architecture` and `classes` of the protocol, and save the whole state dict in float32."
+        )
+    nets[layout].load_state_dict(state, strict=True)
+    if layout == "fastai":
+        return nets[layout], layout  # type: ignore[return-value]  # which _with_head makes a Sequential
+    return nn.Sequential(
+        nn.Sequential(*list(plain.children())[:CUT]), nn.Sequential(plain.avgpool, nn.Flatten(), plain.fc)
+    ), layout
 
 
 def predict(
@@ -62,10 +103,11 @@ def predict(
     Returns:
         (n_cells, n_classes) float64 in the order of `cells`; the softmax is taken in float64.
     Raises:
-        InvalidPredictions: a logit is not finite.
+        InvalidPredictions: a logit is not finite, or not the same when the same cells are shown again.
     """
     logits = []
     model.eval()
+    _refuse_unsteady(model, cells, device=device, label=label)
     with torch.inference_mode():
         for start in range(0, len(cells.images), batch_size):
             batch = torch.from_numpy(cells.pixels[start : start + batch_size]).to(device)
@@ -80,6 +122,34 @@ def predict(
         )
     probabilities: np.ndarray = scores.softmax(dim=1).numpy()
     return probabilities
+
+
+def _refuse_unsteady(model: nn.Module, cells: CellPixels, *, device: torch.device, label: str) -> None:
+    """Two forward passes over the same cells must agree: with dropout or augmentation left on they do not."""
+    few = normalise(torch.from_numpy(cells.pixels[:STEADY_IMAGES]).to(device))
+    with torch.inference_mode():
+        first, again = model(few).cpu(), model(few).cpu()
+    apart = float((first - again).abs().nan_to_num().max()) if len(first) else 0.0
+    if apart > STEADY_LOGITS:
+        raise InvalidPredictions(
+            f"{label}: the network says something else when it is shown the same {len(first)} cells again (logits "
+            f"differ by {apart:.2g}). Something random is left on, such as dropout: make it follow model.eval()."
+        )
+
+
+def _misfits(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> list[str]:
+    """One phrase for each tensor that is missing, unknown, or of another shape or type. No value is looked at."""
+    said = [f"{name!r} is missing" for name in wanted if name not in state]
+    said += [f"{name!r} fits no layer" for name in state if name not in wanted]
+    for name in wanted.keys() & state.keys():
+        one, other = state[name], wanted[name]
+        if (one.shape, one.dtype) != (other.shape, other.dtype):
+            said.append(f"{name!r} is {_kind(one)} instead of {_kind(other)}")
+    return sorted(said)
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
 
 
 def tensors_digest(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:

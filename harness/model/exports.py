@@ -1,15 +1,19 @@
-"""The classifier as a file that others open: fastai's `export.pkl`, made of stock fastai parts only."""
+"""The classifier as a file that others open: fastai's `export.pkl`, made of stock fastai parts only, and
+`classifier.safetensors`, which holds tensors and text and can run nothing."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from fastai.data.block import CategoryBlock, DataBlock
 from fastai.data.transforms import IndexSplitter, Normalize, get_image_files, parent_label
 from fastai.learner import Learner
@@ -18,14 +22,22 @@ from fastai.metrics import accuracy
 from fastai.vision.augment import Resize
 from fastai.vision.data import ImageBlock
 from PIL import Image
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from safetensors.torch import save
 from torch import nn
 
-from harness.errors import TrainingError
+from harness.errors import TrainingError, WeightsError
 from harness.model.preprocessing import RESIZE_METHODS
+from harness.model.tensorfiles import read_whole
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
 from harness.records import Predictions
 
 EXPORT = "export.pkl"
+CLASSIFIER = "classifier.safetensors"
+CLAIMS_KEY = "classifier"
+READER_TIMEOUT_S = 600
+# What Python and torch need of the environment; a pickle needs no token that a CI job holds.
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "SYSTEMROOT")
 # Two correct implementations of one network in float32 differ by summation order alone; observed: under 1e-5.
 PROBABILITY_TOLERANCE = 1e-4
 _READER = Path(__file__).with_name("export_reader.py")
@@ -59,26 +71,106 @@ def export_learner(model: nn.Module, *, classes: Sequence[str], size_px: int, re
 def exported_differences(path: Path, predictions: Predictions, root: Path) -> tuple[str, ...]:
     """Open the file in a fresh process that knows fastai but not this project, and score `predictions`' images again.
 
+    A file that somebody else made must be trusted first: see harness/model/judged.py.
+
     Returns:
         One line per cell whose class differs or whose probabilities differ by more than the tolerance.
     Raises:
         TrainingError: the process could not open the file.
     """
-    request = {"export": str(path.resolve()), "images": [str((root / p).resolve()) for p in predictions.paths]}
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "probabilities.npz"
-        done = subprocess.run(
-            [sys.executable, "-I", str(_READER), json.dumps({**request, "answer": str(answer)})],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise TrainingError(f"{path.name} does not open with plain load_learner:\n{done.stderr.strip()[-2000:]}")
+        _ask_reader(path.read_bytes(), answer=answer, images=[(root / p).resolve() for p in predictions.paths])
         with np.load(answer) as arrays:
             vocabulary, probabilities = tuple(arrays["vocabulary"].tolist()), arrays["probabilities"]
     if vocabulary != predictions.classes:
         return (f"the exported vocabulary is {list(vocabulary)}, the run's is {list(predictions.classes)}",)
     off = np.abs(probabilities - predictions.probabilities).max(axis=1)
-    differs = (off > PROBABILITY_TOLERANCE) | (probabilities.argmax(axis=1) != predictions.predicted)
+    differs = ~(off <= PROBABILITY_TOLERANCE) | (probabilities.argmax(axis=1) != predictions.predicted)
     return tuple(f"{predictions.paths[i]}: probabilities differ by {off[i]:.2g}" for i in np.flatnonzero(differs))
+
+
+def unpickled(content: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """The weights of a trusted export.pkl as bytes of a .safetensors file, and its vocabulary.
+
+    Opening a pickle runs what is in it, with the rights of whoever started the run. The process of its own keeps it
+    out of the memory of the one that judges, and gives it no environment variable that it does not need.
+
+    Raises:
+        TrainingError: the process could not open the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        answer, weights = Path(folder) / "vocabulary.npz", Path(folder) / CLASSIFIER
+        _ask_reader(content, answer=answer, weights=weights)
+        with np.load(answer) as arrays:
+            vocabulary = tuple(arrays["vocabulary"].tolist())
+        return read_whole(weights), vocabulary
+
+
+def _ask_reader(content: bytes, *, answer: Path, images: Sequence[Path] = (), weights: Path | None = None) -> None:
+    request = {"answer": str(answer), "images": [*map(str, images)], "weights": str(weights) if weights else None}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(_READER), json.dumps(request)],
+            input=content,
+            capture_output=True,
+            check=False,
+            cwd=answer.parent,
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            timeout=READER_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise TrainingError(f"export.pkl did not open in {READER_TIMEOUT_S} s. Is the code in it waiting?") from None
+    if done.returncode != 0 or not answer.is_file():
+        said = done.stderr.decode("utf-8", "replace").strip()[-2000:]
+        raise TrainingError(f"export.pkl does not open with plain load_learner:\n{said}")
+
+
+# --- the safe format ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a classifier.safetensors says of itself, in its metadata. None: it does not say.
+
+    classes:         the order of the network's outputs.
+    architecture, image_size_px, resize, normalisation: as in the protocol's training.
+    protocol:        the id of the protocol that it was trained by.
+    train, validation: digests of the cells that it was trained on and chosen with, as `Fit.cells`.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    classes: tuple[str, ...] | None = None
+    architecture: str | None = None
+    image_size_px: int | None = None
+    resize: str | None = None
+    normalisation: str | None = None
+    protocol: str | None = None
+    train: str | None = None
+    validation: str | None = None
+
+
+def classifier_bytes(state: Mapping[str, torch.Tensor], claims: Claims) -> bytes:
+    """A .safetensors file; the same weights and claims make the same bytes."""
+    # One key: the library writes several in another order each time.
+    said = json.dumps({name: value for name, value in asdict(claims).items() if value is not None}, sort_keys=True)
+    return save({name: each.detach().cpu().contiguous() for name, each in state.items()}, metadata={CLAIMS_KEY: said})
+
+
+def claims_of(metadata: Mapping[str, str], *, where: str) -> Claims:
+    """What a .safetensors file says of itself; nothing, where it has no such key.
+
+    Raises:
+        WeightsError: the key holds something else.
+    """
+    if CLAIMS_KEY not in metadata:
+        return Claims()
+    try:
+        return TypeAdapter(Claims).validate_json(metadata[CLAIMS_KEY], strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise WeightsError(
+            f"{where}: its metadata {CLAIMS_KEY!r} is not what it should be: {first['msg']} at {first['loc']}. "
+            "docs/judging-a-model.md shows what belongs there."
+        ) from None

@@ -7,7 +7,6 @@ sees the same pixels to the last bit.
 from __future__ import annotations
 
 import hashlib
-import io
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from fastai.vision.augment import Resize, ResizeMethod
 from fastai.vision.core import PILImage
-from PIL import Image
 
+from harness.data.decoding import open_picture, read_regular
 from harness.errors import DataError
 from harness.progress import Report
 from harness.records import CellImage, labels_of
@@ -51,15 +50,15 @@ def decode(path: Path, *, size_px: int, resize: str, formats: Sequence[str], sha
         DataError: the file changed since it was listed, or does not decode (integrity names such files first).
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
         if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-            raise DataError(f"{path} changed while the run was going on. Leave the images alone and run again.")
-        with Image.open(io.BytesIO(content), formats=tuple(formats)) as opened:
+            raise DataError(f"{str(path)!r} changed while the run was going on. Leave the images alone and run again.")
+        with open_picture(content, formats=formats) as opened:
             image = PILImage(opened.convert("RGB"))
     except DataError:
         raise
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} does not decode: {error}. The integrity suite lists every such file.") from None
+    except Exception as error:  # a hostile file can make a parser raise anything; all of it means "unreadable"
+        raise DataError(f"{str(path)!r} does not decode: {error}. The integrity suite lists every such file.") from None
     return np.array(Resize(size_px, method=RESIZE_METHODS[resize])(image, split_idx=1))
 
 

@@ -159,6 +159,7 @@ def _digests(request: dict[str, Any]) -> ProcessDigests:
         model = load_classifier(
             Path(folder) / best_weights(small.phases[-1].name),
             architecture=small.architecture,
+            normalisation=small.normalisation,
             n_classes=len(classes),
             device=device,
         )

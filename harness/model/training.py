@@ -42,7 +42,7 @@ from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
 from harness.progress import Report
 from harness.protocol import AugmentationPlan, PhasePlan, TrainingPlan
 from harness.records import EpochRecord, LearningRateCurve, PhaseRecord, TrainingRecord
-from harness.store import write_atomically
+from harness.store import atomic_stream, write_atomically
 
 RECORD = "training.json"
 
@@ -81,6 +81,9 @@ def train(
                 f"images decoded at {cells.pixels.shape[1]} px, and the plan needs {side} px. Decode the train part at "
                 "image_size_px times augmentation.oversampling, every other part at image_size_px."
             )
+    if (folder / RECORD).exists():  # killed between the record and the end
+        _tidy(plan, folder)
+        return read_training_record(folder)
     seed_everything(plan.seed)
     as_predicted = reduced(train, size_px=plan.image_size_px)
     model, weights = untrained(plan, n_classes=n_classes, weights_file=weights_file, train=as_predicted)
@@ -108,10 +111,15 @@ def train(
         weights_digest=weights_digest(model),
     )
     write_atomically(folder / RECORD, TypeAdapter(TrainingRecord).dump_json(result, indent=1))
+    _tidy(plan, folder)
+    return result
+
+
+def _tidy(plan: TrainingPlan, folder: Path) -> None:
+    """Remove what only a killed training would have needed."""
     for leftover in (*(f"{phase.name}.json" for phase in plan.phases), Checkpoint.FILE, "learning_rates.json"):
         (folder / leftover).unlink(missing_ok=True)
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
-    return result
 
 
 def read_training_record(folder: Path) -> TrainingRecord:
@@ -255,6 +263,8 @@ def _run_phase(
     learner.first_epoch = 0
     if sentinel.failure is not None:
         raise TrainingError(sentinel.failure)
+    if checkpoint.failure is not None:
+        raise checkpoint.failure
     state = checkpoint.state
     return PhaseRecord(
         name=phase.name,
@@ -428,6 +438,7 @@ class Checkpoint(Callback):  # type: ignore[misc]
     def __init__(self, phase: PhasePlan, folder: Path, sentinel: Sentinel, averaging: Averaging | None) -> None:
         self._phase, self._folder, self._sentinel, self._averaging = phase, folder, sentinel, averaging
         self.state = _PhaseState()
+        self.failure: OSError | None = None
 
     def resume(self, learner: Learner, backbone: str) -> tuple[int, str]:
         """(first epoch to run, backbone digest before the phase), after loading this phase's checkpoint if any."""
@@ -452,6 +463,15 @@ class Checkpoint(Callback):  # type: ignore[misc]
         latest, state = self._sentinel.latest, self.state
         if latest is None or self._sentinel.failure is not None:
             return
+        try:
+            self._keep(latest, state)
+        except OSError as error:
+            self.failure = error
+            raise CancelFitException from error  # fastai would rewrite the words of any other exception
+        if state.waited >= self._phase.patience:
+            raise CancelFitException
+
+    def _keep(self, latest: EpochRecord, state: _PhaseState) -> None:
         state.epochs.append(latest)
         if latest.validation_loss < state.best_loss:
             state.best_loss, state.best_epoch, state.waited = latest.validation_loss, latest.epoch, 0
@@ -468,8 +488,6 @@ class Checkpoint(Callback):  # type: ignore[misc]
             "n_steps": self._averaging.n_steps if self._averaging else 0,
         }
         _save(saved, self._folder / self.FILE)
-        if state.waited >= self._phase.patience:
-            raise CancelFitException
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -478,9 +496,13 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _save(value: Any, path: Path) -> None:
-    neighbour = path.with_name(path.name + ".writing")
-    torch.save(value, neighbour)
-    neighbour.replace(path)
+    with atomic_stream(path) as stream:
+        try:
+            torch.save(value, stream)
+        except RuntimeError as error:  # torch's own, at the end of a file that it could not write: it names no cause
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def _load(model: nn.Module, path: Path) -> None:

@@ -6,18 +6,15 @@ Never a silent fallback: weights that cannot be had are an error that names the 
 from __future__ import annotations
 
 import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from harness.errors import WeightsError
+from harness.model.tensorfiles import read_whole, sha256_of, tensors_of
 from harness.protocol import WeightsPlan
 from harness.records import WeightsRecord
 from harness.store import file_digest
@@ -26,7 +23,6 @@ CHOICES = (
     'The protocol can say [training.weights] source = "file" with `file` and `sha256` (a local .safetensors, .pth or '
     '.npz), or source = "none" to train from random weights; suites/protocols/leukocyte-offline.toml is an example.'
 )
-MOST_BYTES = 2 * 1024**3
 # ImageNet's mean and standard deviation per channel, of RGB / 255: what torchvision's weights were trained with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -102,32 +98,16 @@ def find_weights_file(plan: WeightsPlan, *, near: tuple[Path, ...]) -> Path | No
 
 
 def read_tensors(file: Path, *, sha256: str | None) -> dict[str, torch.Tensor]:
-    """Named float tensors of a .safetensors, .pth (weights only, no code runs) or .npz (no pickle) file."""
-    if file.stat().st_size > MOST_BYTES:
-        raise WeightsError(f"{file}: larger than {MOST_BYTES:,} bytes, more than any supported network needs.")
-    if sha256 is not None and (found := file_digest(file)) != sha256:
+    """Named finite tensors of a .safetensors, .pth (weights only, no code runs) or .npz (no pickle) file.
+
+    sha256: what the bytes must be. A .pth as torch wrote it before 1.6 is only read where it is stated.
+    """
+    content = read_whole(file, follow_link=sha256 is not None)
+    if sha256 is not None and (found := sha256_of(content)) != sha256:
         raise WeightsError(
             f"{file}: SHA-256 is {found}, the protocol says {sha256}. Restore the file, or state the new digest."
         )
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        if file.suffix in (".pth", ".pt"):
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
-            if not isinstance(loaded, Mapping):
-                raise WeightsError(f"{file}: holds a {type(loaded).__name__}, not named tensors. Save a state dict.")
-            odd = [str(name) for name, value in loaded.items() if not isinstance(value, torch.Tensor)]
-            if odd:
-                raise WeightsError(f"{file}: {odd[0]!r} is no tensor. Save a state dict and nothing else.")
-            return dict(loaded)
-        if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    except WeightsError:
-        raise
-    except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
-        raise WeightsError(f"{file}: cannot be read as weights: {error}. Save it again as .safetensors.") from None
-    raise WeightsError(f"{file}: unknown kind of weights file. Use .safetensors, .pth or .npz.")
+    return tensors_of(content, suffix=file.suffix, where=str(file), legacy=sha256 is not None)
 
 
 @torch.no_grad()
