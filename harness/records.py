@@ -20,7 +20,7 @@ import numpy as np
 from harness.errors import InvalidPredictions
 
 if TYPE_CHECKING:
-    from harness.data.leakage import DuplicatePair
+    from harness.data.leakage import DuplicatePair, ListedImage
     from harness.evidence.packages import Packages
     from harness.evidence.reader import Baseline
     from harness.judge.calibration_records import CalibrationReport
@@ -695,6 +695,7 @@ class RunResults:
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
     looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
     duplicates: pictures that are in two places, within and across sets; None where they were not searched.
+    uncompared: pictures too smooth to be compared but by their pixels.
     shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
     robustness: what disturbed cells of the test part and inputs without a cell came to.
     fits: everything that was fitted, and on which cells.
@@ -728,6 +729,7 @@ class RunResults:
     ledger: tuple[Look, ...] = ()
     fits: tuple[Fit, ...] = ()
     duplicates: tuple[DuplicatePair, ...] | None = None
+    uncompared: tuple[ListedImage, ...] = ()
     shortcuts: ShortcutReport | None = None
     provenance: dict[str, Provenance] = field(default_factory=dict)
     robustness: Robustness | None = None

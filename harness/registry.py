@@ -403,14 +403,15 @@ def _params(pack: Pack) -> dict[str, str]:
 
 
 def _tags(pack: Pack) -> dict[str, str]:
-    training: Mapping[str, object] = pack.evidence.get("training") or {}  # type: ignore[assignment]
+    # Of a classifier that was judged and not trained, its own record has the digest.
+    subject: Mapping[str, object] = pack.evidence.get("training") or pack.evidence.get("model") or {}  # type: ignore[assignment]
     return {
         SUMS_TAG: pack.sums_digest,
         "harness.run": said(pack, "run", "id", kind=str),
         "harness.passed": str(read_passed(pack)).lower(),
         "harness.protocol": read_protocol_digest(pack),
         "harness.commit": said(pack, "environment", "commit", kind=str),
-        "harness.weights": str(training.get("weights_digest", "none")),
+        "harness.weights": str(subject.get("weights_digest", "none")),
         **{
             _plain(f"harness.predictions.{name}"): str(found["digest"])
             for name, found in said(pack, "predictions", kind=dict).items()

@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 import harness.model.torchvision_compat  # noqa: F401  (before anything imports torchvision)
-from harness.data.hashing import hash_images
+from harness.data.hashing import ImageHashes, hash_images
 from harness.data.integrity import inspect
-from harness.data.leakage import DuplicatePair, find_duplicates
+from harness.data.leakage import DuplicatePair, find_duplicates, unsearchable
 from harness.data.manifest import read_manifest
 from harness.data.metadata import SetFacts, read_facts
 from harness.data.split import check_split, read_split, split_stratified
@@ -192,11 +192,11 @@ class Run:
     # --- independence ---
 
     @cached_property
-    def duplicates(self) -> tuple[DuplicatePair, ...]:
-        """Every picture that is in two places, within and across the dataset and the external sets."""
+    def hashes(self) -> tuple[ImageHashes, ...]:
+        """What each picture of the dataset and of the external sets is compared by."""
         sets = [(self.manifest, self.protocol.dataset.images)]
         sets += [(m, self._external_rules(name)) for name, m in self.external.items() if isinstance(m, Manifest)]
-        hashes = [
+        return tuple(
             hash_images(
                 manifest.images,
                 manifest.root,
@@ -206,8 +206,12 @@ class Run:
                 progress=self._progress,
             )
             for manifest, rules in sets
-        ]
-        return find_duplicates(hashes, workers=self.options.workers)
+        )
+
+    @cached_property
+    def duplicates(self) -> tuple[DuplicatePair, ...]:
+        """Every picture that is in two places, within and across the dataset and the external sets."""
+        return find_duplicates(self.hashes, workers=self.options.workers)
 
     @cached_property
     def shortcuts(self) -> ShortcutReport:
@@ -236,7 +240,9 @@ class Run:
     @cached_property
     def dependent_sets(self) -> Mapping[str, str]:
         """External set -> what in its images speaks against its independence of the dataset."""
-        return dependent_sets(self.duplicates, self.provenance)
+        sets = [self.manifest, *(found for found in self.external.values() if isinstance(found, Manifest))]
+        units = {manifest.name: {image.unit for image in manifest.images} for manifest in sets}
+        return dependent_sets(self.duplicates, self.provenance, units)
 
     def _facts(self, manifest: Manifest) -> SetFacts:
         if manifest.name not in self._set_facts:
@@ -663,6 +669,7 @@ class Run:
             "comparisons": dict(self._comparisons),
             "calibrations": self._confidences(predictions),
             "duplicates": done.get("duplicates"),
+            "uncompared": unsearchable(done["hashes"]) if "hashes" in done else (),
             "shortcuts": done.get("shortcuts"),
             "provenance": dict(done.get("provenance", {})),
             "robustness": self.robustness(level=DISPLAY_LEVEL) if "stress" in done else None,

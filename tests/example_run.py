@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from harness.data.leakage import ListedImage
 from harness.evidence.packages import Declared, Package, Packages
 from harness.evidence.reader import Baseline
 from harness.judge.calibration import calibration_report
@@ -120,6 +121,7 @@ def example_run(
         protocol=protocol,
         environment=example_environment() | (environment or {}),
         proof=example_proof(),
+        uncompared=(ListedImage("dataset", "basophil/smooth.png", "basophil"),),
         packages=example_packages(),
         verdicts=_verdicts(protocol, predictions),
         sets=(

@@ -74,12 +74,24 @@ class Origin:
 
 def test_a_set_is_dependent_by_its_chain_or_by_its_pictures():
     provenance = {"twin": Origin(False, "all share the source's encoder"), "far": Origin(True, "nothing is shared")}
-    assert dependent_sets([], provenance) == {"twin": "all share the source's encoder"}
+    assert dependent_sets([], provenance, {}) == {"twin": "all share the source's encoder"}
     shared = [pair(("dataset", "a.png", "x"), ("far", "z.png", "x"))]
-    found = dependent_sets(shared, provenance)
+    found = dependent_sets(shared, provenance, {})
     assert sorted(found) == ["far", "twin"]
     assert found["far"].startswith("it shares pictures with the dataset, first 'a.png' (dataset, x)")
 
 
 def test_two_external_sets_that_share_a_picture_say_nothing_of_the_dataset():
-    assert dependent_sets([pair(("one", "a.png", "x"), ("other", "z.png", "x"))], {}) == {}
+    assert dependent_sets([pair(("one", "a.png", "x"), ("other", "z.png", "x"))], {}, {}) == {}
+
+
+def test_a_set_that_names_the_dataset_s_patients_is_not_shown_to_be_independent():
+    units = {
+        "dataset": {"patient:7", "patient:8", "content:aa"},
+        "near": {"patient:8", "patient:9"},
+        "far": {"patient:far-8", "slide:7"},
+        "unnamed": {"content:aa"},
+    }
+    found = dependent_sets([], {}, units)
+    assert list(found) == ["near"]
+    assert "1 of the dataset's patients or slides, first 'patient:8'" in found["near"]

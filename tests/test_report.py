@@ -560,3 +560,9 @@ def test_a_waiver_record_is_shown_even_if_it_was_not_needed(run):
     )
     protocol = run.protocol.model_copy(update={"waivers": (*run.protocol.waivers, waiver)})
     assert waiver.reason in Page(render_report(dataclasses.replace(run, protocol=protocol), figures={})).text
+
+
+def test_pictures_that_could_not_be_compared_are_named_among_the_limits():
+    assert any("basophil/smooth.png of dataset" in limit.what for limit in limits_of(example_run()))
+    whole = dataclasses.replace(example_run(), uncompared=())
+    assert not any("too smooth" in limit.what for limit in limits_of(whole))

@@ -170,6 +170,14 @@ def _limits_of_the_data(run: RunResults) -> Iterator[Limit]:
             "Files were compared byte by byte: two pictures of one cell that differ in a pixel were not searched for.",
             "That no cell of the test part has a near-duplicate in the train part.",
         )
+    if run.uncompared:
+        named = ", ".join(f"{image.path} of {image.set}" for image in run.uncompared[:MOST_NAMED])
+        more = len(run.uncompared) - MOST_NAMED
+        yield Limit(
+            f"{len(run.uncompared)} pictures are too smooth to be compared but by their pixels: {named}"
+            + (f", and {more} more." if more > 0 else "."),
+            "That none of these is another one's near-duplicate.",
+        )
     yield Limit(
         "Reference labels come with the files; nobody re-read them for this run.",
         "Agreement with expert readers; a count of errors that is free of labelling mistakes.",

@@ -8,7 +8,7 @@ says so. Neither the model nor an image is needed, and neither torch nor fastai 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from packaging.utils import canonicalize_name
 from pydantic import Field
 
-from harness.data.leakage import DuplicatePair
+from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.split import (
     COLUMNS,
     leaked_units,
@@ -194,6 +194,7 @@ class _Rebuilding:
         self.ledger: tuple[Look, ...] = ()
         self.looks: dict[str, int] = {}
         self.duplicates: tuple[DuplicatePair, ...] | None = None
+        self.uncompared: tuple[ListedImage, ...] = ()
         self.shortcuts: ShortcutReport | None = None
         self.provenance: dict[str, Provenance] = {}
         self.robustness: Robustness | None = None
@@ -222,6 +223,7 @@ class _Rebuilding:
         self._compare_again()
         self._calibrate_again()
         self.duplicates = self._of(tuple[DuplicatePair, ...] | None, "duplicates")
+        self.uncompared = self._of(tuple[ListedImage, ...], "uncompared")
         self.shortcuts = self._of(ShortcutReport | None, "shortcuts")
         self.provenance = self._of(dict[str, Provenance], "provenance")
         if self.duplicates is not None:
@@ -265,6 +267,7 @@ class _Rebuilding:
             reproducibility=self.processes,
             timings=self.timings,
             duplicates=self.duplicates,
+            uncompared=self.uncompared,
             shortcuts=self.shortcuts,
             provenance=self.provenance,
             robustness=self.robustness,
@@ -759,7 +762,14 @@ class _Rebuilding:
             if criterion.question not in ("training", "reproducibility", "split", "robustness"):
                 self._note(EVIDENCE, field, f"{outcome} is written, and what it rests on is not in the pack")
             measured = held
-        dependent = dependent_sets(self.duplicates, self.provenance) if self.duplicates is not None else None
+        dependent = None
+        if self.duplicates is not None:
+            units: dict[str, Collection[str]] = {
+                name: each.groups or () for name, each in self.predictions.items() if name not in PARTS
+            }
+            if self.manifest is not None:
+                units["dataset"] = {image.unit for image in self.manifest.images}
+            dependent = dependent_sets(self.duplicates, self.provenance, units)
         verdict = judge(
             criterion,
             measured,

@@ -121,6 +121,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "timings": [asdict(timing) for timing in results.timings],
         "stages": [asdict(stage) for stage in results.stages],
         "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
+        "uncompared": [asdict(image) for image in results.uncompared],
         "duplicates": None if results.duplicates is None else [asdict(pair) for pair in results.duplicates],
         "shortcuts": results.shortcuts and asdict(results.shortcuts),
         "provenance": {name: asdict(found) for name, found in results.provenance.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from harness.data.leakage import DuplicatePair, across_parts, across_sets, label_conflicts
 from harness.judge.provenance import Provenance
@@ -31,11 +31,26 @@ def leakage(
     }
 
 
-def dependent_sets(duplicates: Sequence[DuplicatePair], provenance: Mapping[str, Provenance]) -> Mapping[str, str]:
-    """External set -> what in its images speaks against its independence of the dataset."""
+def dependent_sets(
+    duplicates: Sequence[DuplicatePair],
+    provenance: Mapping[str, Provenance],
+    units: Mapping[str, Collection[str]],
+) -> Mapping[str, str]:
+    """External set -> what speaks against its independence of the dataset.
+
+    units: set, the dataset among them -> `CellImage.unit` of its images. A patient whom both name may be one person, or
+           one number given twice; as long as nobody says which, independence is not shown.
+    """
     found = {name: each.reason for name, each in provenance.items() if not each.may_count_as_external}
     for pair in across_sets(duplicates):
         sets = {pair.first.set, pair.second.set}
         if DATASET in sets:
             found[(sets - {DATASET}).pop()] = f"it shares pictures with the dataset, first {pair}"
+    known = {unit for unit in units.get(DATASET, ()) if not unit.startswith("content:")}
+    for name in units:
+        if name != DATASET and (shared := sorted(known.intersection(units[name]))):
+            found[name] = (
+                f"it names {len(shared)} of the dataset's patients or slides, first {shared[0]!r}: the same, or the "
+                "same numbering. Where they are others, put the laboratory's name before each id"
+            )
     return found
