@@ -71,6 +71,8 @@ def main() -> int:
     parser.add_argument("--place", type=Path, help="folder for the reports (default: a temporary one)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"of the moments (default: {SEED})")
     asked = parser.parse_args()
+    if asked.place is not None:
+        asked.place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=asked.place) as folder:
         return play(Path(folder), asked.protocol, n=asked.scenarios, n_kills=asked.kills, seed=asked.seed)
 

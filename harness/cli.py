@@ -116,7 +116,8 @@ def _run_verify(asked: argparse.Namespace) -> int:
         for each in result.untold:
             _print(f"note: not made again: {each}")
     word = "holds" if result.holds else f"does not hold: {len(result.discrepancies)} finding(s)"
-    _print(f"{result.pack} (run {result.run_id or 'unknown'}) {word}")
+    run = {True: ", which passed,", False: ", which DID NOT PASS,", None: ""}[result.passed]
+    _print(f"{result.pack} (run {result.run_id or 'unknown'}{run}) {word}".replace(",)", ")"))
     for remark in result.signature.remarks if result.signature is not None else ("its signature was not read",):
         _print(remark)
     if asked.strict and not verified:
@@ -344,7 +345,7 @@ def register_prove(jobs: Parsers) -> None:
 
 
 def _run_prove(asked: argparse.Namespace) -> int:
-    from harness.proof import PROOF, as_json, catalogue, lines, prove, write_proof
+    from harness.proof import PROOF, as_json, catalogue, lines, proof_of_this_code, prove, write_proof
 
     faults, controls = catalogue(quick=asked.quick, only=asked.only, seeds=asked.controls)
 
@@ -353,8 +354,9 @@ def _run_prove(asked: argparse.Namespace) -> int:
             print(f"{label}: {done} of {total} {detail}".rstrip(), file=sys.stderr, flush=True)
 
     proof = prove(faults, controls, reports=asked.reports, jobs=asked.jobs, quick=asked.quick, progress=progress)
-    if not asked.only:  # a part of the proof is none
-        write_proof(proof, asked.reports / PROOF)
+    kept = proof_of_this_code(asked.reports)
+    if not asked.only and not (asked.quick and kept is not None and not kept.quick):
+        write_proof(proof, asked.reports / PROOF)  # a part of a proof is none, and a few do not stand for all
     if asked.json:
         _print(as_json(proof).rstrip())
     else:

@@ -26,7 +26,7 @@ from harness.errors import HarnessError
 from harness.judge.proofs import LEVEL, alarms, detection
 from harness.progress import Report
 from harness.records import Proof, Trial
-from harness.store import code_digest, write_atomically
+from harness.store import code_digest, stage_folder, write_atomically
 
 PROJECT = Path(__file__).resolve().parents[1]
 PROOF = "proof.json"
@@ -38,7 +38,8 @@ SUITES = "suites"
 SAID = 4000  # characters of a process's output that an error message holds
 SURVIVORS = "survivors"
 # What a proof speaks of: the same suites and the same harness, whatever the tests and texts beside them.
-PROVEN_CODE = ("harness", "suites", "fixtures")
+PROVEN_CODE = ("harness", "suites", "fixtures", "conftest.py", "constraints.txt")
+PROVEN_SUFFIXES = (".py", ".j2", ".css", ".toml", ".txt")
 
 
 class ProofError(HarnessError, RuntimeError):
@@ -86,6 +87,7 @@ class Fault:
     plant:  plants it in a scratch copy and says what to run; of several commands the last one must catch it.
     caught: what must be seen; of a control, what is seen where all is well.
     quick:  whether the shortened proof plants it.
+    before: exit codes that the commands before the last one must have, for a fault that rests on them.
     """
 
     id: str
@@ -93,6 +95,7 @@ class Fault:
     plant: Callable[[Scratch], Command | Sequence[Command]]
     caught: Sign
     quick: bool = False
+    before: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +219,14 @@ def prove(
     Raises:
         ProofError: the clean run does not pass, or this is no checkout.
     """
-    started = time.monotonic()
+    started, code = time.monotonic(), proven_code()
     work = reports.resolve() / WORK
     clean = clean_run(work, progress, kept=reports / STAGES)
     found = plant_all([*faults, *controls], clean, work=work, jobs=jobs, progress=progress)
+    if proven_code() != code:
+        raise ProofError("the code was changed while faults were planted into it. Leave it alone, and prove again.")
     return Proof(
-        code=proven_code(),
+        code=code,
         version=__version__,
         quick=quick,
         made=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -236,9 +241,13 @@ def plant_all(faults: Sequence[Fault], clean: Clean, *, work: Path, jobs: int, p
     found = []
     with tempfile.TemporaryDirectory(dir=work, prefix="scratch-") as scratch, ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(_tried, fault, clean, Path(scratch) / str(n)) for n, fault in enumerate(faults)]
-        for done, (fault, future) in enumerate(zip(faults, futures, strict=True)):
-            progress("planting faults", done, len(faults), fault.id)
-            found.append(future.result())
+        try:
+            for done, (fault, future) in enumerate(zip(faults, futures, strict=True)):
+                progress("planting faults", done, len(faults), fault.id)
+                found.append(future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     progress("planting faults", len(faults), len(faults), "")
     return tuple(found)
 
@@ -262,13 +271,16 @@ def clean_run(work: Path, progress: Report, *, kept: Path) -> Clean:
             f"the clean run ended with {done.exit}, so nothing can be planted into it:\n{done.output[-SAID:]}"
         )
     progress("the clean run", 1, 1, "")
-    sets = max((reports / STAGES / "smears").glob("*/dataset"), key=lambda found: found.stat().st_mtime).parent
-    return Clean(reports, (reports / "latest").resolve(), sets, protocol)
+    pack = (reports / "latest").resolve()
+    stages = json.loads((pack / "evidence.json").read_bytes())["stages"]
+    drawn = next(stage["key"] for stage in stages if stage["name"] == "smears")
+    return Clean(reports, pack, stage_folder(reports / STAGES, "smears", drawn), protocol)
 
 
 def proven_code() -> str:
     """Digest of the sources that a proof speaks of."""
-    return code_digest(*(PROJECT / name for name in PROVEN_CODE))
+    places = [PROJECT / name for name in PROVEN_CODE]
+    return code_digest(*(place for place in places if place.exists()), suffixes=PROVEN_SUFFIXES)
 
 
 # --- one fault --------------------------------------------------------------------------------
@@ -304,10 +316,12 @@ def _planted(fault: Fault, scratch: Scratch) -> tuple[str, bool, str]:
     except Exception as error:  # whatever it is, a fault that was not planted was not caught
         return f"not planted: {type(error).__name__}: {error}", True, ""
     commands: Iterable[Command] = [planted] if isinstance(planted[0], str) else planted  # type: ignore[list-item]
-    done = _Done(0, "")
-    for command in commands:
+    done, missing = _Done(0, ""), []
+    for number, command in enumerate(commands):
         done = _run(command, scratch.environment, timeout_s=TIMEOUT_S)
-    missing = []
+        wanted = fault.before[number : number + 1]
+        if wanted and done.exit != wanted[0]:
+            missing.append(f"the command before ended with {done.exit} instead of {wanted[0]}")
     sign, verdicts = fault.caught, _verdicts(scratch.latest())
     if done.exit is None:
         return done.output, True, ""
@@ -321,10 +335,17 @@ def _planted(fault: Fault, scratch: Scratch) -> tuple[str, bool, str]:
     missing += [f"did not say {word!r}" for word in sign.says if word not in done.output]
     if "Traceback (most recent call last)" in done.output:
         missing.append("a traceback")
-    if sign.look is not None and (wrong := sign.look(scratch)):
+    if sign.look is not None and (wrong := _looked(sign.look, scratch)):
         missing.append(wrong)
     seen = f"{sign.criterion} {outcome}" if sign.criterion is not None else f"exit {done.exit}"
     return "; ".join(missing) or seen, bool(missing), done.output
+
+
+def _looked(look: Callable[[Scratch], str], scratch: Scratch) -> str:
+    try:
+        return look(scratch)
+    except Exception as error:  # such as that there is no page to look at
+        return f"could not look: {type(error).__name__}: {error}"
 
 
 def _run(command: Command, environment: Mapping[str, str], *, timeout_s: float) -> _Done:
@@ -365,7 +386,10 @@ def _link_tree(source: Path, target: Path) -> Path:
         except OSError:
             shutil.copy2(one, other)
 
-    shutil.copytree(source, target, copy_function=link, symlinks=True, dirs_exist_ok=True)
+    # A lock is the system's on one file: linked, it would be shared with whoever uses the original.
+    shutil.copytree(
+        source, target, copy_function=link, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.lock")
+    )
     return target
 
 
@@ -383,7 +407,7 @@ def proof_of_this_code(reports: Path) -> Proof | None:
         if record.pop("schema") != SCHEMA or record["code"] != proven_code():
             return None
         return TypeAdapter(Proof).validate_python(record)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -746,7 +746,9 @@ class RunResults:
         """Only when every required criterion passed, or was openly waived where this machine cannot assess it."""
         judged = {verdict.criterion.id for verdict in self.verdicts}
         complete = all(criterion.id in judged for criterion in self.protocol.criteria if criterion.required)
-        nothing_blocks = bool(self.verdicts) and not any(verdict.blocks for verdict in self.verdicts)
+        # Where all that is required was waived or not asked, nothing was judged, and nothing passed.
+        one_passed = any(verdict.passed and verdict.criterion.required for verdict in self.verdicts)
+        nothing_blocks = one_passed and not any(verdict.blocks for verdict in self.verdicts)
         return self.stopped_because is None and complete and nothing_blocks
 
 

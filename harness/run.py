@@ -695,9 +695,9 @@ class Run:
             files = {name: done["models"] / name for name in names}
         if "export" in done:
             files |= {name: done["export"].with_name(name) for name in (EXPORT, CLASSIFIER)}
-        if "kept_model" in done and self.options.model is not None:
+        if self.options.model is not None and "manifest" in done:  # judged or not, the record names it
             name = self.options.model.stored_as
-            files[name] = done["kept_model"] / name
+            files[name] = self.kept_model / name
         return files
 
     @property

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -30,10 +30,16 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def code_digest(*places: Path) -> str:
-    """Digest of the Python sources in these places: a changed stage must not reuse what the old code made."""
-    files = sorted(file for place in places for file in ([place] if place.is_file() else place.rglob("*.py")))
+def code_digest(*places: Path, suffixes: Sequence[str] = (".py",)) -> str:
+    """Digest of the sources in these places: a changed stage must not reuse what the old code made."""
+    found = (file for place in places for file in ([place] if place.is_file() else place.rglob("*")))
+    files = sorted(file for file in found if file.suffix in suffixes)
     return digest_of([[file.name, file_digest(file)] for file in files])
+
+
+def stage_folder(root: Path, stage: str, key: str) -> Path:
+    """Where the result of a stage lies; key: as the run's `StageRecord` has it."""
+    return root / stage / key[:32]
 
 
 class Store:
@@ -61,7 +67,7 @@ class Store:
             StoreError: another run is making the same stage, or the folder cannot be written.
         """
         started, digest = time.monotonic(), digest_of({"stage": stage, **key})
-        folder = self.root / stage / digest[:32]
+        folder = stage_folder(self.root, stage, digest)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +24,7 @@ from harness.judge.proofs import alarms, detection
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.progress import silent
 from harness.proof import (
+    PROJECT,
     Clean,
     Fault,
     Scratch,
@@ -251,7 +254,8 @@ def test_a_bug_is_planted_before_anybody_imports_what_it_changes(name, tmp_path)
     [
         (f"<meta content=\"default-src 'none'\"><p>{HOSTILE}", "1 scripts"),
         ("<p>nothing</p>", "no policy"),
-        ("<meta content=\"default-src 'none'\"><p>&lt;script&gt;", ""),
+        ("<meta content=\"default-src 'none'\"><p>&lt;script&gt;", "does not show the name"),
+        (f"<meta content=\"default-src 'none'\"><p>{html.escape(HOSTILE)}", ""),
     ],
 )
 def test_a_page_with_a_script_is_not_inert(clean, tmp_path, page, wrong):
@@ -295,3 +299,32 @@ def test_the_page_tells_what_survived_and_a_run_without_a_proof_says_so():
     without = replace(example_run(), proof=None)
     assert "planted faults were caught" not in render_report(without, figures={})
     assert any("harness prove" in limit.what for limit in limits_of(without))
+
+
+def test_a_look_that_finds_nothing_to_look_at_is_no_catch(clean, tmp_path):
+    found = tried(clean, tmp_path, Sign(exit=0, look=page_is_inert), says(""))
+    assert not found.as_expected
+    assert "could not look: FileNotFoundError" in found.happened
+
+
+def test_a_command_that_ends_otherwise_before_the_last_one_is_no_catch(clean, tmp_path):
+    def plant(s: Scratch) -> list[list[str]]:
+        return [says("import sys; sys.exit(2)"), says("import sys; sys.exit(1)")]
+
+    fault = Fault("X", "planted", plant, Sign(exit=1), before=(0,))
+    (found,) = plant_all((fault,), clean, work=tmp_path, jobs=1, progress=silent)
+    assert not found.as_expected
+    assert "ended with 2 instead of 0" in found.happened
+    (found,) = plant_all((replace(fault, before=(2,)),), clean, work=tmp_path, jobs=1, progress=silent)
+    assert found.as_expected
+
+
+@pytest.mark.parametrize("name", ["harness/evidence/templates/report.html.j2", "suites/protocols/embedded.toml"])
+def test_a_template_and_a_protocol_are_code_that_is_proven(name, tmp_path, monkeypatch):
+    for each in ("harness", "suites", "fixtures"):
+        shutil.copytree(PROJECT / each, tmp_path / each, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr("harness.proof.PROJECT", tmp_path)
+    before = proven_code()
+    with (tmp_path / name).open("a") as stream:
+        stream.write("\n# changed\n")
+    assert proven_code() != before

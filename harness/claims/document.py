@@ -396,6 +396,10 @@ class _Html(HTMLParser):
             self.start, self.is_blank = self.getpos()[0], False
         self.text.append(data)
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        # As in a browser, "<![" begins a comment up to the next ">"; the library fails at any word but SGML's.
+        return self.parse_bogus_comment(i, report)
+
     def _taken(self) -> str:
         text, self.text, self.is_blank = " ".join("".join(self.text).split()), [], True
         return text

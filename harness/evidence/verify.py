@@ -67,6 +67,7 @@ class Verification:
     """What was found in a pack; nothing, where it holds.
 
     run_id:      None where evidence.json cannot be read.
+    passed:      as the run says of itself; the pack of a run that failed holds, too.
     sums_digest: SHA-256 of SHA256SUMS, which stands for the whole pack.
     signature:   what its signature is worth; None where the pack cannot be read.
     untold:      what could not be made again, one sentence each.
@@ -75,6 +76,7 @@ class Verification:
     pack: str
     run_id: str | None
     sums_digest: str | None
+    passed: bool | None
     discrepancies: tuple[Discrepancy, ...]
     untold: tuple[str, ...] = ()
     signature: SignatureCheck | None = None
@@ -97,7 +99,7 @@ def verify_pack(path: Path, *, trust: Trust | None = None) -> Verification:
     except EvidenceError as error:
         if not path.exists() or (path.is_dir() and not any((path / name).exists() for name in (SUMS, EVIDENCE))):
             raise
-        return Verification(path.name, None, None, (_refused(path, str(error)),))
+        return Verification(path.name, None, None, None, (_refused(path, str(error)),))
     run = pack.evidence.get("run")
     run_id = run.get("id") if isinstance(run, Mapping) else None
     found = [*_digests(pack)]
@@ -107,7 +109,9 @@ def verify_pack(path: Path, *, trust: Trust | None = None) -> Verification:
     signature = check_signature(pack, trust=trust)
     found += [Discrepancy(SIGNATURE, "", problem) for problem in signature.problems]
     run_id = run_id if isinstance(run_id, str) else None
-    return Verification(pack.name, run_id, pack.sums_digest, tuple(found), untold, signature)
+    passed = run.get("passed") if isinstance(run, Mapping) else None
+    passed = passed if isinstance(passed, bool) else None
+    return Verification(pack.name, run_id, pack.sums_digest, passed, tuple(found), untold, signature)
 
 
 def _refused(path: Path, why: str) -> Discrepancy:

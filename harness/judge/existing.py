@@ -17,7 +17,12 @@ def unasked(criterion: Criterion, model: JudgedModel | None) -> Unavailable | No
     if model is None:
         return None
     reason = _reason(criterion, model)
-    return None if reason is None else Unavailable(reason, not_asked=True)
+    if reason is None:
+        return None
+    # Its own file says that it was trained on other cells than this run's train part; this run's test cells may
+    # be among them. No question that nobody asked.
+    refuted = criterion.metric in OF_ITS_CELLS and model.cells == "others than this split's"
+    return Unavailable(reason, not_asked=not refuted, waivable=not refuted)
 
 
 def _reason(criterion: Criterion, model: JudgedModel) -> str | None:
