@@ -22,7 +22,7 @@ def unasked(criterion: Criterion, model: JudgedModel | None) -> Unavailable | No
     # Its own file says that it was trained on other cells than this run's train part; this run's test cells may
     # be among them. No question that nobody asked.
     refuted = criterion.metric in OF_ITS_CELLS and model.cells == "others than this split's"
-    return Unavailable(reason, not_asked=not refuted, waivable=not refuted)
+    return Unavailable(reason, not_asked=not refuted)
 
 
 def _reason(criterion: Criterion, model: JudgedModel) -> str | None:
