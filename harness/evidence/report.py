@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files as files_of
 from typing import Any
 
@@ -366,8 +367,12 @@ def _proven(proof: Proof) -> str:
     return told
 
 
+@cache
 def _environment() -> Environment:
-    """Autoescaping is on for every template, whatever its name; a missing value is an error, not a blank."""
+    """Autoescaping is on for every template, whatever its name; a missing value is an error, not a blank.
+
+    Made once: compiling the templates takes longer than rendering a page.
+    """
     environment = Environment(
         loader=PackageLoader("harness.evidence"),
         autoescape=True,
