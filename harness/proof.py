@@ -196,7 +196,7 @@ def catalogue(*, quick: bool, only: Sequence[str], seeds: int) -> tuple[tuple[Fa
         return (each.quick or not quick) and (not only or each.id.startswith(tuple(only)))
 
     faults = tuple(filter(wanted, FAULTS))
-    controls = tuple(filter(wanted, CONTROLS)) + (() if only else drawn_controls(seeds))
+    controls = tuple(filter(wanted, CONTROLS)) + drawn_controls(seeds)
     if not faults + controls:
         raise ProofError(f"no fault's id begins with {' or '.join(only)}. They stand in fixtures/faults.py.")
     return faults, controls

@@ -331,3 +331,16 @@ def test_what_the_plan_sets_to_zero_is_not_applied(small_plan: TrainingPlan):
     none = {"min_scale": 1.0, "max_hue": 0.0, "max_saturation": 0.0, "max_warp": 0.0, "max_lighting": 0.0}
     (affine,) = augmentations(small_plan.augmentation.model_copy(update=none), size_px=32)
     assert len(affine.coord_fs) == 0
+
+
+def test_a_loss_that_is_no_number_from_the_start_is_told_by_the_finder(
+    run: Train, small_plan: TrainingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Broken(room.CrossEntropyLossFlat):  # type: ignore[misc]
+        def __call__(self, *args: object, **kwargs: object) -> torch.Tensor:
+            return super().__call__(*args, **kwargs) * float("nan")
+
+    monkeypatch.setattr(room, "CrossEntropyLossFlat", Broken)
+    plan = small_plan.model_copy(update={"lr_finder": LearningRateFinderPlan(iterations=10)})
+    with pytest.raises(TrainingError, match=r"learning-rate finder: 0 of \d+ losses are finite"):
+        run(plan, tmp_path)

@@ -231,8 +231,16 @@ def _find_learning_rate(learner: _ResumingLearner, plan: TrainingPlan, progress:
     seed_everything(derived_seed(plan.seed, "lr_finder"))
     learner.dls.train.rng = Random(derived_seed(plan.seed, "lr_finder", "order"))
     _freeze(learner, "head")
-    with learner.no_bar(), learner.added_cbs([BnFreeze()]):
-        suggestion = learner.lr_find(num_it=plan.lr_finder.iterations, show_plot=False)
+    try:
+        with learner.no_bar(), learner.added_cbs([BnFreeze()]):
+            suggestion = learner.lr_find(num_it=plan.lr_finder.iterations, show_plot=False)
+    except IndexError:  # fastai looks for a valley among the finite losses, however few they are
+        losses = [float(loss) for loss in learner.recorder.losses]
+        n_finite = sum(map(math.isfinite, losses))
+        raise TrainingError(
+            f"learning-rate finder: {n_finite} of {len(losses)} losses are finite numbers, too few for a curve. The "
+            "training cannot start: look at the loss, the initial weights and the images."
+        ) from None
     rates, losses = learner.recorder.lrs, [float(loss) for loss in learner.recorder.losses]
     finite = [(rate, loss) for rate, loss in zip(rates, losses, strict=True) if math.isfinite(loss)]
     curve = LearningRateCurve(
