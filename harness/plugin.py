@@ -263,7 +263,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
             try:
                 _conclude(session, state)
             except Exception as error:  # whatever it is, a run without evidence must not look like a verdict
-                traceback.print_exc()
+                if not isinstance(error, HarnessError):  # its words are for a person
+                    traceback.print_exc()
                 state.pack_error = f"{type(error).__name__}: {error}"
         session.exitstatus = exit_code(state)
     return (yield)

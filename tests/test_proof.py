@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from example_run import example_run
+from markupsafe import escape
 
 from fixtures.bugs import BUGS
 from fixtures.faults import CONTROLS, FAULTS, drawn_controls
@@ -255,7 +255,7 @@ def test_a_bug_is_planted_before_anybody_imports_what_it_changes(name, tmp_path)
         (f"<meta content=\"default-src 'none'\"><p>{HOSTILE}", "1 scripts"),
         ("<p>nothing</p>", "no policy"),
         ("<meta content=\"default-src 'none'\"><p>&lt;script&gt;", "does not show the name"),
-        (f"<meta content=\"default-src 'none'\"><p>{html.escape(HOSTILE)}", ""),
+        (f"<meta content=\"default-src 'none'\"><p>{escape(HOSTILE)}", ""),
     ],
 )
 def test_a_page_with_a_script_is_not_inert(clean, tmp_path, page, wrong):
