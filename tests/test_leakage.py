@@ -425,7 +425,7 @@ def test_a_file_that_is_gone_is_missing(tmp_path):
         (b"no image", "does not decode"),
         (encoded(cell(1))[:2_000], "does not decode"),
         (encoded(cell(1), "GIF"), "does not decode"),
-        (encoded(Image.new("RGB", (501, 501))), "the protocol allows 500 px"),
+        (encoded(Image.new("RGB", (501, 501))), "501 x 501 px"),
     ],
 )
 def test_what_does_not_decode_or_is_too_large_is_refused_by_name(tmp_path, write, content, message):

@@ -10,7 +10,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files as files_of
 from typing import Any
 
@@ -367,12 +366,8 @@ def _proven(proof: Proof) -> str:
     return told
 
 
-@cache
 def _environment() -> Environment:
-    """Autoescaping is on for every template, whatever its name; a missing value is an error, not a blank.
-
-    Made once: compiling the templates takes longer than rendering a page.
-    """
+    """Autoescaping is on for every template, whatever its name; a missing value is an error, not a blank."""
     environment = Environment(
         loader=PackageLoader("harness.evidence"),
         autoescape=True,
