@@ -658,7 +658,7 @@ class Run:
             "integrity": done.get("integrity"),
             "split": done.get("split"),
             "training": done.get("training"),
-            "model": done.get("model", self.options.model and self.options.model.record),
+            "model": self.model if "split" in done else self.options.model and self.options.model.record,
             "reproducibility": done.get("processes", ()),
             "predictions": predictions,
             "evaluations": {name: self._evaluate(found) for name, found in predictions.items()},

@@ -17,7 +17,6 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from harness.errors import InvalidPredictions, UndefinedStatistic
 from harness.judge.detection import (
     auroc,
-    compare_aurocs,
     confidence_scores,
     detect,
     detection_estimate,
@@ -53,13 +52,6 @@ def test_the_logit_interval_of_the_oracle():
     # The figure's two-sided 95 % interval is the same whatever level the criterion has.
     shown = auroc(POS1, NEG1, level=0.8).display
     assert (round(shown.lower, 4), round(shown.upper, 4), shown.level) == (0.4073, 0.9790, 0.95)
-
-
-def test_the_comparison_of_the_oracle():
-    found = compare_aurocs((POS1, NEG1), (POS2, NEG2), level=0.95)
-    assert round(found.covariance, 8) == 0.00861111
-    assert (round(found.z, 6), round(found.p, 6)) == (-0.134352, 0.893124)
-    assert found.difference == pytest.approx(-1 / 60)
 
 
 @given(positive=SAMPLES, negative=SAMPLES)
@@ -153,16 +145,6 @@ def test_the_lower_bound_is_rarely_above_the_true_area(true_area):
     shift = math.sqrt(2) * float(norm.ppf(true_area))
     runs = [auroc(rng.normal(shift, 1, 12), rng.normal(0, 1, 12), level=0.95).lower for _ in range(1500)]
     assert np.mean(np.array(runs) > true_area) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1500)
-
-
-def test_two_flawless_scores_cannot_be_told_apart():
-    found = compare_aurocs(([2, 3], [0, 1]), ([5, 6], [1, 2]), level=0.95)
-    assert (found.difference, found.z, found.p) == (0.0, None, None)
-
-
-def test_a_score_compared_with_itself_shows_no_difference():
-    found = compare_aurocs((POS1, NEG1), (POS1, NEG1), level=0.95)
-    assert (found.difference, found.z, found.p) == (0.0, None, None)
 
 
 def test_abstentions_are_the_strangest_of_all_and_are_counted():
@@ -346,10 +328,6 @@ def test_what_is_no_score_is_refused(detection):
         auroc([[1.0]], [0.0], level=0.95)
     with pytest.raises(InvalidPredictions, match="apply softmax"):
         entropy_scores([[3.0, -1.0]])
-    with pytest.raises(InvalidPredictions, match="the second 2 and"):
-        compare_aurocs((POS1, NEG1), ([1.0, 2.0], NEG1), level=0.95)
-    with pytest.raises(UndefinedStatistic, match="at least two of each"):
-        compare_aurocs(([1.0], NEG1), ([1.0], NEG1), level=0.95)
     with pytest.raises(ValueError, match="tpr 95 is not a fraction"):
         false_positive_rate_at(POS1, NEG1, tpr=95, level=0.95)
     with pytest.raises(ValueError, match="not above one half"):

@@ -28,7 +28,16 @@ from PIL import Image
 
 from harness.claims.reading import read_report
 from harness.data import decoding, manifest, metadata
-from harness.data.decoding import MOST_CHUNKS, MOST_SCANS, MOST_SEGMENTS, facts_of, image_facts, open_picture
+from harness.data.decoding import (
+    MOST_CHUNKS,
+    MOST_SCANS,
+    MOST_SEGMENTS,
+    facts_of,
+    max_bytes,
+    open_picture,
+    read_regular,
+    strict_pillow,
+)
 from harness.data.hashing import hash_images
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest, read_table
@@ -41,7 +50,7 @@ from harness.ledger import read_ledger
 from harness.progress import silent
 from harness.protocol import ImageRules
 from harness.protocol_file import read_protocol
-from harness.records import CellImage, Manifest
+from harness.records import CellImage, ImageFacts, Manifest
 
 SIDE = 375  # what leukocyte.toml allows
 RULES = ImageRules(formats=("JPEG", "PNG", "TIFF"), min_side_px=1, max_side_px=SIDE)
@@ -155,15 +164,21 @@ def measure(folder: str) -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
     (Path(folder) / "clean").write_bytes(jpeg())
-    image_facts(Path(folder) / "clean", RULES)  # imports and tables are not what a file costs
+    _facts(Path(folder) / "clean")  # imports and tables are not what a file costs
     (Path(folder) / "clean").unlink()
     for path in sorted(Path(folder).iterdir()):
         Path("/proc/self/clear_refs").write_text("5")  # begins a new peak
         before, began = _memory_kb("VmRSS"), time.process_time()
-        facts = image_facts(path, RULES)
+        facts = _facts(path)
         seconds = time.process_time() - began
         peak_mb = (_memory_kb("VmHWM") - before) / 1024
         print(json.dumps({"name": path.name, "error": facts.error, "seconds": seconds, "megabytes": peak_mb}))
+
+
+def _facts(path: Path) -> ImageFacts:
+    with warnings.catch_warnings():
+        strict_pillow()
+        return facts_of(read_regular(path, n_bytes=max_bytes(RULES)), path=path.name, rules=RULES)
 
 
 def _memory_kb(field: str) -> int:

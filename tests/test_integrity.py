@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from harness.data.decoding import facts_of, format_of, image_facts, max_bytes
+from harness.data.decoding import facts_of, format_of, max_bytes
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.errors import DataError
@@ -357,7 +357,7 @@ def test_a_path_that_leads_out_of_the_root_is_never_opened(tmp_path, folder):
 
 def test_the_facts_of_one_file(tmp_path):
     picture(1).save(tmp_path / "a.jpg")
-    facts = image_facts(tmp_path / "a.jpg", RULES)
+    facts = facts_of((tmp_path / "a.jpg").read_bytes(), path="a.jpg", rules=RULES)
     assert (facts.width_px, facts.height_px, facts.format, facts.mode, facts.error) == (40, 44, "JPEG", "RGB", None)
 
 

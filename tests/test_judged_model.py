@@ -505,6 +505,7 @@ def test_whose_word_says_which_cells_it_knows(
     def told(claims: Claims, split: Path | None = None, data: Path = smears) -> str:
         file = read_model(written(tmp_path / CLASSIFIER, classifier_bytes(state, claims)), protocol, trusted=())
         run = run_over(protocol, data, tmp_path, file, split)
+        assert run.split.digest and run.reached()["model"] == run.model  # though no suite asked for `model`
         assert run.model is not None
         fitted = {fit.what.partition(" (")[0]: fit.on for fit in run.fits}
         assert ("weights of the network" in fitted) == run.model.knows_its_cells

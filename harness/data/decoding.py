@@ -106,18 +106,6 @@ def strict_pillow() -> None:
     warnings.filterwarnings("error", category=UserWarning, module=r"PIL\.")
 
 
-def image_facts(path: Path, rules: ImageRules) -> ImageFacts:
-    """Read and fully decode one image file; `path` of the result is `path` itself, with forward slashes.
-
-    Raises:
-        FileNotFoundError, DataError: the file cannot be read at all.
-    """
-    content = read_regular(path, n_bytes=max_bytes(rules))
-    with warnings.catch_warnings():
-        strict_pillow()
-        return facts_of(content, path=path.as_posix(), rules=rules)
-
-
 def open_picture(content: bytes, *, formats: Sequence[str], max_pixels: int = MOST_PIXELS) -> Image.Image:
     """The image in these bytes with its header read and no pixel decoded: the one way to Pillow in the harness.
 

@@ -51,22 +51,6 @@ class Auroc:
 
 
 @dataclass(frozen=True, slots=True)
-class AurocComparison:
-    """Two scores of the same inputs. difference: first minus second.
-
-    z, p: DeLong's test of "both areas are the same", two-sided; None where the difference has no variance, as for two
-          scores that both separate without a flaw: then these inputs cannot tell them apart.
-    """
-
-    first: Auroc
-    second: Auroc
-    covariance: float
-    difference: float
-    z: float | None
-    p: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class FalsePositives:
     """Negatives that pass for positives at the threshold which keeps so many positives.
 
@@ -255,7 +239,7 @@ def auroc(positive_scores: ArrayLike, negative_scores: ArrayLike, *, level: floa
     _check_bound_level(level)
     positive, negative = _scores(positive_scores, "positive"), _scores(negative_scores, "negative")
     value, wins, losses = _placements(positive, negative)
-    variance = _covariance(wins, losses, wins, losses)
+    variance = _variance(wins, losses)
     lower, upper, method = _auroc_bounds(value, variance, positive.size, negative.size, level=level)
     shown_lower, shown_upper, _ = _auroc_bounds(
         value, variance, positive.size, negative.size, level=0.5 + DISPLAY_LEVEL / 2
@@ -274,40 +258,6 @@ def auroc(positive_scores: ArrayLike, negative_scores: ArrayLike, *, level: floa
     )
 
 
-def compare_aurocs(
-    first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike], *, level: float
-) -> AurocComparison:
-    """Two scores of the same inputs: do they tell positives from negatives equally well?
-
-    Args:
-        first, second: (positive scores, negative scores); place by place the same inputs in both.
-        level: one-sided confidence of each area's own bounds.
-    Raises:
-        InvalidPredictions: different numbers of inputs, or a score that is not a number.
-        UndefinedStatistic: fewer than two inputs on a side.
-    Source: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44:837-845.
-    """
-    (pos_a, neg_a), (pos_b, neg_b) = ((_scores(p, "positive"), _scores(n, "negative")) for p, n in (first, second))
-    if pos_a.size != pos_b.size or neg_a.size != neg_b.size:
-        raise InvalidPredictions(
-            f"the first score has {pos_a.size} positives and {neg_a.size} negatives, the second {pos_b.size} and "
-            f"{neg_b.size}. Compare scores of the same inputs, in the same order."
-        )
-    one, other = auroc(pos_a, neg_a, level=level), auroc(pos_b, neg_b, level=level)
-    covariance = _covariance(*_placements(pos_a, neg_a)[1:], *_placements(pos_b, neg_b)[1:])
-    if one.variance is None or other.variance is None or covariance is None:
-        raise UndefinedStatistic(
-            f"{pos_a.size} positives and {neg_a.size} negatives have no variance. Give at least two of each."
-        )
-    variance = one.variance + other.variance - 2.0 * covariance
-    difference = one.value - other.value
-    z = p = None
-    if variance > 1e-15:  # rounding leaves as much of nothing
-        z = difference / math.sqrt(variance)
-        p = 2.0 * float(norm.sf(abs(z)))
-    return AurocComparison(one, other, covariance, difference, z, p)
-
-
 def _placements(positive: Scores, negative: Scores) -> tuple[float, Scores, Scores]:
     """(area, share of negatives below each positive, share of positives above each negative), ties counted half."""
     below = _halved_ranks(np.sort(negative), positive) / negative.size
@@ -323,12 +273,11 @@ def _halved_ranks(ordered: Scores, values: Scores) -> Scores:
     return np.asarray(0.5 * (left + right), dtype=np.float64)
 
 
-def _covariance(wins_a: Scores, losses_a: Scores, wins_b: Scores, losses_b: Scores) -> float | None:
-    """DeLong's covariance of two areas over the same inputs; None with fewer than two inputs on a side."""
-    if wins_a.size < 2 or losses_a.size < 2:
+def _variance(wins: Scores, losses: Scores) -> float | None:
+    """DeLong's variance of an area; None with fewer than two inputs on a side."""
+    if wins.size < 2 or losses.size < 2:
         return None
-    parts = ((wins_a, wins_b), (losses_a, losses_b))
-    return float(sum(np.sum((a - a.mean()) * (b - b.mean())) / (a.size - 1) / a.size for a, b in parts))
+    return float(sum(np.sum((each - each.mean()) ** 2) / (each.size - 1) / each.size for each in (wins, losses)))
 
 
 def _auroc_bounds(
