@@ -35,6 +35,8 @@ WORK = ".proof"
 SCHEMA = "leukocyte-harness/proof/1"
 TIMEOUT_S = 300.0
 SUITES = "suites"
+# Several runs share the cores: a thread that waits for work must not spin on one meanwhile. Changes no number.
+SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
 SAID = 4000  # characters of a process's output that an error message holds
 SURVIVORS = "survivors"
 # What a proof speaks of: the same suites and the same harness, whatever the tests and texts beside them.
@@ -354,7 +356,7 @@ def _run(command: Command, environment: Mapping[str, str], *, timeout_s: float) 
         done = subprocess.run(
             list(command),
             cwd=PROJECT,
-            env={**inherited, "PYTHONPATH": str(PROJECT), "COLUMNS": "400", **environment},
+            env={**SHARING, **inherited, "PYTHONPATH": str(PROJECT), "COLUMNS": "400", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from scipy.stats import beta, betabinom
+from scipy.stats import beta, betabinom, chisquare
 from sklearn.metrics import brier_score_loss, log_loss
 
 from harness.errors import HarnessError, InvalidPredictions, UndefinedStatistic
@@ -33,13 +33,14 @@ from harness.judge.calibration import (
     negative_log_likelihood,
     null_calibration_error,
     ppv_at_prevalence,
+    prevalence_shift,
     reliability_bins,
     risk_coverage_curve,
     selective_guarantee,
     temperature_scaled,
     top_label_brier,
 )
-from harness.judge.calibration_records import FittedOnTarget, ReliabilityBin
+from harness.judge.calibration_records import FittedOnTarget, PrevalenceShift, ReliabilityBin
 from harness.judge.intervals import clopper_pearson_bounds
 from harness.records import Predictions
 
@@ -555,6 +556,35 @@ def test_ppv_at_the_tables_own_prevalence_is_the_precision():
     assert [p.value for p in found] == pytest.approx((np.diag(table) / table.sum(axis=0)).tolist())
 
 
+def test_the_counts_of_the_oracle_against_equal_frequencies():
+    found = prevalence_shift([90, 70, 75, 80, 60], "abcde", dict.fromkeys("abcde", 0.2))
+    assert (round(found.statistic, 6), found.degrees, round(found.p, 6), found.few) == (6.666667, 4, 0.154587, 0)
+
+
+@given(
+    counts=st.lists(st.integers(0, 200), min_size=2, max_size=6).filter(any),
+    weights=st.lists(st.integers(1, 50), min_size=6, max_size=6),
+)
+def test_scipy_finds_the_same_shift(counts, weights):
+    names, total = "abcdef"[: len(counts)], sum(weights[: len(counts)])
+    shares = {name: weight / total for name, weight in zip(names, weights, strict=False)}
+    found = prevalence_shift(counts, names, shares)
+    expected = np.array([shares[name] for name in names]) * sum(counts)
+    wanted = chisquare(counts, expected * (sum(counts) / expected.sum()))
+    assert (found.statistic, found.p) == pytest.approx((wanted.statistic, wanted.pvalue), rel=1e-6, abs=1e-12)
+    assert found.few == sum(expected < 5)
+
+
+def test_a_class_that_is_said_not_to_occur():
+    shares = {"a": 0.5, "b": 0.5, "c": 0.0}
+    assert prevalence_shift([10, 10, 1], "abc", shares) == PrevalenceShift(statistic=None, degrees=1, p=0.0, few=0)
+    assert prevalence_shift([10, 10, 0], "abc", shares) == PrevalenceShift(statistic=0.0, degrees=1, p=1.0, few=0)
+    alone = {"a": 1.0, "b": 0.0, "c": 0.0}
+    assert prevalence_shift([10, 0, 0], "abc", alone) == PrevalenceShift(statistic=0.0, degrees=0, p=None, few=0)
+    with pytest.raises(UndefinedStatistic, match="0 cells"):
+        prevalence_shift([0, 0, 0], "abc", shares)
+
+
 RATES = np.array([[0.95, 0.03, 0.02], [0.01, 0.97, 0.02], [0.0, 0.02, 0.98]])
 
 
@@ -743,7 +773,9 @@ def test_the_order_of_the_cells_never_changes_the_report(seed):
 def test_a_report_without_prevalence_has_no_ppv_and_one_fitted_on_its_target_is_refused():
     fit, test = cells(40, 32, name="validation"), cells(40, 33)
     assert report_of(fit, test, prevalence=None).ppv is None
+    assert report_of(fit, test, prevalence=None).shift is None
     assert [p.cell_class for p in report_of(fit, test).ppv] == list(CLASSES)
+    assert report_of(fit, test).shift.degrees == len(CLASSES) - 1
     with pytest.raises(FittedOnTarget):
         report_of(test, test)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -82,6 +83,59 @@ def test_a_network_that_says_something_else_the_second_time_is_refused(
     with pytest.raises(InvalidPredictions, match=r"says something else when it is shown the same 8 cells again"):
         scored(DropsAlways(model, p), cells, 16)
     assert np.array_equal(scored(DropsAlways(model, 0.0), cells, 16), scored(model, cells, 16))
+
+
+class WrongInChannelsLast(nn.Module):
+    """A device whose kernels for one memory layout are wrong, in the way that Apple's were: quietly, every time."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(pixels)
+        wrong = not pixels.is_contiguous() and len(pixels) > 1
+        return torch.cat([logits[:-1], logits[-1:] * self.factor]) if wrong else logits
+
+
+def test_a_device_that_answers_otherwise_than_the_cpu_is_refused_and_its_cells_are_named(
+    model: nn.Sequential, cells: CellPixels
+):
+    last = re.escape(cells.images[-1].path)
+    with pytest.raises(InvalidPredictions, match=rf"of 8 cells 1 are told otherwise on cpu .*{last} .*another class"):
+        scored(WrongInChannelsLast(model, -5.0), cells, 16)
+    with pytest.raises(InvalidPredictions, match=r"differ by 0\.\d+\)"):  # the same class, and yet not the same answer
+        scored(WrongInChannelsLast(model, 1.3), cells, 16)
+    assert np.array_equal(scored(WrongInChannelsLast(model, 1.0), cells, 16), scored(model, cells, 16))
+
+
+def test_fewer_cells_than_are_checked_are_each_checked_once(model: nn.Sequential, cells: CellPixels):
+    three = replace(cells, images=cells.images[:3], pixels=cells.pixels[:3], labels=cells.labels[:3])
+    assert scored(model, three, 2).shape == (3, 5)
+    with pytest.raises(InvalidPredictions, match="of 3 cells 1 are told otherwise"):
+        scored(WrongInChannelsLast(model, -5.0), three, 3)
+
+
+class Precision(nn.Module):
+    """Notes whether convolutions may round their inputs (TF32) while it answers."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.rounding = model, list[bool]()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.rounding.append(torch.backends.cudnn.allow_tf32)
+        logits: torch.Tensor = self.model(pixels)
+        return logits
+
+
+def test_cells_are_scored_in_float32_on_every_device(model: nn.Sequential, cells: CellPixels):
+    noted = Precision(model)
+    before = torch.backends.cudnn.allow_tf32
+    scored(noted, cells, 16)
+    assert noted.rounding
+    assert not any(noted.rounding)
+    assert torch.backends.cudnn.allow_tf32 is before is True
 
 
 def test_the_weights_digest_ignores_memory_layout_and_sees_one_bit(model: nn.Sequential):

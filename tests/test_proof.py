@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from example_run import example_run
 from markupsafe import escape
 
 from fixtures.bugs import BUGS
 from fixtures.faults import CONTROLS, FAULTS, drawn_controls
 from fixtures.planting import HOSTILE, page_is_inert, tables_are_inert
+from fixtures.tampering import (
+    Canary,
+    as_first_protocol,
+    as_of_old,
+    as_pickle,
+    as_zip,
+    as_zip_of_a_wrong_sum,
+    as_zip_of_two_names,
+)
 from harness.cli import main
 from harness.evidence.limits import limits_of
 from harness.evidence.report import render_report
@@ -210,7 +223,8 @@ def test_the_catalogue_is_whole():
 
 
 def test_every_criterion_that_must_catch_is_one_of_the_embedded_protocol():
-    known = {criterion.id for criterion in read_protocol(DEFAULT_PROTOCOL).criteria} | {"E9"}  # E9 is planted, too
+    planted = {"E9", "Y9"}
+    known = {criterion.id for criterion in read_protocol(DEFAULT_PROTOCOL).criteria} | planted
     assert {fault.caught.criterion for fault in FAULTS} - {None} <= known
 
 
@@ -299,6 +313,31 @@ def test_the_page_tells_what_survived_and_a_run_without_a_proof_says_so():
     without = replace(example_run(), proof=None)
     assert "planted faults were caught" not in render_report(without, figures={})
     assert any("harness prove" in limit.what for limit in limits_of(without))
+
+
+@pytest.mark.parametrize(
+    ("disguise", "scanned"),
+    [
+        (as_pickle, False),
+        (as_first_protocol, False),
+        (as_of_old, False),
+        (as_zip, True),
+        (as_zip_of_two_names, False),
+        (as_zip_of_a_wrong_sum, False),
+    ],
+)
+def test_every_planted_model_file_runs_code_where_it_is_opened_carelessly(disguise, scanned, tmp_path):
+    content = disguise(Canary(tmp_path / "canary"))
+    with contextlib.suppress(RuntimeError, EOFError):  # after the code was run, torch finds no model in it
+        torch.load(io.BytesIO(content), weights_only=False)
+    assert (tmp_path / "canary").exists()
+    try:  # what a scanner that trusts zipfile gets to see
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            archive.read("model/data.pkl")
+    except zipfile.BadZipFile:
+        assert not scanned
+    else:
+        assert scanned
 
 
 def test_a_look_that_finds_nothing_to_look_at_is_no_catch(clean, tmp_path):

@@ -278,7 +278,7 @@ def _looked_up(index: _Index, views: Floats, first: int) -> _Candidates:
 
 
 def _bucket_mates(
-    starts: NDArray[np.int32], order: NDArray[np.int32], keys: NDArray[np.int32], *, at_once: int = 2**21
+    starts: NDArray[np.int32], order: NDArray[np.int32], keys: NDArray[np.int32], *, at_once: int = 2**20
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
     """(view, target) for every target in the bucket of a view, some millions at a time."""
     begin = starts[keys]

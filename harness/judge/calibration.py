@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import logsumexp, softmax
-from scipy.stats import beta, betabinom
+from scipy.stats import beta, betabinom, chi2
 
 from harness.errors import InvalidPredictions, UndefinedStatistic
 from harness.judge.calibration_records import (
@@ -28,6 +28,7 @@ from harness.judge.calibration_records import (
     ConformalResult,
     FittedOnTarget,
     NullCalibrationError,
+    PrevalenceShift,
     ReliabilityBin,
     RiskCoverage,
     SelectiveGuarantee,
@@ -45,6 +46,7 @@ SMALLEST_PROBABILITY = float(np.finfo(np.float64).tiny)
 COLDEST, HOTTEST = 0.05, 20.0  # a fitted temperature outside says that the set cannot tell, not what T is
 NULL_QUANTILE = 0.95
 N_SIMULATIONS = 2000  # the 95th percentile is then known to about 0.5 points of its rank
+FEW = 5  # expected cells below which a chi-squared approximation is called coarse (Cochran, 1954)
 CHUNK = 2_000_000  # simulated cells held in memory at once
 
 
@@ -513,6 +515,32 @@ def ppv_at_prevalence(
     return tuple(ppv(c) for c in range(len(classes)))
 
 
+def prevalence_shift(counts: Sequence[int], classes: Sequence[str], prevalence: Mapping[str, float]) -> PrevalenceShift:
+    """Whether a set has its classes as often as stated. Where it has not, an accuracy on it is not that of practice.
+
+    Args:
+        counts: cells of each class, in the order of `classes`.
+        prevalence: as for `ppv_at_prevalence`.
+    Raises:
+        UndefinedStatistic: there are no cells.
+        ValueError: the prevalence names other classes, or is no distribution.
+    Source: K. Pearson (1900), Philosophical Magazine 50:157-175.
+    >>> prevalence_shift([90, 70, 75, 80, 60], "abcde", dict.fromkeys("abcde", 0.2)).p  # doctest: +ELLIPSIS
+    0.1545...
+    """
+    observed, n = np.asarray(counts, dtype=np.float64), sum(counts)
+    if n == 0:
+        raise UndefinedStatistic("0 cells have their classes neither as often as stated nor otherwise.")
+    expected = n * _checked_prevalence(classes, prevalence)
+    occurs = expected > 0
+    degrees, few = int(occurs.sum()) - 1, int((expected[occurs] < FEW).sum())
+    if observed[~occurs].any():
+        return PrevalenceShift(statistic=None, degrees=degrees, p=0.0, few=few)
+    statistic = float(((observed - expected)[occurs] ** 2 / expected[occurs]).sum())
+    p = float(chi2.sf(statistic, degrees)) if degrees else None
+    return PrevalenceShift(statistic=statistic, degrees=degrees, p=p, few=few)
+
+
 # --- all of it ------------------------------------------------------------------------------------
 
 
@@ -565,6 +593,11 @@ def calibration_report(
         ppv=None
         if prevalence is None
         else ppv_at_prevalence(evaluate(target).confusion, target.classes, prevalence, level=level),
+        shift=None
+        if prevalence is None
+        else prevalence_shift(
+            np.bincount(target.labels, minlength=len(target.classes)).tolist(), target.classes, prevalence
+        ),
     )
 
 

@@ -196,6 +196,22 @@ class ClassPpv:
 
 
 @dataclass(frozen=True, slots=True)
+class PrevalenceShift:
+    """Are the classes of a set as frequent as stated? Pearson's chi-squared test of their counts.
+
+    statistic: None is infinite: a class that is stated not to occur does.
+    degrees:   of freedom; classes stated not to occur have none.
+    p:         approximate where `few` is not 0; None where only one class is stated to occur.
+    few:       classes of which fewer than 5 cells were to be expected; the approximation is coarse for them.
+    """
+
+    statistic: float | None
+    degrees: int
+    p: float | None
+    few: int
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationMetrics:
     """How well the probabilities of n cells say what happens.
 
@@ -235,7 +251,7 @@ class CalibrationReport:
                     come from the same set, and a threshold on scaled scores would no longer be exchangeable.
     selective:      errors where the conformal set holds exactly one class, a rule fixed before the target was
                     scored; None where no set does.
-    ppv:            per class at the stated prevalence; None where none was stated.
+    ppv, shift:     per class at the stated prevalence, and whether the set has it; None where none was stated.
     """
 
     set: str
@@ -252,3 +268,4 @@ class CalibrationReport:
     risk_coverage: RiskCoverage
     selective: SelectiveGuarantee | None
     ppv: tuple[ClassPpv, ...] | None
+    shift: PrevalenceShift | None

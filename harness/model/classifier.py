@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,8 +26,11 @@ from harness.records import WeightsRecord
 Layout = Literal["fastai", "torchvision"]  # body and head as `vision_learner` makes them; plain, with one last layer
 CUT = -2  # fastai's own cut for torchvision's ResNets: all but the average pool and the 1,000-class layer
 CALIBRATION_IMAGES = 256
-STEADY_IMAGES = 8
+CHECKED_IMAGES = 8
 STEADY_LOGITS = 1e-4  # a device may sum in another order the second time; dropout moves a logit by tenths
+# Between a device and the CPU, and between memory layouts, float32 differs by the order of summation: observed, under
+# 1e-5. Devices that were silently wrong (pytorch issues 98212 and 120403) moved whole answers.
+PLAIN_PROBABILITY = 1e-3
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:
@@ -103,12 +107,15 @@ def predict(
     Returns:
         (n_cells, n_classes) float64 in the order of `cells`; the softmax is taken in float64.
     Raises:
-        InvalidPredictions: a logit is not finite, or not the same when the same cells are shown again.
+        InvalidPredictions: a logit is not finite, or not the same when the same cells are shown again, or another
+            where the same network scores the same cells on the CPU.
     """
     logits = []
     model.eval()
-    _refuse_unsteady(model, cells, device=device, label=label)
-    with torch.inference_mode():
+    # Some NVIDIA GPUs would round the inputs of every convolution to ten bits (TF32) unless told not to.
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        _refuse_unsteady(model, cells, device=device, label=label)
+        _refuse_other_answers(model, cells, device=device, label=label)
         for start in range(0, len(cells.images), batch_size):
             batch = torch.from_numpy(cells.pixels[start : start + batch_size]).to(device)
             logits.append(model(normalise(batch)).cpu())
@@ -126,14 +133,40 @@ def predict(
 
 def _refuse_unsteady(model: nn.Module, cells: CellPixels, *, device: torch.device, label: str) -> None:
     """Two forward passes over the same cells must agree: with dropout or augmentation left on they do not."""
-    few = normalise(torch.from_numpy(cells.pixels[:STEADY_IMAGES]).to(device))
-    with torch.inference_mode():
-        first, again = model(few).cpu(), model(few).cpu()
+    few = normalise(torch.from_numpy(cells.pixels[:CHECKED_IMAGES]).to(device))
+    first, again = model(few).cpu(), model(few).cpu()
     apart = float((first - again).abs().nan_to_num().max()) if len(first) else 0.0
     if apart > STEADY_LOGITS:
         raise InvalidPredictions(
             f"{label}: the network says something else when it is shown the same {len(first)} cells again (logits "
             f"differ by {apart:.2g}). Something random is left on, such as dropout: make it follow model.eval()."
+        )
+
+
+def _refuse_other_answers(model: nn.Module, cells: CellPixels, *, device: torch.device, label: str) -> None:
+    """Some cells, scored once more as plainly as can be: on the CPU, without channels-last memory, one at a time.
+
+    A device that computes wrongly says so to nobody; its answers are finite, and the same every time.
+    """
+    some = np.unique(np.linspace(0, len(cells.images) - 1, CHECKED_IMAGES, dtype=np.int64))
+    pixels = torch.from_numpy(cells.pixels[some])
+    plain = copy.deepcopy(model).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    reference = torch.cat([plain(normalise(each[None]).contiguous()) for each in pixels])
+    said, wanted = (
+        logits.double().softmax(dim=1).nan_to_num() for logits in (model(normalise(pixels.to(device))).cpu(), reference)
+    )
+    apart = (said - wanted).abs().amax(dim=1)
+    wrong = (apart > PLAIN_PROBABILITY).nonzero()[:, 0].tolist()
+    if wrong:
+        told = "; ".join(
+            f"{cells.images[some[i]].path} (probabilities differ by {float(apart[i]):.2g}"
+            f"{', another class' if said[i].argmax() != wanted[i].argmax() else ''})"
+            for i in wrong
+        )
+        raise InvalidPredictions(
+            f"{label}: of {len(some)} cells {len(wrong)} are told otherwise on {device} than by the same network "
+            f"scored plainly on the CPU: {told}. The device or its driver computes wrongly: use --device cpu, or "
+            "another version of torch."
         )
 
 
