@@ -302,8 +302,8 @@ def _bucket_mates(
 
 def _row_products(left: Floats, i: Ints, right: Floats, j: Ints) -> Floats:
     products = np.empty(len(i), dtype=np.float32)
-    for at in range(0, len(i), 2**18):
-        rows = slice(at, at + 2**18)
+    for at in range(0, len(i), 2**15):
+        rows = slice(at, at + 2**15)
         products[rows] = np.einsum("ij,ij->i", left[i[rows]], right[j[rows]])
     return products
 
