@@ -1,6 +1,7 @@
 """Does a run that is killed at any moment complete to the same bits, when the same command is given again?
 
-    python benchmarks/kill_and_resume.py [--scenarios N] [--kills N] [--protocol FILE] [--place DIR] [--seed N]
+    python benchmarks/kill_and_resume.py [--scenarios N] [--begin N] [--kills N] [--protocol FILE] [--place DIR]
+        [--seed N]
 
 One uninterrupted run comes first, and tells how long a run takes and when it writes its pack. Each scenario then has a
 reports folder of its own: the run is started, its whole process group is killed by SIGKILL, and the same command is
@@ -66,6 +67,7 @@ class Finished:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scenarios", type=int, default=20, help="how often a run is killed and resumed (default: 20)")
+    parser.add_argument("--begin", type=int, default=1, help="number of the first scenario, where others ran before")
     parser.add_argument("--kills", type=int, default=1, help="kills in one scenario (default: 1)")
     parser.add_argument("--protocol", type=Path, help="default: the embedded protocol")
     parser.add_argument("--place", type=Path, help="folder for the reports (default: a temporary one)")
@@ -74,11 +76,12 @@ def main() -> int:
     if asked.place is not None:
         asked.place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=asked.place) as folder:
-        return play(Path(folder), asked.protocol, n=asked.scenarios, n_kills=asked.kills, seed=asked.seed)
+        numbers = range(asked.begin - 1, asked.scenarios)
+        return play(Path(folder), asked.protocol, numbers, n=asked.scenarios, n_kills=asked.kills, seed=asked.seed)
 
 
-def play(place: Path, protocol: Path | None, *, n: int, n_kills: int, seed: int) -> int:
-    """Kill and resume in `n` folders, print a line for each kill, and return the exit code."""
+def play(place: Path, protocol: Path | None, numbers: range, *, n: int, n_kills: int, seed: int) -> int:
+    """Kill and resume in a folder for each of `numbers` of `n`; print a line for each kill; return the exit code."""
     whole = finish(place / "whole", protocol)
     begins, ends = whole.pack_s
     print(
@@ -89,9 +92,10 @@ def play(place: Path, protocol: Path | None, *, n: int, n_kills: int, seed: int)
         print(f"the uninterrupted run left no pack; its words:\n{(whole.reports / 'terminal.txt').read_text()[-2000:]}")
         return 1
     print("  ".join(title.ljust(width) for title, width in zip(COLUMNS, WIDTHS, strict=True)), flush=True)
-    rng, n_in_pack = random.Random(seed), round(n * SHARE_IN_PACK)
+    n_in_pack = round(n * SHARE_IN_PACK)
     wrong, lasts_s = 0, whole.seconds
-    for number in range(n):
+    for number in numbers:
+        rng = random.Random(f"{seed}:{number}")  # of its own: a study may be gone on with
         reports = place / f"scenario-{number + 1}"
         rows = []
         for kill in range(n_kills):

@@ -303,7 +303,8 @@ class Run:
         given = self.options.model
         if given is None:
             return None
-        own = {part: self._fit("", part).cells for part in FITTING_PARTS}
+        # Not by `_fit`: no external set has a say here, and one that cannot be read must not cost the report.
+        own = {part: fit_of("", part, self.split.part(part), judged={}).cells for part in FITTING_PARTS}
         told = {part: getattr(given.claims, part) for part in FITTING_PARTS}
         if any(told.values()):
             return replace(given.record, cells="stated by the file" if told == own else "others than this split's")

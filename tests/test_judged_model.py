@@ -490,8 +490,17 @@ def test_training_is_not_asked_of_it_and_whatever_it_says_is(
     assert not any(unasked(criterion, None) for criterion in protocol.criteria)
 
 
-def run_over(protocol: Protocol, data: Path, folder: Path, model: ModelFile, split: Path | None) -> Run:
-    options = RunOptions("test", data, {}, frozenset(), split, "cpu", 2, folder / "ledger.jsonl", model=model)
+def run_over(
+    protocol: Protocol,
+    data: Path,
+    folder: Path,
+    model: ModelFile,
+    split: Path | None,
+    external: dict[str, Path] | None = None,
+) -> Run:
+    options = RunOptions(
+        "test", data, external or {}, frozenset(), split, "cpu", 2, folder / "ledger.jsonl", model=model
+    )
     return Run(protocol, options, store=Store(folder / "stages", fresh=False), progress=silent)
 
 
@@ -505,8 +514,11 @@ def test_whose_word_says_which_cells_it_knows(
     def told(claims: Claims, split: Path | None = None, data: Path = smears) -> str:
         file = read_model(written(tmp_path / CLASSIFIER, classifier_bytes(state, claims)), protocol, trusted=())
         run = run_over(protocol, data, tmp_path, file, split)
-        assert run.split.digest and run.reached()["model"] == run.model  # though no suite asked for `model`
         assert run.model is not None
+        # For the report, nobody having asked for it, and although a set cannot be read that has no say in it.
+        unread = run_over(protocol, data, tmp_path, file, split, {"elsewhere": tmp_path / "not there"})
+        assert unread.split == run.split
+        assert unread.reached()["model"] == run.model
         fitted = {fit.what.partition(" (")[0]: fit.on for fit in run.fits}
         assert ("weights of the network" in fitted) == run.model.knows_its_cells
         return run.model.cells

@@ -22,7 +22,7 @@ from harness.errors import EvidenceError
 from harness.evidence import wording
 from harness.evidence.figures import dataset_counts, part_counts
 from harness.evidence.limits import absent_classes, limits_of, unit_kinds
-from harness.judge.calibration_records import CalibrationMetrics, CalibrationReport, PrevalenceShift
+from harness.judge.calibration_records import CalibrationMetrics, CalibrationReport
 from harness.judge.comparison import difference, remarks
 from harness.judge.criteria import power, trials
 from harness.judge.metrics import (
@@ -622,20 +622,7 @@ def _calibration_result(report: CalibrationReport) -> CalibrationResult:
             )
             for each in report.ppv or ()
         ),
-        shift="" if report.shift is None else _shift_sentence(report.shift),
-    )
-
-
-def _shift_sentence(found: PrevalenceShift) -> str:
-    if found.statistic is None:
-        return "a class that the protocol says does not occur is in this set"
-    if found.p is None:
-        return "the protocol says that a single class occurs, and all cells here are of it"
-    coarse = f"; coarse, as fewer than 5 cells of {found.few} of the classes were to be expected" if found.few else ""
-    p = wording.probability(max(found.p, 1e-12))  # never 0, which only the impossible has
-    return (
-        f"chi-squared {wording.number(found.statistic)} with {found.degrees} degrees of freedom, "
-        f"p {p if p.startswith('<') else f'= {p}'}{coarse}"
+        shift="" if report.shift is None else wording.shift(report.shift),
     )
 
 

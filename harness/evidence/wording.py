@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from harness.errors import UndefinedStatistic
+from harness.judge.calibration_records import PrevalenceShift
 from harness.protocol import DIFFERENCE_METRICS, FRACTION_METRICS, THROUGHPUT_METRICS, Criterion
 from harness.records import Estimate
 
@@ -175,6 +176,29 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2g} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def shift(found: PrevalenceShift) -> str:
+    """How far a set is from the stated prevalence, as the end of a sentence.
+
+    >>> shift(PrevalenceShift(statistic=6.666667, degrees=4, p=0.154587, few=0))
+    'chi-squared 6.667 with 4 degrees of freedom, p = 0.1546'
+    >>> shift(PrevalenceShift(statistic=0.00001, degrees=1, p=0.99999, few=0))
+    'chi-squared 0.00001 with 1 degree of freedom, p > 0.9999'
+    >>> shift(PrevalenceShift(statistic=12183.0, degrees=4, p=0.0, few=2))
+    'chi-squared 12183 with 4 degrees of freedom, p < 0.0001; coarse, as fewer than 5 cells of 2 classes were expected'
+    """
+    if found.statistic is None:
+        return "a class that the protocol says does not occur is in this set"
+    if found.p is None:
+        return "the protocol says that a single class occurs, and all cells here are of it"
+    classes = "1 class" if found.few == 1 else f"{found.few} classes"
+    coarse = f"; coarse, as fewer than 5 cells of {classes} were expected" if found.few else ""
+    p = probability(max(found.p, 1e-12))  # never 0, which only the impossible has
+    degrees = "1 degree" if found.degrees == 1 else f"{found.degrees} degrees"
+    return (
+        f"chi-squared {number(found.statistic)} with {degrees} of freedom, p {p if p[0] in '<>' else f'= {p}'}{coarse}"
+    )
 
 
 def visible(text: str) -> str:

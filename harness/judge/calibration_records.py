@@ -268,4 +268,4 @@ class CalibrationReport:
     risk_coverage: RiskCoverage
     selective: SelectiveGuarantee | None
     ppv: tuple[ClassPpv, ...] | None
-    shift: PrevalenceShift | None
+    shift: PrevalenceShift | None = None

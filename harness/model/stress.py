@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from harness.data.disturbances import background_of, disturb_set, no_cell, turned
-from harness.model.classifier import normalise, predict
+from harness.model.classifier import inference, normalise, predict
 from harness.model.preprocessing import CellPixels
 from harness.progress import Report
 from harness.protocol import DetectionPlan, RobustnessPlan
@@ -89,7 +89,7 @@ def _softmax(model: nn.Sequential, pixels: np.ndarray, *, device: torch.device, 
 
 def _forward(model: nn.Module, pixels: np.ndarray, device: torch.device, batch_size: int) -> torch.Tensor:
     model.eval()
-    with torch.inference_mode():
+    with inference():
         parts = [
             model(normalise(torch.from_numpy(pixels[start : start + batch_size]).to(device))).cpu()
             for start in range(0, len(pixels), batch_size)

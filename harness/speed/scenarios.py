@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.model.classifier import normalise
+from harness.model.classifier import inference, normalise
 from harness.model.devices import synchronise
 from harness.model.preprocessing import decode
 from harness.protocol import ThroughputPlan, TrainingPlan
@@ -59,7 +59,7 @@ def scenarios(
         return decode(file, size_px=training.image_size_px, resize=training.resize, formats=formats)
 
     def label(pixels: np.ndarray) -> torch.Tensor:
-        with torch.inference_mode():
+        with inference():
             # The copy to the CPU waits for the device, but only a synchronisation says so on every backend.
             answer: torch.Tensor = model(normalise(torch.from_numpy(pixels).to(device))).argmax(dim=1).cpu()
         synchronise(device)
