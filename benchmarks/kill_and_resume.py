@@ -127,7 +127,7 @@ def play(place: Path, protocol: Path | None, numbers: range, *, n: int, n_kills:
             kept = place.parent / f"{place.name}-{reports.name}"
             print(f"      kept: {shutil.copytree(reports, kept, symlinks=True)}")
         shutil.rmtree(reports)
-    print(f"{n - wrong} of {n} scenarios ended as the uninterrupted run did")
+    print(f"{len(numbers) - wrong} of {len(numbers)} scenarios ended as the uninterrupted run did")
     print("looks: entries of the ledger for each set, before and after the resumed run; its number is in `rest`")
     return 1 if wrong else 0
 
