@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,10 +76,13 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("place")
+def place(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Where a module's runs write: up to a gigabyte, which goes with the module unless one of its tests failed."""
+    folder, failed = tmp_path_factory.mktemp("place"), request.session.testsfailed
     (folder / "tiny.toml").write_text(TINY)
-    return folder
+    yield folder
+    if request.session.testsfailed == failed:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
