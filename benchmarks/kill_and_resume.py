@@ -46,9 +46,8 @@ SEED = 20_260
 SHARE_IN_PACK = 0.2
 LONGEST_RUN_S = 3600.0
 MOST_TRIES = 5
-# Files of a pack that say when the run was, or list those that do; fastai's pickle says where.
+# Files of a pack that say when the run was, or list those that do.
 OF_THIS_RUN = ("index.html", "evidence.json", "junit.xml", "ledger.jsonl", "claims.json", "SHA256SUMS")
-OF_THIS_RUN += ("models/export.pkl",)
 CLOCKED = ("run", "timings", "stages", "ledger")  # the ledger's entries are compared one by one
 COLUMNS = ("kill", "after", "in", "exit", "weights", "split", "predictions", "verdicts", "rest", "epochs", "looks")
 WIDTHS = (5, 8, 44, 4, 7, 5, 11, 8, 5, 6, 20)

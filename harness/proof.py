@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 
 from harness import __version__
 from harness.errors import HarnessError
+from harness.forkserver import AVAILABLE, Idle, fork_servers
 from harness.judge.proofs import LEVEL, alarms, detection
 from harness.progress import Report
 from harness.records import Proof, Trial
@@ -241,8 +242,12 @@ def prove(
 def plant_all(faults: Sequence[Fault], clean: Clean, *, work: Path, jobs: int, progress: Report) -> tuple[Trial, ...]:
     """What became of each, in their order; the scratch copies, below `work`, are gone afterwards."""
     found = []
-    with tempfile.TemporaryDirectory(dir=work, prefix="scratch-") as scratch, ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(_tried, fault, clean, Path(scratch) / str(n)) for n, fault in enumerate(faults)]
+    with (
+        tempfile.TemporaryDirectory(dir=work, prefix="scratch-") as scratch,
+        fork_servers(jobs, cwd=PROJECT, environment=_environment({})) as idle,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        futures = [pool.submit(_tried, fault, clean, Path(scratch) / str(n), idle) for n, fault in enumerate(faults)]
         try:
             for done, (fault, future) in enumerate(zip(faults, futures, strict=True)):
                 progress("planting faults", done, len(faults), fault.id)
@@ -296,11 +301,11 @@ class _Done:
     output: str
 
 
-def _tried(fault: Fault, clean: Clean, folder: Path) -> Trial:
+def _tried(fault: Fault, clean: Clean, folder: Path, idle: Idle) -> Trial:
     started = time.monotonic()
     folder.mkdir()
     try:
-        happened, wrong, output = _planted(fault, Scratch(clean, folder))
+        happened, wrong, output = _planted(fault, Scratch(clean, folder), idle)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     seconds = round(time.monotonic() - started, 1)
@@ -311,7 +316,7 @@ def _tried(fault: Fault, clean: Clean, folder: Path) -> Trial:
     return Trial(fault.id, fault.title, str(fault.caught), happened, not wrong, seconds)
 
 
-def _planted(fault: Fault, scratch: Scratch) -> tuple[str, bool, str]:
+def _planted(fault: Fault, scratch: Scratch, idle: Idle) -> tuple[str, bool, str]:
     """(what happened, whether the sign was not seen, what the last process said)."""
     try:
         planted = fault.plant(scratch)
@@ -320,7 +325,7 @@ def _planted(fault: Fault, scratch: Scratch) -> tuple[str, bool, str]:
     commands: Iterable[Command] = [planted] if isinstance(planted[0], str) else planted  # type: ignore[list-item]
     done, missing = _Done(0, ""), []
     for number, command in enumerate(commands):
-        done = _run(command, scratch.environment, timeout_s=TIMEOUT_S)
+        done = _run(command, scratch.environment, timeout_s=TIMEOUT_S, idle=idle)
         wanted = fault.before[number : number + 1]
         if wanted and done.exit != wanted[0]:
             missing.append(f"the command before ended with {done.exit} instead of {wanted[0]}")
@@ -350,13 +355,23 @@ def _looked(look: Callable[[Scratch], str], scratch: Scratch) -> str:
         return f"could not look: {type(error).__name__}: {error}"
 
 
-def _run(command: Command, environment: Mapping[str, str], *, timeout_s: float) -> _Done:
+def _environment(own: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return {**SHARING, **inherited, "PYTHONPATH": str(PROJECT), "COLUMNS": "400", **own}
+
+
+def _run(command: Command, own: Mapping[str, str], *, timeout_s: float, idle: Idle | None = None) -> _Done:
+    """Run a command with this environment of its own: forked where that is the same, and a process can fork."""
+    environment = _environment(own)
     try:
+        # What Python reads when it starts, and all that is not `python -m`, needs a start of its own.
+        bare = list(command[:2]) == [sys.executable, "-m"] and own.keys() <= {"PYTHONPATH"}
+        if AVAILABLE and bare and idle is not None:
+            return _forked(command[2:], environment, timeout_s=timeout_s, idle=idle)
         done = subprocess.run(
             list(command),
             cwd=PROJECT,
-            env={**SHARING, **inherited, "PYTHONPATH": str(PROJECT), "COLUMNS": "400", **environment},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -368,6 +383,18 @@ def _run(command: Command, environment: Mapping[str, str], *, timeout_s: float) 
     except subprocess.TimeoutExpired:
         return _Done(None, f"still running after {timeout_s:g} s")
     return _Done(done.returncode, done.stdout)
+
+
+def _forked(arguments: Command, environment: Mapping[str, str], *, timeout_s: float, idle: Idle) -> _Done:
+    server = idle.get()
+    try:
+        with tempfile.NamedTemporaryFile() as said:
+            code = server.run(arguments, environment, output=Path(said.name), timeout_s=timeout_s)
+            return _Done(code, Path(said.name).read_text(encoding="utf-8", errors="backslashreplace"))
+    except ChildProcessError as error:
+        raise ProofError(f"{' '.join(arguments)}: {error}. Faults that were planted before are not told.") from error
+    finally:
+        idle.put(server)
 
 
 def _verdicts(pack: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import random
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from drawn import decoded
+from torch import nn
 
 from harness.errors import TrainingError
 from harness.model.classifier import predict, untrained
@@ -59,6 +61,23 @@ def test_no_class_of_this_project_is_in_the_file(exported: tuple[Path, Predictio
         said = [str(argument) for _, argument, _ in pickletools.genops(archive.read(name)) if argument is not None]
     assert any("fastai" in word for word in said)
     assert not [word for word in said if "harness" in word or "fixtures" in word]
+
+
+def test_the_file_knows_neither_where_it_was_written_nor_what_was_drawn_before(tmp_path: Path):
+    """The same network gives the same bytes, so that two runs' files can be compared by digest."""
+    torch.manual_seed(7)
+    model, written = nn.Sequential(nn.Sequential(nn.Conv2d(3, 5, 3)), nn.Sequential(nn.Flatten(), nn.LazyLinear(2))), []
+    model(torch.zeros(1, 3, 32, 32))
+    for name in ("here", "elsewhere"):
+        random.seed(name)
+        folder = tmp_path / name
+        folder.mkdir()
+        before = random.getstate()
+        export_learner(model, classes=("a", "b"), size_px=32, resize="squish", path=folder / EXPORT)
+        assert random.getstate() == before
+        written.append((folder / EXPORT).read_bytes())
+    assert written[0] == written[1]
+    assert str(tmp_path).encode() not in written[0]
 
 
 def test_a_file_that_does_not_open_is_an_error(tmp_path: Path, exported: tuple[Path, Predictions], manifest: Manifest):

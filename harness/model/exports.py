@@ -19,6 +19,7 @@ from fastai.data.transforms import IndexSplitter, Normalize, get_image_files, pa
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
+from fastai.torch_core import no_random
 from fastai.vision.augment import Resize
 from fastai.vision.data import ImageBlock
 from PIL import Image
@@ -47,9 +48,10 @@ def export_learner(model: nn.Module, *, classes: Sequence[str], size_px: int, re
     """Write the network with its preprocessing and class names as a fastai Learner.
 
     The data pipeline in it is fastai's own (no class of ours), set up on blank images: no cell of anybody goes along.
+    The same network gives the same bytes, wherever they are written: fastai's loaders draw a seed when they are made.
     A pickle runs code when it is opened: whoever opens it must trust its digest. The .pth files hold weights alone.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, no_random():
         for name in classes:
             for copy in ("train", "validation"):
                 blank = Path(folder) / name / f"{copy}.png"
@@ -64,8 +66,8 @@ def export_learner(model: nn.Module, *, classes: Sequence[str], size_px: int, re
             batch_tfms=Normalize.from_stats(IMAGENET_MEAN, IMAGENET_STD, cuda=False),
         )
         loaders = block.dataloaders(Path(folder), bs=2, num_workers=0, device="cpu")
-        learner = Learner(loaders, model.cpu(), loss_func=CrossEntropyLossFlat(), metrics=accuracy, path=path.parent)
-        learner.export(path)
+        learner = Learner(loaders, model.cpu(), loss_func=CrossEntropyLossFlat(), metrics=accuracy, path=Path())
+        learner.export(path.absolute())
 
 
 def exported_differences(path: Path, predictions: Predictions, root: Path) -> tuple[str, ...]:

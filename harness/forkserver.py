@@ -1,0 +1,150 @@
+"""Runs `python -m MODULE ...` again and again without importing the large libraries every time.
+
+A process imports them once and forks for every command; the fork then does what Python does at its start: environment,
+module path, sitecustomize, and the module as `__main__`. It has imported nothing of this project but what makes
+torchvision importable, so a change that is planted into a module is planted before it is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeAlias
+
+# What every run imports for seconds. pytest's own plugins are not here: pytest wants to import them itself.
+PRELOADED = (
+    "torch",
+    "harness.model.torchvision_compat",
+    "torchvision.models",
+    "fastai.vision.learner",
+    "great_expectations",
+    "matplotlib.figure",
+    "pandas",
+    "scipy.stats",
+    "sklearn.model_selection",
+)
+AVAILABLE = sys.platform == "linux"  # elsewhere system libraries do not survive a fork, or there is none
+
+
+class ForkServer:
+    """One process that forks, one command at a time; started with the first command. Close it.
+
+    Args:
+        cwd: where commands run, and the first folder of their module path.
+        environment: of the process that forks: for what libraries read when they are imported.
+    """
+
+    def __init__(self, *, cwd: Path, environment: Mapping[str, str]) -> None:
+        self._cwd, self._environment = cwd, dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, arguments: Sequence[str], environment: Mapping[str, str], *, output: Path, timeout_s: float) -> int:
+        """The exit code of `python -m` with these arguments, as `subprocess` gives it; what it says goes to `output`.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in time; it and what it started were killed.
+            OSError: the process that forks cannot be started, or ended.
+        """
+        server = self._started()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        request = {"arguments": [*arguments], "environment": dict(environment), "output": str(output)}
+        server.stdin.write(json.dumps(request).encode() + b"\n")
+        server.stdin.flush()
+        if not select.select([server.stdout], [], [], timeout_s)[0]:
+            self.close()
+            raise subprocess.TimeoutExpired([*arguments], timeout_s)
+        answer = server.stdout.readline()
+        if not answer:
+            self.close()
+            raise ChildProcessError("the process that forks has ended")
+        return int(answer)
+
+    def close(self) -> None:
+        """End the process that forks, and whatever it runs."""
+        server, self._process = self._process, None
+        if server is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)  # the group: a fork may be at work, and have started others
+        server.communicate()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+                cwd=self._cwd,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+            assert self._process.stdout is not None
+            if self._process.stdout.readline() != b"ready\n":
+                self.close()
+                raise ChildProcessError("the process that forks did not start: its error is printed above")
+        return self._process
+
+
+Idle: TypeAlias = "SimpleQueue[ForkServer]"
+
+
+@contextmanager
+def fork_servers(count: int, *, cwd: Path, environment: Mapping[str, str]) -> Iterator[Idle]:
+    """As many as commands run at once, in a queue of those that run nothing: take one, and put it back."""
+    servers, idle = [ForkServer(cwd=cwd, environment=environment) for _ in range(count)], SimpleQueue[ForkServer]()
+    for server in servers:
+        idle.put(server)
+    try:
+        yield idle
+    finally:
+        for server in servers:
+            server.close()
+
+
+# --- inside -----------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Fork for every request on stdin and answer with the exit code, a line each, until stdin is closed."""
+    for module in PRELOADED:
+        importlib.import_module(module)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            _become(**json.loads(line))
+            return
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _become(arguments: Sequence[str], environment: Mapping[str, str], output: str) -> None:
+    """Do what `python -m` with these arguments does; SystemExit and errors end the process as they end Python."""
+    said = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for theirs, ours in ((nothing, 0), (said, 1), (said, 2)):
+        os.dup2(theirs, ours)
+    os.close(said)
+    os.close(nothing)
+    os.environ.clear()
+    os.environ.update(environment)
+    folders = [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.path[:] = [str(Path.cwd()), *folders, *(each for each in sys.path if each and each not in folders)]
+    for folder in folders:
+        if (site := Path(folder) / "sitecustomize.py").is_file():
+            runpy.run_path(str(site))
+            break
+    module, *rest = arguments
+    sys.argv = [module, *rest]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
