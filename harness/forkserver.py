@@ -17,11 +17,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias
 
-# What every run imports for seconds. pytest's own plugins are not here: pytest wants to import them itself.
+# What every run imports for seconds.
 PRELOADED = (
     "torch",
     "harness.model.torchvision_compat",
@@ -119,6 +120,7 @@ def serve() -> None:
     """Fork for every request on stdin and answer with the exit code, a line each, until stdin is closed."""
     for module in PRELOADED:
         importlib.import_module(module)
+    _forget_plugins()
     print("ready", flush=True)
     for line in sys.stdin:
         pid = os.fork()
@@ -129,9 +131,16 @@ def serve() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
+def _forget_plugins() -> None:
+    """pytest warns of plugins that were imported before it, as some are by libraries; these keep what they have."""
+    packages = {entry.value.partition(".")[0] for entry in entry_points(group="pytest11")}
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[name]
+
+
 def _become(arguments: Sequence[str], environment: Mapping[str, str], output: str) -> None:
     """Do what `python -m` with these arguments does; SystemExit and errors end the process as they end Python."""
-    said = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    said = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for theirs, ours in ((nothing, 0), (said, 1), (said, 2)):
         os.dup2(theirs, ours)

@@ -118,6 +118,16 @@ def test_no_module_that_judges_was_imported_before_and_no_thread_was_running(for
     ]
 
 
+def test_pytest_runs_with_its_warnings_as_errors(server: ForkServer, tmp_path: Path):
+    """Among them the one of a plugin that was imported before pytest."""
+    arguments = ["pytest", "suites/", "--collect-only", "-q", f"--reports={tmp_path / 'reports'}"]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    code = server.run(arguments, {**plain, "PYTHONPATH": str(PROJECT)}, output=tmp_path / "said.txt", timeout_s=120.0)
+    said = (tmp_path / "said.txt").read_text(encoding="utf-8")
+    assert code == 0, said
+    assert "suites/test_accuracy.py" in said
+
+
 def test_what_does_not_end_is_killed_with_what_it_started_and_the_next_command_runs(forked: Forked, tmp_path: Path):
     alive = tmp_path / "alive"
     beats = f"import pathlib, time\nwhile True: pathlib.Path({str(alive)!r}).touch(); time.sleep(0.02)"
