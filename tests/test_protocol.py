@@ -274,7 +274,7 @@ def test_the_offline_protocol_asks_what_the_published_one_asks_of_another_traini
         assert ours[section] == theirs[section], section
     # What docs/generalisation.md is about; all else of the training is the published one's.
     changed = {key for key in ours["training"] if ours["training"][key] != theirs["training"][key]}
-    ways = {"normalisation", "image_size_px", "precision", "weight_averaging", "augmentation", "phases"}
+    ways = {"image_size_px", "precision", "weight_averaging", "augmentation", "phases"}
     assert changed == {"weights"} | ways
     assert offline.external[:1] == leukocyte.external
     known, more = criteria_of(leukocyte), criteria_of(offline)
