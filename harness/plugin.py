@@ -317,7 +317,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
     for verdict in blocking:
         if verdict.outcome is Outcome.INCONCLUSIVE:
             _line(terminalreporter, explain(verdict), yellow=True)
-    for line in looks_told(results):
+    for line in (*sets_told(results), *looks_told(results)):
         _line(terminalreporter, line)
     if any(verdict.outcome is Outcome.NOT_JUDGED for verdict in blocking) and state.stopped_because is None:
         _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
@@ -365,6 +365,20 @@ def _baseline_words(results: RunResults, baseline: Baseline) -> str:
     passed = "passed" if baseline.passed else "DID NOT PASS"
     same = "by this protocol" if baseline.protocol_digest == results.protocol.digest else "by another protocol"
     return f"baseline: {baseline.run_id}, which {passed} {same}"
+
+
+def sets_told(results: RunResults) -> list[str]:
+    """What became of the external sets on which no criterion acts, and which no verdict mentions therefore."""
+    judged = {verdict.criterion.set for verdict in results.verdicts}
+    told = []
+    for each in results.sets:
+        if each.role != "external" or each.name in judged:
+            continue
+        if each.absent_because is not None:
+            told.append(f"{each.name}: not evaluated: {each.absent_because}")
+        elif (seen := results.evaluations.get(each.name)) is not None:
+            told.append(f"{each.name}: {seen.n_correct} of {seen.n} right; no criterion acts on this set")
+    return told
 
 
 def looks_told(results: RunResults) -> list[str]:

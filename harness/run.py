@@ -95,6 +95,9 @@ LOOKING = ("accuracy", "regression", "calibration", "robustness", "external")
 STRANGENESS = "strangeness"
 SHORTCUT_ALPHA = 0.01  # of any false finding among all headers that are tested
 KEPT = "predictions.npz"
+# For a set of which the protocol says nothing: whatever becomes RGB without a guess. Public sets of TIFF files have a
+# channel of opacity that says nothing; one that does is a finding (`harness.data.decoding.facts_of`).
+UNDECLARED = ImageRules(formats=("JPEG", "PNG", "BMP", "TIFF"), modes=("RGB", "RGBA"), min_side_px=1, max_side_px=4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -802,7 +805,7 @@ class Run:
         for plan in self.protocol.external:
             if plan.name == name:
                 return plan.images
-        return ImageRules(formats=("JPEG", "PNG", "BMP", "TIFF"), modes=("RGB",), min_side_px=1, max_side_px=4096)
+        return UNDECLARED
 
     def _usable(self, manifest: Manifest) -> Manifest | Unavailable:
         """An external set, or why it is none: it holds cells of the dataset, or breaks the rules that it was given."""

@@ -34,6 +34,12 @@ def picture(seed: int, *, size: tuple[int, int] = (40, 44), mode: str = "RGB") -
     return Image.fromarray(pixels).convert(mode)
 
 
+def transparent(seed: int) -> Image.Image:
+    cell = picture(seed, mode="RGBA")
+    cell.putpixel((3, 3), (200, 180, 190, 254))
+    return cell
+
+
 def encoded(image: Image.Image, format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
@@ -151,6 +157,7 @@ PLANTED = [
     ("grey.jpg", encoded(picture(1, mode="L"), "JPEG"), ["unexpected_modes"], "colour mode L"),
     ("cmyk.jpg", encoded(picture(1, mode="CMYK"), "JPEG"), ["unexpected_modes"], "colour mode CMYK"),
     ("alpha.png", encoded(picture(1, mode="RGBA"), "PNG"), ["unexpected_modes"], "colour mode RGBA"),
+    ("clear.png", encoded(transparent(1), "PNG"), ["unexpected_modes"], "colour mode RGBA with transparent pixels"),
     ("deep.png", png(40, 40, depth=16, rows=bytes(40 * 241)), ["unexpected_modes"], "colour mode RGB;16B"),
     ("wide.jpg", encoded(picture(1, size=(51, 40)), "JPEG"), ["unexpected_sizes"], "51 x 40 px"),
     ("low.jpg", encoded(picture(1, size=(40, 29)), "JPEG"), ["unexpected_sizes"], "40 x 29 px"),
@@ -182,6 +189,14 @@ def test_a_planted_file_is_found_by_name_under_its_rule(planted, name, rules, de
 
 def test_a_clean_file_among_planted_ones_stays_quiet(planted):
     assert not [finding for finding in planted.findings if finding.path == "monocyte/clean.jpg"]
+
+
+def test_where_opacity_is_accepted_a_channel_that_says_nothing_passes_and_one_that_does_is_named(folder):
+    (folder / "monocyte" / "opaque.png").write_bytes(encoded(picture(1, mode="RGBA"), "PNG"))
+    (folder / "monocyte" / "clear.png").write_bytes(encoded(transparent(1), "PNG"))
+    rules = RULES.model_copy(update={"modes": ("RGB", "RGBA")})
+    report = inspect(read(folder), images=rules, images_per_class=None, workers=1)
+    assert found(report) == [("unexpected_modes", "monocyte/clear.png")]
 
 
 def test_exif_orientation_is_not_applied(folder):

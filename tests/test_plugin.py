@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from example_run import example_run
 from tiny_run import Pytest, evidence_of, run_pytest
 
 from harness.cli import main
-from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit, RunState
+from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit, RunState, sets_told
 from harness.protocol_file import read_protocol
 from harness.records import Outcome, Verdict, digest_of
 
@@ -266,6 +268,18 @@ def test_a_rerun_cannot_turn_a_verdict_that_blocks_into_one_that_passes():
     state.record(failed)
     state.record(passed)
     assert state.verdicts == {protocol.criteria[0].id: failed}
+
+
+def test_external_sets_without_a_criterion_are_told_and_those_with_one_are_not():
+    run = example_run()
+    judged = [verdict for verdict in run.verdicts if verdict.criterion.set != "third-clinic"]
+    told = sets_told(replace(run, verdicts=tuple(judged)))
+    assert told == ["third-clinic: not evaluated: no such folder"]
+    assert sets_told(run) == []
+    set_name = next(each.name for each in run.sets if each.role == "external" and each.absent_because is None)
+    unjudged = replace(run, verdicts=tuple(each for each in run.verdicts if each.criterion.set != set_name))
+    seen = run.evaluations[set_name]
+    assert sets_told(unjudged) == [f"{set_name}: {seen.n_correct} of {seen.n} right; no criterion acts on this set"]
 
 
 def test_parallel_workers_are_refused(tiny: Pytest):

@@ -131,7 +131,8 @@ def facts_of(content: bytes, *, path: str, rules: ImageRules) -> ImageFacts:
     """What decoding the bytes of one file shows. Raw pixels: EXIF orientation is not applied.
 
     Whatever is wrong with the bytes ends up in `error`, nothing is raised. A format that the protocol does not accept
-    is named and not decoded. `mode` is Pillow's, or the stored one such as "RGB;16B" where Pillow would drop bits.
+    is named and not decoded. `mode` is Pillow's; where Pillow would drop bits it is the stored one, such as "RGB;16B",
+    and where a pixel is transparent it says so, such as "RGBA with transparent pixels": its colour is nobody's word.
     Threads may share this function; `strict_pillow` must be in force around them.
     """
     kind = format_of(content)
@@ -159,6 +160,8 @@ def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules) -> Imag
             if error is None:
                 image.load()  # `verify()` would pass a JPEG that was cut in half
                 error = _cut_off(content, kind)
+                if _is_transparent(image):
+                    seen = replace(seen, mode=f"{seen.mode} with transparent pixels")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
         error = f"{REFUSED_AS_TOO_LARGE}: {bomb}"
     except Exception as problem:  # a hostile file can make a parser raise anything; all of it means "unreadable"
@@ -221,6 +224,11 @@ def _stored_mode(image: Image.Image) -> str:
     arguments = image.tile[0][3] if image.tile else ""
     raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return raw if isinstance(raw, str) and ";16" in raw else image.mode
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether a channel of opacity, which decoding to RGB leaves out, says anything at all."""
+    return "A" in image.getbands() and image.getchannel("A").getextrema() != (255, 255)
 
 
 def _cut_off(content: bytes, kind: str) -> str | None:

@@ -176,7 +176,8 @@ def _file_findings(image: CellImage, seen: _Inspected, rules: ImageRules) -> Ite
         )
     if facts.mode not in rules.modes:
         detail = f"colour mode {facts.mode}, accepted are {', '.join(rules.modes)}"
-        yield Finding("unexpected_modes", path, detail, "Export it again in an accepted mode from the original.")
+        remedy = "Export it again in an accepted mode from the original, or accept this mode in the protocol."
+        yield Finding("unexpected_modes", path, detail, remedy)
     sides = (facts.width_px or 0, facts.height_px or 0)
     if not all(rules.min_side_px <= side <= rules.max_side_px for side in sides):
         detail = f"{sides[0]} x {sides[1]} px, each side must be {rules.min_side_px} to {rules.max_side_px} px"
