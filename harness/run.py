@@ -178,8 +178,8 @@ class Run:
         return check_split(self.split, self.manifest, self.protocol.split)
 
     @cached_property
-    def external(self) -> Mapping[str, Manifest | Unavailable]:
-        """Every external set of protocol and command line: its manifest, or why it cannot be had."""
+    def listed(self) -> Mapping[str, Manifest | Unavailable]:
+        """Every external set of protocol and command line as it lies there, or why its images cannot be looked at."""
         sets: dict[str, Manifest | Unavailable] = {}
         for name in dict.fromkeys([*(plan.name for plan in self.protocol.external), *self.options.external]):
             folder = self.options.external.get(name)
@@ -189,16 +189,28 @@ class Run:
                 )
                 continue
             manifest = read_manifest(folder, name=name, classes=self.classes, workers=self.options.workers)
-            sets[name] = self._usable(manifest)
+            sets[name] = self._intact(manifest)
         return sets
 
+    @cached_property
+    def external(self) -> Mapping[str, Manifest | Unavailable]:
+        """Every external set as it may be scored, or why not: also one that holds files of the dataset."""
+        return {
+            name: self._apart(found) if isinstance(found, Manifest) else found for name, found in self.listed.items()
+        }
+
     # --- independence ---
+
+    @property
+    def _comparable(self) -> tuple[Manifest, ...]:
+        """The external sets whose pictures are compared with the dataset's: those that hold copies of it above all."""
+        return tuple(found for found in self.listed.values() if isinstance(found, Manifest))
 
     @cached_property
     def hashes(self) -> tuple[ImageHashes, ...]:
         """What each picture of the dataset and of the external sets is compared by."""
         sets = [(self.manifest, self.protocol.dataset.images)]
-        sets += [(m, self._external_rules(name)) for name, m in self.external.items() if isinstance(m, Manifest)]
+        sets += [(manifest, self._external_rules(manifest.name)) for manifest in self._comparable]
         return tuple(
             hash_images(
                 manifest.images,
@@ -228,11 +240,14 @@ class Run:
         source = fingerprint(self._facts(self.manifest), name="dataset")
         rng = np.random.default_rng(self.protocol.split.seed)
         return {
-            name: compare_provenance(
-                source, fingerprint(self._facts(found), name=name), alpha=SHORTCUT_ALPHA, level=DISPLAY_LEVEL, rng=rng
+            each.name: compare_provenance(
+                source,
+                fingerprint(self._facts(each), name=each.name),
+                alpha=SHORTCUT_ALPHA,
+                level=DISPLAY_LEVEL,
+                rng=rng,
             )
-            for name, found in self.external.items()
-            if isinstance(found, Manifest)
+            for each in self._comparable
         }
 
     @cached_property
@@ -243,8 +258,7 @@ class Run:
     @cached_property
     def dependent_sets(self) -> Mapping[str, str]:
         """External set -> what in its images speaks against its independence of the dataset."""
-        sets = [self.manifest, *(found for found in self.external.values() if isinstance(found, Manifest))]
-        units = {manifest.name: {image.unit for image in manifest.images} for manifest in sets}
+        units = {each.name: {image.unit for image in each.images} for each in (self.manifest, *self._comparable)}
         return dependent_sets(self.duplicates, self.provenance, units)
 
     def _facts(self, manifest: Manifest) -> SetFacts:
@@ -656,7 +670,7 @@ class Run:
     def reached(self) -> dict[str, Any]:
         """The fields of `RunResults` whose stages ran; a stage that nobody asked for is not started for the report."""
         done = self.__dict__  # where cached_property keeps what it computed
-        names, seed = [*PARTS, *(done.get("external") or {})], self.protocol.training.seed
+        names, seed = [*PARTS, *(self.external if "listed" in done else ())], self.protocol.training.seed
         predictions = {name: self._predictions[name, seed] for name in names if (name, seed) in self._predictions}
         return {
             "integrity": done.get("integrity"),
@@ -781,7 +795,7 @@ class Run:
         if (manifest := done.get("manifest")) is not None:
             summaries.append(self._summary(manifest, "dataset", self.protocol.dataset.description))
         plans: dict[str, ExternalPlan] = {plan.name: plan for plan in self.protocol.external}
-        for name, found in (done.get("external") or {}).items():
+        for name, found in (self.external if "listed" in done else {}).items():
             note = plans[name].description if name in plans else "named on the command line; no criteria"
             if isinstance(found, Unavailable):
                 summaries.append(SetSummary(name, "external", 0, {}, "", "", note, absent_because=found.reason))
@@ -807,8 +821,8 @@ class Run:
                 return plan.images
         return UNDECLARED
 
-    def _usable(self, manifest: Manifest) -> Manifest | Unavailable:
-        """An external set, or why it is none: it holds cells of the dataset, or breaks the rules that it was given."""
+    def _apart(self, manifest: Manifest) -> Manifest | Unavailable:
+        """An external set, or why it is none: it holds files of the dataset."""
         own = {image.sha256 for image in self.manifest.images}
         shared = [image.path for image in manifest.images if image.sha256 in own]
         if shared:
@@ -817,6 +831,10 @@ class Run:
                 f"the dataset, first {shared[0]!r}",
                 waivable=False,
             )
+        return manifest
+
+    def _intact(self, manifest: Manifest) -> Manifest | Unavailable:
+        """An external set, or why it is none: it breaks the rules that it was given."""
         findings = self._inspected(manifest, self._external_rules(manifest.name), None).findings
         if findings:
             return Unavailable(

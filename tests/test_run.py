@@ -61,6 +61,24 @@ def test_cells_of_the_dataset_are_no_external_set(protocol: Protocol, smears: Pa
     assert "renamed.png" in found.reason
 
 
+def test_a_copy_byte_for_byte_is_a_duplicate_across_sets_though_its_set_is_not_scored(
+    protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path
+):
+    cell = next((smears / "monocyte").iterdir())
+    shutil.copy(cell, elsewhere / "monocyte" / "renamed.png")
+    (elsewhere / "basophil").mkdir()
+    shutil.copy(cell, elsewhere / "basophil" / "relabelled.png")
+    run = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)
+    assert isinstance(run.external["second_laboratory"], Unavailable)
+    [first, second] = run.leakage_checks["duplicates_across_sets"]
+    assert "basophil/relabelled.png" in first
+    assert "monocyte/renamed.png" in second
+    [conflict] = run.leakage_checks["label_conflicts"]
+    assert "basophil/relabelled.png" in conflict
+    assert "pictures with the dataset" in run.dependent_sets["second_laboratory"]
+    assert run.provenance["second_laboratory"].facts[0].n_unusual == 2
+
+
 def test_an_external_set_that_breaks_its_rules_is_not_assessed_and_stops_nothing(
     protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path
 ):
