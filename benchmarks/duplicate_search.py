@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.core.progress import silent
 from harness.data.hashing import ImageHashes, hash_images, hash_pictures
 from harness.data.leakage import BEYOND, PLANTS, find_duplicates, measure_detector
 from harness.data.manifest import read_manifest
-from harness.judge.intervals import clopper_pearson_bounds
-from harness.progress import silent
-from harness.protocol import ImageRules
+from harness.metrics.intervals import clopper_pearson_bounds
+from harness.protocol.records import ImageRules
 
 LEVEL, SEED, N_PLANTED_IN = 0.95, 20_260, 50
 RULES = ImageRules(formats=("JPEG", "PNG"), min_side_px=1, max_side_px=4096)

@@ -161,7 +161,7 @@ class Judged:
     """Reads one input after the other, and keeps the first of every kind that should not have been possible."""
 
     def __init__(self, attempt: Attempt, findings: Path) -> None:
-        from harness.errors import HarnessError
+        from harness.core.errors import HarnessError
 
         self.attempt, self.findings, self.known, self.refusal = attempt, findings, set[str](), HarnessError
         self.megabytes = _peak_megabytes()
@@ -208,7 +208,7 @@ def prepare_images(place: Path) -> Attempt:
     from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin  # noqa: F401
 
     from harness.data.decoding import facts_of, open_picture, strict_pillow
-    from harness.protocol import ImageRules
+    from harness.protocol.records import ImageRules
 
     Image.preinit()
     rules = ImageRules(formats=("JPEG", "PNG", "BMP", "TIFF"), min_side_px=1, max_side_px=375)
@@ -295,7 +295,7 @@ PROTOCOLS = ROOT / "suites" / "protocols"
 
 
 def prepare_protocols(place: Path) -> Attempt:
-    from harness.protocol_file import read_protocol
+    from harness.protocol.file import read_protocol
 
     (place / "base.toml").write_bytes((PROTOCOLS / "base.toml").read_bytes())
     file = place / "fuzzed.toml"
@@ -466,8 +466,8 @@ def small_pack(place: Path) -> Path:
 
 
 def prepare_packs(place: Path) -> Attempt:
-    from harness.evidence import report
-    from harness.evidence.verify import verify_pack
+    from harness.pack.verify import verify_pack
+    from harness.report import page as report
 
     report._environment = cache(report._environment)  # to compile the page's templates takes half of the time
     pack = small_pack(place)
@@ -575,10 +575,10 @@ def pack_words() -> list[bytes]:
 
 TARGETS: Mapping[str, Target] = {
     "image": Target(
-        ("harness.data", "harness.files", "PIL"), prepare_images, images, image_words, mutate_image, 16_384
+        ("harness.data", "harness.core.files", "PIL"), prepare_images, images, image_words, mutate_image, 16_384
     ),
     "protocol": Target(
-        ("harness.protocol", "harness.protocol_file", "harness.files", "tomllib"),
+        ("harness.protocol", "harness.protocol.file", "harness.core.files", "tomllib"),
         *(prepare_protocols, protocols, protocol_words, mutate_text, 24_576),
     ),
     "claims": Target(
@@ -587,7 +587,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "audit": Target(("harness.claims", "harness.judge"), *(prepare_audits, reports, report_words, mutate_text, 8_192)),
     "pack": Target(
-        ("harness.evidence", "harness.ledger"),
+        ("harness.pack", "harness.judge.ledger"),
         *(prepare_packs, packs, pack_words, mutate_pack, 1 << 20),
     ),
 }

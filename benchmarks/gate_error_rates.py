@@ -18,11 +18,11 @@ from functools import cache
 import numpy as np
 from scipy.stats import binom, norm
 
-from harness.judge.clusters import clustered_bounds
-from harness.judge.intervals import clopper_pearson_bounds, errors_allowed
-from harness.judge.macro import macro_f1_bounds
-from harness.judge.multiplicity import level_at_look
-from harness.judge.paired import (
+from harness.metrics.clusters import clustered_bounds
+from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
+from harness.metrics.macro import macro_f1_bounds
+from harness.metrics.multiplicity import level_at_look
+from harness.metrics.paired import (
     SEARCH_SLACK,
     chance_of_region,
     favourable_region,

@@ -38,8 +38,8 @@ from typing import Any
 
 import torch
 
-from harness.evidence.verify import verify_pack
-from harness.ledger import read_ledger
+from harness.judge.ledger import read_ledger
+from harness.pack.verify import verify_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20_260

@@ -30,15 +30,15 @@ from PIL import Image
 from torch.nn import functional
 from torchvision.transforms import functional as colour
 
-from harness.data.disturbances import AZURE, EOSIN
+from harness.core.progress import Report, TerminalProgress, silent
+from harness.data.corruptions import AZURE, EOSIN
 from harness.model.classifier import predict
 from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.stain import framed, in_optical_density
-from harness.progress import Report, TerminalProgress, silent
-from harness.protocol import Protocol
-from harness.protocol_file import read_protocol
-from harness.run import Run, RunOptions
-from harness.store import Store
+from harness.protocol.file import read_protocol
+from harness.protocol.records import Protocol
+from harness.run.run import Run, RunOptions
+from harness.run.store import Store
 
 Shift = Callable[[torch.Tensor], torch.Tensor]  # (n, 3, side, side) in [0, 1], to the same
 Dyes = tuple[tuple[float, float, float], tuple[float, float, float]]

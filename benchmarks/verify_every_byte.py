@@ -23,8 +23,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from harness.evidence.reader import SUMS
-from harness.evidence.verify import Verification, verify_pack
+from harness.pack.read import SUMS
+from harness.pack.verify import Verification, verify_pack
 
 SEED = 20_260
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from harness import __version__
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
 
 if TYPE_CHECKING:
     Parsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -97,9 +97,9 @@ def register_verify(jobs: Parsers) -> None:
 
 
 def _run_verify(asked: argparse.Namespace) -> int:
-    from harness.evidence.keys import read_trusted_keys
-    from harness.evidence.signing import Standing, Trust
-    from harness.evidence.verify import verify_pack
+    from harness.pack.keys import read_trusted_keys
+    from harness.pack.sign import Standing, Trust
+    from harness.pack.verify import verify_pack
 
     trust = None
     if asked.key is not None:
@@ -146,8 +146,8 @@ def register_sign(jobs: Parsers) -> None:
 
 
 def _run_sign(asked: argparse.Namespace) -> int:
-    from harness.evidence.keys import read_signing_key
-    from harness.evidence.signing import sign_pack
+    from harness.pack.keys import read_signing_key
+    from harness.pack.sign import sign_pack
 
     result = sign_pack(asked.pack, read_signing_key(asked.key))
     if asked.json:
@@ -172,7 +172,7 @@ def register_keygen(jobs: Parsers) -> None:
 
 
 def _run_keygen(asked: argparse.Namespace) -> int:
-    from harness.evidence.keys import PASSPHRASE, write_key_pair
+    from harness.pack.keys import PASSPHRASE, write_key_pair
 
     public, key_id, encrypted = write_key_pair(asked.file)
     if asked.json:
@@ -199,11 +199,11 @@ def register_compare(jobs: Parsers) -> None:
 
 
 def _run_compare(asked: argparse.Namespace) -> int:
-    from harness.evidence.comparing import compare_packs
-    from harness.evidence.tables import as_json, comparison_record, verdict_record
-    from harness.judge.comparison import remarks
     from harness.judge.criteria import explain
-    from harness.judge.metrics import DISPLAY_LEVEL
+    from harness.metrics.classification import DISPLAY_LEVEL
+    from harness.metrics.comparison import remarks
+    from harness.pack.compare import compare_packs
+    from harness.pack.tables import as_json, comparison_record, verdict_record
 
     result = compare_packs(asked.baseline, asked.candidate)
     if asked.json:
@@ -236,7 +236,7 @@ def register_log(jobs: Parsers) -> None:
 
 
 def _run_log(asked: argparse.Namespace) -> int:
-    from harness.registry import log_run, registry_at
+    from harness.pack.registry import log_run, registry_at
 
     run = log_run(asked.pack, registry=registry_at(asked.reports))
     _print(json.dumps({"run": run}) if asked.json else f"indexed as MLflow run {run}")
@@ -258,7 +258,7 @@ def register_promote(jobs: Parsers) -> None:
 
 
 def _run_promote(asked: argparse.Namespace) -> int:
-    from harness.registry import NotPassed, promote, registry_at
+    from harness.pack.registry import NotPassed, promote, registry_at
 
     try:
         version = promote(asked.pack, name=asked.name, alias=asked.alias, registry=registry_at(asked.reports))
@@ -295,8 +295,8 @@ def register_ledger(jobs: Parsers) -> None:
 
 
 def _run_ledger(asked: argparse.Namespace) -> int:
-    from harness.evidence.reader import open_pack, require_verified
-    from harness.ledger import LedgerError, Look, contains, parse_ledger, read_ledger
+    from harness.judge.ledger import LedgerError, Look, contains, parse_ledger, read_ledger
+    from harness.pack.read import open_pack, require_verified
 
     if not asked.ledger.exists():
         raise LedgerError(f"there is no ledger at {asked.ledger}. Name the file, such as reports/ledger.jsonl.")
@@ -366,7 +366,7 @@ def _run_prove(asked: argparse.Namespace) -> int:
 
 
 def _print(text: str, stream: TextIO | None = None) -> None:
-    from harness.evidence.wording import visible
+    from harness.core.text import visible
 
     stream = stream or sys.stdout
     # A terminal in another encoding gets escapes, not a traceback, and none is driven by what a file's name holds.

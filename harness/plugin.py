@@ -20,23 +20,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import HarnessError
-from harness.evidence.environment import Source, source_state
-from harness.evidence.packages import Packages, packages_here
-from harness.evidence.wording import visible
+from harness.core.errors import HarnessError
+from harness.core.progress import Report, TerminalProgress
+from harness.core.text import visible
 from harness.judge.criteria import closed_gate, complete, explain, not_judged, observed
-from harness.progress import Report, TerminalProgress
-from harness.protocol import QUESTIONS, Criterion, Protocol
-from harness.protocol_file import read_protocol
-from harness.records import Outcome, RunResults, Verdict
+from harness.judge.verdicts import Outcome, Verdict
+from harness.protocol.file import read_protocol
+from harness.protocol.records import QUESTIONS, Criterion, Protocol
+from harness.run.environment import Source, source_state
+from harness.run.packages import Packages, packages_here
+from harness.run.results import RunResults
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
     from securesystemslib.signer import CryptoSigner
 
-    from harness.evidence.reader import Baseline
-    from harness.hold import Hold
-    from harness.run import Run
+    from harness.run.lock import Hold
+    from harness.run.results import Baseline
+    from harness.run.run import Run
 
 PROJECT = Path(__file__).resolve().parents[1]
 SUITES = PROJECT / "suites"
@@ -501,7 +502,7 @@ def _signer(config: pytest.Config) -> CryptoSigner | None:
     path: Path | None = config.getoption("--sign-key")
     if path is None:
         return None
-    from harness.evidence.keys import read_signing_key
+    from harness.pack.keys import read_signing_key
 
     return read_signing_key(path)
 
@@ -526,10 +527,10 @@ def _is_empty(item: pytest.Item) -> bool:
 
 def _conclude(session: pytest.Session, state: RunState) -> None:
     """One list of verdicts, and the pack that is written from it."""
-    from harness.evidence.environment import environment
-    from harness.evidence.pack import write_pack
     from harness.model.devices import device_name
+    from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
+    from harness.run.environment import environment
 
     assert state.run is not None
     config = session.config
@@ -560,7 +561,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
             signer=state.signer,
         )
         if config.getoption("--mlflow"):
-            from harness.registry import log_run, registry_at
+            from harness.pack.registry import log_run, registry_at
 
             log_run(state.pack, registry=registry_at(config.getoption("--reports")))
     except HarnessError as error:

@@ -22,12 +22,12 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from harness import __version__
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
+from harness.core.files import write_atomically
+from harness.core.progress import Report
 from harness.forkserver import AVAILABLE, Idle, fork_servers
-from harness.judge.proofs import LEVEL, alarms, detection
-from harness.progress import Report
-from harness.records import Proof, Trial
-from harness.store import code_digest, stage_folder, write_atomically
+from harness.judge.proofs import LEVEL, Proof, Trial, alarms, detection
+from harness.run.store import code_digest, stage_folder
 
 PROJECT = Path(__file__).resolve().parents[1]
 PROOF = "proof.json"

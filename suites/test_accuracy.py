@@ -3,8 +3,8 @@
 import pytest
 
 from harness.judge.criteria import explain
-from harness.judge.metrics import class_family, estimate, seed_accuracy
-from harness.protocol import CLASS_METRICS, SEED_METRICS, WHOLE_SET_METRICS
+from harness.metrics.classification import class_family, estimate, seed_accuracy
+from harness.protocol.records import CLASS_METRICS, SEED_METRICS, WHOLE_SET_METRICS
 
 
 @pytest.mark.criteria("accuracy", *WHOLE_SET_METRICS)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.judge.confidence import confidence
 from harness.judge.criteria import explain
-from harness.protocol import CALIBRATION_METRICS
+from harness.metrics.confidence import confidence
+from harness.protocol.records import CALIBRATION_METRICS
 
 
 @pytest.mark.criteria("calibration", *CALIBRATION_METRICS)

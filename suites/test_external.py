@@ -3,9 +3,9 @@
 import pytest
 
 from harness.judge.criteria import explain
-from harness.judge.metrics import class_family, estimate, generalisation_gap
-from harness.protocol import CLASSIFICATION_METRICS, GAP_METRICS
-from harness.records import Unavailable
+from harness.metrics.classification import class_family, estimate, generalisation_gap
+from harness.metrics.estimates import Unavailable
+from harness.protocol.records import CLASSIFICATION_METRICS, GAP_METRICS
 
 
 @pytest.mark.criteria("external", *CLASSIFICATION_METRICS)

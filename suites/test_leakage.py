@@ -3,8 +3,8 @@
 import pytest
 
 from harness.judge.criteria import explain
-from harness.judge.metrics import exact_count
-from harness.protocol import LEAKAGE_METRICS
+from harness.metrics.classification import exact_count
+from harness.protocol.records import LEAKAGE_METRICS
 
 
 @pytest.mark.criteria("leakage", *LEAKAGE_METRICS)

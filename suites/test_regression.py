@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.judge.comparison import difference, difference_family
 from harness.judge.criteria import explain
-from harness.protocol import DIFFERENCE_METRICS
+from harness.metrics.comparison import difference, difference_family
+from harness.protocol.records import DIFFERENCE_METRICS
 
 
 @pytest.mark.criteria("regression", *DIFFERENCE_METRICS)

@@ -3,8 +3,8 @@
 import pytest
 
 from harness.judge.criteria import explain
-from harness.judge.stability import stability
-from harness.protocol import KIND_METRICS
+from harness.metrics.stability import stability
+from harness.protocol.records import KIND_METRICS
 
 
 @pytest.mark.criteria("robustness", *KIND_METRICS)

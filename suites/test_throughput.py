@@ -3,8 +3,8 @@
 import pytest
 
 from harness.judge.criteria import explain
-from harness.judge.metrics import images_per_second, latency
-from harness.records import Unavailable
+from harness.metrics.classification import images_per_second, latency
+from harness.metrics.estimates import Unavailable
 
 
 @pytest.mark.criteria("throughput", "latency_s", "model_latency_s")

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.judge.criteria import explain
-from harness.judge.metrics import accuracy_gap, exact_count
+from harness.metrics.classification import accuracy_gap, exact_count
 
 
 @pytest.mark.criteria(

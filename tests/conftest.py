@@ -14,9 +14,9 @@ from tiny_run import TINY, Pytest, run_pytest
 import harness.model.torchvision_compat  # noqa: F401
 from fixtures.smears import HOME, write_smears
 from harness.data.manifest import read_manifest
+from harness.data.records import Manifest
 from harness.plugin import SUITES
-from harness.protocol import AugmentationPlan, PhasePlan, TrainingPlan, WeightsPlan
-from harness.records import Manifest
+from harness.protocol.records import AugmentationPlan, PhasePlan, TrainingPlan, WeightsPlan
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

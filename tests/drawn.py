@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.core.progress import silent
+from harness.data.records import CellImage, Manifest
 from harness.model.preprocessing import CellPixels, decode_all
-from harness.progress import silent
-from harness.records import CellImage, Manifest
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 

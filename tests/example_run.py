@@ -16,13 +16,18 @@ import numpy as np
 from PIL import Image
 
 from harness.data.leakage import ListedImage
-from harness.evidence.packages import Declared, Package, Packages
-from harness.evidence.reader import Baseline
-from harness.judge.calibration import calibration_report
-from harness.judge.comparison import compare
+from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Split, sorted_by_path
 from harness.judge.criteria import complete, judge
-from harness.judge.metrics import accuracy_gap, estimate, evaluate, exact_count, latency
-from harness.protocol import (
+from harness.judge.proofs import Proof, Trial
+from harness.judge.verdicts import Verdict
+from harness.metrics.calibration import calibration_report
+from harness.metrics.classification import accuracy_gap, estimate, evaluate, exact_count, latency
+from harness.metrics.comparison import compare
+from harness.metrics.estimates import Unavailable
+from harness.metrics.predictions import Predictions
+from harness.model.records import EpochRecord, LearningRateCurve, PhaseRecord, Timing, TrainingRecord, WeightsRecord
+from harness.protocol.records import (
+    PARTS,
     AugmentationPlan,
     Criterion,
     DatasetPlan,
@@ -41,31 +46,9 @@ from harness.protocol import (
     Waiver,
     WeightsPlan,
 )
-from harness.records import (
-    PARTS,
-    CellImage,
-    EpochRecord,
-    Finding,
-    ImageFacts,
-    IntegrityReport,
-    LearningRateCurve,
-    Manifest,
-    PhaseRecord,
-    Predictions,
-    ProcessDigests,
-    Proof,
-    RunResults,
-    SetSummary,
-    Split,
-    StageRecord,
-    Timing,
-    TrainingRecord,
-    Trial,
-    Unavailable,
-    Verdict,
-    WeightsRecord,
-    sorted_by_path,
-)
+from harness.run.packages import Declared, Package, Packages
+from harness.run.results import Baseline, ProcessDigests, RunResults, SetSummary
+from harness.run.store import StageRecord
 
 TODAY = date(2026, 1, 15)
 PREVALENCE = {"basophil": 0.01, "eosinophil": 0.03, "lymphocyte": 0.3, "monocyte": 0.06, "neutrophil": 0.6}

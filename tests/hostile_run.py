@@ -14,7 +14,8 @@ from typing import Any
 from example_run import example_picture, example_run, write_example_dataset
 from pydantic import BaseModel
 
-from harness.records import Manifest, RunResults
+from harness.data.records import Manifest
+from harness.run.results import RunResults
 
 RAN = "an attack ran"
 RUN = f"document.title='{RAN}'"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tiny_run import Pytest, evidence_of, verdicts_of
 
-from harness.ledger import read_ledger
+from harness.judge.ledger import read_ledger
 from harness.plugin import Exit
 
 

@@ -20,9 +20,9 @@ import pytest
 from example_run import example_picture, example_run
 from hostile_run import NAMES, RAN, hostile_dataset, hostile_run, reworded, texts
 
-from harness.evidence import report
-from harness.evidence.pack import REPORT, write_pack
-from harness.records import RunResults
+from harness.pack.write import REPORT, write_pack
+from harness.report import page as report
+from harness.run.results import RunResults
 
 BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="neither Chromium nor Chrome is on this machine")
@@ -69,7 +69,7 @@ def pack(run: RunResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("hostile")
     manifest = hostile_dataset(place / "data")
     with pytest.MonkeyPatch.context() as quick:  # what is drawn is pixels to a browser: tests/test_figures.py has it
-        quick.setattr("harness.evidence.pack.draw_figures", lambda *_: {"class_distribution": example_picture("one")})
+        quick.setattr("harness.pack.write.draw_figures", lambda *_: {"class_distribution": example_picture("one")})
         return write_pack(run, reports=place / "reports", manifest=manifest, models={}, formats=("JPEG", "PNG"))
 
 

@@ -15,8 +15,8 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import beta, betabinom, chisquare
 from sklearn.metrics import brier_score_loss, log_loss
 
-from harness.errors import HarnessError, InvalidPredictions, UndefinedStatistic
-from harness.judge.calibration import (
+from harness.core.errors import HarnessError, InvalidPredictions, UndefinedStatistic
+from harness.metrics.calibration import (
     COLDEST,
     HOTTEST,
     apply_temperature,
@@ -40,9 +40,9 @@ from harness.judge.calibration import (
     temperature_scaled,
     top_label_brier,
 )
-from harness.judge.calibration_records import FittedOnTarget, PrevalenceShift, ReliabilityBin
-from harness.judge.intervals import clopper_pearson_bounds
-from harness.records import Predictions
+from harness.metrics.calibration_records import FittedOnTarget, PrevalenceShift, ReliabilityBin
+from harness.metrics.intervals import clopper_pearson_bounds
+from harness.metrics.predictions import Predictions
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 CONFIDENCE, CORRECT = [0.95, 0.85, 0.75, 0.65, 0.55], [1, 1, 0, 1, 0]  # the oracle vector

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.evidence import calibration_plots, plots
-from harness.evidence.calibration_plots import reliability_diagram, risk_coverage
-from harness.judge.calibration import calibration_report
-from harness.judge.intervals import clopper_pearson_bounds
-from harness.records import Predictions
+from harness.metrics.calibration import calibration_report
+from harness.metrics.intervals import clopper_pearson_bounds
+from harness.metrics.predictions import Predictions
+from harness.report import calibration_plots, plots
+from harness.report.calibration_plots import reliability_diagram, risk_coverage
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 BOTH = pytest.mark.parametrize("draw", [reliability_diagram, risk_coverage])

@@ -11,12 +11,12 @@ import torch
 from drawn import decoded
 from torch import nn
 
-from harness.errors import InvalidPredictions
+from harness.core.errors import InvalidPredictions
+from harness.core.progress import silent
+from harness.data.records import Manifest
 from harness.model.classifier import CHECKED_IMAGES, predict, tensors_digest, untrained, weights_digest
 from harness.model.preprocessing import CellPixels
-from harness.progress import silent
-from harness.protocol import TrainingPlan
-from harness.records import Manifest
+from harness.protocol.records import TrainingPlan
 
 CPU = torch.device("cpu")
 

@@ -11,14 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import betabinom, f_oneway
 
-from harness.errors import UndefinedStatistic
-from harness.judge.clusters import (
-    clustered_bounds,
-    design_effect,
-    effective_trials,
-    intracluster_correlation,
-)
-from harness.judge.intervals import clopper_pearson_bounds, effective_bounds
+from harness.core.errors import UndefinedStatistic
+from harness.metrics.clusters import clustered_bounds, design_effect, effective_trials, intracluster_correlation
+from harness.metrics.intervals import clopper_pearson_bounds, effective_bounds
 
 
 def cells_of(*patients: tuple[int, int]) -> tuple[list[bool], list[int]]:

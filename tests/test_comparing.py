@@ -10,14 +10,15 @@ import pytest
 from example_run import CLASSES, example_run
 
 from harness.cli import main
-from harness.errors import EvidenceError, IncomparableSets
-from harness.evidence.comparing import compare_packs, read_protocol_of
-from harness.evidence.pack import write_pack
-from harness.evidence.reader import open_pack
+from harness.core.errors import EvidenceError, IncomparableSets
 from harness.judge.criteria import complete
-from harness.ledger import record_look
-from harness.protocol import Criterion, Protocol
-from harness.records import Outcome, RunResults
+from harness.judge.ledger import record_look
+from harness.judge.verdicts import Outcome
+from harness.pack.compare import compare_packs, read_protocol_of
+from harness.pack.read import open_pack
+from harness.pack.write import write_pack
+from harness.protocol.records import Criterion, Protocol
+from harness.run.results import RunResults
 
 GATE = {
     "id": "B1",
@@ -162,7 +163,7 @@ def test_a_whole_ledger_is_listed_and_a_broken_one_named(tmp_path, capsys):
 def test_a_ledger_from_which_looks_were_taken_does_not_continue_the_pack_s(tmp_path, capsys):
     ledger = tmp_path / "ledger.jsonl"
     looks(ledger, 2)
-    from harness.ledger import ledger_bytes, read_ledger
+    from harness.judge.ledger import ledger_bytes, read_ledger
 
     whole = read_ledger(ledger)
     pack = pack_of(replace(run_named("held", n_wrong=3), ledger=whole), tmp_path / "reports")

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from harness.errors import IncomparableSets
-from harness.judge.comparison import compare, difference, difference_bounds, difference_family
+from harness.core.errors import IncomparableSets
 from harness.judge.criteria import judge
-from harness.protocol_file import read_protocol
-from harness.records import Outcome, Predictions, Unavailable
+from harness.judge.verdicts import Outcome
+from harness.metrics.comparison import compare, difference, difference_bounds, difference_family
+from harness.metrics.estimates import Unavailable
+from harness.metrics.predictions import Predictions
+from harness.protocol.file import read_protocol
 
 CLASSES = ("a", "b", "c")
 PROTOCOL = read_protocol(Path(__file__).parents[1] / "suites" / "protocols" / "embedded.toml")

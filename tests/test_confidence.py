@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.judge.calibration import calibration_error_bounds, calibration_report, ppv_at_prevalence
-from harness.judge.confidence import confidence
 from harness.judge.criteria import judge
-from harness.judge.intervals import clopper_pearson_bounds
-from harness.judge.metrics import evaluate
-from harness.protocol import CALIBRATION_METRICS
-from harness.protocol_file import read_protocol
-from harness.records import Estimate, Outcome, Predictions, Unavailable
+from harness.judge.verdicts import Outcome
+from harness.metrics.calibration import calibration_error_bounds, calibration_report, ppv_at_prevalence
+from harness.metrics.classification import evaluate
+from harness.metrics.confidence import confidence
+from harness.metrics.estimates import Estimate, Unavailable
+from harness.metrics.intervals import clopper_pearson_bounds
+from harness.metrics.predictions import Predictions
+from harness.protocol.file import read_protocol
+from harness.protocol.records import CALIBRATION_METRICS
 
 CLASSES = ("rare", "common")
 PREVALENCE = {"rare": 0.1, "common": 0.9}

@@ -22,19 +22,19 @@ from example_run import example_picture, example_run, write_example_dataset
 from failing_disk import REMOVING, FailingDisk, in_force
 from tiny_run import Pytest
 
-from harness.errors import HarnessError, StoreError
-from harness.evidence import pack as pack_module
-from harness.evidence.pack import remove_unfinished, write_pack
-from harness.hold import HOLDER, LOCK, hold_reports
-from harness.ledger import Look, look_number, read_ledger, record_look, require_writable
+from harness.core.errors import HarnessError, StoreError
+from harness.core.progress import silent
+from harness.data.records import Manifest
+from harness.judge.ledger import Look, look_number, read_ledger, record_look, require_writable
 from harness.model.preprocessing import CellPixels
 from harness.model.training import train
+from harness.pack import write as pack_module
+from harness.pack.write import remove_unfinished, write_pack
 from harness.plugin import Exit
-from harness.progress import silent
-from harness.protocol import LearningRateFinderPlan, TrainingPlan
-from harness.records import Manifest
-from harness.run import Run
-from harness.store import Store
+from harness.protocol.records import LearningRateFinderPlan, TrainingPlan
+from harness.run.lock import HOLDER, LOCK, hold_reports
+from harness.run.run import Run
+from harness.run.store import Store
 
 FIRST, SECOND = "20260115T093000Z-example-1", "20260115T103000Z-example-2"
 SHA = hashlib.sha256(b"").hexdigest()

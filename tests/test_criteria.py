@@ -26,10 +26,13 @@ from harness.judge.criteria import (
     observed,
     requirement,
 )
-from harness.judge.metrics import accuracy_gap, estimate, exact_count, images_per_second, latency
-from harness.protocol import GATES, Criterion, LooksPlan, Protocol, Waiver
-from harness.protocol_file import read_protocol
-from harness.records import Estimate, Evaluation, Outcome, RunResults, Timing, Unavailable, Verdict
+from harness.judge.verdicts import Outcome, Verdict
+from harness.metrics.classification import accuracy_gap, estimate, exact_count, images_per_second, latency
+from harness.metrics.estimates import Estimate, Evaluation, Unavailable
+from harness.model.records import Timing
+from harness.protocol.file import read_protocol
+from harness.protocol.records import GATES, Criterion, LooksPlan, Protocol, Waiver
+from harness.run.results import RunResults
 
 PROTOCOL = read_protocol(Path(__file__).parents[1] / "suites" / "protocols" / "embedded.toml")
 ID = {criterion.id: criterion for criterion in PROTOCOL.criteria}

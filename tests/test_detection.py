@@ -14,8 +14,8 @@ from scipy.stats import entropy, mannwhitneyu, norm
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from harness.errors import InvalidPredictions, UndefinedStatistic
-from harness.judge.detection import (
+from harness.core.errors import InvalidPredictions, UndefinedStatistic
+from harness.metrics.detection import (
     auroc,
     confidence_scores,
     detect,
@@ -24,7 +24,7 @@ from harness.judge.detection import (
     false_positive_rate_at,
     mahalanobis_scores,
 )
-from harness.judge.intervals import clopper_pearson_bounds, wilson_interval
+from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 
 POS1, NEG1 = [0.9, 0.8, 0.7, 0.6, 0.55], [0.85, 0.5, 0.4, 0.3, 0.2, 0.55]
 POS2, NEG2 = [0.95, 0.7, 0.75, 0.5, 0.45], [0.6, 0.65, 0.4, 0.35, 0.1, 0.2]

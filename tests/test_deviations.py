@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.judge.deviations import training_deviations
-from harness.protocol import TrainingPlan
-from harness.records import EpochRecord, PhaseRecord, TrainingRecord, WeightsRecord
+from harness.metrics.deviations import training_deviations
+from harness.model.records import EpochRecord, PhaseRecord, TrainingRecord, WeightsRecord
+from harness.protocol.records import TrainingPlan
 
 
 def epoch(number: int, rate: float = 1e-3) -> EpochRecord:

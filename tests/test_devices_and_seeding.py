@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import DeviceUnavailable
+from harness.core.errors import DeviceUnavailable
 from harness.model import devices
 from harness.model.devices import available_devices, choose_device
 from harness.model.seeding import derived_seed, seed_everything

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.smears import CELL_CLASSES, HOME, draw_cell
-from harness.data import disturbances
-from harness.data.disturbances import (
+from harness.core.errors import DataError
+from harness.data import corruptions as disturbances
+from harness.data.corruptions import (
     AMOUNTS,
     INVARIANCES,
     KINDS,
@@ -27,7 +28,6 @@ from harness.data.disturbances import (
     no_cell,
     turned,
 )
-from harness.errors import DataError
 
 EACH_KIND = pytest.mark.parametrize("kind", KINDS)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.evidence.environment import DISTRIBUTIONS, SOURCE, VARIABLES, Source, environment, source_state
+from harness.run.environment import DISTRIBUTIONS, SOURCE, VARIABLES, Source, environment, source_state
 
 UNKNOWN = Source("unknown", "unknown", None)
 
@@ -115,7 +115,7 @@ def test_a_machine_without_git_is_unknown(checkout, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("change", ["a commit", "an edit"])
 def test_a_source_that_changed_during_the_run_is_named_as_it_was_and_not_called_clean(checkout, monkeypatch, change):
-    monkeypatch.setattr("harness.evidence.environment.SOURCE", checkout)
+    monkeypatch.setattr("harness.run.environment.SOURCE", checkout)
     began = source_state(checkout)
     assert environment(device="cpu", source=began)["dirty"] == "no"
     (checkout / "a.py").write_text("A = 2\n")

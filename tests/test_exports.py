@@ -13,12 +13,14 @@ import torch
 from drawn import decoded
 from torch import nn
 
-from harness.errors import TrainingError
+from harness.core.errors import TrainingError
+from harness.core.progress import silent
+from harness.data.records import Manifest
+from harness.metrics.predictions import Predictions, predictions_of
 from harness.model.classifier import predict, untrained
-from harness.model.exports import EXPORT, export_learner, exported_differences
-from harness.progress import silent
-from harness.protocol import TrainingPlan
-from harness.records import Manifest, Predictions, predictions_of
+from harness.model.exports import EXPORT, export_learner
+from harness.protocol.records import TrainingPlan
+from harness.run.export_check import exported_differences
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,12 @@ import pytest
 from example_run import CLASSES, example_pixels, example_run, stopped_run, without_misclassified_cells
 from PIL import Image
 
-from harness.evidence import figures, plots
-from harness.evidence.figures import draw_figures, draw_thumbnails, images_to_show
-from harness.judge.metrics import estimate, evaluate
-from harness.records import Evaluation, LearningRateCurve, PhaseRecord, Predictions
+from harness.metrics.classification import estimate, evaluate
+from harness.metrics.estimates import Evaluation
+from harness.metrics.predictions import Predictions
+from harness.model.records import LearningRateCurve, PhaseRecord
+from harness.report import figures, plots
+from harness.report.figures import draw_figures, draw_thumbnails, images_to_show
 
 EVERY_FIGURE = {
     "class_distribution",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.evidence import environment, pack
+from harness.pack import write as pack
 from harness.plugin import PROJECT, Exit
+from harness.run.run import environment
 
 # Every criterion of the embedded protocol, each with an estimate that proves it: what the stages make of cells is not
 # asked here. WRONG names one whose bound disproves it, INTERRUPTED one at which somebody presses Ctrl-C.
@@ -22,9 +23,9 @@ import torch
 
 from harness.judge.criteria import explain
 from harness.plugin import DEFAULT_PROTOCOL, run_state
-from harness.protocol import QUESTIONS
-from harness.protocol_file import read_protocol
-from harness.records import Estimate
+from harness.protocol.records import QUESTIONS
+from harness.protocol.file import read_protocol
+from harness.metrics.estimates import Estimate
 
 CRITERIA = read_protocol(DEFAULT_PROTOCOL).criteria
 

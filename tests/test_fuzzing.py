@@ -30,16 +30,17 @@ from test_verify import looked_at, mend_sums, pack_of
 from harness.claims.audit import audit
 from harness.claims.printing import as_json
 from harness.claims.reading import beside, read_report
+from harness.core.digests import digest_of
+from harness.core.errors import DataError, HarnessError, ProtocolError
+from harness.core.spreadsheet import inert
 from harness.data.manifest import read_manifest
+from harness.data.records import CellImage, Manifest, sorted_by_path
 from harness.data.split import leaked_units, read_split, split_stratified, write_split
-from harness.data.spreadsheet import inert
-from harness.errors import DataError, HarnessError, ProtocolError
-from harness.evidence import report
-from harness.evidence.verify import Verification, verify_pack
-from harness.ledger import LedgerError, Look, contains, head_of, ledger_bytes, parse_ledger
-from harness.protocol import SplitPlan
-from harness.protocol_file import read_protocol
-from harness.records import PARTS, CellImage, Manifest, digest_of, sorted_by_path
+from harness.judge.ledger import LedgerError, Look, contains, head_of, ledger_bytes, parse_ledger
+from harness.pack.verify import Verification, verify_pack
+from harness.protocol.file import read_protocol
+from harness.protocol.records import PARTS, SplitPlan
+from harness.report import page as report
 
 Answer = TypeVar("Answer")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from tiny_run import Pytest, verdicts_of
 
-from harness.ledger import read_ledger
+from harness.judge.ledger import read_ledger
+from harness.judge.verdicts import Outcome, Verdict
 from harness.plugin import DEFAULT_PROTOCOL, Exit, RunState, exit_code
-from harness.protocol_file import read_protocol
-from harness.records import Outcome, RunResults, Verdict
+from harness.protocol.file import read_protocol
+from harness.run.results import RunResults
 
 
 @pytest.mark.parametrize(

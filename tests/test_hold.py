@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import StoreError
-from harness.hold import HOLDER, hold_reports
+from harness.core.errors import StoreError
 from harness.plugin import PROJECT
+from harness.run.lock import HOLDER, hold_reports
 
 HOLDING = """
 import sys, time
 from pathlib import Path
-from harness.hold import hold_reports
+from harness.run.lock import hold_reports
 hold = hold_reports(Path(sys.argv[1]), run_id="first")
 print("held", flush=True)
 time.sleep(600)

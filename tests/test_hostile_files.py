@@ -27,6 +27,9 @@ import pytest
 from PIL import Image
 
 from harness.claims.reading import read_report
+from harness.core.errors import DataError, HarnessError, MissingData
+from harness.core.files import read_plain
+from harness.core.progress import silent
 from harness.data import decoding, manifest, metadata
 from harness.data.decoding import (
     MOST_CHUNKS,
@@ -42,15 +45,12 @@ from harness.data.hashing import hash_images
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest, read_table
 from harness.data.metadata import read_facts
-from harness.errors import DataError, HarnessError, MissingData
-from harness.evidence import pack
-from harness.evidence.reader import open_pack
-from harness.files import read_plain
-from harness.ledger import read_ledger
-from harness.progress import silent
-from harness.protocol import ImageRules
-from harness.protocol_file import read_protocol
-from harness.records import CellImage, ImageFacts, Manifest
+from harness.data.records import CellImage, ImageFacts, Manifest
+from harness.judge.ledger import read_ledger
+from harness.pack import write as pack
+from harness.pack.read import open_pack
+from harness.protocol.file import read_protocol
+from harness.protocol.records import ImageRules
 
 SIDE = 375  # what leukocyte.toml allows
 RULES = ImageRules(formats=("JPEG", "PNG", "TIFF"), min_side_px=1, max_side_px=SIDE)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.judge.hygiene import fit_of, fits_on_judged_cells
-from harness.records import CellImage
+from harness.data.records import CellImage
+from harness.metrics.fits import fit_of, fits_on_judged_cells
 
 
 def cells(*numbers: int, folder: str = "a") -> tuple[CellImage, ...]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from drawn import CLASSES
 
 from harness.data.leakage import DuplicatePair, ListedImage
-from harness.judge.independence import dependent_sets, leakage
-from harness.judge.shortcuts import ShortcutFinding, ShortcutReport
-from harness.records import CellImage, Split
+from harness.data.records import CellImage, Split
+from harness.metrics.leakage import dependent_sets, leakage
+from harness.metrics.shortcuts import ShortcutFinding, ShortcutReport
 
 NOTHING = ShortcutReport((), 0, (), None, (), 0.01, ())
 

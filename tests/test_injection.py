@@ -21,19 +21,20 @@ from tiny_run import Pytest
 
 from fixtures.smears import HOME, write_smears
 from harness import cli
+from harness.core.spreadsheet import active, inert
+from harness.core.text import visible
 from harness.data.manifest import read_manifest
+from harness.data.records import Manifest
 from harness.data.split import read_split, split_stratified, write_split
-from harness.data.spreadsheet import active, inert
-from harness.evidence import reader
-from harness.evidence.reader import _active
-from harness.evidence.report import render_report
-from harness.evidence.tables import as_json, confusion_csv, documents, junit, manifest_csv, predictions_csv
-from harness.evidence.wording import visible
-from harness.judge.metrics import evaluate
+from harness.metrics.classification import evaluate
+from harness.pack import read as reader
+from harness.pack.read import _active
+from harness.pack.registry import _plain
+from harness.pack.tables import as_json, confusion_csv, documents, junit, manifest_csv, predictions_csv
 from harness.plugin import Exit, _line
-from harness.protocol import DatasetPlan, ExternalPlan, ImageRules, SplitPlan
-from harness.records import Manifest, RunResults
-from harness.registry import _plain
+from harness.protocol.records import DatasetPlan, ExternalPlan, ImageRules, SplitPlan
+from harness.report.page import render_report
+from harness.run.results import RunResults
 
 SERVER = "http://127.0.0.1:9"
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")

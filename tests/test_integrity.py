@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from harness.core.errors import DataError
 from harness.data.decoding import facts_of, format_of, max_bytes
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
-from harness.errors import DataError
-from harness.protocol import INTEGRITY_METRICS, ImageRules
-from harness.records import IntegrityReport, Manifest
+from harness.data.records import IntegrityReport, Manifest
+from harness.protocol.records import INTEGRITY_METRICS, ImageRules
 
 CLASSES = ("basophil", "monocyte")
 RULES = ImageRules(formats=("JPEG", "PNG"), min_side_px=30, max_side_px=50)

@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, expon
 
-from harness.errors import UndefinedStatistic
-from harness.judge.intervals import (
+from harness.core.errors import UndefinedStatistic
+from harness.metrics.intervals import (
     clopper_pearson_bounds,
     effective_bounds,
     errors_allowed,

@@ -24,23 +24,25 @@ from safetensors.torch import save
 from tiny_run import Pytest, evidence_of, verdicts_of
 
 from harness.cli import main
+from harness.core.digests import file_digest
+from harness.core.errors import ProtocolError, TrainingError, WeightsError
+from harness.core.progress import silent
+from harness.data.records import Manifest
 from harness.data.split import split_stratified, write_split
-from harness.errors import ProtocolError, TrainingError, WeightsError
-from harness.evidence.limits import limits_of
-from harness.judge.existing import unasked
-from harness.judge.hygiene import fit_of
+from harness.judge.pretrained import unasked
+from harness.metrics.fits import fit_of
 from harness.model import tensorfiles
 from harness.model.classifier import load_classifier, predict, untrained, weights_digest
 from harness.model.exports import CLASSIFIER, EXPORT, Claims, claims_of, classifier_bytes, export_learner
 from harness.model.judged import ModelFile, read_model
+from harness.model.records import JudgedModel
 from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler, tensors_of
 from harness.plugin import Exit
-from harness.progress import silent
-from harness.protocol import ModelPlan, Protocol, TrainingPlan
-from harness.protocol_file import read_protocol
-from harness.records import JudgedModel, Manifest
-from harness.run import Run, RunOptions
-from harness.store import Store, file_digest
+from harness.protocol.file import read_protocol
+from harness.protocol.records import ModelPlan, Protocol, TrainingPlan
+from harness.report.limits import limits_of
+from harness.run.run import Run, RunOptions
+from harness.run.store import Store
 
 State = dict[str, torch.Tensor]
 CPU = torch.device("cpu")

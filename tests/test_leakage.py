@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fixtures.smears import HOME, SECOND, Laboratory, draw_cell
+from harness.core.errors import DataError, MissingData
+from harness.core.progress import silent
 from harness.data.hashing import THUMBNAIL_PX, ImageHashes, hash_images, hash_pictures, thumbnail
 from harness.data.leakage import (
     ALL_PAIRS_UP_TO,
@@ -31,11 +33,9 @@ from harness.data.leakage import (
     unsearchable,
 )
 from harness.data.manifest import read_manifest
+from harness.data.records import CellImage, Manifest, Split
 from harness.data.resemblance import featureless, resembling
-from harness.errors import DataError, MissingData
-from harness.progress import silent
-from harness.protocol import ImageRules
-from harness.records import CellImage, Manifest, Split
+from harness.protocol.records import ImageRules
 
 RULES = ImageRules(formats=("JPEG", "PNG"), min_side_px=1, max_side_px=500)
 SIZE_PX = 160

@@ -16,9 +16,9 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import ledger
-from harness.errors import HarnessError
-from harness.ledger import (
+from harness.core.errors import HarnessError
+from harness.judge import ledger
+from harness.judge.ledger import (
     START,
     LedgerError,
     Look,
@@ -32,7 +32,7 @@ from harness.ledger import (
     record_look,
     require_writable,
 )
-from harness.records import Predictions
+from harness.metrics.predictions import Predictions
 
 
 def sha(text: str) -> str:

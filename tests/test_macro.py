@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from harness.errors import UndefinedStatistic
-from harness.judge.intervals import clopper_pearson_bounds
-from harness.judge.macro import macro_f1, macro_f1_bounds, macro_f1_range, multiclass_summary
+from harness.core.errors import UndefinedStatistic
+from harness.metrics.intervals import clopper_pearson_bounds
+from harness.metrics.macro import macro_f1, macro_f1_bounds, macro_f1_range, multiclass_summary
 
 BAS, EOS, LYM, MON, NEU = range(5)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.core.errors import DataError, MissingData
 from harness.data.manifest import read_manifest, relative_path, scan
-from harness.errors import DataError, MissingData
-from harness.records import Manifest
+from harness.data.records import Manifest
 
 CLASSES = ("basophil", "monocyte")
 DATA = Path(__file__).parents[2] / "shared" / "data"

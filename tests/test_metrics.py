@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from harness.judge.intervals import clopper_pearson_bounds, wilson_interval
-from harness.judge.metrics import (
+from harness.metrics.classification import (
     INDEPENDENCE_UNKNOWN,
     accuracy_gap,
     estimate,
@@ -26,7 +25,10 @@ from harness.judge.metrics import (
     latency,
     seed_accuracy,
 )
-from harness.records import Estimate, Evaluation, Predictions, Timing, Unavailable
+from harness.metrics.estimates import Estimate, Evaluation, Unavailable
+from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
+from harness.metrics.predictions import Predictions
+from harness.model.records import Timing
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 BAS, EOS, LYM, MON, NEU = range(5)

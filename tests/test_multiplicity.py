@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from statsmodels.stats.multitest import multipletests
 
-from harness.errors import UndefinedStatistic
-from harness.judge.intervals import clopper_pearson_bounds
-from harness.judge.multiplicity import holm, level_at_look, simultaneous_lower_bounds
+from harness.core.errors import UndefinedStatistic
+from harness.metrics.intervals import clopper_pearson_bounds
+from harness.metrics.multiplicity import holm, level_at_look, simultaneous_lower_bounds
 
 P_VALUES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)
 

@@ -15,19 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from harness.errors import WeightsError
+from harness.core.digests import file_digest
+from harness.core.errors import WeightsError
+from harness.core.progress import silent
+from harness.data.records import Manifest
+from harness.metrics.predictions import predictions_of
 from harness.model.classifier import load_classifier, normalise, predict, untrained
-from harness.model.exports import EXPORT, Claims, classifier_bytes, export_learner, exported_differences, unpickled
+from harness.model.exports import EXPORT, Claims, classifier_bytes, export_learner, unpickled
 from harness.model.judged import read_model
 from harness.model.normalisation import DARKEST, BackgroundWhite, first_layer
 from harness.model.preprocessing import CellPixels
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.progress import silent
-from harness.protocol import Normalisation, TrainingPlan, WeightsPlan
-from harness.protocol_file import read_protocol
-from harness.records import Manifest, predictions_of
-from harness.store import file_digest
+from harness.protocol.file import read_protocol
+from harness.protocol.records import Normalisation, TrainingPlan, WeightsPlan
+from harness.run.export_check import exported_differences
 
 PROTOCOLS = DEFAULT_PROTOCOL.parent
 CPU = torch.device("cpu")

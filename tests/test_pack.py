@@ -27,13 +27,14 @@ from example_run import (
 from PIL import Image
 from sklearn.metrics import classification_report as sklearn_report
 
-from harness.errors import EvidenceError
-from harness.evidence import pack
-from harness.evidence.pack import write_pack
-from harness.evidence.report import render_report
-from harness.evidence.tables import as_csv, as_json, classification_report, junit, predictions_csv
-from harness.judge.metrics import evaluate
-from harness.records import Outcome, Predictions
+from harness.core.errors import EvidenceError
+from harness.judge.verdicts import Outcome
+from harness.metrics.classification import evaluate
+from harness.metrics.predictions import Predictions
+from harness.pack import write as pack
+from harness.pack.tables import as_csv, as_json, classification_report, junit, predictions_csv
+from harness.pack.write import write_pack
+from harness.report.page import render_report
 
 FORMATS = ("JPEG", "PNG")
 # What a file can be called on Linux: formulas, a quote, line ends, a control character, an undecodable byte.

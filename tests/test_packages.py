@@ -20,12 +20,16 @@ from jsonschema import Draft7Validator
 from packageurl import PackageURL
 from referencing import Registry, Resource
 
-from harness.errors import EvidenceError
-from harness.evidence import pack as packs
-from harness.evidence.components import components, read_components
-from harness.evidence.limits import limits_of
-from harness.evidence.pack import write_pack
-from harness.evidence.packages import (
+from harness.core.errors import EvidenceError
+from harness.pack import write as packs
+from harness.pack.components import components, read_components
+from harness.pack.tables import as_json
+from harness.pack.verify import verify_pack
+from harness.pack.write import write_pack
+from harness.plugin import PROJECT as CHECKOUT
+from harness.report.limits import limits_of
+from harness.report.page import render_report
+from harness.run.packages import (
     CONSTRAINTS,
     METADATA,
     MLFLOW_CONSTRAINTS,
@@ -39,11 +43,7 @@ from harness.evidence.packages import (
     settled,
     tried_together,
 )
-from harness.evidence.report import render_report
-from harness.evidence.tables import as_json
-from harness.evidence.verify import verify_pack
-from harness.plugin import PROJECT as CHECKOUT
-from harness.records import RunResults
+from harness.run.results import RunResults
 
 PYPROJECT = """
 [project]

@@ -14,8 +14,8 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import binom, multinomial, norm
 from statsmodels.stats.contingency_tables import mcnemar
 
-from harness.errors import UndefinedStatistic
-from harness.judge.paired import (
+from harness.core.errors import UndefinedStatistic
+from harness.metrics.paired import (
     chance_of_region,
     favourable_region,
     fewest_discordant_for_significance,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from fixtures.pipeline import _drawn
+from harness.core.progress import silent
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.progress import silent
-from harness.protocol import Protocol, SyntheticPlan
-from harness.protocol_file import read_protocol
-from harness.store import Store
+from harness.protocol.file import read_protocol
+from harness.protocol.records import Protocol, SyntheticPlan
+from harness.run.store import Store
 
 
 @pytest.fixture(scope="module")

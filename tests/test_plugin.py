@@ -14,9 +14,10 @@ from example_run import example_run
 from tiny_run import Pytest, evidence_of, run_pytest
 
 from harness.cli import main
+from harness.core.digests import digest_of
+from harness.judge.verdicts import Outcome, Verdict
 from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit, RunState, sets_told
-from harness.protocol_file import read_protocol
-from harness.records import Outcome, Verdict, digest_of
+from harness.protocol.file import read_protocol
 
 FIGURES = (
     "class_distribution",

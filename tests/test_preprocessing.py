@@ -14,11 +14,11 @@ from fastai.vision.augment import Resize, ResizeMethod
 from fastai.vision.core import PILImage
 from PIL import Image
 
-from harness.errors import DataError
+from harness.core.errors import DataError
+from harness.data.records import Manifest
 from harness.model.classifier import normalise
 from harness.model.preprocessing import CellPixels, decode, reduced
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
-from harness.records import Manifest
 
 
 @pytest.fixture

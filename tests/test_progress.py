@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from harness.progress import SECONDS_WORTH_A_LINE, TerminalProgress, silent
+from harness.core.progress import SECONDS_WORTH_A_LINE, TerminalProgress, silent
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("harness.progress.time.monotonic", clock)
+    monkeypatch.setattr("harness.core.progress.time.monotonic", clock)
     return clock
 
 

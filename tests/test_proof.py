@@ -31,11 +31,9 @@ from fixtures.tampering import (
     as_zip_of_two_names,
 )
 from harness.cli import main
-from harness.evidence.limits import limits_of
-from harness.evidence.report import render_report
-from harness.judge.proofs import alarms, detection
+from harness.core.progress import silent
+from harness.judge.proofs import Proof, Trial, alarms, detection
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.progress import silent
 from harness.proof import (
     PROJECT,
     Clean,
@@ -50,8 +48,9 @@ from harness.proof import (
     put,
     write_proof,
 )
-from harness.protocol_file import read_protocol
-from harness.records import Proof, Trial
+from harness.protocol.file import read_protocol
+from harness.report.limits import limits_of
+from harness.report.page import render_report
 
 
 @pytest.fixture
@@ -358,7 +357,7 @@ def test_a_command_that_ends_otherwise_before_the_last_one_is_no_catch(clean, tm
     assert found.as_expected
 
 
-@pytest.mark.parametrize("name", ["harness/evidence/templates/report.html.j2", "suites/protocols/embedded.toml"])
+@pytest.mark.parametrize("name", ["harness/report/templates/report.html.j2", "suites/protocols/embedded.toml"])
 def test_a_template_and_a_protocol_are_code_that_is_proven(name, tmp_path, monkeypatch):
     for each in ("harness", "suites", "fixtures"):
         shutil.copytree(PROJECT / each, tmp_path / each, ignore=shutil.ignore_patterns("__pycache__"))

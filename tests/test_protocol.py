@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness import protocol as protocol_module
-from harness.data import disturbances
-from harness.errors import ProtocolError
-from harness.protocol import QUESTIONS, Criterion, Protocol
-from harness.protocol_file import read_protocol
+from harness.core.errors import ProtocolError
+from harness.data import corruptions as disturbances
+from harness.protocol.file import read_protocol
+from harness.protocol.records import QUESTIONS, Criterion, Protocol
 
 SHIPPED = Path(__file__).parents[1] / "suites" / "protocols"
 FIVE = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")

@@ -14,10 +14,11 @@ from drawn import CLASSES
 from PIL import Image
 
 from fixtures.smears import HOME, SECOND, Laboratory, draw_cell
+from harness.core.errors import DataError, UndefinedStatistic
+from harness.core.progress import silent
 from harness.data.manifest import read_manifest
 from harness.data.metadata import FileFacts, SetFacts, read_facts
-from harness.errors import DataError, UndefinedStatistic
-from harness.judge.provenance import (
+from harness.metrics.provenance import (
     ChainVerdict,
     Fingerprint,
     Provenance,
@@ -27,7 +28,6 @@ from harness.judge.provenance import (
     encoder_of,
     fingerprint,
 )
-from harness.progress import silent
 
 Cells = list[tuple[str, Image.Image]]
 # number, cell -> file name and content

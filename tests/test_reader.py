@@ -20,11 +20,12 @@ from example_run import CLASSES, example_run, stopped_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.errors import EvidenceError
-from harness.evidence import pack as pack_module
-from harness.evidence import reader, tables
-from harness.evidence.pack import write_pack
-from harness.evidence.reader import (
+from harness.core.errors import EvidenceError
+from harness.judge.verdicts import Outcome
+from harness.pack import read as reader
+from harness.pack import tables
+from harness.pack import write as pack_module
+from harness.pack.read import (
     MAX_FILES,
     SCHEMAS,
     open_pack,
@@ -37,7 +38,8 @@ from harness.evidence.reader import (
     said,
     verify_digests,
 )
-from harness.records import Outcome, RunResults
+from harness.pack.write import write_pack
+from harness.run.results import RunResults
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reports" / "reference"
 # What a file can be called on Linux, and what a spreadsheet would run.

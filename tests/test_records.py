@@ -13,19 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import InvalidPredictions
-from harness.records import (
-    CellImage,
-    Manifest,
-    PhaseRecord,
-    Predictions,
-    Split,
-    Timing,
-    digest_of,
-    labels_of,
-    predictions_of,
-    sorted_by_path,
-)
+from harness.core.digests import digest_of
+from harness.core.errors import InvalidPredictions
+from harness.data.records import CellImage, Manifest, Split, labels_of, sorted_by_path
+from harness.metrics.predictions import Predictions, predictions_of
+from harness.model.records import PhaseRecord, Timing
 
 CLASSES = ("basophil", "monocyte", "neutrophil")
 

@@ -22,13 +22,12 @@ from pathlib import Path
 import pytest
 from example_run import example_run
 
-from harness import registry as registry_module
-from harness.errors import EvidenceError, HarnessError
-from harness.evidence import pack as pack_module
-from harness.evidence.pack import write_pack
-from harness.evidence.reader import open_pack, verify_digests
-from harness.records import Outcome, RunResults
-from harness.registry import (
+from harness.core.errors import EvidenceError, HarnessError
+from harness.judge.verdicts import Outcome
+from harness.pack import registry as registry_module
+from harness.pack import write as pack_module
+from harness.pack.read import open_pack, verify_digests
+from harness.pack.registry import (
     ARCHIVE,
     ARTIFACTS,
     EXPERIMENT,
@@ -41,6 +40,8 @@ from harness.registry import (
     promote,
     registry_at,
 )
+from harness.pack.write import write_pack
+from harness.run.results import RunResults
 
 needs_mlflow = pytest.mark.skipif(
     importlib.util.find_spec("mlflow") is None,
@@ -112,7 +113,7 @@ def test_without_mlflow_the_error_names_the_extra(packs, tmp_path, monkeypatch):
 
 
 def test_importing_the_registry_imports_no_mlflow():
-    code = "import sys, harness.registry; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, harness.pack.registry; sys.exit('mlflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -239,7 +240,7 @@ def test_nothing_is_left_in_the_working_directory_or_the_home_of_the_user(packs,
     (tmp_path / "work").mkdir()
     (tmp_path / "home").mkdir()
     code = (
-        "import sys; from pathlib import Path; from harness.registry import *;"
+        "import sys; from pathlib import Path; from harness.pack.registry import *;"
         "log_run(Path(sys.argv[1]), registry=registry_at(Path(sys.argv[2])))"
     )
     environment = os.environ | {

@@ -15,14 +15,14 @@ from example_run import CLASSES, example_run, stopped_run, without_misclassified
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import EvidenceError, UndefinedStatistic
-from harness.evidence import wording
-from harness.evidence.limits import limits_of
-from harness.evidence.report import _environment, render_report
-from harness.evidence.wording import number, percent, probability, proportion, share
-from harness.ledger import record_look
-from harness.protocol import Waiver
-from harness.records import Outcome
+from harness.core.errors import EvidenceError, UndefinedStatistic
+from harness.core.text import visible
+from harness.judge.ledger import record_look
+from harness.judge.verdicts import Outcome
+from harness.protocol.records import Waiver
+from harness.report.limits import limits_of
+from harness.report.page import _environment, render_report
+from harness.report.wording import number, percent, probability, proportion, share
 
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 PNG = b"\x89PNG\r\n\x1a\n, as far as the report looks"
@@ -545,10 +545,10 @@ def test_a_probability_never_reads_as_certain_unless_it_is(p):
 
 @given(st.text())
 def test_visible_text_is_printable_and_plain_text_is_untouched(text):
-    shown = wording.visible(text)
+    shown = visible(text)
     assert all(c.isprintable() or c in "\n\t" for c in shown)
     shown.encode("utf-8")
-    assert wording.visible("monocyte_001.jpg ä 細胞") == "monocyte_001.jpg ä 細胞"
+    assert visible("monocyte_001.jpg ä 細胞") == "monocyte_001.jpg ä 細胞"
 
 
 def test_a_waiver_record_is_shown_even_if_it_was_not_needed(run):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import TrainingError
-from harness.model import reproduction
-from harness.model.reproduction import differences, reproduce
+from harness.core.errors import TrainingError
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.protocol import Protocol
-from harness.protocol_file import read_protocol
-from harness.records import ProcessDigests
+from harness.protocol.file import read_protocol
+from harness.protocol.records import Protocol
+from harness.run.reproduction import differences, reproduce
+from harness.run.results import ProcessDigests
+from harness.run.run import reproduction
 
 ONE = ProcessDigests("first", "s", "l", "w", "p")
 

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from harness.data.disturbances import INVARIANCES, SEVERITIES, disturb_set, turned
-from harness.errors import IncomparableSets, UndefinedStatistic
-from harness.judge.intervals import clopper_pearson_bounds, wilson_interval
-from harness.judge.metrics import INDEPENDENCE_UNKNOWN, estimate, evaluate
-from harness.judge.robustness import (
+from harness.core.errors import IncomparableSets, UndefinedStatistic
+from harness.data.corruptions import INVARIANCES, SEVERITIES, disturb_set, turned
+from harness.metrics.classification import INDEPENDENCE_UNKNOWN, estimate, evaluate
+from harness.metrics.estimates import Unavailable
+from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
+from harness.metrics.predictions import Predictions
+from harness.metrics.robustness import (
     ANY,
     SeverityCurve,
     disturbed_accuracy,
@@ -25,7 +27,6 @@ from harness.judge.robustness import (
     flip_rates,
     severity_curves,
 )
-from harness.records import Predictions, Unavailable
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte")
 LEVEL = {"intracluster_correlation": 0.1, "level": 0.95}

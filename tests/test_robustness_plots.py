@@ -11,17 +11,12 @@ import pytest
 from PIL import Image
 
 from fixtures.smears import CELL_CLASSES, HOME, draw_cell
-from harness.data.disturbances import AMOUNTS, KINDS, NO_CELLS
-from harness.evidence import plots
-from harness.evidence.robustness_plots import (
-    AXIS_NAMES,
-    detection_figure,
-    disturbance_sheet,
-    severity_figure,
-)
-from harness.judge.detection import detect
-from harness.judge.robustness import severity_curves
-from harness.records import Predictions
+from harness.data.corruptions import AMOUNTS, KINDS, NO_CELLS
+from harness.metrics.detection import detect
+from harness.metrics.predictions import Predictions
+from harness.metrics.robustness import severity_curves
+from harness.report import plots
+from harness.report.robustness_plots import AXIS_NAMES, detection_figure, disturbance_sheet, severity_figure
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 AGREED = {"stain": (3, 0.70), "bubble": (2, 0.95)}

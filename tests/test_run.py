@@ -9,14 +9,15 @@ import pytest
 from PIL import Image
 
 from fixtures.smears import HOME, SECOND, write_smears
-from harness.errors import DataError, DeviceUnavailable
+from harness.core.errors import DataError, DeviceUnavailable
+from harness.core.progress import silent
+from harness.data.records import Manifest
+from harness.metrics.estimates import Unavailable
 from harness.model import devices
-from harness.progress import silent
-from harness.protocol import Protocol
-from harness.protocol_file import read_protocol
-from harness.records import Manifest, Unavailable
-from harness.run import Run, RunOptions, beside
-from harness.store import Store
+from harness.protocol.file import read_protocol
+from harness.protocol.records import Protocol
+from harness.run.run import Run, RunOptions, beside
+from harness.run.store import Store
 
 
 @pytest.fixture(scope="module")

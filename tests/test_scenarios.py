@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from harness.data.records import Manifest
 from harness.model import devices
+from harness.model import scenarios as room
+from harness.model.scenarios import Scenario, scenarios
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.protocol import ThroughputPlan
-from harness.protocol_file import read_protocol
-from harness.records import Manifest
-from harness.speed import scenarios as room
-from harness.speed.scenarios import Scenario, scenarios
+from harness.protocol.file import read_protocol
+from harness.protocol.records import ThroughputPlan
 
 CPU = torch.device("cpu")
 PLAN = ThroughputPlan(warmup_queries=2, queries=30, offline_rounds=5, offline_images=70, batch_size=16)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import chi2, norm
 
-from harness.errors import UndefinedStatistic
-from harness.judge.intervals import trials_needed
-from harness.judge.seeds import tolerance_bound, tolerance_factor
+from harness.core.errors import UndefinedStatistic
+from harness.metrics.intervals import trials_needed
+from harness.metrics.seeds import tolerance_bound, tolerance_factor
 
 ACCURACIES = st.lists(st.integers(300, 375).map(lambda k: k / 375), min_size=2, max_size=30)
 

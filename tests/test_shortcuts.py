@@ -17,11 +17,11 @@ from PIL import Image
 from scipy.stats import chi2_contingency, hypergeom
 
 from fixtures.smears import HOME, draw_cell
+from harness.core.errors import DataError
+from harness.core.progress import silent
 from harness.data.manifest import read_manifest
 from harness.data.metadata import ABSENT, FileFacts, SetFacts, name_of_tables, read_facts
-from harness.errors import DataError
-from harness.judge.shortcuts import ShortcutReport, find_shortcuts, linkage_p_value, name_letters, name_number
-from harness.progress import silent
+from harness.metrics.shortcuts import ShortcutReport, find_shortcuts, linkage_p_value, name_letters, name_number
 
 ALPHA, LEVEL = 0.01, 0.95
 PER_CLASS = 24

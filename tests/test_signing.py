@@ -33,22 +33,17 @@ from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
 from tiny_run import evidence_of, run_pytest
 
 from harness.cli import main
-from harness.errors import EvidenceError
-from harness.evidence import pack as packs
-from harness.evidence.environment import source_state
-from harness.evidence.keys import (
-    PASSPHRASE,
-    KeyFileError,
-    read_signing_key,
-    read_trusted_keys,
-    write_key_pair,
-)
-from harness.evidence.pack import write_pack
-from harness.evidence.reader import open_pack
-from harness.evidence.signing import PREDICATE_TYPE, Standing, Trust, check_signature, sign_pack
-from harness.evidence.verify import verify_pack
+from harness.core.errors import EvidenceError
+from harness.judge.verdicts import Outcome
+from harness.pack import write as packs
+from harness.pack.keys import PASSPHRASE, KeyFileError, read_signing_key, read_trusted_keys, write_key_pair
+from harness.pack.read import open_pack
+from harness.pack.sign import PREDICATE_TYPE, Standing, Trust, check_signature, sign_pack
+from harness.pack.verify import verify_pack
+from harness.pack.write import write_pack
 from harness.plugin import PROJECT, SUITES
-from harness.records import Outcome, RunResults
+from harness.run.environment import source_state
+from harness.run.results import RunResults
 
 SIGNATURE = "signature.dsse.json"
 PAYLOAD_TYPE = b"application/vnd.in-toto+json"

@@ -26,7 +26,7 @@ from fixtures.smears import (
     stored_png,
     write_smears,
 )
-from harness.errors import DataError, HarnessError
+from harness.core.errors import DataError, HarnessError
 
 LABORATORIES = {"home": HOME, "second": SECOND}
 

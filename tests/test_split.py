@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
+from harness.core.errors import DataError, InvalidSplit, MissingData
 from harness.data.manifest import read_manifest
+from harness.data.records import CellImage, Manifest, Split, sorted_by_path
 from harness.data.split import (
     apportionment,
     check_split,
@@ -25,9 +27,7 @@ from harness.data.split import (
     split_stratified,
     write_split,
 )
-from harness.errors import DataError, InvalidSplit, MissingData
-from harness.protocol import SPLIT_METRICS, SplitPlan
-from harness.records import PARTS, CellImage, Manifest, Split, sorted_by_path
+from harness.protocol.records import PARTS, SPLIT_METRICS, SplitPlan
 
 CLASSES = ("basophil", "monocyte")
 PLAN = SplitPlan(train=0.7, validation=0.15, test=0.15, seed=42)

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from harness.model.stain import Defocus, Framing, StainShift, blurred, framed, in_optical_density, laboratory_transforms
 from harness.model.training import augmentations
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.protocol import AugmentationPlan
-from harness.protocol_file import read_protocol
+from harness.protocol.file import read_protocol
+from harness.protocol.records import AugmentationPlan
 
 PROTOCOLS = DEFAULT_PROTOCOL.parent
 UNCHANGED = torch.eye(3).expand(2, 3, 3)

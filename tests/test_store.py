@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from harness.errors import HarnessError, MissingData, StoreError
-from harness.store import SEAL, Store, code_digest, file_digest, write_atomically
+from harness.core.digests import file_digest
+from harness.core.errors import HarnessError, MissingData, StoreError
+from harness.core.files import write_atomically
+from harness.run.store import SEAL, Store, code_digest
 
 KEY = {"data": "d", "seed": 42}
 
@@ -207,7 +209,7 @@ def test_an_interrupted_stage_is_not_on_record(root):
 
 def test_a_second_run_of_the_same_stage_is_refused_while_the_first_goes_on(root, stage, monkeypatch):
     folder = fetched(root, stage)
-    monkeypatch.setattr("harness.store.LOCK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("harness.run.store.LOCK_TIMEOUT_S", 0.01)
     with (
         FileLock(folder.with_suffix(".lock")),
         pytest.raises(StoreError, match=r"'training' is being made by another run in .*use another --reports folder"),

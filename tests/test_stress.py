@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data.disturbances import turned
-from harness.judge.detection import strangeness
-from harness.judge.stability import stability
+from harness.core.progress import silent
+from harness.data.corruptions import turned
+from harness.data.records import Manifest
+from harness.metrics.detection import strangeness
+from harness.metrics.estimates import Unavailable
+from harness.metrics.stability import Robustness, stability
 from harness.model.classifier import load_classifier, predict, untrained
 from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.stress import outlook, stressed
-from harness.progress import silent
-from harness.protocol import DetectionPlan, RobustnessPlan, TrainingPlan
-from harness.records import Manifest, Robustness, Unavailable
+from harness.protocol.records import DetectionPlan, RobustnessPlan, TrainingPlan
 
 CPU = torch.device("cpu")
 PLAN = RobustnessPlan(

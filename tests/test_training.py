@@ -11,16 +11,17 @@ import pytest
 import torch
 from drawn import decoded
 
-from harness.errors import TrainingError
+from harness.core.errors import TrainingError
+from harness.core.progress import silent
+from harness.data.records import Manifest
 from harness.model import training as room
 from harness.model.classifier import load_classifier, predict, weights_digest
 from harness.model.preprocessing import CellPixels
+from harness.model.records import TrainingRecord
 from harness.model.training import augmentations, best_weights, read_training_record, train
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.progress import silent
-from harness.protocol import LearningRateFinderPlan, TrainingPlan
-from harness.protocol_file import read_protocol
-from harness.records import Manifest, TrainingRecord
+from harness.protocol.file import read_protocol
+from harness.protocol.records import LearningRateFinderPlan, TrainingPlan
 
 CPU = torch.device("cpu")
 PROTOCOLS = DEFAULT_PROTOCOL.parent

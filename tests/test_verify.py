@@ -17,14 +17,19 @@ import pytest
 from example_run import TODAY, example_picture, example_run, stopped_run, write_example_dataset
 
 from harness.cli import main
-from harness.errors import EvidenceError
-from harness.evidence.pack import write_pack
-from harness.evidence.verify import Verification, verify_pack
-from harness.judge import metrics
+from harness.core.digests import digest_of
+from harness.core.errors import EvidenceError
+from harness.data.records import Manifest, Split, sorted_by_path
 from harness.judge.criteria import judge, level_at
-from harness.judge.metrics import accuracy_gap, class_family, estimate, evaluate
-from harness.ledger import cells_digest, look_number, read_ledger, record_look
-from harness.records import PARTS, Manifest, RunResults, Split, Verdict, digest_of, predictions_of, sorted_by_path
+from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
+from harness.judge.verdicts import Verdict
+from harness.metrics import classification as metrics
+from harness.metrics.classification import accuracy_gap, class_family, estimate, evaluate
+from harness.metrics.predictions import predictions_of
+from harness.pack.verify import Verification, verify_pack
+from harness.pack.write import write_pack
+from harness.protocol.records import PARTS
+from harness.run.results import RunResults
 
 
 def looked_at(run: RunResults, manifest: Manifest, ledger: Path) -> RunResults:
@@ -197,7 +202,7 @@ def swap_probabilities(folder: Path) -> None:
 
 def mend_digest(folder: Path) -> None:
     """evidence.json and the ledger's last word on the test part follow the altered predictions."""
-    from harness.evidence.reader import open_pack, read_predictions
+    from harness.pack.read import open_pack, read_predictions
 
     mend_sums(folder)
     n = len((folder / "predictions/test.csv").read_text().splitlines()) - 1

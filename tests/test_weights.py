@@ -14,12 +14,12 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from harness.errors import WeightsError
+from harness.core.digests import file_digest
+from harness.core.errors import WeightsError
 from harness.model.weights import find_weights_file, network, read_tensors, unfold_batchnorm
 from harness.plugin import DEFAULT_PROTOCOL
-from harness.protocol import WeightsPlan
-from harness.protocol_file import read_protocol
-from harness.store import file_digest
+from harness.protocol.file import read_protocol
+from harness.protocol.records import WeightsPlan
 
 
 def plan_for(file: Path, **changes: object) -> WeightsPlan:

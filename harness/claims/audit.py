@@ -35,7 +35,7 @@ from harness.claims.records import (
 )
 from harness.claims.search import Answer, count_matrices, feasible, first_matrix
 from harness.claims.words import StrongWord, strong_words
-from harness.judge.intervals import clopper_pearson_bounds
+from harness.metrics.intervals import clopper_pearson_bounds
 
 LEVEL = 0.95  # one-sided, as the gates of this harness
 THIN = 0.90  # an external set whose lower bound stays under this carries no strong word

@@ -13,7 +13,7 @@ from harness.claims.document import read_html, read_markdown
 from harness.claims.extract import extract
 from harness.claims.records import ReportClaims, Statement, UnreadableReport
 from harness.claims.toml_report import read_toml
-from harness.files import read_plain
+from harness.core.files import read_plain
 
 _MOST_BYTES = 32 * 1024 * 1024
 _PACK_FILES = ("index.html", "summary.md")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
 
 Rounding = Literal["nearest", "truncated"]
 Band: TypeAlias = tuple[Fraction, Fraction]

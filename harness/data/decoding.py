@@ -15,10 +15,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from harness.errors import DataError
-from harness.files import open_plain
-from harness.protocol import LARGEST_SIDE_PX, ImageRules
-from harness.records import ImageFacts
+from harness.core.errors import DataError
+from harness.core.files import open_plain
+from harness.data.records import ImageFacts
+from harness.protocol.records import LARGEST_SIDE_PX, ImageRules
 
 # First bytes of the formats that turn up in image folders. Recognising one runs no parser, so that a format which the
 # protocol does not accept can be named without Pillow ever seeing its bytes.

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.core.errors import DataError, MissingData
+from harness.core.progress import Report
 from harness.data.decoding import max_bytes, open_picture, read_regular, strict_pillow
-from harness.errors import DataError, MissingData
-from harness.progress import Report
-from harness.protocol import ImageRules
-from harness.records import CellImage
+from harness.data.records import CellImage
+from harness.protocol.records import ImageRules
 
 THUMBNAIL_PX = 64
 

@@ -21,11 +21,11 @@ from typing import Any
 
 from PIL import ImageFile
 
+from harness.core.errors import DataError
 from harness.data.decoding import REFUSED_AS_TOO_LARGE, facts_of, max_bytes, open_regular, strict_pillow
 from harness.data.manifest import relative_path
-from harness.errors import DataError
-from harness.protocol import ImageRules
-from harness.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
+from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
+from harness.protocol.records import ImageRules
 
 FORMAT_OF_SUFFIX = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),

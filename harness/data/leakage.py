@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from harness.core.errors import DataError
 from harness.data.hashing import THUMBNAIL_PX, ImageHashes, hash_pictures
+from harness.data.records import Split
 from harness.data.resemblance import WHOLE_FRAME_TOLERANCE, Resemblances, featureless, resembling
-from harness.errors import DataError
-from harness.records import PARTS, Split
+from harness.protocol.records import PARTS
 
 # What `Resemblances.poses` means, counter-clockwise as in Pillow: how the second picture comes from the first.
 POSE_NAMES = (

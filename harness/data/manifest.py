@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+from harness.core.errors import DataError, MissingData
+from harness.core.files import open_plain, read_plain
+from harness.core.spreadsheet import active
 from harness.data.decoding import MOST_BYTES, open_regular
-from harness.data.spreadsheet import active
-from harness.errors import DataError, MissingData
-from harness.files import open_plain, read_plain
-from harness.records import CellImage, Manifest, sorted_by_path
+from harness.data.records import CellImage, Manifest, sorted_by_path
 
 Listing = Callable[[Path], Iterable[os.DirEntry[str]]]
 

@@ -20,10 +20,10 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import get_sampling
 
+from harness.core.errors import DataError
+from harness.core.progress import Report
 from harness.data.decoding import format_of, open_picture, read_regular
-from harness.errors import DataError
-from harness.progress import Report
-from harness.records import CellImage
+from harness.data.records import CellImage
 
 ABSENT = "absent"
 THUMBNAIL_PX = 32

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from harness.core.errors import DataError, InvalidSplit
+from harness.core.spreadsheet import active, inert
 from harness.data.manifest import path_cell, read_table, relative_path
-from harness.data.spreadsheet import active, inert
-from harness.errors import DataError, InvalidSplit
-from harness.protocol import SplitPlan
-from harness.records import PARTS, CellImage, Manifest, Split, sorted_by_path
+from harness.data.records import CellImage, Manifest, Split, sorted_by_path
+from harness.protocol.records import PARTS, SplitPlan
 
 COLUMNS = ("filepath", "filename", "label", "split")
 PART_ALIASES = {**{name: name for name in PARTS}, "val": "validation", "valid": "validation"}

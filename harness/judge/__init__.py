@@ -1,1 +1,1 @@
-"""Predictions to verdicts: pure arithmetic, no disk, no torch. Only `criteria` decides."""
+"""Criteria, gates, looks and the ledger: the only room that decides."""

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
-from harness.judge.comparison import difference_bounds
-from harness.judge.intervals import effective_bounds, probability_of_passing
-from harness.judge.multiplicity import level_at_look
-from harness.protocol import CLASS_METRICS, DIFFERENCE_METRICS, GATES, Criterion, Protocol
-from harness.records import Estimate, Outcome, Unavailable, Verdict
+from harness.judge.verdicts import Outcome, Verdict
+from harness.metrics.comparison import difference_bounds
+from harness.metrics.estimates import Estimate, Unavailable
+from harness.metrics.intervals import effective_bounds, probability_of_passing
+from harness.metrics.multiplicity import level_at_look
+from harness.protocol.records import CLASS_METRICS, DIFFERENCE_METRICS, GATES, Criterion, Protocol
 
 # Searching further than this would ask for more cells than any such study has.
 MOST_CELLS_WORTH_NAMING = 1_000_000

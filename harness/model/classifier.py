@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
 import torch
 import torchvision
@@ -16,13 +17,13 @@ from fastai.callback.hook import num_features_model
 from fastai.vision.learner import add_head, create_body
 from torch import nn
 
-from harness.errors import InvalidPredictions, WeightsError
+from harness.core.errors import InvalidPredictions, WeightsError
+from harness.core.progress import Report
 from harness.model.normalisation import first_layer, normalising
 from harness.model.preprocessing import CellPixels
+from harness.model.records import WeightsRecord
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD, network, read_tensors, unfold_batchnorm
-from harness.progress import Report
-from harness.protocol import Normalisation, TrainingPlan, WeightsPlan
-from harness.records import WeightsRecord
+from harness.protocol.records import Normalisation, TrainingPlan, WeightsPlan
 
 Layout = Literal["fastai", "torchvision"]  # body and head as `vision_learner` makes them; plain, with one last layer
 CUT = -2  # fastai's own cut for torchvision's ResNets: all but the average pool and the 1,000-class layer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from harness.errors import DeviceUnavailable
+from harness.core.errors import DeviceUnavailable
 
 DEVICES = ("mps", "cuda", "cpu")  # in order of preference
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
 import torch
 from fastai.data.block import CategoryBlock, DataBlock
@@ -27,11 +28,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch import nn
 
-from harness.errors import TrainingError, WeightsError
+from harness.core.errors import TrainingError, WeightsError
 from harness.model.preprocessing import RESIZE_METHODS
 from harness.model.tensorfiles import read_whole
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
-from harness.records import Predictions
 
 EXPORT = "export.pkl"
 CLASSIFIER = "classifier.safetensors"
@@ -40,7 +40,6 @@ READER_TIMEOUT_S = 600
 # What Python and torch need of the environment; a pickle needs no token that a CI job holds.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "SYSTEMROOT")
 # Two correct implementations of one network in float32 differ by summation order alone; observed: under 1e-5.
-PROBABILITY_TOLERANCE = 1e-4
 _READER = Path(__file__).with_name("export_reader.py")
 
 
@@ -70,26 +69,22 @@ def export_learner(model: nn.Module, *, classes: Sequence[str], size_px: int, re
         learner.export(path.absolute())
 
 
-def exported_differences(path: Path, predictions: Predictions, root: Path) -> tuple[str, ...]:
-    """Open the file in a fresh process that knows fastai but not this project, and score `predictions`' images again.
+def reopened_predictions(path: Path, images: Sequence[Path]) -> tuple[tuple[str, ...], np.ndarray]:
+    """The vocabulary of an export.pkl and its probabilities of these images, from a fresh process.
 
-    A file that somebody else made must be trusted first: see harness/model/judged.py.
+    The process knows fastai but not this project. A file that somebody else made must be trusted first: see
+    harness/model/judged.py.
 
     Returns:
-        One line per cell whose class differs or whose probabilities differ by more than the tolerance.
+        The classes, and (n_images, n_classes) float64.
     Raises:
         TrainingError: the process could not open the file.
     """
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "probabilities.npz"
-        _ask_reader(path.read_bytes(), answer=answer, images=[(root / p).resolve() for p in predictions.paths])
+        _ask_reader(path.read_bytes(), answer=answer, images=[image.resolve() for image in images])
         with np.load(answer) as arrays:
-            vocabulary, probabilities = tuple(arrays["vocabulary"].tolist()), arrays["probabilities"]
-    if vocabulary != predictions.classes:
-        return (f"the exported vocabulary is {list(vocabulary)}, the run's is {list(predictions.classes)}",)
-    off = np.abs(probabilities - predictions.probabilities).max(axis=1)
-    differs = ~(off <= PROBABILITY_TOLERANCE) | (probabilities.argmax(axis=1) != predictions.predicted)
-    return tuple(f"{predictions.paths[i]}: probabilities differ by {off[i]:.2g}" for i in np.flatnonzero(differs))
+            return tuple(arrays["vocabulary"].tolist()), arrays["probabilities"]
 
 
 def unpickled(content: bytes) -> tuple[bytes, tuple[str, ...]]:

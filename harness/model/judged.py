@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 
-from harness.errors import WeightsError
+from harness.core.errors import WeightsError
 from harness.model.classifier import assembled, tensors_digest
 from harness.model.exports import CLASSIFIER, Claims, claims_of, classifier_bytes, unpickled
+from harness.model.records import JudgedModel
 from harness.model.tensorfiles import metadata_of, read_whole, sha256_of, tensors_of
-from harness.protocol import Protocol
-from harness.records import JudgedModel
+from harness.protocol.records import Protocol
 
 FORMATS = {".safetensors": "safetensors", ".pth": "state dict", ".pt": "state dict", ".pkl": "fastai pickle"}
 LEFT_OUT = {

@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
-from harness.protocol import Normalisation
+from harness.protocol.records import Normalisation
 
 BACKGROUND_PERCENT = 95  # of an image's pixels are at most as bright, per channel, as what is taken for its background
 DARKEST = 1 / 255

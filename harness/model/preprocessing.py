@@ -13,14 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
 from fastai.vision.augment import Resize, ResizeMethod
 from fastai.vision.core import PILImage
 
+from harness.core.errors import DataError
+from harness.core.progress import Report
 from harness.data.decoding import open_picture, read_regular
-from harness.errors import DataError
-from harness.progress import Report
-from harness.records import CellImage, labels_of
+from harness.data.records import CellImage, labels_of
 
 RESIZE_METHODS = {"squish": ResizeMethod.Squish, "crop": ResizeMethod.Crop}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import torch
 from fastai.torch_core import set_seed
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import torch
 from fastai.torch_core import TensorImage
 from fastai.vision.augment import RandTransform
 from torch.nn import functional
 
-from harness.protocol import AugmentationPlan
+from harness.protocol.records import AugmentationPlan
 
 DARKEST = 1 / 255  # a pixel of 0 has no optical density; this is the smallest step above it
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.data.disturbances import background_of, disturb_set, no_cell, turned
+from harness.core.progress import Report
+from harness.data.corruptions import background_of, disturb_set, no_cell, turned
 from harness.model.classifier import inference, normalise, predict
 from harness.model.preprocessing import CellPixels
-from harness.progress import Report
-from harness.protocol import DetectionPlan, RobustnessPlan
+from harness.protocol.records import DetectionPlan, RobustnessPlan
 
 
 def stressed(

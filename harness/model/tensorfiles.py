@@ -22,8 +22,8 @@ from safetensors.torch import load
 from torch import nn
 from torch.torch_version import TorchVersion
 
-from harness.errors import WeightsError
-from harness.files import read_plain
+from harness.core.errors import WeightsError
+from harness.core.files import read_plain
 
 MOST_BYTES = 512 * 1024**2  # a ResNet-50 with its optimiser has 300 MB
 MOST_HEADER_BYTES = 1024**2  # of .safetensors; a ResNet-50's has 40 kB

@@ -39,3 +39,6 @@ def make_torchvision_importable() -> None:
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
     _registration = library
     import torchvision  # noqa: F401
+
+
+make_torchvision_importable()  # importing this module is what the others do, before anything of torchvision

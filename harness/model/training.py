@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
 import torch
 from fastai.callback.core import Callback, CancelEpochException, CancelFitException
@@ -33,16 +34,16 @@ from fastcore.foundation import L
 from pydantic import TypeAdapter
 from torch import nn
 
-from harness.errors import TrainingError
+from harness.core.errors import TrainingError
+from harness.core.files import atomic_stream, write_atomically
+from harness.core.progress import Report
 from harness.model.classifier import tensors_digest, untrained, weights_digest
 from harness.model.preprocessing import CellPixels, reduced
+from harness.model.records import EpochRecord, LearningRateCurve, PhaseRecord, TrainingRecord
 from harness.model.seeding import derived_seed, seed_everything
 from harness.model.stain import laboratory_transforms
 from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
-from harness.progress import Report
-from harness.protocol import AugmentationPlan, PhasePlan, TrainingPlan
-from harness.records import EpochRecord, LearningRateCurve, PhaseRecord, TrainingRecord
-from harness.store import atomic_stream, write_atomically
+from harness.protocol.records import AugmentationPlan, PhasePlan, TrainingPlan
 
 RECORD = "training.json"
 

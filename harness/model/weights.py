@@ -9,15 +9,16 @@ import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
+import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import torch
 import torchvision
 from torch import nn
 
-from harness.errors import WeightsError
+from harness.core.digests import file_digest
+from harness.core.errors import WeightsError
+from harness.model.records import WeightsRecord
 from harness.model.tensorfiles import read_whole, sha256_of, tensors_of
-from harness.protocol import WeightsPlan
-from harness.records import WeightsRecord
-from harness.store import file_digest
+from harness.protocol.records import WeightsPlan
 
 CHOICES = (
     'The protocol can say [training.weights] source = "file" with `file` and `sha256` (a local .safetensors, .pth or '

@@ -1,0 +1,164 @@
+"""The images of one set: files, labels, findings and the split. Values only; no file is opened here.
+
+`frozen` stops reassignment, not writes into an array: treat every array as read-only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from harness.core.digests import digest_of
+from harness.protocol.records import PARTS
+
+
+@dataclass(frozen=True, slots=True)
+class CellImage:
+    """One image file of one cell, as listed.
+
+    path:   relative to the manifest's root, with forward slashes on every OS.
+    label:  the reference label, one of the manifest's classes.
+    sha256: hex digest of the file's bytes.
+    patient, slide, site: who and where the cell came from, if the manifest says.
+    """
+
+    path: str
+    label: str
+    sha256: str
+    n_bytes: int
+    patient: str | None = None
+    slide: str | None = None
+    site: str | None = None
+
+    @property
+    def filename(self) -> str:
+        return PurePosixPath(self.path).name
+
+    @property
+    def unit(self) -> str:
+        """What must never be divided between two parts of a split.
+
+        The coarsest group that is known (patient, else slide); without one, the file's content, so that
+        two byte-identical files always land in the same part.
+        """
+        if self.patient is not None:
+            return f"patient:{self.patient}"
+        if self.slide is not None:
+            return f"slide:{self.slide}"
+        return f"content:{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The images of one set, in the order of their paths.
+
+    name:    the set's name, such as "dataset" or "jtsc".
+    root:    the folder that the paths are relative to. Not part of `digest`.
+    classes: the class vocabulary, in the order of the protocol; the column order of probabilities.
+    images:  sorted by path.
+    ignored: files that lie beside the class folders: listed, never read.
+    missing: paths that a manifest CSV names and the disk does not hold; they are not among `images`.
+    unlisted: files in the listed folders that no row of the manifest CSV names; they are not among `images`.
+    """
+
+    name: str
+    root: Path
+    classes: tuple[str, ...]
+    images: tuple[CellImage, ...]
+    ignored: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images per class, every class of the vocabulary included."""
+        found = Counter(image.label for image in self.images)
+        return {name: found[name] for name in self.classes}
+
+    @property
+    def digest(self) -> str:
+        """Digest of paths, labels and contents; independent of the root and of the listing's order."""
+        return digest_of(sorted([image.path, image.label, image.sha256] for image in self.images))
+
+    @property
+    def grouped(self) -> bool:
+        """Whether every image names its patient or slide."""
+        return bool(self.images) and all(image.patient or image.slide for image in self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What decoding one file showed. `error` is None for a file that decoded completely."""
+
+    path: str
+    width_px: int | None
+    height_px: int | None
+    format: str | None
+    mode: str | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with the data: which file, which rule, what to do."""
+
+    rule: str
+    path: str
+    detail: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.path!r}: {self.detail}. {self.remedy}"  # repr: a file name may hold anything
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrityReport:
+    """Every rule that was checked and every finding, in the order of (rule, path).
+
+    checked: rule name -> how many files or rows it looked at. A rule that is absent was not checked.
+    facts:   one entry per image, in the manifest's order.
+    """
+
+    checked: dict[str, int]
+    findings: tuple[Finding, ...]
+    facts: tuple[ImageFacts, ...]
+
+    def of(self, rule: str) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.rule == rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which image serves which purpose. Each part is sorted by path; no unit is in two parts."""
+
+    train: tuple[CellImage, ...]
+    validation: tuple[CellImage, ...]
+    test: tuple[CellImage, ...]
+    origin: str
+
+    def part(self, name: str) -> tuple[CellImage, ...]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """(filepath, filename, label, split) of every image, sorted by path: the rows of data_split.csv."""
+        rows = [(i.path, i.filename, i.label, name) for name in PARTS for i in self.part(name)]
+        return sorted(rows)
+
+    @property
+    def digest(self) -> str:
+        """Digest of who is where, by content; independent of file names."""
+        return digest_of(sorted([i.sha256, i.label, name] for name in PARTS for i in self.part(name)))
+
+
+def sorted_by_path(images: Iterable[CellImage]) -> tuple[CellImage, ...]:
+    return tuple(sorted(images, key=lambda image: image.path))
+
+
+def labels_of(images: Sequence[CellImage], classes: Sequence[str]) -> np.ndarray:
+    """(n,) int64 column index of each image's label."""
+    column = {name: index for index, name in enumerate(classes)}
+    return np.array([column[image.label] for image in images], dtype=np.int64)

@@ -1,1 +1,0 @@
-"""Everything a run found, as one folder that an auditor can open months later."""

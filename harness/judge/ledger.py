@@ -1,0 +1,350 @@
+"""How often was this set looked at? An append-only JSONL file whose entries are chained by their hashes.
+
+What the chain shows: an entry that was changed, removed from the middle, repeated or moved. What it cannot show by
+itself: entries cut off at its end, or a chain written anew from its beginning. Every evidence pack therefore holds a
+copy, and `contains` tells whether one chain continues another: where the chain of a pack is not contained in the
+ledger, looks were taken out of it.
+
+One entry is one line of canonical JSON: the file has exactly one spelling, so that not a byte of it can change unseen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from harness.core.digests import digest_of
+from harness.core.errors import HarnessError
+from harness.core.files import WRITING, read_plain, write_atomically
+from harness.metrics.predictions import Predictions
+
+Role = Literal["judged", "seed"]
+
+ROLES = ("judged", "seed")
+START = "0" * 64  # what the first entry names as the one before it
+LOCK_TIMEOUT_S = 5.0
+MOST_BYTES = 64 * 2**20  # a hundred thousand looks
+RESTORE = "Restore the ledger from the newest evidence pack that holds a whole one; never mend an entry by hand"
+
+
+class LedgerError(HarnessError, RuntimeError):
+    """The ledger of looks is not the chain it was written as, or cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One evaluation of a set. One whose hash does not fit its content cannot be made.
+
+    index:       counts from 1.
+    time:        ISO 8601 in UTC, when the entry was written.
+    run, set:    the run's id and the set's name.
+    source:      digest of the contents of all images of the dataset or external set that the cells come from. A test
+                 part that is drawn again with another seed has the same source.
+    cells:       digest of the evaluated cells: see `cells_digest`.
+    n:           how many cells were evaluated.
+    model:       digest of the weights.
+    predictions: digest of the predictions.
+    protocol:    digest of the protocol.
+    role:        "judged" where criteria were decided on it; "seed" where it only shows what a training seed does.
+    previous:    the hash of the entry before; 64 zeros in the first.
+    hash:        SHA-256 of the canonical JSON of all other fields.
+    """
+
+    index: int
+    time: str
+    run: str
+    set: str
+    source: str
+    cells: str
+    n: int
+    model: str
+    predictions: str
+    protocol: str
+    role: Role
+    previous: str
+    hash: str
+
+    def __post_init__(self) -> None:
+        for name in ("index", "n"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:  # True is an int, too
+                raise LedgerError(f"{name} is {value!r}, not a whole number from 1 on")
+        for name in ("run", "set"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value or _has_surrogate(value):
+                raise LedgerError(f"{name} is {value!r}, not a name in Unicode text")
+        for name in ("source", "cells", "model", "predictions", "protocol", "previous", "hash"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+                raise LedgerError(f"{name} is {value!r}, not a SHA-256 digest in lower case")
+        if not _is_utc(self.time):
+            raise LedgerError(f"time is {self.time!r}, not a time in UTC such as 2026-01-15T09:30:00+00:00")
+        if self.role not in ROLES:
+            raise LedgerError(f"role is {self.role!r}; the roles are {', '.join(ROLES)}")
+        found = _hash_of({field: value for field, value in asdict(self).items() if field != "hash"})
+        if self.hash != found:
+            raise LedgerError(f"its content has the hash {found}, the entry says {self.hash}: a field was changed")
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def read_ledger(path: Path) -> tuple[Look, ...]:
+    """Every look on record, oldest first; none where there is no file.
+
+    Raises:
+        LedgerError: the file is no plain file, cannot be read, or is not a whole chain.
+    """
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # asked first: reading a pipe would wait for ever
+            raise LedgerError(
+                f"{path} is a link, folder, pipe or device. The ledger is a plain file: name another place."
+            )
+        content = read_plain(path, most_bytes=MOST_BYTES, follow_link=False)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise LedgerError(
+            f"{path} cannot be read ({error.strerror}). Make it readable, or name another place."
+        ) from None
+    return parse_ledger(content, where=str(path))
+
+
+def parse_ledger(content: bytes, *, where: str) -> tuple[Look, ...]:
+    """The looks in a ledger's bytes, such as those of the copy in an evidence pack.
+
+    A last line without its end is refused like any other damage: `record_look` replaces the file as a whole, so that
+    not even a power cut leaves one.
+
+    Args:
+        where: the file's name, for the error.
+    Raises:
+        LedgerError: names file, line, what differs, and what to do.
+    """
+    *lines, rest = content.split(b"\n")
+    looks: list[Look] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            looks.append(_follow(looks, _parsed(line)))
+        except LedgerError as error:
+            raise LedgerError(f"{where}, line {number}: {error}. {RESTORE}.") from None
+    if rest:
+        raise LedgerError(
+            f"{where}, line {len(lines) + 1}: the line breaks off after {len(rest)} bytes. The harness never leaves "
+            f"such a line; the file was copied in part or edited. {RESTORE}."
+        )
+    return tuple(looks)
+
+
+def _parsed(line: bytes) -> Look:
+    try:
+        entry = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise LedgerError("the line is not JSON") from None
+    names = [field.name for field in fields(Look)]
+    if not isinstance(entry, dict) or entry.keys() != set(names):
+        found = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
+        raise LedgerError(f"the entry has {found}; its fields are {', '.join(names)}")
+    look = Look(**entry)
+    if _line(look) != line:
+        raise LedgerError(
+            "the line has the right content in another spelling (spaces, order, escapes or a field twice)"
+        )
+    return look
+
+
+def _follow(before: Sequence[Look], look: Look) -> Look:
+    """The look, if it is the one to come after these."""
+    if look.index != len(before) + 1:
+        raise LedgerError(
+            f"the entry has index {look.index}, expected is {len(before) + 1}: one was removed, repeated or moved"
+        )
+    if look.previous != head_of(before):
+        raise LedgerError(
+            f"the entry follows one with the hash {look.previous}, the entry before it has {head_of(before)}: it "
+            "belongs to another chain"
+        )
+    return look
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def record_look(
+    path: Path,
+    *,
+    run: str,
+    set: str,
+    source: str,
+    cells: str,
+    n: int,
+    model: str,
+    predictions: str,
+    protocol: str,
+    role: Role,
+) -> Look:
+    """Put one look on record, at the end of a chain that was found whole, and return it once it is on the disk.
+
+    The file is written anew beside the old one, synced and renamed, under a lock: two runs lose no entry to each other,
+    and a full disk, a kill or a power cut leaves the old chain or the new one.
+
+    Args:
+        path: the ledger; it is made, and its folder too, where there is none.
+        run, set, source, cells, n, model, predictions, protocol, role: see `Look`.
+    Raises:
+        LedgerError: the chain is broken, another run holds the lock for more than 5 s, or nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            looks = read_ledger(path)
+            entry: dict[str, object] = {
+                "index": len(looks) + 1,
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "run": run,
+                "set": set,
+                "source": source,
+                "cells": cells,
+                "n": n,
+                "model": model,
+                "predictions": predictions,
+                "protocol": protocol,
+                "role": role,
+                "previous": head_of(looks),
+            }
+            look = _sealed(entry)
+            write_atomically(path, ledger_bytes((*looks, look)))
+            _sync_entries(path.parent)
+    except OSError as error:
+        raise LedgerError(
+            f"the look at {set!r} was not recorded in {path}: {error}. Without a record the set must not be judged; "
+            "free space, or name a place that can be written."
+        ) from error
+    return look
+
+
+def require_writable(path: Path) -> None:
+    """Ask before hours of training whether their look could be recorded.
+
+    Raises:
+        LedgerError: nothing can be written there, or another run holds the lock for more than 5 s.
+    """
+    probe = path.with_name(f"{path.name}.probe{WRITING}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            write_atomically(probe, b"can this be written?")
+            probe.unlink()
+    except OSError as error:
+        raise LedgerError(
+            f"no look could be recorded in {path}: {error}. Free space, make the folder writable, or name another "
+            "place with --ledger."
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        with FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_TIMEOUT_S):
+            yield
+    except Timeout:
+        raise LedgerError(
+            f"{path} has been held by another run for {LOCK_TIMEOUT_S:g} s. Wait for it, or look for one that hangs."
+        ) from None
+
+
+def _sealed(entry: dict[str, object]) -> Look:
+    return Look(**entry, hash=_hash_of(entry))  # type: ignore[arg-type]  # checked field by field at birth
+
+
+def _hash_of(entry: dict[str, object]) -> str:
+    try:
+        return digest_of(entry)
+    except (TypeError, ValueError):  # a field that is no text, found when the record is checked
+        return START
+
+
+def _line(look: Look) -> bytes:
+    return json.dumps(asdict(look), sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def _sync_entries(folder: Path) -> None:
+    if os.name != "posix":
+        return  # elsewhere a folder cannot be opened, and needs no sync
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- what the chain says ----------------------------------------------------------------------
+
+
+def look_number(looks: Sequence[Look], *, run: str, source: str, cells: str, predictions: str) -> int:
+    """Which look at these cells, or at the source that they come from, these predictions are: 1 for the first ever.
+
+    The rule: the number is one more than the distinct predictions of the same cells or source that somebody could have
+    chosen among before these were first judged.
+    - The same predictions again, such as a run from kept results, are the same look and keep their number.
+    - Another training, seed or preprocessing gives other predictions: the next number.
+    - The set's name, file names and the drawing of its part do not matter, only which cells they are and where they
+      come from: whoever draws the test part again from the same dataset, or changes one image of it that is not in the
+      test part, counts on.
+    - A "seed" look of the same run takes no number: its protocol named every seed beforehand. In a later run it counts
+      like any other, so that the best of twenty seeds is look 20 when it is judged.
+
+    Args:
+        looks: the chain, with or without the look that is asked for.
+        run: the run that asks, for predictions that were never judged before.
+        source, cells, predictions: see `Look`.
+    """
+    same = [look for look in looks if look.source == source or look.cells == cells]
+    judged = next((n for n, look in enumerate(same) if look.predictions == predictions and look.role == "judged"), None)
+    before = same if judged is None else same[:judged]
+    in_run = run if judged is None else same[judged].run
+    chosen_among = {look.predictions for look in before if look.role == "judged" or look.run != in_run}
+    return 1 + len(chosen_among - {predictions})
+
+
+def head_of(looks: Sequence[Look]) -> str:
+    """The hash of the newest entry, which stands for the whole chain; 64 zeros of an empty one."""
+    return looks[-1].hash if looks else START
+
+
+def contains(older: Sequence[Look], newer: Sequence[Look]) -> bool:
+    """Whether `newer` is `older` continued: nothing that was on record has been changed or taken out."""
+    return tuple(newer[: len(older)]) == tuple(older)
+
+
+def ledger_bytes(looks: Sequence[Look]) -> bytes:
+    """The file that holds exactly these looks."""
+    return b"".join(_line(look) + b"\n" for look in looks)
+
+
+def cells_digest(predictions: Predictions) -> str:
+    """Digest of the evaluated cells by content and reference label, whatever their order, names and probabilities."""
+    labels = (predictions.classes[label] for label in predictions.labels.tolist())
+    return digest_of(sorted([sha256, label] for sha256, label in zip(predictions.digests, labels, strict=True)))
+
+
+def _is_utc(text: object) -> bool:
+    try:
+        return isinstance(text, str) and datetime.fromisoformat(text).utcoffset() == timedelta(0)
+    except ValueError:
+        return False
+
+
+def _has_surrogate(text: str) -> bool:
+    """Such text has no UTF-8 of its own, and two texts would share a digest."""
+    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,0 +1,274 @@
+"""How far can a proportion of so many cells be trusted, and how many cells would settle it?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from scipy.stats import beta, binom, norm
+
+from harness.core.errors import UndefinedStatistic
+from harness.metrics.estimates import Interval
+
+
+def clopper_pearson_bounds(successes: int, trials: int, *, level: float) -> tuple[float, float]:
+    """Exact one-sided bounds of a proportion of independent trials, each at `level`.
+
+    What gates act on: never anti-conservative. A two-sided interval at level 1 - a has these bounds at 1 - a/2.
+
+    Args:
+        successes, trials: counts, 0 <= successes <= trials.
+        level: one-sided confidence of each bound, a fraction in (0, 1).
+    Returns:
+        (lower, upper) as fractions in [0, 1].
+    Raises:
+        UndefinedStatistic: trials is 0. A class with no cells has no recall; it does not have recall 0.
+    Source: Clopper and Pearson (1934), Biometrika 26:404-413.
+    >>> [round(bound, 6) for bound in clopper_pearson_bounds(373, 375, level=0.975)]
+    [0.980868, 0.999353]
+    """
+    check_counts(successes, trials)
+    check_level(level)
+    alpha = 1.0 - level
+    lower = 0.0 if successes == 0 else float(beta.ppf(alpha, successes, trials - successes + 1))
+    upper = 1.0 if successes == trials else float(beta.ppf(level, successes + 1, trials - successes))
+    return lower, upper
+
+
+def wilson_interval(successes: int, trials: int, *, level: float) -> Interval:
+    """Two-sided Wilson score interval for a proportion of independent trials.
+
+    For display; gates use `clopper_pearson_bounds`.
+
+    Args:
+        successes, trials: counts, 0 <= successes <= trials.
+        level: two-sided confidence level, a fraction in (0, 1).
+    Raises:
+        UndefinedStatistic: trials is 0.
+    Source: Wilson (1927), J. Am. Stat. Assoc. 22:209-212.
+    >>> interval = wilson_interval(8, 10, level=0.95)
+    >>> round(interval.lower, 3), round(interval.upper, 3)
+    (0.49, 0.943)
+    """
+    check_counts(successes, trials)
+    check_level(level)
+    z = float(norm.ppf(0.5 + level / 2))
+    p, n = successes / trials, trials
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    # Algebraically 0 at k = 0 and 1 at k = n; rounding may land an ulp outside.
+    lower = 0.0 if successes == 0 else max(0.0, centre - half)
+    upper = 1.0 if successes == trials else min(1.0, centre + half)
+    return Interval(lower, upper, level, "Wilson")
+
+
+def effective_bounds(successes: int, trials: int, effective_trials: float, *, level: float) -> tuple[float, float]:
+    """Clopper-Pearson bounds of a proportion whose trials are worth fewer independent ones, each at `level`.
+
+    The observed rate is kept and the counts shrink to `effective_trials`, a number that need not be whole. Equal to
+    `clopper_pearson_bounds` where the two counts of trials are equal. Approximate otherwise: as good as the effective
+    count (`harness.metrics.clusters`).
+
+    Args:
+        successes, trials: counts as observed, 0 <= successes <= trials.
+        effective_trials: in (0, trials].
+        level: one-sided confidence of each bound, a fraction in (0, 1).
+    Returns:
+        (lower, upper) as fractions in [0, 1].
+    Raises:
+        UndefinedStatistic: trials is 0.
+    Source: Korn and Graubard (1998), Surv. Methodol. 24:193-201.
+    >>> [round(bound, 4) for bound in effective_bounds(373, 375, 375 / 1.9, level=0.975)]
+    [0.9716, 0.9998]
+    """
+    check_counts(successes, trials)
+    check_level(level)
+    _check_effective(effective_trials, trials)
+    k, n = successes * effective_trials / trials, effective_trials
+    lower = 0.0 if successes == 0 else float(beta.ppf(1.0 - level, k, n - k + 1))
+    upper = 1.0 if successes == trials else float(beta.ppf(level, k + 1, n - k))
+    return lower, upper
+
+
+def errors_allowed(trials: int, *, floor: float, level: float) -> int | None:
+    """The most errors among `trials` cells with which the lower bound still reaches the floor.
+
+    Returns:
+        A count, or None where even a flawless result proves nothing: too few cells.
+    Raises:
+        UndefinedStatistic: trials is 0.
+    >>> errors_allowed(375, floor=0.98, level=0.95)
+    2
+    """
+    check_counts(0, trials)
+    _check_rate(floor, "floor")
+
+    def passes(errors: int) -> bool:
+        return clopper_pearson_bounds(trials - errors, trials, level=level)[0] >= floor
+
+    if not passes(0):
+        return None
+    low, high = 0, trials  # passes(low), not passes(high): no success has the lower bound 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if passes(middle) else (low, middle)
+    return low
+
+
+def errors_to_fail(trials: int, *, floor: float, level: float) -> int | None:
+    """The fewest errors among `trials` cells with which the upper bound falls below the floor.
+
+    Returns:
+        A count, or None where not even `trials` errors disprove the floor: too few cells.
+    Raises:
+        UndefinedStatistic: trials is 0.
+    >>> errors_to_fail(375, floor=0.98, level=0.95)
+    13
+    """
+    check_counts(0, trials)
+    _check_rate(floor, "floor")
+
+    def fails(errors: int) -> bool:
+        return clopper_pearson_bounds(trials - errors, trials, level=level)[1] < floor
+
+    if not fails(trials):
+        return None
+    low, high = 0, trials  # no error has the upper bound 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fails(middle) else (middle, high)
+    return high
+
+
+def trials_needed(errors: int, *, floor: float, level: float) -> int:
+    """The fewest cells with which so many errors still prove the floor.
+
+    Args:
+        errors: at least 0.
+        floor: a fraction in (0, 1).
+    >>> [trials_needed(errors, floor=0.98, level=0.95) for errors in range(4)]
+    [149, 236, 313, 386]
+    """
+    if errors < 0:
+        raise ValueError(f"{errors} errors is impossible; pass at least 0")
+    _check_rate(floor, "floor")
+
+    def proves(n: int) -> bool:
+        return clopper_pearson_bounds(n - errors, n, level=level)[0] >= floor
+
+    low, high = errors, errors + 1
+    while not proves(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if proves(middle) else (middle, high)
+    return high
+
+
+def probability_of_passing(true_rate: float, trials: int, *, floor: float, level: float) -> float:
+    """How often a classifier of this true rate would pass the gate "lower bound >= floor" on so many new cells.
+
+    Exact: the binomial probability of no more errors than `errors_allowed`. At a true rate below the floor it is the
+    rate of false passes, at most 1 - level.
+
+    Args:
+        true_rate: a fraction in [0, 1].
+    Raises:
+        UndefinedStatistic: trials is 0.
+    >>> round(probability_of_passing(0.995, 375, floor=0.98, level=0.95), 4)
+    0.7105
+    """
+    if not 0.0 <= true_rate <= 1.0:
+        raise ValueError(f"true_rate {true_rate} is not a fraction in [0, 1]; write 0.995 for 99.5 %")
+    allowed = errors_allowed(trials, floor=floor, level=level)
+    return 0.0 if allowed is None else float(binom.cdf(allowed, trials, 1.0 - true_rate))
+
+
+def trials_for_power(true_rate: float, *, floor: float, level: float, power: float) -> tuple[int, int]:
+    """How many cells give a classifier of this true rate the chance `power` of passing the gate.
+
+    The chance is a sawtooth: it falls with every added cell until one more error is allowed. Hence two numbers.
+
+    Args:
+        true_rate: above the floor: otherwise no number of cells will do.
+        power: wanted chance, a fraction in (0, 1).
+    Returns:
+        (first, holds_from): the smallest number of cells that reaches the power, and the one from which every larger
+        number does too. The latter was looked for up to twice as many allowed errors as at the last tooth that fell
+        short, and 20 more.
+    >>> trials_for_power(0.995, floor=0.98, level=0.95, power=0.9)
+    (456, 523)
+    """
+    _check_rate(floor, "floor")
+    _check_rate(power, "power")
+    if not floor < true_rate <= 1.0:
+        raise ValueError(f"true_rate {true_rate} is not above the floor {floor}; no number of cells gives it power")
+
+    def reaches(errors: int, n: int) -> bool:
+        return bool(binom.cdf(errors, n, 1.0 - true_rate) >= power)
+
+    first, holds_from, last_short, errors = None, 0, 0, 0
+    start = trials_needed(0, floor=floor, level=level)
+    while first is None or errors <= 2 * last_short + 20:
+        end = trials_needed(errors + 1, floor=floor, level=level)  # this many errors are allowed in [start, end)
+        if first is None and reaches(errors, start):
+            first = start
+        if not reaches(errors, end - 1):
+            holds_from, last_short = end, errors
+        elif holds_from == 0:
+            holds_from = start
+        start, errors = end, errors + 1
+    return first, holds_from
+
+
+def percentile_bounds(samples: Sequence[float], *, quantile: float, level: float) -> tuple[float, float, float]:
+    """A percentile of independent samples with distribution-free one-sided bounds from order statistics.
+
+    Args:
+        samples: at least one number, any order.
+        quantile: which percentile, a fraction in (0, 1).
+        level: one-sided confidence of each bound.
+    Returns:
+        (value, lower, upper) in the samples' unit. value is the sample at zero-based rank floor(n * quantile)
+        of the sorted list (LoadGen's rule). A bound that n samples cannot give is -inf or inf.
+    Source: David and Nagaraja (2003), Order Statistics, 7.1; MLPerf LoadGen for the point value.
+    """
+    if not samples:
+        raise UndefinedStatistic("a percentile of no samples does not exist; take at least one sample")
+    if not 0.0 < quantile < 1.0:
+        raise ValueError(f"quantile {quantile} is not a fraction in (0, 1); write 0.9 for the 90th percentile")
+    for position, sample in enumerate(samples):
+        if math.isnan(sample):  # nothing sorts around it: a bound could come from any sample
+            raise ValueError(f"sample {position} is not a number ({sample}); measure it again or leave it out openly")
+    check_level(level)
+    ordered, n = sorted(samples), len(samples)
+    # How many samples fall below the true percentile is Binomial(n, quantile); both ranks follow from its quantiles.
+    below, above = int(binom.ppf(1 - level, n, quantile)), int(binom.ppf(level, n, quantile))
+    lower = ordered[below - 1] if below >= 1 else -math.inf
+    upper = ordered[above] if above < n else math.inf
+    return ordered[min(n - 1, math.floor(n * quantile))], lower, upper
+
+
+def check_counts(successes: int, trials: int) -> None:
+    if trials == 0:
+        raise UndefinedStatistic("a proportion of 0 trials does not exist; it is not 0. Report it as undefined.")
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes of {trials} trials is impossible; pass 0 <= successes <= trials")
+
+
+def check_level(level: float) -> None:
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level {level} is not a fraction in (0, 1); write 0.95 for 95 %")
+
+
+def _check_rate(rate: float, name: str) -> None:
+    if not 0.0 < rate < 1.0:
+        raise ValueError(f"{name} {rate} is not a fraction in (0, 1); write 0.95 for 95 %")
+
+
+def _check_effective(effective_trials: float, trials: int) -> None:
+    if not 0.0 < effective_trials <= trials:
+        raise ValueError(
+            f"effective_trials {effective_trials} is not in (0, {trials}]; cells that depend on each other are worth "
+            "fewer independent ones, never more"
+        )

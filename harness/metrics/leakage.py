@@ -1,0 +1,56 @@
+"""What do duplicates, headers and provenance say against this run?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from harness.data.leakage import DuplicatePair, across_parts, across_sets, label_conflicts
+from harness.data.records import Split
+from harness.metrics.provenance import Provenance
+from harness.metrics.shortcuts import ShortcutReport
+
+DATASET = "dataset"
+
+
+def leakage(
+    duplicates: Sequence[DuplicatePair], shortcuts: ShortcutReport, split: Split
+) -> Mapping[str, tuple[str, ...]]:
+    """Leakage metric -> what is wrong, one line each.
+
+    Two labels on one picture count where one of the two images is in the dataset; a conflict within an external set is
+    told with its other pairs.
+    """
+    own = [pair for pair in duplicates if DATASET in (pair.first.set, pair.second.set)]
+    return {
+        "duplicates_across_parts": tuple(map(str, across_parts(duplicates, split, set_name=DATASET))),
+        "duplicates_across_sets": tuple(map(str, across_sets(duplicates))),
+        "label_conflicts": tuple(map(str, label_conflicts(own))),
+        "class_linked_headers": tuple(
+            f"{finding} Images: {', '.join(finding.paths)}" for finding in shortcuts.findings
+        ),
+    }
+
+
+def dependent_sets(
+    duplicates: Sequence[DuplicatePair],
+    provenance: Mapping[str, Provenance],
+    units: Mapping[str, Collection[str]],
+) -> Mapping[str, str]:
+    """External set -> what speaks against its independence of the dataset.
+
+    units: set, the dataset among them -> `CellImage.unit` of its images. A patient whom both name may be one person, or
+           one number given twice; as long as nobody says which, independence is not shown.
+    """
+    found = {name: each.reason for name, each in provenance.items() if not each.may_count_as_external}
+    for pair in across_sets(duplicates):
+        sets = {pair.first.set, pair.second.set}
+        if DATASET in sets:
+            found[(sets - {DATASET}).pop()] = f"it shares pictures with the dataset, first {pair}"
+    known = {unit for unit in units.get(DATASET, ()) if not unit.startswith("content:")}
+    for name in units:
+        if name != DATASET and (shared := sorted(known.intersection(units[name]))):
+            found[name] = (
+                f"it names {len(shared)} of the dataset's patients or slides, first {shared[0]!r}: the same, or the "
+                "same numbering. Where they are others, put the laboratory's name before each id"
+            )
+    return found

@@ -1,0 +1,99 @@
+"""What is left of a level when several claims are made together, or one set is looked at again?
+
+"Every class passes" needs no correction: it is an intersection-union test, each class at the full level. A claim that
+*some* class fails, intervals that are displayed side by side, and repeated looks at one test set do need one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.metrics.intervals import check_level, clopper_pearson_bounds
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Holm's adjusted p-values, in the order given: reject those at or below alpha, and at most alpha is at risk.
+
+    Valid however the tests depend on each other.
+
+    Args:
+        p_values: fractions in [0, 1]; none gives none.
+    Source: Holm (1979), Scand. J. Stat. 6:65-70.
+    >>> [round(p, 3) for p in holm([0.001, 0.008, 0.039, 0.041, 0.27])]
+    [0.005, 0.032, 0.117, 0.117, 0.27]
+    """
+    for position, p in enumerate(p_values):
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"p-value {position} is {p}, not a fraction in [0, 1]; leave out a test that was not made")
+    adjusted, running, n = [0.0] * len(p_values), 0.0, len(p_values)
+    for rank, position in enumerate(sorted(range(n), key=lambda i: p_values[i])):
+        running = max(running, min(1.0, (n - rank) * p_values[position]))
+        adjusted[position] = running
+    return tuple(adjusted)
+
+
+def simultaneous_lower_bounds(
+    counts: Sequence[tuple[int, int]], *, floors: Sequence[float] | None, level: float
+) -> tuple[float, ...]:
+    """Lower bounds of several proportions that are all true together with probability at least `level`.
+
+    Without floors: each class at 1 - (1 - level) / K (Bonferroni).
+
+    With floors: the bounds that belong to Holm's test of "this rate is below its floor". They never contradict it: a
+    bound reaches its floor exactly where Holm's test proves that floor. The price of the stronger test is that a
+    proved floor is all that is said about its class while another class is open: the bound of a class that is proved
+    is the floor itself, that of a class that is not is its own at 1 - (1 - level) / (number not proved). Only when
+    all are proved is anything above a floor claimed, each at 1 - (1 - level) / K.
+
+    Args:
+        counts: (successes, trials) of each class.
+        floors: one per class, fixed before the counts were seen, or None.
+        level: joint confidence, a fraction in (0, 1).
+    Raises:
+        UndefinedStatistic: a class has no trials.
+    Source: Strassburger and Bretz (2008), Stat. Med. 27:4914-4927; Guilbaud (2008), Biom. J. 50:678-692.
+    >>> [round(bound, 6) for bound in simultaneous_lower_bounds([(75, 75)] * 5, floors=None, level=0.95)]
+    [0.940445, 0.940445, 0.940445, 0.940445, 0.940445]
+    >>> [round(b, 4) for b in simultaneous_lower_bounds([(75, 75), (70, 75)], floors=[0.9, 0.9], level=0.95)]
+    [0.9, 0.8649]
+    """
+    check_level(level)
+    if not counts:
+        return ()
+    alpha, n_classes = 1.0 - level, len(counts)
+
+    def bound(index: int, shared_by: int) -> float:
+        return clopper_pearson_bounds(*counts[index], level=1.0 - alpha / shared_by)[0]
+
+    if floors is None:
+        return tuple(bound(index, n_classes) for index in range(n_classes))
+    if len(floors) != n_classes:
+        raise ValueError(f"{len(floors)} floors for {n_classes} classes; give one for each, in the same order")
+    # Holm by its bounds: while the level shared by the open classes proves one more floor, fewer share it.
+    still_open = set(range(n_classes))
+    while still_open:
+        proved = {index for index in still_open if bound(index, len(still_open)) >= floors[index]}
+        if not proved:
+            break
+        still_open -= proved
+    if not still_open:
+        return tuple(max(floors[index], bound(index, n_classes)) for index in range(n_classes))
+    return tuple(bound(index, len(still_open)) if index in still_open else floors[index] for index in range(n_classes))
+
+
+def level_at_look(*, level: float, looks: int) -> float:
+    """The level of each of so many evaluations on one test set, such that all together hold at `level`.
+
+    Bonferroni: valid for models chosen in the light of earlier looks only if every look is counted, the unsuccessful
+    ones too.
+
+    Args:
+        level: joint one-sided confidence, a fraction in (0, 1).
+        looks: evaluations made so far, this one included; at least 1.
+    >>> round(level_at_look(level=0.95, looks=5), 12)
+    0.99
+    """
+    check_level(level)
+    if looks < 1:
+        raise ValueError(f"looks is {looks}; the evaluation at hand is itself one, so pass at least 1")
+    return 1.0 - (1.0 - level) / looks

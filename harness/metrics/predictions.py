@@ -1,0 +1,96 @@
+"""What a classifier said of each cell of one set, beside the reference label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.core.digests import digest_of
+from harness.core.errors import InvalidPredictions
+from harness.data.records import CellImage, labels_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What the classifier said of each cell of one set, beside the reference label.
+
+    set:           name of the set ("test", "validation", "train" or an external set).
+    classes:       column names of `probabilities`.
+    paths:         (n_cells,) relative paths.
+    digests:       (n_cells,) SHA-256 of each image file.
+    labels:        (n_cells,) int64, a column index of `probabilities`.
+    probabilities: (n_cells, n_classes) float64, no value below 0, each row summing to 1.
+    groups:        (n_cells,) str or None; cells of one patient are not independent.
+    """
+
+    set: str
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    groups: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        p, n = self.probabilities, len(self.digests)
+        if p.shape != (n, len(self.classes)) or self.labels.shape != (n,) or len(self.paths) != n:
+            raise InvalidPredictions(
+                f"set {self.set!r}: {n} cells of {len(self.classes)} classes need probabilities of shape "
+                f"({n}, {len(self.classes)}) and {n} labels; got {p.shape} and {self.labels.shape}. "
+                "Was a batch dropped? Score every cell of the set exactly once."
+            )
+        if self.groups is not None and len(self.groups) != n:
+            raise InvalidPredictions(f"set {self.set!r}: {len(self.groups)} groups for {n} cells. Name one per cell.")
+        homeless = self.labels[(self.labels < 0) | (self.labels >= len(self.classes))]
+        if homeless.size:
+            raise InvalidPredictions(
+                f"set {self.set!r}: label index {homeless[0]} has no column among {self.classes}. "
+                "Labels and probabilities must count the same classes in the same order."
+            )
+        valid = (p >= 0).all(axis=1) & np.isclose(p.sum(axis=1), 1.0, rtol=0, atol=1e-6)  # False for NaN too
+        if not valid.all():
+            row = int(np.argmin(valid))
+            raise InvalidPredictions(
+                f"set {self.set!r}: {np.sum(~valid)} of {n} rows are not probabilities; the first is row {row} "
+                f"({self.paths[row]}): {p[row].round(3)}. If these are logits, apply softmax in "
+                "harness/model/classifier.py."
+            )
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(n_cells,) int64 column of the largest probability; a tie goes to the first class in `classes`."""
+        return np.asarray(np.argmax(self.probabilities, axis=1))
+
+    @property
+    def correct(self) -> np.ndarray:
+        return np.asarray(np.equal(self.predicted, self.labels))
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(n_cells,) each cell's largest probability."""
+        return np.asarray(np.max(self.probabilities, axis=1))
+
+    @property
+    def digest(self) -> str:
+        """Digest of every probability to the last bit, by image content."""
+        rows = sorted(zip(self.digests, self.labels.tolist(), map(bytes, self.probabilities), strict=True))
+        return digest_of([[digest, label, row.hex()] for digest, label, row in rows])
+
+
+def predictions_of(
+    images: Sequence[CellImage], probabilities: np.ndarray, *, set_name: str, classes: tuple[str, ...]
+) -> Predictions:
+    """The predictions of these images, one row each, in their order."""
+    # One image without an id must not turn all the others into independent cells: it is a group by itself.
+    grouped = any(image.patient or image.slide for image in images)
+    return Predictions(
+        set=set_name,
+        classes=classes,
+        paths=tuple(image.path for image in images),
+        digests=tuple(image.sha256 for image in images),
+        labels=labels_of(images, classes),
+        probabilities=probabilities,
+        groups=tuple(image.unit for image in images) if grouped else None,
+    )

@@ -1,0 +1,90 @@
+"""How low may the next training land, judged from trainings that differ only in their seed?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from scipy.stats import nct, norm
+
+from harness.core.errors import UndefinedStatistic
+from harness.metrics.intervals import check_level
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSpread:
+    """One measure over trainings that differ only in their seed. Never report the best of them alone.
+
+    sd:      with n - 1 in the denominator; from five seeds it is known only to within a factor of two or three.
+    lower:   tolerance bound: at confidence `level`, at least the share `content` of all seeds lie above it.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    smallest: float
+    largest: float
+    lower: float
+    content: float
+    level: float
+
+
+def tolerance_factor(n: int, *, content: float, level: float) -> float:
+    """How many sample standard deviations below the mean a one-sided normal tolerance bound lies.
+
+    Args:
+        n: runs, at least 2.
+        content: share of all runs that shall lie above the bound, a fraction in (0, 1).
+        level: confidence, a fraction in (0, 1).
+    Raises:
+        UndefinedStatistic: fewer than two runs have no standard deviation.
+    Source: Owen (1968), Technometrics 10:445-478; Krishnamoorthy and Mathew (2009), Statistical Tolerance Regions, 2.2.
+    >>> round(tolerance_factor(5, content=0.95, level=0.95), 3)
+    4.203
+    """
+    if n < 2:
+        raise UndefinedStatistic(f"{n} run(s) show no spread; train with at least 2 seeds, better 10")
+    check_level(level)
+    if not 0.0 < content < 1.0:
+        raise ValueError(f"content {content} is not a fraction in (0, 1); write 0.95 for 95 % of all runs")
+    root = math.sqrt(n)
+    return float(nct.ppf(level, n - 1, float(norm.ppf(content)) * root)) / root
+
+
+def tolerance_bound(values: Sequence[float], *, content: float, level: float) -> SeedSpread:
+    """The spread over seeds, with the bound above which most further seeds will land.
+
+    What breaks it: the values are taken as normal. Near the ceiling (accuracies of 374/375 and 375/375) they are not:
+    they pile up at a few counts, skewed to the left, and the bound promises too much or lies far too low. Runs that
+    tie have a standard deviation of 0, and the bound is then the value itself: a sign that the measure is too coarse
+    to tell the seeds apart, not that they cannot differ. Without the normal assumption 59 runs are needed for 95/95,
+    and their minimum is the bound (`harness.metrics.intervals.trials_needed(0, floor=0.95, level=0.95)`).
+
+    Args:
+        values: one per seed, every seed that was run.
+        content, level: as `tolerance_factor`.
+    Raises:
+        UndefinedStatistic: fewer than two values.
+    >>> spread = tolerance_bound([0.990, 0.992, 0.994], content=0.95, level=0.95)
+    >>> round(spread.mean, 4), round(spread.sd, 4), round(spread.lower, 4)
+    (0.992, 0.002, 0.9767)
+    """
+    for position, value in enumerate(values):
+        if not math.isfinite(value):
+            raise ValueError(f"run {position} has the value {value}; a failed run is reported as failed, not averaged")
+    factor = tolerance_factor(len(values), content=content, level=level)
+    # Equal values: exactly no spread, whatever the rounding of the mean.
+    mean = fmean(values) if min(values) < max(values) else float(values[0])
+    sd = stdev(values)
+    return SeedSpread(
+        n=len(values),
+        mean=mean,
+        sd=sd,
+        smallest=min(values),
+        largest=max(values),
+        lower=mean - factor * sd,
+        content=content,
+        level=level,
+    )

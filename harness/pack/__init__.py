@@ -1,0 +1,1 @@
+"""Evidence packs: written, read, compared, verified and signed."""

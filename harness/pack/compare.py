@@ -1,0 +1,98 @@
+"""Is the candidate's pack no worse than the baseline's? The regression gate over two packs, without model or images."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness.core.errors import EvidenceError
+from harness.judge.criteria import judge, level_at
+from harness.judge.verdicts import Verdict
+from harness.metrics.comparison import Comparison, compare, difference, difference_family
+from harness.pack.read import Pack, open_pack, read_baseline, require_verified, said
+from harness.protocol.records import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class PackComparison:
+    """Candidate against baseline on every set that the candidate's protocol has regression criteria on."""
+
+    verdicts: tuple[Verdict, ...]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every required criterion passed; the others are told."""
+        return not any(verdict.blocks for verdict in self.verdicts)
+
+
+def compare_packs(baseline: Path, candidate: Path) -> PackComparison:
+    """Judge the regression criteria of the candidate's protocol on two packs whose every digest verifies.
+
+    The margin, the level and the number of the look are the candidate's: fixed before its run, recorded in it. Reading
+    two packs once more is no new look.
+
+    Args:
+        baseline, candidate: folder or zip.
+    Raises:
+        EvidenceError: a pack does not verify, or the candidate's protocol has no regression criterion.
+        IncomparableSets: the two were judged on other cells or classes, and how they differ.
+    """
+    pack = open_pack(candidate)
+    require_verified(pack)
+    protocol = read_protocol_of(pack)
+    criteria = [criterion for criterion in protocol.criteria if criterion.question == "regression"]
+    if not criteria:
+        raise EvidenceError(
+            f"{pack.name}: its protocol {protocol.identity.id} has no regression criterion, so no margin was fixed "
+            'before the run. Add one (question = "regression") and run again.'
+        )
+    sets, classes = tuple(dict.fromkeys(criterion.set for criterion in criteria)), protocol.dataset.classes
+    ours = read_baseline(candidate, sets=sets, classes=classes)
+    theirs = read_baseline(baseline, sets=sets, classes=classes)
+    comparisons = {
+        name: compare(ours.predictions[name], theirs.predictions[name], baseline_run=theirs.run_id) for name in sets
+    }
+    verdicts = []
+    for criterion in criteria:
+        found, look = comparisons[criterion.set], _look(pack, criterion.set)
+        level = level_at(protocol, criterion, look) or criterion.level
+        family = [other for other in criteria if criterion.cell_class and other.family == criterion.family]
+        verdicts.append(
+            judge(
+                criterion,
+                difference(found, criterion.metric, cell_class=criterion.cell_class, level=level),
+                protocol=protocol,
+                today=_day_of(pack),
+                look=look,
+                family=difference_family(found, family, level=level),
+            )
+        )
+    return PackComparison(tuple(verdicts), tuple(comparisons.values()))
+
+
+def read_protocol_of(pack: Pack) -> Protocol:
+    """The protocol that a pack's run was judged by."""
+    content = said(pack, "protocol", "content", kind=dict)
+    try:
+        return Protocol.model_validate_json(json.dumps({**content, "source": "evidence.json"}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise EvidenceError(
+            f"{pack.name}/evidence.json: its protocol is none that this version of the harness knows: {where}: "
+            f"{first['msg']}. Read the pack with the version that wrote it."
+        ) from None
+
+
+def _look(pack: Pack, set_name: str) -> int | None:
+    looks = said(pack, "looks", kind=dict)
+    return said(pack, "looks", set_name, kind=int) if set_name in looks else None
+
+
+def _day_of(pack: Pack) -> date:
+    return datetime.fromisoformat(said(pack, "run", "started_at", kind=str)).date()

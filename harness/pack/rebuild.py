@@ -1,0 +1,910 @@
+"""Which run do these files tell of? An evidence pack in, the run's records out, every number made of the predictions.
+
+What rests on cells is computed again from predictions/, what rests on samples from the raw timings, what was counted
+from the listed findings. The rest (texts, times, environment, the network's training) is taken as recorded; `untold`
+says so. Neither the model nor an image is needed, and neither torch nor fastai is imported.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from packaging.utils import canonicalize_name
+from pydantic import Field
+
+from harness.core.digests import digest_of
+from harness.core.errors import DataError, EvidenceError, HarnessError
+from harness.core.spreadsheet import active
+from harness.data.leakage import DuplicatePair, ListedImage
+from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Split, sorted_by_path
+from harness.data.split import COLUMNS, leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
+from harness.judge.criteria import judge, level_at, not_judged
+from harness.judge.ledger import LedgerError, Look, cells_digest, look_number, parse_ledger
+from harness.judge.pretrained import unasked
+from harness.judge.proofs import Proof
+from harness.judge.verdicts import Outcome, Verdict
+from harness.metrics.calibration import calibration_report
+from harness.metrics.calibration_records import CalibrationReport
+from harness.metrics.classification import (
+    DISPLAY_LEVEL,
+    accuracy_gap,
+    class_family,
+    estimate,
+    evaluate,
+    exact_count,
+    generalisation_gap,
+    images_per_second,
+    latency,
+    seed_accuracy,
+)
+from harness.metrics.comparison import Comparison, DiscordantCell, difference, difference_family
+from harness.metrics.confidence import confidence
+from harness.metrics.detection import detect
+from harness.metrics.deviations import training_deviations
+from harness.metrics.estimates import Estimate, Evaluation, Unavailable
+from harness.metrics.fits import FITTING_PARTS, Fit, fit_of, fits_on_judged_cells
+from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
+from harness.metrics.leakage import dependent_sets, leakage
+from harness.metrics.paired import mcnemar_exact
+from harness.metrics.predictions import Predictions, predictions_of
+from harness.metrics.provenance import Provenance
+from harness.metrics.robustness import FlipRate, SeverityCurve, SeverityPoint
+from harness.metrics.shortcuts import ShortcutReport
+from harness.metrics.stability import Robustness, stability
+from harness.model.records import JudgedModel, Timing, TrainingRecord
+from harness.pack.compare import read_protocol_of
+from harness.pack.components import COMPONENTS, read_components
+from harness.pack.decode import brief, decoded, recorded, rows_of, whole_number
+from harness.pack.read import EVIDENCE, Pack, parse_json, read_predictions, said
+from harness.protocol.records import GATES, PARTS, REPRODUCIBILITY_METRICS, SPLIT_METRICS, Criterion, Protocol
+from harness.run.packages import Declared, Packages, settled
+from harness.run.results import Baseline, ProcessDigests, RunResults, SetSummary
+from harness.run.store import StageRecord
+
+Family = list[tuple[Criterion, Estimate]]
+
+MANIFEST, SPLIT, LEDGER = "manifest.csv", "data_split.csv", "ledger.jsonl"
+MANIFEST_COLUMNS = (
+    *("path", "label", "sha256", "bytes", "width", "height", "format", "mode"),
+    *("patient", "slide", "site"),
+)
+# Metric -> (scenario, span) of the timing that it is made of, as in speed/scenarios.py, which imports torch.
+TIMED = {
+    "latency_s": ("SingleStream", "decode-to-label"),
+    "model_latency_s": ("SingleStream", "model-only"),
+    "images_per_s": ("Offline", "decode-to-label"),
+    "model_images_per_s": ("Offline", "model-only"),
+}
+REPEATED = dict(zip(REPRODUCIBILITY_METRICS, ("split", "losses", "weights", "predictions"), strict=True))
+NOT_WAIVABLE = "; a waiver excuses what is absent, not this"
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """One place where a pack is not what follows from the rest of it. field: empty where the whole file is meant."""
+
+    file: str
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.field}: {self.message}" if self.field else f"{self.file}: {self.message}"
+
+
+class RecordedProtocol(Protocol):
+    """A protocol whose digest is that of its recorded content, to which a newer harness may have added defaults."""
+
+    recorded_digest: str = Field(exclude=True)
+
+    @property
+    def digest(self) -> str:
+        return self.recorded_digest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rebuilt:
+    """A run as its pack tells of it, with what did not fit together on the way.
+
+    results:    None where a table or record could not be read, so that the rest cannot be told.
+    manifest:   the dataset; its root is not known. None where the run read none.
+    untold:     what had to be taken as recorded, one sentence each.
+    """
+
+    results: RunResults | None
+    manifest: Manifest | None
+    discrepancies: tuple[Discrepancy, ...]
+    untold: tuple[str, ...]
+
+
+def rebuild(pack: Pack) -> Rebuilt:
+    """The records that this pack was written from, made again as far as the pack goes.
+
+    Raises:
+        EvidenceError: evidence.json lacks what everything else rests on, such as a protocol that can be read.
+    """
+    return _Rebuilding(pack).whole()
+
+
+def _protocol_of(pack: Pack) -> Protocol:
+    protocol, digest = read_protocol_of(pack), said(pack, "protocol", "digest", kind=str)
+    if digest_of(said(pack, "protocol", "content", kind=dict)) != digest:
+        return protocol  # and the digest in evidence.json will be found not to be its own
+    return RecordedProtocol.model_construct(**dict(protocol), recorded_digest=digest)
+
+
+class _Rebuilding:
+    """The records of one pack, made one after the other; what does not fit is noted, and the rest goes on."""
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+        self.discrepancies: list[Discrepancy] = []
+        self.untold: list[str] = []
+        self.protocol = _protocol_of(pack)
+        self.run_id = said(pack, "run", "id", kind=str)
+        self.started_at = said(pack, "run", "started_at", kind=str)
+        self.day = self._day()
+        self.integrity: IntegrityReport | None = None
+        self.manifest: Manifest | None = None
+        self.split: Split | None = None
+        self.predictions: dict[str, Predictions] = {}
+        self.seeds: dict[int, Predictions] = {}
+        self.evaluations: dict[str, Evaluation] = {}
+        self.comparisons: dict[str, Comparison] = {}
+        self.calibrations: dict[str, CalibrationReport] = {}
+        self.timings: tuple[Timing, ...] = ()
+        self.training: TrainingRecord | None = None
+        self.model: JudgedModel | None = None
+        self.processes: tuple[ProcessDigests, ...] = ()
+        self.baseline: Baseline | None = None
+        self.sets: tuple[SetSummary, ...] = ()
+        self.fits: tuple[Fit, ...] = ()
+        self.ledger: tuple[Look, ...] = ()
+        self.looks: dict[str, int] = {}
+        self.duplicates: tuple[DuplicatePair, ...] | None = None
+        self.uncompared: tuple[ListedImage, ...] = ()
+        self.shortcuts: ShortcutReport | None = None
+        self.provenance: dict[str, Provenance] = {}
+        self.robustness: Robustness | None = None
+        self._robustness_at: dict[float, Robustness | None] = {}
+
+    def whole(self) -> Rebuilt:
+        seconds = said(self.pack, "run", kind=dict).get("seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise EvidenceError(f"run > seconds holds {brief(seconds)}, which is no number")
+        readings = (
+            (MANIFEST, self._read_manifest),
+            (SPLIT, self._read_split),
+            (EVIDENCE, self._read_records),
+            (EVIDENCE, self._read_predictions),
+        )
+        for file, step in readings:
+            try:
+                unreadable = not step()
+            except EvidenceError as error:
+                self._note(file, "", str(error))
+                unreadable = True
+            if unreadable:  # what rests on it would only be missed in a dozen other places
+                return Rebuilt(None, self.manifest, tuple(self.discrepancies), ())
+        self._count_sets()
+        self._fit_again()
+        self._compare_again()
+        self._calibrate_again()
+        self.duplicates = self._of(tuple[DuplicatePair, ...] | None, "duplicates")
+        self.uncompared = self._of(tuple[ListedImage, ...], "uncompared")
+        self.shortcuts = self._of(ShortcutReport | None, "shortcuts")
+        self.provenance = self._of(dict[str, Provenance], "provenance")
+        if self.duplicates is not None:
+            self.untold.append(
+                "which pictures resemble each other, and what headers and colours say of their origin: the images are "
+                "not in the pack"
+            )
+        self.robustness = self._stable_at(DISPLAY_LEVEL)
+        if self.robustness is not None:
+            self.untold.append(
+                "what the network said of disturbed and turned cells, and how strange each input looked to it: counts "
+                "and scores are recorded, bounds and detection follow from them"
+            )
+        packages = self._packages()
+        proof = self._of(Proof | None, "proof")
+        if proof is not None:
+            self.untold.append("what became of the planted faults: recorded, and counted again")
+        self._read_ledger()
+        results = RunResults(
+            run_id=self.run_id,
+            started_at=self.started_at,
+            seconds=seconds,
+            command=said(self.pack, "run", "command", kind=str),
+            protocol=self.protocol,
+            environment=self._of(dict[str, str], "environment"),
+            verdicts=self._judge_again(),
+            sets=self.sets,
+            integrity=self.integrity,
+            split=self.split,
+            training=self.training,
+            model=self.model,
+            predictions=self.predictions,
+            evaluations=self.evaluations,
+            seed_predictions=self.seeds,
+            baseline=self.baseline,
+            comparisons=self.comparisons,
+            calibrations=self.calibrations,
+            looks=self.looks,
+            ledger=self.ledger,
+            fits=self.fits,
+            reproducibility=self.processes,
+            timings=self.timings,
+            duplicates=self.duplicates,
+            uncompared=self.uncompared,
+            shortcuts=self.shortcuts,
+            provenance=self.provenance,
+            robustness=self.robustness,
+            stages=self._of(tuple[StageRecord, ...], "stages"),
+            packages=packages,
+            proof=proof,
+            signed_with=self._of(str | None, "signed_with"),
+            stopped_because=self._of(str | None, "run", "stopped_because"),
+        )
+        return Rebuilt(results, self.manifest, tuple(self.discrepancies), tuple(self.untold))
+
+    def _note(self, file: str, field: str, message: str) -> None:
+        self.discrepancies.append(Discrepancy(file, field, message))
+
+    def _of(self, kind: Any, *keys: str) -> Any:
+        value: object = self.pack.evidence
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return decoded(kind, value, " > ".join(keys))
+
+    def _day(self) -> date:
+        try:
+            return datetime.fromisoformat(self.started_at).date()
+        except ValueError:
+            raise EvidenceError(f"run > started_at holds {brief(self.started_at)}, which is no time") from None
+
+    def _packages(self) -> Packages | None:
+        """What was declared, as recorded, against the list of what was installed."""
+        if self.pack.evidence.get("packages") is None:
+            return None
+        self.untold.append("what was installed and what was declared: recorded, and compared with each other")
+        try:
+            installed = read_components(parse_json(self.pack.read(COMPONENTS)))
+        except (EvidenceError, ValueError) as error:
+            self._note(COMPONENTS, "", str(error))
+            installed = ()
+        versions = {canonicalize_name(each.name): each.version for each in installed}
+        for name, version in self._of(dict[str, str], "environment").items():
+            if versions.get(name, version) != version:
+                self._note(
+                    COMPONENTS, name, f"{versions[name]} is written, {EVIDENCE} has {version} in its environment"
+                )
+
+        def declared(name: str) -> tuple[Declared, ...]:
+            return self._of(tuple[Declared, ...], "packages", name)  # type: ignore[no-any-return]
+
+        return settled(
+            Packages(
+                installed=installed,
+                declared_in=self._of(str | None, "packages", "declared_in"),
+                requirements=declared("requirements"),
+                tried_in=self._of(str | None, "packages", "tried_in"),
+                untried=declared("untried"),
+                unlisted=self._of(tuple[str, ...], "packages", "unlisted"),
+                conflicts=declared("conflicts"),
+            )
+        )
+
+    # --- data ---
+
+    def _read_manifest(self) -> bool:
+        """The dataset, and what integrity found in it; its files' facts are columns of manifest.csv."""
+        sets = self._of(tuple[SetSummary, ...], "sets")
+        listed = any(each.name == "dataset" for each in sets)
+        images: list[CellImage] = []
+        facts: list[ImageFacts] = []
+        undecodable: dict[str, str] = {}
+        checked: dict[str, int] | None = None
+        findings: tuple[Finding, ...] = ()
+        if self.pack.evidence.get("integrity") is not None:
+            checked = self._of(dict[str, int], "integrity", "checked")
+            findings = self._of(tuple[Finding, ...], "integrity", "findings")
+            undecodable = self._of(dict[str, str], "integrity", "undecodable")
+        if listed or MANIFEST in self.pack.files:
+            for number, row in enumerate(rows_of(self.pack, MANIFEST, MANIFEST_COLUMNS), start=2):
+                path, label, sha256, n_bytes, width, height, format_, mode, *groups = row
+                here = f"{MANIFEST}, row {number}"
+                patient, slide, site = (active(each) or None for each in groups)
+                path = active(path)
+                images.append(
+                    CellImage(path, label, sha256, whole_number(here, n_bytes), patient=patient, slide=slide, site=site)
+                )
+                facts.append(
+                    ImageFacts(
+                        path,
+                        whole_number(here, width) if width else None,
+                        whole_number(here, height) if height else None,
+                        format_ or None,
+                        mode or None,
+                        undecodable.get(path),
+                    )
+                )
+            if images != list(sorted_by_path(images)):
+                self._note(MANIFEST, "path", "the rows are not sorted by path")
+            ignored = self._of(tuple[str, ...], "ignored")
+            self.manifest = Manifest("dataset", Path(), self.protocol.dataset.classes, tuple(images), ignored=ignored)
+        if checked is not None:
+            self.integrity = IntegrityReport(checked, findings, tuple(facts))
+        return True
+
+    def _read_split(self) -> bool:
+        if self.pack.evidence.get("split") is None:
+            return True
+        if self.manifest is None:
+            raise EvidenceError("the dataset was split, and there is no manifest.csv that says of which images it is")
+        images = {image.path: image for image in self.manifest.images}
+        parts: dict[str, list[CellImage]] = {part: [] for part in PARTS}
+        for number, (path, _, label, part) in enumerate(rows_of(self.pack, SPLIT, COLUMNS), start=2):
+            image = images.pop(active(path), None)
+            if image is None or part not in parts:
+                self._note(SPLIT, f"row {number}", f"{path!r} in {part!r} is no image of manifest.csv in a known part")
+                continue
+            if image.label != label:
+                self._note(SPLIT, f"row {number}, label", f"{label!r} is written, manifest.csv says {image.label!r}")
+            parts[part].append(image)
+        for path in images:
+            self._note(SPLIT, "filepath", f"{path!r} is in manifest.csv and in no part")
+        origin = said(self.pack, "split", "origin", kind=str)
+        self.split = Split(**{part: sorted_by_path(found) for part, found in parts.items()}, origin=origin)
+        return True
+
+    def _read_records(self) -> bool:
+        """What is taken as recorded, because nothing in the pack can tell it again."""
+        self.training = self._of(TrainingRecord | None, "training")
+        self.model = self._of(JudgedModel | None, "model")
+        if self.model is not None:
+            self._check_model(self.model)
+        self.processes = self._of(tuple[ProcessDigests, ...], "reproducibility")
+        self.timings = self._of(tuple[Timing, ...], "timings")
+        if self.pack.evidence.get("baseline") is not None:
+            self.baseline = Baseline(
+                name=said(self.pack, "baseline", "run", kind=str),
+                run_id=said(self.pack, "baseline", "run", kind=str),
+                commit=said(self.pack, "baseline", "commit", kind=str),
+                classes=self.protocol.dataset.classes,
+                predictions={},
+                protocol_digest=said(self.pack, "baseline", "protocol", kind=str),
+                passed=said(self.pack, "baseline", "passed", kind=bool),
+                sums_digest=said(self.pack, "baseline", "sums", kind=str),
+            )
+        return True
+
+    def _check_model(self, model: JudgedModel) -> None:
+        """The judged file is the one in models/, if the pack still has it, and nothing else was trained beside it."""
+        if self.training is not None:
+            self._note(EVIDENCE, "model", "a classifier that existed was judged, and a training is recorded as well")
+        files = {name: sha256 for name, sha256 in self.pack.sums.items() if name.startswith("models/judged.")}
+        if list(files.values()) != [model.sha256]:
+            held = ", ".join(f"{name} {sha256}" for name, sha256 in files.items()) or "no such file"
+            self._note(EVIDENCE, "model > sha256", f"{model.sha256} is written, the sums list {held} in models/")
+        self.untold.append(
+            f"that {model.file} makes these predictions, and what it says of itself: its file is in models/, and "
+            "`pytest suites/ --model` judges it again"
+        )
+
+    # --- predictions ---
+
+    def _read_predictions(self) -> bool:
+        """False where one of the files cannot be read, or is not the one that evidence.json names."""
+        whole = True
+        for name in said(self.pack, "predictions", kind=dict):
+            try:
+                found = read_predictions(self.pack, name)
+                if name in PARTS:
+                    found = self._fitted_to_split(found, name, file=f"predictions/{name}.csv")
+                else:
+                    groups = self._of(tuple[str, ...] | None, "predictions", name, "groups")
+                    found = replace(found, groups=groups)
+            except HarnessError as error:
+                self._note(f"predictions/{name}.csv", "", str(error))
+                whole = False
+                continue
+            self.predictions[name] = found
+            self.evaluations[name] = self._evaluate(found)
+        for seed, stated in said(self.pack, "seeds", kind=dict).items():
+            name = f"seeds/test_{seed}"
+            try:
+                digest = {"digest": stated.get("predictions"), "n": stated.get("n")}
+                found = read_predictions(
+                    replace(self.pack, evidence={**self.pack.evidence, "predictions": {name: digest}}), name
+                )
+                found = self._fitted_to_split(replace(found, set="test"), "test", file=f"predictions/{name}.csv")
+                self.seeds[int(seed)] = found
+            except (HarnessError, ValueError, AttributeError) as error:
+                self._note(f"predictions/{name}.csv", "", str(error))
+                whole = False
+        return whole
+
+    def _fitted_to_split(self, found: Predictions, part: str, *, file: str) -> Predictions:
+        """The predictions with the groups that manifest.csv names, if their cells are those of the part."""
+        if self.split is None:
+            raise EvidenceError(f"{part} was scored, and data_split.csv does not say which cells it has")
+        images = self.split.part(part)
+        wanted = [(image.path, image.sha256, image.label) for image in images]
+        labels = (found.classes[label] for label in found.labels.tolist())
+        scored = list(zip(found.paths, found.digests, labels, strict=True))
+        if wanted != scored:
+            lacking, foreign = Counter(wanted) - Counter(scored), Counter(scored) - Counter(wanted)
+            first = next(iter([*lacking, *foreign]), ("their order",))[0]
+            self._note(
+                file,
+                "path, sha256, label",
+                f"these are not the cells of {part} in {SPLIT} and {MANIFEST}: {lacking.total()} are missing, "
+                f"{foreign.total()} do not belong there, first {first!r}",
+            )
+            return found
+        return predictions_of(images, found.probabilities, set_name=part, classes=found.classes)
+
+    def _evaluate(self, predictions: Predictions) -> Evaluation:
+        return evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
+
+    def _count_sets(self) -> None:
+        """Sizes and digests of the sets, from manifest.csv and from the predictions of external sets."""
+        counted = {name: self._cells_of(name) for name in self.predictions if name not in PARTS}
+        if self.manifest is not None:
+            counted["dataset"] = self.manifest.images
+        sets = []
+        for summary in self._of(tuple[SetSummary, ...], "sets"):
+            if summary.name in counted:
+                there = Manifest(summary.name, Path(), self.protocol.dataset.classes, counted[summary.name])
+                sets.append(replace(summary, n_images=len(there.images), counts=there.counts, digest=there.digest))
+            else:
+                sets.append(summary)
+                if summary.absent_because is None:
+                    self.untold.append(f"size and digest of set {summary.name}: the pack has no list of its images")
+        self.sets = tuple(sets)
+        for name in counted:
+            if name not in {summary.name for summary in sets}:
+                self._note(EVIDENCE, f"sets > {name}", "the set is in the pack and is not listed here")
+
+    def _cells_of(self, name: str) -> tuple[CellImage, ...]:
+        found = self.predictions[name]
+        return tuple(
+            CellImage(path, found.classes[label], sha256, 0)
+            for path, sha256, label in zip(found.paths, found.digests, found.labels.tolist(), strict=True)
+        )
+
+    def _fit_again(self) -> None:
+        """Which cells things were fitted on, and how many of them are judged, counted by content."""
+        fits = self._of(tuple[Fit, ...], "fits")
+        if self.split is None:
+            self.fits = fits
+            return
+        judged = {"test": self.split.test} | {n: self._cells_of(n) for n in self.predictions if n not in PARTS}
+        for fit in fits:
+            if fit.on not in FITTING_PARTS:
+                self.fits += (fit,)  # which the criterion on fits counts as a deviation
+                continue
+            again = fit_of(fit.what, fit.on, self.split.part(fit.on), judged=judged)
+            unscored = {name: n for name, n in fit.shared.items() if name not in judged}
+            self.fits += (replace(again, shared={**again.shared, **unscored}),)
+
+    # --- what is made of predictions ---
+
+    def _compare_again(self) -> None:
+        for name in said(self.pack, "comparisons", kind=dict):
+            comparison = self._compared(name)
+            if comparison is not None:
+                self.comparisons[name] = comparison
+        if self.comparisons:
+            self.untold.append(
+                "what the baseline called each cell: its predictions are in its own pack, and `python -m harness "
+                "compare` compares the two; here counts and bounds follow from the listed discordant cells"
+            )
+
+    def _compared(self, name: str) -> Comparison | None:
+        """The table that the listed discordant cells and this run's predictions leave no choice about."""
+        field = f"comparisons > {name}"
+        if (found := self.predictions.get(name)) is None:
+            self._note(EVIDENCE, field, "there are no predictions of this set that could have been compared")
+            return None
+        cells = self._of(tuple[DiscordantCell, ...], "comparisons", name, "discordant")
+        baseline, n_changed = (
+            said(self.pack, "comparisons", name, "baseline", kind=str),
+            said(self.pack, "comparisons", name, "n_changed", kind=int),
+        )
+        if self.baseline is None or self.baseline.run_id != baseline:
+            self._note(EVIDENCE, f"{field} > baseline", f"{baseline!r} is not the baseline that the run names")
+        row_of = {
+            (path, digest): row for row, (path, digest) in enumerate(zip(found.paths, found.digests, strict=True))
+        }
+        predicted, seen = found.predicted, set()
+        support = np.bincount(found.labels, minlength=len(found.classes))
+        right = np.bincount(found.labels[found.correct], minlength=len(found.classes))
+        gained, lost = np.zeros_like(support), np.zeros_like(support)
+        for cell in cells:
+            row = row_of.get((cell.path, cell.digest))
+            fits = (
+                row is not None
+                and row not in seen
+                and cell.reference == found.classes[found.labels[row]]
+                and cell.candidate == found.classes[predicted[row]]
+                and cell.baseline in found.classes
+                and (cell.baseline == cell.reference) != (cell.candidate == cell.reference)
+            )
+            if row is None or not fits:
+                self._note(EVIDENCE, f"{field} > discordant", f"{cell.path!r} is not as predictions/{name}.csv has it")
+                continue
+            seen.add(row)
+            (gained if cell.candidate_right else lost)[found.labels[row]] += 1
+        both_right, both_wrong = right - gained, support - right - lost
+        if not 0 <= n_changed - len(cells) <= int(both_wrong.sum()):
+            self._note(EVIDENCE, f"{field} > n_changed", f"{n_changed} cells cannot have changed")
+        return Comparison(
+            set=name,
+            classes=found.classes,
+            baseline=baseline,
+            table=np.stack([np.stack([both_wrong, gained], 1), np.stack([lost, both_right], 1)], 1),
+            discordant=tuple(sorted(cells, key=lambda cell: (cell.candidate_right, cell.path))),
+            n_changed=n_changed,
+        )
+
+    def _calibrate_again(self) -> None:
+        for name in said(self.pack, "calibrations", kind=dict):
+            report = self._calibration(name)
+            if isinstance(report, CalibrationReport):
+                self.calibrations[name] = report
+            else:
+                self._note(EVIDENCE, f"calibrations > {name}", "the predictions that it rests on are not in the pack")
+
+    def _calibration(self, name: str) -> CalibrationReport | None:
+        if name in self.calibrations:
+            return self.calibrations[name]
+        if name not in self.predictions or "validation" not in self.predictions:
+            return None
+        plan, prevalence = self.protocol.calibration, self.protocol.prevalence
+        try:
+            return calibration_report(
+                self.predictions["validation"],
+                self.predictions[name],
+                n_bins=plan.n_bins,
+                binning="equal-width",
+                alpha=plan.miscoverage,
+                level=DISPLAY_LEVEL,
+                prevalence=prevalence.shares if prevalence is not None else None,
+                seed=self.protocol.training.seed,
+            )
+        except HarnessError as error:
+            self._note(EVIDENCE, f"calibrations > {name}", str(error))
+            return None
+
+    # --- robustness ---
+
+    def _stable_at(self, level: float) -> Robustness | None:
+        if level not in self._robustness_at:
+            self._robustness_at[level] = self._robustness(level)
+        return self._robustness_at[level]
+
+    def _robustness(self, level: float) -> Robustness | None:
+        """Bounds of the recorded counts, and detection from the recorded scores; None where it was not examined.
+
+        Where cells are clustered, their bounds need the disturbed predictions, which the pack does not hold: those at
+        the level of displays are taken as recorded, and there are none at another.
+        """
+        if self.pack.evidence.get("robustness") is None:
+            return None
+        curves = self._of(tuple[SeverityCurve, ...], "robustness", "curves")
+        flips = self._of(tuple[FlipRate, ...], "robustness", "flips")
+        strangeness = self._of(dict[str, tuple[float, ...]], "robustness", "strangeness")
+        counted = [point for curve in curves for point in curve.points] + list(flips)
+        if level != DISPLAY_LEVEL and any(each.effective_n is not None for each in counted):
+            return None
+        for curve in curves:
+            self._check_clean(curve)
+        plan, detection = self.protocol.detection, None
+        if plan is not None:
+            detection = detect(
+                score=plan.score,
+                set_name="test",
+                cells=strangeness["test"],
+                reference=plan.reference,
+                reference_cells=strangeness[plan.reference],
+                others={kind: strangeness[kind] for kind in plan.kinds},
+                tpr=plan.true_positive_rate,
+                level=level,
+            )
+        return Robustness(
+            tuple(replace(curve, points=tuple(_bounded(each, level) for each in curve.points)) for curve in curves),
+            tuple(_with_p(_bounded(each, level)) for each in flips),
+            detection,
+            {name: np.array(scores, dtype=np.float64) for name, scores in strangeness.items()},
+        )
+
+    def _check_clean(self, curve: SeverityCurve) -> None:
+        found, clean = self.evaluations.get(curve.set), curve.clean
+        if found is None or (found.n_correct, found.n) != (clean.k, clean.n):
+            here = "nothing" if found is None else f"{found.n_correct}/{found.n}"
+            field = f"robustness > curves > {curve.kind}"
+            self._note(EVIDENCE, field, f"{clean.k}/{clean.n} clean cells, the predictions of {curve.set} have {here}")
+
+    # --- looks ---
+
+    def _read_ledger(self) -> None:
+        """The chain, and that the looks of this run in it are those at the predictions that the pack holds."""
+        if LEDGER in self.pack.files:
+            try:
+                self.ledger = parse_ledger(self.pack.read(LEDGER), where=LEDGER)
+            except LedgerError as error:
+                self._note(LEDGER, "", str(error))
+                return
+        own = [look for look in self.ledger if look.run == self.run_id]
+        for look in own:
+            self._check_look(look)
+            if look.role == "judged":
+                self.looks[look.set] = look_number(
+                    self.ledger, run=look.run, source=look.source, cells=look.cells, predictions=look.predictions
+                )
+        judged, seeds = {look.set for look in own if look.role == "judged"}, {look.predictions for look in own}
+        for name in self.predictions:
+            if name not in ("train", "validation", *judged):
+                self._note(LEDGER, f"set {name}", f"no look of run {self.run_id} at this set is on record")
+        for seed, found in self.seeds.items():
+            if found.digest not in seeds:
+                self._note(LEDGER, f"seed {seed}", f"no look of run {self.run_id} at these predictions is on record")
+
+    def _check_look(self, look: Look) -> None:
+        found = self.predictions.get(look.set)
+        if look.role == "seed":
+            found = next((each for each in self.seeds.values() if each.digest == look.predictions), None)
+        if found is None:
+            self._note(LEDGER, f"entry {look.index}", f"a look at {look.set} whose predictions are not in the pack")
+            return
+        images = self._cells_of(look.set) if look.set not in PARTS else self.manifest.images if self.manifest else ()
+        wanted: dict[str, object] = {
+            "predictions": found.digest,
+            "n": len(found.digests),
+            "cells": cells_digest(found),
+            "protocol": self.protocol.digest,
+            "source": digest_of(sorted(image.sha256 for image in images)),
+        }
+        judged = self.model or self.training
+        if judged is not None and look.role == "judged":
+            wanted["model"] = judged.weights_digest
+        for name, value in wanted.items():
+            if getattr(look, name) != value:
+                self._note(
+                    LEDGER, f"entry {look.index}, {name}", f"{getattr(look, name)} is written, the pack has {value}"
+                )
+        try:
+            early = datetime.fromisoformat(look.time) < datetime.fromisoformat(self.started_at)
+        except TypeError:  # one of the two has no time zone
+            early = True
+        if early:
+            self._note(LEDGER, f"entry {look.index}, time", f"{look.time} is before the run, {self.started_at}")
+
+    # --- verdicts ---
+
+    def _judge_again(self) -> tuple[Verdict, ...]:
+        """One verdict per criterion, gate by gate, whatever evidence.json lists."""
+        listed: list[Mapping[str, Any]] = [
+            each for each in said(self.pack, "verdicts", kind=list) if isinstance(each, Mapping)
+        ]
+        stated = {str(each.get("criterion")): each for each in listed}
+        verdicts, taken = [], []
+        for criterion in sorted(self.protocol.criteria, key=lambda each: GATES.index(each.gate)):
+            field = f"verdicts > {criterion.id}"
+            if criterion.id not in stated:
+                self._note(EVIDENCE, field, "the protocol asks for this criterion, and it has no verdict")
+                verdicts.append(not_judged(criterion, "no verdict is recorded"))
+                continue
+            try:
+                verdict, again = self._judged_again(criterion, stated[criterion.id], field)
+            except (HarnessError, ValueError) as error:
+                self._note(EVIDENCE, field, str(error))
+                verdict, again = not_judged(criterion, "its verdict cannot be read"), True
+            verdicts.append(verdict)
+            taken += [] if again else [criterion.id]
+        if taken:
+            self.untold.append(
+                f"what {', '.join(taken)} were decided on, or why they were not: the pack records it, and "
+                "nothing in it measures it"
+            )
+        return tuple(verdicts)
+
+    def _judged_again(self, criterion: Criterion, stated: Mapping[str, Any], field: str) -> tuple[Verdict, bool]:
+        """The verdict that follows, and whether it follows from more than the record of it."""
+        outcome, reason = stated.get("outcome"), recorded(str, stated.get("reason"), where=f"{field} > reason")
+        if outcome not in list(Outcome):
+            raise EvidenceError(f"{outcome!r} is no outcome")
+        if outcome == Outcome.NOT_JUDGED:
+            return not_judged(criterion, reason), False
+        look = self.looks.get(criterion.set)
+        level = level_at(self.protocol, criterion, look) or criterion.level
+        held: Estimate | None = decoded(Estimate | None, stated.get("estimate"), f"{field} > estimate")
+        measured, family = self._measured(criterion, held, level, field)
+        again = measured is not None
+        if measured is None and outcome == Outcome.NOT_ASSESSED:
+            measured = self._unavailable(criterion, stated, reason)
+        elif measured is None:
+            if held is None:
+                raise EvidenceError(f"{outcome!r} without an estimate")
+            if criterion.question not in ("training", "reproducibility", "split", "robustness"):
+                self._note(EVIDENCE, field, f"{outcome} is written, and what it rests on is not in the pack")
+            measured = held
+        dependent = None
+        if self.duplicates is not None:
+            units: dict[str, Collection[str]] = {
+                name: each.groups or () for name, each in self.predictions.items() if name not in PARTS
+            }
+            if self.manifest is not None:
+                units["dataset"] = {image.unit for image in self.manifest.images}
+            dependent = dependent_sets(self.duplicates, self.provenance, units)
+        verdict = judge(
+            criterion,
+            measured,
+            protocol=self.protocol,
+            today=self.day,
+            look=look,
+            family=family,
+            dependent=dependent,
+        )
+        return verdict, again
+
+    def _unavailable(self, criterion: Criterion, stated: Mapping[str, Any], reason: str) -> Unavailable:
+        """Why the criterion could not be assessed, without what `judge` says of its waiver."""
+        waiver, waivable = self.protocol.waiver_for(criterion.id), True
+        if waiver is not None and waiver.expires < self.day:
+            reason = reason.removesuffix(f"; the waiver of {waiver.owner} expired on {waiver.expires.isoformat()}")
+        elif waiver is not None and reason.endswith(NOT_WAIVABLE):
+            reason, waivable = reason.removesuffix(NOT_WAIVABLE), False
+        unasked = (
+            criterion.question == "regression" and self.baseline is None and self.protocol.baseline.needed == "optional"
+        )
+        return Unavailable(reason, not_asked=unasked and stated.get("not_asked") is not False, waivable=waivable)
+
+    def _measured(
+        self, criterion: Criterion, held: Estimate | None, level: float, field: str
+    ) -> tuple[Estimate | Unavailable | None, Family]:
+        """The criterion's estimate from what the pack holds, with its family's; None where that is too little."""
+        metric, cell_class, here = criterion.metric, criterion.cell_class, self.evaluations.get(criterion.set)
+        alike = [each for each in self.protocol.criteria if cell_class and each.family == criterion.family]
+        if (nobody_asked := unasked(criterion, self.model)) is not None:
+            return nobody_asked, []
+        match criterion.question:
+            case "accuracy" if metric == "seed_accuracy":
+                return self._over_seeds(level), []
+            case "external" if metric == "generalisation_gap":
+                test = self.evaluations.get("test")
+                return (None if here is None or test is None else generalisation_gap(test, here, level=level)), []
+            case "accuracy" | "external":
+                if here is None:
+                    return None, []
+                return estimate(here, metric, cell_class=cell_class, level=level), class_family(
+                    here, alike, level=level
+                )
+            case "regression":
+                if (found := self.comparisons.get(criterion.set)) is None:
+                    return None, []
+                family = difference_family(found, alike, level=level)
+                return difference(found, metric, cell_class=cell_class, level=level), family
+            case "calibration":
+                report = self._calibration(criterion.set)
+                if report is None or here is None:
+                    return None, []
+                shares = self.protocol.prevalence.shares if self.protocol.prevalence is not None else None
+                return confidence(report, here, metric, cell_class=cell_class, prevalence=shares, level=level), []
+            case "training" if metric == "accuracy_gap":
+                sides = [self.evaluations.get(name) for name in FITTING_PARTS]
+                train, validation = sides
+                return (
+                    None if train is None or validation is None else accuracy_gap(train, validation, level=level)
+                ), []
+            case "robustness":
+                found_stable = self._stable_at(level)
+                if found_stable is None or criterion.kind is None:
+                    return None, []
+                stable = stability(
+                    found_stable,
+                    metric,
+                    kind=criterion.kind,
+                    plan=self.protocol.robustness,
+                    set_name=criterion.set,
+                )
+                return stable, []
+            case "throughput":
+                return self._timed(criterion), []
+            case _:
+                return self._counted(criterion, held, field), []
+
+    def _over_seeds(self, level: float) -> Estimate | Unavailable | None:
+        seeds = self.protocol.training.every_seed
+        if not set(seeds) <= set(self.seeds):
+            return None
+        return seed_accuracy({s: self._evaluate(self.seeds[s]) for s in seeds}, set_name="test", level=level)
+
+    def _timed(self, criterion: Criterion) -> Estimate | None:
+        for timing in self.timings:
+            here = criterion.set in ("any", timing.device)
+            if here and (timing.scenario, timing.span) == TIMED[criterion.metric]:
+                measure = latency if criterion.metric.endswith("latency_s") else images_per_second
+                return measure(timing, metric=criterion.metric, level=criterion.level)
+        return None
+
+    def _counted(self, criterion: Criterion, held: Estimate | None, field: str) -> Estimate | None:
+        """A count of what is listed; the list itself is made again where the pack holds what it is made of."""
+        details = self._details(criterion)
+        if details is None and held is None:
+            return None
+        if details is None:
+            assert held is not None  # for the type checker
+            counted = exact_count(criterion.metric, criterion.set, held.details, of=held.n)
+            if criterion.metric in REPEATED and self.processes:
+                first, *others = (getattr(each, REPEATED[criterion.metric]) for each in self.processes)
+                n_differing = sum(other != first for other in others)
+                if n_differing != len(held.details):
+                    self._note(
+                        EVIDENCE,
+                        f"{field} > estimate > details",
+                        f"{len(held.details)} differences are listed, {n_differing} follow from reproducibility",
+                    )
+                return counted
+            return None if held == counted else counted
+        n = None if held is None else held.n
+        if criterion.question == "integrity" and self.integrity is not None:
+            n = self.integrity.checked.get(criterion.metric)
+        if criterion.question == "leakage" and self.manifest is not None:
+            n = len(self.manifest.images)
+        return exact_count(criterion.metric, criterion.set, details, of=n)
+
+    def _details(self, criterion: Criterion) -> Sequence[str] | None:
+        metric, plan = criterion.metric, self.protocol.split
+        if criterion.question == "integrity":
+            return None if self.integrity is None else [str(each) for each in self.integrity.of(metric)]
+        if criterion.question == "training" and metric == "judged_cells_in_fits":
+            return fits_on_judged_cells(self.fits)
+        if criterion.question == "training" and self.training is not None:
+            try:
+                return training_deviations(self.training, self.protocol.training).get(metric)
+            except ValueError:
+                raise EvidenceError("the training has other phases than the protocol") from None
+        if criterion.question == "leakage":
+            if self.duplicates is None or self.shortcuts is None or self.split is None:
+                return None
+            return leakage(self.duplicates, self.shortcuts, self.split)[metric]
+        if metric not in SPLIT_METRICS or self.split is None or self.manifest is None:
+            return None
+        split, manifest = self.split, self.manifest
+        made: dict[str, Callable[[], Sequence[str]]] = {
+            "split_size_mismatches": lambda: size_mismatches(split, manifest, plan),
+            "leaked_units": lambda: leaked_units(split),
+            "listing_order_changes": lambda: listing_order_changes(manifest, plan),
+            "path_prefix_changes": lambda: path_prefix_changes(manifest, plan),
+        }
+        try:
+            return made[metric]()
+        except DataError:
+            return None  # such a dataset cannot be drawn again
+
+
+Counted = TypeVar("Counted", SeverityPoint, FlipRate)
+
+
+def _bounded(counted: Counted, level: float) -> Counted:
+    """The same counts with bounds made anew; as recorded where cells are clustered."""
+    if counted.effective_n is not None:
+        return counted
+    lower, upper = clopper_pearson_bounds(counted.k, counted.n, level=level)
+    display = wilson_interval(counted.k, counted.n, level=DISPLAY_LEVEL)
+    bounded = replace(counted, lower=lower, upper=upper, display=display, level=level)
+    if isinstance(bounded, SeverityPoint):
+        recalls = tuple(replace(r, lower=clopper_pearson_bounds(r.k, r.n, level=level)[0]) for r in bounded.recalls)
+        bounded = replace(bounded, recalls=recalls)
+    return bounded
+
+
+def _with_p(flips: FlipRate) -> FlipRate:
+    return flips if flips.p is None else replace(flips, p=mcnemar_exact(flips.became_wrong, flips.became_right)[0])

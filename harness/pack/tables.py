@@ -1,0 +1,377 @@
+"""How is a run written for machines? Records in; the bytes of evidence.json, CSV, JUnit XML and text tables out.
+
+No disk here. A file name may hold anything: each format keeps it readable to its own parser.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from xml.etree import ElementTree
+
+import harness
+from harness.core.spreadsheet import inert
+from harness.core.text import visible
+from harness.data.records import ImageFacts, Manifest
+from harness.judge.criteria import explain
+from harness.judge.ledger import head_of, ledger_bytes
+from harness.judge.verdicts import Outcome, Verdict
+from harness.metrics.classification import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, estimate
+from harness.metrics.comparison import Comparison, difference
+from harness.metrics.estimates import Estimate, Evaluation
+from harness.metrics.macro import multiclass_summary
+from harness.metrics.paired import mcnemar_exact
+from harness.metrics.predictions import Predictions
+from harness.metrics.stability import Robustness
+from harness.pack.components import COMPONENTS, components
+from harness.protocol.records import PARTS
+from harness.run.packages import Packages
+from harness.run.results import Baseline, RunResults
+
+SCHEMA = "leukocyte-harness/evidence/3"
+METRICS = ("precision", "recall", "f1")
+UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
+
+# JUnit knows fewer outcomes than the harness: the element is the nearest, the word beside it the harness's own.
+JUNIT_ELEMENTS = {
+    Outcome.FAILED: "failure",
+    Outcome.INCONCLUSIVE: "failure",
+    Outcome.NOT_ASSESSED: "skipped",
+    Outcome.NOT_JUDGED: "error",
+}
+
+
+def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
+    """Path in the pack -> content, of every file that is made of records alone."""
+    files = {
+        "evidence.json": as_json(evidence(results, manifest)),
+        "junit.xml": junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
+    }
+    if manifest is not None:
+        facts = results.integrity.facts if results.integrity is not None else ()
+        files["manifest.csv"] = manifest_csv(manifest, facts)
+    if results.packages is not None:
+        version = results.environment.get("harness", harness.__version__)
+        files[COMPONENTS] = as_json(components(results.packages.installed, harness=version))
+    if results.ledger:
+        files["ledger.jsonl"] = ledger_bytes(results.ledger)
+    for name, predictions in results.predictions.items():
+        files[f"predictions/{name}.csv"] = predictions_csv(predictions)
+    for seed, predictions in results.seed_predictions.items():
+        files[f"predictions/seeds/test_{seed}.csv"] = predictions_csv(predictions)
+    for name, evaluation in results.evaluations.items():
+        files[f"metrics/metrics_{name}.json"] = as_json(metrics(evaluation))
+        files[f"metrics/confusion_matrix_{name}.csv"] = confusion_csv(evaluation)
+        files[f"metrics/classification_report_{name}.txt"] = classification_report(evaluation).encode()
+    return files
+
+
+def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object]:
+    """What evidence.json holds: every verdict with what it rests on, and the identity of all that was used.
+
+    With the CSV files it holds all that `harness.pack.rebuild` makes the run's records of again.
+    """
+    integrity, split, training = results.integrity, results.split, results.training
+    return {
+        "schema": SCHEMA,
+        "run": {
+            "id": results.run_id,
+            "started_at": results.started_at,
+            "seconds": results.seconds,
+            "command": results.command,
+            "passed": results.passed,
+            "stopped_because": results.stopped_because,
+        },
+        "protocol": {"digest": results.protocol.digest, "content": results.protocol.model_dump(mode="json")},
+        "environment": results.environment,
+        "packages": results.packages and _packages(results.packages),
+        "proof": results.proof and asdict(results.proof),
+        "signed_with": results.signed_with,
+        "sets": [asdict(summary) for summary in results.sets],
+        "integrity": integrity
+        and {
+            "checked": integrity.checked,
+            "findings": [asdict(finding) for finding in integrity.findings],
+            "undecodable": {facts.path: facts.error for facts in integrity.facts if facts.error is not None},
+        },
+        "ignored": manifest and list(manifest.ignored),
+        "split": split
+        and {
+            "digest": split.digest,
+            "origin": split.origin,
+            "sizes": {name: len(split.part(name)) for name in PARTS},
+        },
+        "training": training and asdict(training),
+        "model": results.model and asdict(results.model),
+        "reproducibility": [asdict(process) for process in results.reproducibility],
+        "predictions": {name: _predicted(name, found) for name, found in results.predictions.items()},
+        "evaluations": {name: metrics(evaluation) for name, evaluation in results.evaluations.items()},
+        "timings": [asdict(timing) for timing in results.timings],
+        "stages": [asdict(stage) for stage in results.stages],
+        "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
+        "uncompared": [asdict(image) for image in results.uncompared],
+        "duplicates": None if results.duplicates is None else [asdict(pair) for pair in results.duplicates],
+        "shortcuts": results.shortcuts and asdict(results.shortcuts),
+        "provenance": {name: asdict(found) for name, found in results.provenance.items()},
+        "robustness": results.robustness and _robustness(results.robustness),
+        "fits": [asdict(fit) for fit in results.fits],
+        "looks": results.looks,
+        "ledger": {"entries": len(results.ledger), "head": head_of(results.ledger)},
+        "seeds": {
+            str(seed): {"predictions": found.digest, "correct": int(found.correct.sum()), "n": len(found.digests)}
+            for seed, found in results.seed_predictions.items()
+        },
+        "baseline": results.baseline and _baseline(results.baseline),
+        "comparisons": {name: comparison_record(found) for name, found in results.comparisons.items()},
+        "calibrations": {name: asdict(found) for name, found in results.calibrations.items()},
+    }
+
+
+def metrics(evaluation: Evaluation) -> dict[str, object]:
+    """Every metric of one set with k, n and bounds; undefined ones are None, never 0."""
+
+    def entry(metric: str, cell_class: str | None) -> dict[str, object]:
+        return asdict(estimate(evaluation, metric, cell_class=cell_class, level=DISPLAY_LEVEL))
+
+    return {
+        "n": evaluation.n,
+        "independence": "cells grouped by patient or slide" if evaluation.grouped else INDEPENDENCE_UNKNOWN,
+        "classes": list(evaluation.classes),
+        "confusion": evaluation.confusion.tolist(),
+        "accuracy": entry("accuracy", None),
+        "macro_f1": entry("macro_f1", None),
+        "summary": asdict(multiclass_summary(evaluation.confusion)) if evaluation.n else None,
+        "per_class": {
+            name: {"support": evaluation.support[name], **{metric: entry(metric, name) for metric in METRICS}}
+            for name in evaluation.classes
+        },
+    }
+
+
+def classification_report(evaluation: Evaluation) -> str:
+    """The table that scikit-learn's users know, with a dash for what is undefined.
+
+    A macro average is over all classes: where one has no cells, or was never predicted, it does not exist. Leaving that
+    class out would flatter the classifier, and 0 was not measured. Weighted averages leave out what has no weight.
+    """
+    values = {
+        metric: {
+            name: estimate(evaluation, metric, cell_class=name, level=DISPLAY_LEVEL).value
+            for name in evaluation.classes
+        }
+        for metric in METRICS
+    }
+    support = evaluation.support
+    equal = dict.fromkeys(evaluation.classes, 1)
+    width = max(12, *map(len, evaluation.classes))
+
+    def line(title: str, cells: Iterable[float | None], n: int) -> str:
+        return f"{title:>{width}} " + " ".join(f"{_four(cell):>10}" for cell in cells) + f" {n:>8}"
+
+    share = _four(evaluation.n_correct / evaluation.n if evaluation.n else None)
+    lines = [
+        " " * width + "".join(f" {name:>10}" for name in ("precision", "recall", "f1-score")) + f" {'support':>8}",
+        "",
+        *(line(name, [values[metric][name] for metric in METRICS], support[name]) for name in evaluation.classes),
+        "",
+        f"{'accuracy':>{width}} {share:>32} {evaluation.n:>8}   ({evaluation.n_correct}/{evaluation.n})",
+        line("macro avg", [_average(values[metric], equal) for metric in METRICS], evaluation.n),
+        line("weighted avg", [_average(values[metric], support) for metric in METRICS], evaluation.n),
+    ]
+    undefined = any(value is None for column in values.values() for value in column.values())
+    lines += ["", "-: undefined, because a class has no cells or none was called so"] if undefined else []
+    return "\n".join(lines) + "\n"
+
+
+def junit(verdicts: Sequence[Verdict], *, name: str, seconds: float) -> bytes:
+    """One test case per criterion; each outcome under its own word."""
+    elements = [JUNIT_ELEMENTS.get(verdict.outcome) for verdict in verdicts]
+    root = ElementTree.Element("testsuites")
+    suite = ElementTree.SubElement(
+        root,
+        "testsuite",
+        name=visible(name),
+        tests=str(len(verdicts)),
+        failures=str(elements.count("failure")),
+        errors=str(elements.count("error")),
+        skipped=str(elements.count("skipped")),
+        time=f"{seconds:.3f}",
+    )
+    for verdict, element in zip(verdicts, elements, strict=True):
+        criterion = verdict.criterion
+        case = ElementTree.SubElement(suite, "testcase", classname=criterion.question, name=criterion.id)
+        properties = ElementTree.SubElement(case, "properties")
+        for key, value in (("outcome", str(verdict.outcome)), ("required", str(criterion.required).lower())):
+            ElementTree.SubElement(properties, "property", name=key, value=value)
+        if element is not None:
+            # XML 1.0 cannot hold control characters or lone surrogates, even escaped.
+            detail = ElementTree.SubElement(case, element, type=verdict.outcome, message=visible(verdict.reason))
+            detail.text = visible(explain(verdict))
+    ElementTree.indent(root)
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def manifest_csv(manifest: Manifest, facts: Iterable[ImageFacts]) -> bytes:
+    seen = {each.path: each for each in facts}
+    rows = []
+    for image in manifest.images:
+        found = seen.get(image.path)
+        measured = (found.width_px, found.height_px, found.format, found.mode) if found else ("", "", "", "")
+        groups = (inert(each or "") for each in (image.patient, image.slide, image.site))
+        rows.append((inert(image.path), image.label, image.sha256, image.n_bytes, *measured, *groups))
+    header = ("path", "label", "sha256", "bytes", "width", "height", "format", "mode", "patient", "slide", "site")
+    return as_csv(header, rows)
+
+
+def predictions_csv(predictions: Predictions) -> bytes:
+    """repr of a float64 is the shortest text that reads back to the same bits."""
+    classes = predictions.classes
+    columns = zip(
+        predictions.digests,
+        predictions.paths,
+        predictions.labels.tolist(),
+        predictions.predicted.tolist(),
+        predictions.probabilities.tolist(),
+        strict=True,
+    )
+    rows = [
+        (digest, inert(path), classes[label], classes[predicted], *map(repr, probabilities))
+        for digest, path, label, predicted, probabilities in columns
+    ]
+    return as_csv(("sha256", "path", "label", "predicted", *(f"p_{name}" for name in classes)), rows)
+
+
+def confusion_csv(evaluation: Evaluation) -> bytes:
+    rows = [(name, *row) for name, row in zip(evaluation.classes, evaluation.confusion.tolist(), strict=True)]
+    return as_csv(("reference \\ predicted", *evaluation.classes), rows)
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """UTF-8, one "\\n" after each row; undecodable bytes of a file name are written as they are."""
+    text = io.StringIO()
+    plain = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(header)
+    for row in rows:
+        # Python 3.11 leaves a carriage return unquoted, and then reads a row's end there.
+        has_return = any("\r" in cell for cell in row if isinstance(cell, str))
+        (quoting if has_return else plain).writerow(row)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def as_json(value: object) -> bytes:
+    """JSON by the letter: what is not a finite number is null, and what cannot be seen is its escape.
+
+    So nothing in it can drive the terminal that prints it, or make one name look like another; it reads back the same.
+    """
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    return (UNSEEN.sub(_json_escape, text) + "\n").encode("utf-8")
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() or found[0] == "\n" else json.dumps(found[0])[1:-1]
+
+
+def _finite(value: object) -> object:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_finite(each) for each in value]
+        case _:
+            return value
+
+
+def verdict_record(verdict: Verdict) -> dict[str, object]:
+    """A verdict as evidence.json has it."""
+    return {
+        "criterion": verdict.criterion.id,
+        "outcome": verdict.outcome.value,
+        "required": verdict.criterion.required,
+        "reason": verdict.reason,
+        "n_to_decide": verdict.n_to_decide,
+        "power": verdict.power,
+        "gate": verdict.criterion.gate,
+        "look": verdict.look,
+        "not_asked": verdict.not_asked,
+        "waiver": verdict.waiver and verdict.waiver.model_dump(mode="json"),
+        "estimate": verdict.estimate and asdict(verdict.estimate),
+    }
+
+
+def _packages(packages: Packages) -> dict[str, object]:
+    """Declarations with what is installed of them; sbom.cdx.json has the whole list."""
+    return {
+        "declared_in": packages.declared_in,
+        "requirements": [asdict(each) for each in packages.requirements],
+        "tried_in": packages.tried_in,
+        "untried": [asdict(each) for each in packages.untried],
+        "unlisted": list(packages.unlisted),
+        "conflicts": [asdict(each) for each in packages.conflicts],
+        "unsatisfied": [str(each) for each in packages.unsatisfied],
+    }
+
+
+def _predicted(name: str, predictions: Predictions) -> dict[str, object]:
+    # Who the cells of the dataset's parts come from, manifest.csv says.
+    groups = predictions.groups if name not in PARTS else None
+    return {"digest": predictions.digest, "n": len(predictions.digests), "groups": groups}
+
+
+def _robustness(found: Robustness) -> dict[str, object]:
+    return {
+        "curves": [asdict(curve) for curve in found.curves],
+        "flips": [asdict(flips) for flips in found.flips],
+        "detection": found.detection and asdict(found.detection),
+        "strangeness": {name: values.tolist() for name, values in found.strangeness.items()},
+    }
+
+
+def _baseline(baseline: Baseline) -> dict[str, object]:
+    return {
+        "run": baseline.run_id,
+        "passed": baseline.passed,
+        "commit": baseline.commit,
+        "protocol": baseline.protocol_digest,
+        "sums": baseline.sums_digest,
+    }
+
+
+def comparison_record(comparison: Comparison) -> dict[str, object]:
+    """A comparison as evidence.json has it, with its estimates at the level of displays."""
+
+    def entry(metric: str, cell_class: str | None) -> dict[str, object] | None:
+        found = difference(comparison, metric, cell_class=cell_class, level=DISPLAY_LEVEL)
+        return asdict(found) if isinstance(found, Estimate) else None
+
+    b, c, _ = comparison.counts()
+    p, mid_p = mcnemar_exact(b, c)
+    return {
+        "baseline": comparison.baseline,
+        "table": dict(zip(comparison.classes, comparison.table.tolist(), strict=True)),
+        "n_changed": comparison.n_changed,
+        "mcnemar_p": p,
+        "mcnemar_mid_p": mid_p,
+        "accuracy_difference": entry("accuracy_difference", None),
+        "recall_difference": {name: entry("recall_difference", name) for name in comparison.classes},
+        "discordant": [asdict(cell) for cell in comparison.discordant],
+    }
+
+
+def _average(values: dict[str, float | None], weights: dict[str, int]) -> float | None:
+    """The mean over the classes with a weight; undefined where one of these is, or where there is none."""
+    total = sum(weights.values())
+    terms = [(values[name], weight) for name, weight in weights.items() if weight]
+    defined = [value * weight for value, weight in terms if value is not None]
+    return math.fsum(defined) / total if total and len(defined) == len(terms) else None
+
+
+def _four(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,202 @@
+"""A protocol file: TOML, merged with what it extends, to the records of `protocol`.
+
+A protocol may extend another (`extends = "other.toml"`): tables merge key by key; an array of tables merges by `id` or
+`name`, so that one criterion can be restated without repeating the rest; every other array is replaced.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.core.errors import ProtocolError
+from harness.core.files import read_plain
+from harness.protocol.records import Protocol
+
+# Far above any honest protocol: the published one has 20 kB.
+MOST_BYTES = 2**20
+MOST_DOTS = 1_000
+MOST_EXTENDED = 20
+UNKNOWN_KEY = "unknown key. Remove it or correct its spelling."
+
+
+def read_protocol(path: Path) -> Protocol:
+    """Read, merge and check a protocol file.
+
+    A criterion written with `cell_class = "each"` becomes one criterion per class, `<id>-<class>`; one with
+    `kind = "each"` one per kind of disturbance, transform or input without a cell.
+
+    Raises:
+        ProtocolError: with the file, the key and what to do.
+    """
+    try:
+        return _checked(path, _merged(path, seen=()))
+    except RecursionError:  # met wherever the nesting is followed down
+        raise ProtocolError(
+            f"protocol {path}: it is nested too deeply. A protocol has tables of tables, no more."
+        ) from None
+
+
+def _checked(path: Path, merged: dict[str, Any]) -> Protocol:
+    if "source" in merged:
+        raise ProtocolError(f"protocol {path}: source: {UNKNOWN_KEY}")
+    try:
+        _expand_each(merged)
+        # TOML has arrays, the records have tuples: strict mode takes a list for a tuple from JSON-like input only.
+        return Protocol.model_validate({**_tupled(merged), "source": path})
+    except ValidationError as error:
+        problems = "\n".join(f"  {_where(e['loc'], merged)}: {_remedy(e)}" for e in error.errors())
+        raise ProtocolError(f"protocol {path}: {error.error_count()} problem(s):\n{problems}") from None
+
+
+def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+        raise ProtocolError(f"protocol {path}: it cannot be reached ({error}). Name a TOML file.") from None
+    if path in seen:
+        chain = " -> ".join(p.name for p in (*seen, path))
+        raise ProtocolError(f"protocol {path}: `extends` runs in a circle: {chain}. Remove one of these lines.")
+    if len(seen) > MOST_EXTENDED:
+        raise ProtocolError(f"protocol {path}: `extends` leads through more than {MOST_EXTENDED} files. Merge some.")
+    try:
+        text = read_plain(path, most_bytes=MOST_BYTES, follow_link=True).decode()
+        if any(line.count(".") > MOST_DOTS for line in text.split("\n")):
+            # tomllib's time grows with the square of a dotted key's length: 200 kB of one would take minutes.
+            raise ProtocolError(f"protocol {path}: a line has more than {MOST_DOTS} dots. Break that line.")
+        own = tomllib.loads(text)
+    except FileNotFoundError:
+        if seen:
+            raise ProtocolError(
+                f"protocol {seen[-1]}: `extends` names {path.name}, which is not in {path.parent}. Correct the name."
+            ) from None
+        raise ProtocolError(f"protocol {path}: no such file. Name an existing TOML file with --protocol.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"protocol {path}: cannot be read as UTF-8 text ({error}).") from None
+    except ProtocolError:
+        raise  # which is a ValueError, too
+    except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, as is that of a huge number
+        problem = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ProtocolError(f"protocol {path}: not valid TOML: {problem}. Correct that line.") from None
+    _refuse_doubles(path, own)
+    parent = own.pop("extends", None)
+    if parent is None:
+        return own
+    if not isinstance(parent, str) or "\0" in parent:
+        raise ProtocolError(f"protocol {path}: `extends` must be the name of one TOML file, in quotes.")
+    return _overlaid(_merged(path.parent / parent, seen=(*seen, path)), own)
+
+
+def _overlaid(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in own.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            result[key] = _overlaid(old, value)
+        elif _is_array_of_tables(old) and _is_array_of_tables(value):
+            result[key] = _overlaid_tables(old or [], value)
+        else:
+            result[key] = value
+    return result
+
+
+def _overlaid_tables(base: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    result = list(base)
+    places = {_name_of(table): place for place, table in enumerate(base)}
+    for table in own:
+        name = _name_of(table)
+        if name is None or name not in places:
+            result.append(table)
+        else:
+            result[places[name]] = _overlaid(result[places[name]], table)
+    return result
+
+
+def _refuse_doubles(path: Path, table: Mapping[str, Any], *, within: str = "") -> None:
+    """What one file states twice would merge into one, the latter silently winning."""
+    for key, value in table.items():
+        where = f"{within}{key}"
+        if isinstance(value, dict):
+            _refuse_doubles(path, value, within=f"{where}.")
+        elif _is_array_of_tables(value):
+            names = [name for entry in value if (name := _name_of(entry)) is not None]
+            if doubles := sorted(name for name, n in Counter(names).items() if n > 1):
+                raise ProtocolError(
+                    f"protocol {path}: {where}: {doubles[0]!r} is stated more than once. Keep one of them."
+                )
+
+
+def _name_of(table: Mapping[str, Any]) -> str | None:
+    """What an entry of an array of tables is known by."""
+    return next((table[key] for key in ("id", "name", "criterion") if isinstance(table.get(key), str)), None)
+
+
+def _is_array_of_tables(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _expand_each(merged: dict[str, Any]) -> None:
+    criteria, dataset = merged.get("criteria"), merged.get("dataset")
+    classes = dataset.get("classes") if isinstance(dataset, dict) else None
+    if not isinstance(criteria, list) or not isinstance(classes, list):
+        return  # the records say what is missing
+    expanded: list[Any] = []
+    for criterion in criteria:
+        if isinstance(criterion, dict) and criterion.get("cell_class") == "each":
+            expanded += [{**criterion, "id": f"{criterion.get('id')}-{c}", "cell_class": c} for c in classes]
+        elif isinstance(criterion, dict) and criterion.get("kind") == "each":
+            kinds = _kinds(merged, criterion.get("metric"))
+            expanded += [{**criterion, "id": f"{criterion.get('id')}-{k}", "kind": k} for k in kinds]
+        else:
+            expanded.append(criterion)
+    merged["criteria"] = expanded
+
+
+def _kinds(merged: Mapping[str, Any], metric: object) -> list[Any]:
+    """What `kind = "each"` stands for; where the table is absent, "each" itself, which the records refuse."""
+    table, key = {
+        "disturbed_accuracy": ("robustness", "kinds"),
+        "flip_rate": ("robustness", "invariances"),
+        "ood_auroc": ("detection", "kinds"),
+        "ood_false_positive_rate": ("detection", "kinds"),
+    }.get(str(metric), ("", ""))
+    plan = merged.get(table)
+    kinds = plan.get(key) if isinstance(plan, dict) else None
+    return kinds if isinstance(kinds, list) and kinds else ["each"]
+
+
+def _tupled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tupled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tupled(item) for item in value)
+    return value
+
+
+def _where(location: tuple[int | str, ...], document: Any) -> str:
+    """The key that is meant, such as "criteria.A1.level": an entry's place in a merged array says nothing."""
+    parts = []
+    for part in location:
+        try:
+            document = document[part]
+        except (KeyError, IndexError, TypeError):
+            document = None
+        name = _name_of(document) if isinstance(part, int) and isinstance(document, dict) else None
+        parts.append(name or str(part))
+    return ".".join(parts) or "the whole file"
+
+
+def _remedy(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return UNKNOWN_KEY
+        case "missing":
+            return "this key is required and absent. Add it, or `extends` a protocol that has it."
+        case _:
+            given = "" if isinstance(error["input"], dict) else f" (given: {error['input']!r})"
+            return f"{error['msg'].removeprefix('Value error, ')}{given}"

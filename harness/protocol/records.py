@@ -1,0 +1,685 @@
+"""The validation protocol as frozen records, checked once at birth; `protocol_file` reads them from TOML.
+
+Everything that decides a run's verdict is fixed here before the run and hashed into its evidence.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from harness.core.digests import digest_of
+
+PARTS = ("train", "validation", "test")
+
+# Which metrics some stage of the run measures, on what kind of set, and which question (suite) each answers.
+# A criterion on anything else could never be judged, so it is refused when the protocol is read.
+INTEGRITY_METRICS = (
+    "contract_violations",
+    "count_mismatches",
+    "unreadable_images",
+    "unexpected_formats",
+    "unexpected_modes",
+    "unexpected_sizes",
+    "unlisted_files",
+    "missing_files",
+    "colliding_names",
+)
+SPLIT_METRICS = ("split_size_mismatches", "leaked_units", "listing_order_changes", "path_prefix_changes")
+LEAKAGE_METRICS = ("duplicates_across_parts", "label_conflicts", "duplicates_across_sets", "class_linked_headers")
+REPRODUCIBILITY_METRICS = ("split_differences", "loss_differences", "weight_differences", "prediction_differences")
+TRAINING_METRICS = (
+    "frozen_tensor_changes",
+    "epoch_limit_excess",
+    "patience_excess",
+    "learning_rate_deviations",
+    "exported_model_differences",
+    "judged_cells_in_fits",
+    "accuracy_gap",
+)
+WHOLE_SET_METRICS = ("accuracy", "macro_f1")
+CLASS_METRICS = ("recall", "precision", "f1")
+CLASSIFICATION_METRICS = (*WHOLE_SET_METRICS, *CLASS_METRICS)
+SEED_METRICS = ("seed_accuracy",)
+GAP_METRICS = ("generalisation_gap",)
+# Candidate minus baseline, paired by cell: a floor of minus the margin asks for non-inferiority.
+DIFFERENCE_METRICS = ("accuracy_difference", "recall_difference")
+CALIBRATION_METRICS = ("calibration_error", "excess_calibration_error", "conformal_coverage", "ppv")
+ROBUSTNESS_METRICS = ("disturbed_accuracy", "flip_rate")
+DETECTION_METRICS = ("ood_auroc", "ood_false_positive_rate")
+KIND_METRICS = (*ROBUSTNESS_METRICS, *DETECTION_METRICS)
+# What `harness.data.corruptions` can do to a cell, and the inputs without one that it can make.
+DISTURBANCES = (
+    "stain",
+    "brightness",
+    "contrast",
+    "defocus",
+    "noise",
+    "jpeg",
+    "resolution",
+    "rotation",
+    "scale",
+    "bubble",
+    "second_cell",
+)
+INVARIANCES = ("rotation_90", "rotation_180", "rotation_270", "flip_horizontal", "flip_vertical")
+NO_CELLS = ("blank", "red_cells", "noise", "text", "grey")
+ANY = "any"  # flips under at least one transform; inputs of every kind together
+THROUGHPUT_METRICS = ("latency_s", "model_latency_s", "images_per_s", "model_images_per_s")
+PER_CLASS_METRICS = (*CLASS_METRICS, "recall_difference", "ppv")
+FRACTION_METRICS = (
+    *CLASSIFICATION_METRICS,
+    *SEED_METRICS,
+    "accuracy_gap",
+    *GAP_METRICS,
+    *CALIBRATION_METRICS,
+    *KIND_METRICS,
+)
+# More of these is better, and a criterion is a floor; of every other metric less is better, and it is a ceiling.
+FLOOR_METRICS = (
+    *CLASSIFICATION_METRICS,
+    *SEED_METRICS,
+    *DIFFERENCE_METRICS,
+    "disturbed_accuracy",
+    "ood_auroc",
+    "conformal_coverage",
+    "ppv",
+    "images_per_s",
+    "model_images_per_s",
+)
+
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "integrity": INTEGRITY_METRICS,
+    "split": SPLIT_METRICS,
+    "leakage": LEAKAGE_METRICS,
+    "reproducibility": REPRODUCIBILITY_METRICS,
+    "training": TRAINING_METRICS,
+    "accuracy": (*CLASSIFICATION_METRICS, *SEED_METRICS),
+    "regression": DIFFERENCE_METRICS,
+    "calibration": CALIBRATION_METRICS,
+    "robustness": KIND_METRICS,
+    "external": (*CLASSIFICATION_METRICS, *GAP_METRICS),
+    "throughput": THROUGHPUT_METRICS,
+}
+
+# The order in which gates open: a criterion is judged only where no required one of an earlier gate blocks.
+# Nobody looks at the test part of data that are not sound, and nothing fast or calibrated is praised that is wrong.
+GATES = ("data", "split", "procedure", "accuracy", "classes", "regression", "calibration", "elsewhere", "speed")
+_GATE_OF_QUESTION = {
+    "integrity": "data",
+    "split": "split",
+    "leakage": "split",
+    "reproducibility": "procedure",
+    "training": "procedure",
+    "accuracy": "accuracy",
+    "regression": "regression",
+    "calibration": "calibration",
+    "robustness": "elsewhere",
+    "external": "elsewhere",
+    "throughput": "speed",
+}
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# Names become folder names, element ids and test ids; restricting them here keeps every later place simple.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Normalisation = Literal["imagenet", "background-white"]
+# 67 million pixels: below what Pillow takes for a decompression bomb, far above the photograph of one cell.
+LARGEST_SIDE_PX = 8192
+# Names of the dataset, its parts, the training and the devices, which no external set may have.
+RESERVED_SETS = ("dataset", *PARTS, "training", "mps", "cuda", "cpu", "any")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Identity(_Record):
+    """Who this protocol is and what a pass would mean."""
+
+    id: Name
+    title: str
+    version: str
+    intended_use: str
+
+
+class SyntheticPlan(_Record):
+    """How the embedded cells are drawn when no `--data` is given."""
+
+    seed: int
+    images_per_class: int = Field(ge=1)
+    size_px: int = Field(ge=32)
+
+
+class ImageRules(_Record):
+    """What every image file must be. Sides are in pixels, inclusive."""
+
+    formats: tuple[Literal["JPEG", "PNG", "BMP", "TIFF"], ...]
+    modes: tuple[str, ...] = ("RGB",)
+    min_side_px: int = Field(ge=1)
+    max_side_px: int = Field(le=LARGEST_SIDE_PX)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ImageRules:
+        if self.min_side_px > self.max_side_px:
+            raise ValueError("min_side_px is larger than max_side_px")
+        return self
+
+
+class DatasetPlan(_Record):
+    """The set that is split into train, validation and test."""
+
+    description: str
+    classes: tuple[Name, ...] = Field(min_length=2)
+    images_per_class: int = Field(ge=1)
+    images: ImageRules
+    synthetic: SyntheticPlan | None = None
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len({name.casefold() for name in value}) != len(value):
+            raise ValueError(f"the classes {list(value)} are not distinct when case is ignored")
+        return value
+
+
+class SplitPlan(_Record):
+    """Stratified by class, by group where groups are known."""
+
+    train: OpenFraction
+    validation: OpenFraction
+    test: OpenFraction
+    seed: int
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> SplitPlan:
+        total = self.train + self.validation + self.test
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(
+                f"train + validation + test = {self.train:g} + {self.validation:g} + {self.test:g} = {total:g}, not 1; "
+                "every image belongs to exactly one part"
+            )
+        return self
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+class WeightsPlan(_Record):
+    """Initial weights, stated so that no fallback can be silent.
+
+    source: "imagenet" (torchvision's cache or download), "file" (with its SHA-256) or "none".
+    file:   looked for as given, beside the protocol file, then beside the data folder.
+    layout: "torchvision" names; "torchvision-folded" has batch-norm folded into convolution weight and bias.
+    partial: whether the file may leave backbone tensors unfilled; the evidence lists them.
+    """
+
+    source: Literal["imagenet", "file", "none"]
+    file: str | None = None
+    sha256: Sha256 | None = None
+    layout: Literal["torchvision", "torchvision-folded"] = "torchvision"
+    partial: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> WeightsPlan:
+        if self.source == "file" and (self.file is None or self.sha256 is None):
+            raise ValueError('source = "file" needs both `file` and `sha256`')
+        return self
+
+
+class AugmentationPlan(_Record):
+    """fastai's batch transforms on training images; names as in `aug_transforms`."""
+
+    flips: bool
+    max_rotate_deg: float = Field(ge=0.0, le=180.0)
+    min_scale: float = Field(gt=0.0, le=1.0, description="smallest random crop, as a fraction of the area")
+    max_warp: Fraction
+    max_lighting: Fraction
+    max_hue: Fraction
+    max_saturation: Fraction
+    p_affine: Fraction
+    p_lighting: Fraction
+    p_colour: Fraction
+    # Other laboratories, see harness/model/stain.py; the defaults change nothing.
+    min_zoom: float = Field(default=1.0, gt=0.0, le=1.0)
+    max_zoom: float = Field(default=1.0, ge=1.0, le=8.0)
+    max_shift: Fraction = Field(default=0.0, description="of the cell in the frame, in sides of the frame")
+    oversampling: int = Field(default=1, ge=1, le=4, description="decoded at this many image_size_px, then zoomed")
+    max_blur: Fraction = Field(default=0.0, description="largest sigma, in sides of the frame")
+    max_stain_gain: float = Field(default=0.0, ge=0.0, le=2.0, description="largest |log gain| of an optical density")
+    max_stain_mix: Fraction = Field(default=0.0, description="largest share of a density that comes from the others")
+    max_tint: float = Field(default=0.0, ge=0.0, le=2.0, description="largest optical density added everywhere")
+    p_stain: Fraction = Field(default=0.0, description="share of images blurred, and share stained")
+
+    @model_validator(mode="after")
+    def _stain_has_a_share(self) -> AugmentationPlan:
+        stains = {name: getattr(self, name) for name in ("max_blur", "max_stain_gain", "max_stain_mix", "max_tint")}
+        if not self.p_stain and (idle := {name: value for name, value in stains.items() if value}):
+            raise ValueError(f"{idle} would change no image, since p_stain is 0. Say what share of images they change")
+        return self
+
+
+class LearningRateFinderPlan(_Record):
+    iterations: int = Field(ge=10)
+
+
+class PhasePlan(_Record):
+    """One phase of training.
+
+    trains: "head" freezes every backbone tensor, BatchNorm weights and running statistics included;
+            "all" trains every layer.
+    schedule: "one-cycle" (fastai's fit_one_cycle, `learning_rate` is its peak) or "flat".
+    """
+
+    name: Name
+    trains: Literal["head", "all"]
+    learning_rate: float = Field(gt=0.0)
+    schedule: Literal["one-cycle", "flat"]
+    max_epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+
+
+class TrainingPlan(_Record):
+    """How the classifier is trained.
+
+    normalisation: what is done to every image, see harness/model/normalisation.py. "imagenet": ImageNet's mean and
+           deviation; "background-white": each channel's background made white first.
+    seed:  that of the classifier that is judged and exported.
+    seeds: every seed that is trained and reported, `seed` among them; empty means `seed` alone.
+    weight_averaging: per step, what a running average of the weights keeps of itself; 0 keeps the last step's weights.
+    """
+
+    architecture: Literal["resnet18", "resnet34", "resnet50"]
+    weights: WeightsPlan
+    image_size_px: int = Field(ge=32, le=1024)
+    resize: Literal["squish", "crop"]
+    normalisation: Normalisation = "imagenet"
+    batch_size: int = Field(ge=2)
+    seed: int
+    seeds: tuple[int, ...] = ()
+    precision: Literal["float32", "bfloat16"]
+    weight_decay: float = Field(ge=0.0)
+    weight_averaging: float = Field(default=0.0, ge=0.0, lt=1.0)
+    lr_finder: LearningRateFinderPlan | None = None
+    augmentation: AugmentationPlan
+    phases: tuple[PhasePlan, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct_phases(self) -> TrainingPlan:
+        names = [phase.name for phase in self.phases]
+        if len({name.casefold() for name in names}) != len(names):  # each names a file of weights
+            raise ValueError(f"the phases {names} are not distinct when case is ignored")
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_hold_the_judged_one(self) -> TrainingPlan:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"the seeds {list(self.seeds)} are not distinct; name each once")
+        if self.seeds and self.seed not in self.seeds:
+            raise ValueError(
+                f"seeds = {list(self.seeds)} leaves out seed = {self.seed}, whose classifier is judged and exported. "
+                "Add it to `seeds`, or set `seed` to one of them, before the run and not after it"
+            )
+        return self
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        return self.seeds or (self.seed,)
+
+
+class ModelPlan(_Record):
+    """What is said of a classifier that already exists (--model), where its file does not say it.
+
+    classes:        which class each of its outputs stands for, in their order.
+    trusted_models: SHA-256 of pickles that may be opened, which runs the code in them.
+    """
+
+    classes: tuple[Name, ...] = ()
+    trusted_models: tuple[Sha256, ...] = ()
+
+
+class ReproducibilityPlan(_Record):
+    """The small training that two fresh processes repeat."""
+
+    images_per_class: int = Field(ge=6)
+    image_size_px: int = Field(ge=32)
+    epochs: int = Field(ge=1)
+
+
+class ExternalPlan(_Record):
+    """A set from elsewhere, only ever evaluated.
+
+    independence: "shown" needs facts that the protocol states in `description`; "not shown" cannot satisfy an
+    external criterion, whatever the accuracy.
+    """
+
+    name: Name
+    description: str
+    independence: Literal["shown", "not shown"]
+    images: ImageRules
+    synthetic: Literal["second-laboratory", "nine-monocytes"] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _no_part(cls, value: str) -> str:
+        if value.casefold() in RESERVED_SETS:
+            raise ValueError(f"an external set cannot be called {value!r}: that is a part of the dataset")
+        return value
+
+
+class LooksPlan(_Record):
+    """What repeated looks at one test or external set cost.
+
+    correction: "look-number" divides 1 - level by the number of the look; "budget" divides it by `budget` at each of
+                that many looks, after which nothing passes; "none" divides nothing, and says why in `reason`.
+    """
+
+    correction: Literal["look-number", "budget", "none"] = "look-number"
+    budget: int | None = Field(default=None, ge=1)
+    reason: str | None = Field(default=None, min_length=10)
+
+    @model_validator(mode="after")
+    def _complete(self) -> LooksPlan:
+        if (self.correction == "budget") != (self.budget is not None):
+            raise ValueError('`budget` is the number of looks that correction = "budget" shares the error among')
+        if self.correction == "none" and self.reason is None:
+            raise ValueError('correction = "none" needs a `reason`: looking again raises the chance of a lucky pass')
+        return self
+
+
+class ClusterPlan(_Record):
+    """How alike cells of one patient or slide are taken to be, where groups are known.
+
+    intracluster_correlation: the least that is assumed; the sample's own estimate counts where it is larger.
+    """
+
+    intracluster_correlation: Fraction = 0.1
+
+
+class BaselinePlan(_Record):
+    """Whether a run must be compared with a baseline. optional: without --baseline nothing is asked of it."""
+
+    needed: Literal["optional", "required"] = "optional"
+
+
+class CalibrationPlan(_Record):
+    """How confidence is examined.
+
+    n_bins:      equal-width bins of confidence, half-open (lo, hi].
+    miscoverage: the share of cells that split-conformal sets may miss.
+    """
+
+    n_bins: int = Field(default=15, ge=2, le=100)
+    miscoverage: OpenFraction = 0.05
+
+
+class RobustnessPlan(_Record):
+    """Disturbed copies of the test part; what the severities mean stands in `harness.data.corruptions`.
+
+    severities: those that are drawn, from 1 to 5. agreed: kind -> the one at which it is judged.
+    """
+
+    kinds: tuple[Literal[DISTURBANCES], ...] = Field(min_length=1)  # type: ignore[valid-type]
+    severities: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field(min_length=1)
+    agreed: dict[str, Annotated[int, Field(ge=1, le=5)]]
+    invariances: tuple[Literal[INVARIANCES], ...] = ()  # type: ignore[valid-type]
+    seed: int
+
+    @model_validator(mode="after")
+    def _agreed_are_drawn(self) -> RobustnessPlan:
+        if nameless := sorted(set(self.kinds) - set(self.agreed)):
+            raise ValueError(f"no severity is agreed for {', '.join(nameless)}; name one in `agreed`")
+        if missing := {kind: self.agreed[kind] for kind in self.kinds if self.agreed[kind] not in self.severities}:
+            raise ValueError(f"the agreed severities {missing} are not among severities {list(self.severities)}")
+        return self
+
+
+class DetectionPlan(_Record):
+    """Inputs without a cell must look strange.
+
+    score:     "confidence" (1 - largest probability), "entropy", or "mahalanobis" (distance of the network's features
+               from those of the train part). Named before any was seen.
+    reference: the part that fixes the threshold, at which `true_positive_rate` of its cells are kept.
+    """
+
+    score: Literal["confidence", "entropy", "mahalanobis"]
+    reference: Literal["validation"] = "validation"
+    true_positive_rate: OpenFraction
+    kinds: tuple[Literal[NO_CELLS], ...] = Field(min_length=1)  # type: ignore[valid-type]
+    inputs_per_kind: int = Field(ge=10)
+    seed: int
+
+
+class PrevalencePlan(_Record):
+    """Each class's share where the classifier would be used; test sets are balanced and blood is not."""
+
+    source: str = Field(min_length=10)
+    shares: dict[str, Fraction]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> PrevalencePlan:
+        if abs(sum(self.shares.values()) - 1.0) > 1e-9:
+            raise ValueError(f"the shares add up to {sum(self.shares.values()):g}, not 1; every cell has one class")
+        return self
+
+
+class Criterion(_Record):
+    """One question with its bound, fixed before the run.
+
+    set:    "dataset" for integrity, split, leakage and reproducibility; "training"; "validation", "test" or an external
+            set's name; for throughput the device: "mps", "cuda", "cpu" or "any".
+    kind:   for robustness: of the disturbance, the transform or the input without a cell; "any" takes all together.
+    floor, ceiling: exactly one. A floor acts on the lower bound, a ceiling on the upper.
+    level:  one-sided confidence of that bound.
+    """
+
+    id: Name
+    question: Literal[
+        "integrity",
+        "split",
+        "leakage",
+        "reproducibility",
+        "training",
+        "accuracy",
+        "regression",
+        "calibration",
+        "robustness",
+        "external",
+        "throughput",
+    ]
+    set: str
+    metric: str
+    cell_class: str | None = None
+    kind: str | None = None
+    floor: float | None = None
+    ceiling: float | None = None
+    level: float = Field(ge=0.5, lt=1.0)
+    rationale: str = Field(min_length=1)
+    required: bool
+
+    @model_validator(mode="after")
+    def _answerable(self) -> Criterion:
+        if (self.floor is None) == (self.ceiling is None):
+            raise ValueError(f"criterion {self.id} needs exactly one of `floor` and `ceiling`")
+        if self.metric not in QUESTIONS[self.question]:
+            raise ValueError(
+                f"criterion {self.id}: no stage feeds metric {self.metric!r} for question {self.question!r}; "
+                f"it can be one of {', '.join(QUESTIONS[self.question])}"
+            )
+        if (self.cell_class is not None) != (self.metric in PER_CLASS_METRICS):
+            raise ValueError(
+                f"criterion {self.id}: metric {self.metric!r} "
+                + ("needs a `cell_class`" if self.cell_class is None else "takes no `cell_class`")
+            )
+        if (self.kind is not None) != (self.metric in KIND_METRICS):
+            raise ValueError(
+                f"criterion {self.id}: metric {self.metric!r} "
+                + ("needs a `kind`" if self.kind is None else "takes no `kind`")
+            )
+        # A bound on the wrong side or beyond every value would pass whatever was measured.
+        if (self.floor is not None) != (self.metric in FLOOR_METRICS):
+            side = "floor` (more of it is better)" if self.ceiling is not None else "ceiling` (less of it is better)"
+            raise ValueError(f"criterion {self.id}: metric {self.metric!r} takes a `{side}")
+        if self.metric in FRACTION_METRICS and not 0.0 <= self.bound <= 1.0:
+            hint = f"; write {self.bound / 100:g} for {self.bound:g} %" if self.bound > 1 else ""
+            raise ValueError(f"criterion {self.id}: {self.bound:g} is not a fraction in [0, 1]{hint}")
+        if self.metric in DIFFERENCE_METRICS:
+            if not -1.0 < self.bound <= 1.0:
+                raise ValueError(
+                    f"criterion {self.id}: {self.bound:g} is no difference of two fractions; write floor = -0.02 to "
+                    "allow 2 points less than the baseline"
+                )
+        elif (self.floor is not None and self.floor <= 0) or (self.metric in FRACTION_METRICS and self.ceiling == 1):
+            raise ValueError(
+                f"criterion {self.id}: nothing could miss a bound of {self.bound:g}; state one that can fail"
+            )
+        return self
+
+    @property
+    def bound(self) -> float:
+        return self.floor if self.floor is not None else self.ceiling  # type: ignore[return-value]
+
+    @property
+    def gate(self) -> str:
+        """Which of `GATES` it belongs to."""
+        by_class = self.question == "accuracy" and self.metric in CLASS_METRICS
+        return "classes" if by_class else _GATE_OF_QUESTION[self.question]
+
+    @property
+    def family(self) -> str:
+        """What criteria on the same metric of several classes share: their question, set and metric."""
+        return f"{self.question}/{self.set}/{self.metric}"
+
+
+class ThroughputPlan(_Record):
+    """How inference is timed. `queries` single-image queries; `offline_images` in one offline pass per round."""
+
+    warmup_queries: int = Field(ge=1)
+    queries: int = Field(ge=30)
+    offline_rounds: int = Field(ge=5)  # fewer give no 95 % bound of a median
+    offline_images: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+
+
+class Waiver(_Record):
+    """Lets a required criterion be `not assessed`, in the open. It never turns a failure into a pass.
+
+    owner:   who answers for it.
+    expires: the last day on which it counts.
+    """
+
+    criterion: Name
+    reason: str = Field(min_length=10)
+    owner: str = Field(min_length=2)
+    expires: date
+
+
+class Protocol(_Record):
+    """A whole validation protocol. `source` is the file it was read from; `digest` covers all but that."""
+
+    identity: Identity
+    dataset: DatasetPlan
+    split: SplitPlan
+    training: TrainingPlan
+    model: ModelPlan | None = None
+    reproducibility: ReproducibilityPlan
+    external: tuple[ExternalPlan, ...] = ()
+    criteria: tuple[Criterion, ...] = Field(min_length=1)
+    throughput: ThroughputPlan
+    looks: LooksPlan = LooksPlan()
+    clusters: ClusterPlan = ClusterPlan()
+    baseline: BaselinePlan = BaselinePlan()
+    calibration: CalibrationPlan = CalibrationPlan()
+    prevalence: PrevalencePlan | None = None
+    robustness: RobustnessPlan | None = None
+    detection: DetectionPlan | None = None
+    waivers: tuple[Waiver, ...] = ()
+    source: Path = Field(exclude=True)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Protocol:
+        ids = [criterion.id for criterion in self.criteria]
+        if duplicates := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"the criterion ids {duplicates} are used more than once; give each its own")
+        if not any(criterion.required for criterion in self.criteria):
+            raise ValueError("no criterion is required, so every run would pass; require at least one")
+        external = [plan.name for plan in self.external]
+        if len({name.casefold() for name in external}) != len(external):
+            raise ValueError(f"the external sets {external} are not distinct when case is ignored")
+        sets = {
+            "integrity": ["dataset"],
+            "split": ["dataset"],
+            "leakage": ["dataset"],
+            "reproducibility": ["dataset"],
+            "training": ["training"],
+            "accuracy": ["validation", "test"],
+            "regression": ["test", *external],
+            "calibration": ["test", *external],
+            "robustness": ["test"],
+            "external": external,
+            "throughput": ["mps", "cuda", "cpu", "any"],
+        }
+        for criterion in self.criteria:
+            if criterion.set not in sets[criterion.question]:
+                raise ValueError(
+                    f"criterion {criterion.id}: question {criterion.question!r} has no set {criterion.set!r}; "
+                    f"it can be one of {', '.join(sets[criterion.question]) or 'none: no external set is declared'}"
+                )
+            if criterion.required and criterion.set == "validation":
+                raise ValueError(
+                    f"criterion {criterion.id}: the kept epoch is chosen on validation, so its numbers flatter; a "
+                    "required criterion is judged on test or on an external set"
+                )
+            if criterion.metric in SEED_METRICS and criterion.set != "test":
+                raise ValueError(f"criterion {criterion.id}: {criterion.metric} is measured on set 'test' alone")
+            if criterion.cell_class is not None and criterion.cell_class not in self.dataset.classes:
+                raise ValueError(
+                    f"criterion {criterion.id}: unknown class {criterion.cell_class!r}; "
+                    f"the classes are {', '.join(self.dataset.classes)}"
+                )
+        for criterion in self.criteria:
+            if criterion.kind is not None and criterion.kind not in self.kinds_of(criterion.metric):
+                raise ValueError(
+                    f"criterion {criterion.id}: kind {criterion.kind!r} is not among what the tables `robustness` and "
+                    f"`detection` make for {criterion.metric}: {', '.join(self.kinds_of(criterion.metric)) or 'none'}"
+                )
+        gated = any(criterion.metric in SEED_METRICS for criterion in self.criteria)
+        if gated != (len(self.training.seeds) > 1):
+            raise ValueError(
+                "a criterion on seed_accuracy needs at least two training.seeds"
+                if gated
+                else f"training.seeds = {list(self.training.seeds)} and no criterion on seed_accuracy gates on them; "
+                "add one, or leave `seeds` away"
+            )
+        if self.prevalence is not None and set(self.prevalence.shares) != set(self.dataset.classes):
+            raise ValueError(
+                f"prevalence.shares names {sorted(self.prevalence.shares)}, the classes are "
+                f"{sorted(self.dataset.classes)}; give every class its share"
+            )
+        if self.prevalence is None and (asking := [c.id for c in self.criteria if c.metric == "ppv"]):
+            raise ValueError(f"criterion {asking[0]}: a positive predictive value needs the table `prevalence`")
+        for waiver in self.waivers:
+            if waiver.criterion not in ids:
+                raise ValueError(f"the waiver for {waiver.criterion!r} names no criterion of this protocol")
+        return self
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.model_dump(mode="json"))
+
+    def kinds_of(self, metric: str) -> tuple[str, ...]:
+        """The kinds that a robustness metric can be asked of."""
+        if metric in DETECTION_METRICS:
+            return (*self.detection.kinds, ANY) if self.detection is not None else ()
+        if self.robustness is None:
+            return ()
+        return self.robustness.kinds if metric == "disturbed_accuracy" else (*self.robustness.invariances, ANY)
+
+    def waiver_for(self, criterion_id: str) -> Waiver | None:
+        return next((waiver for waiver in self.waivers if waiver.criterion == criterion_id), None)

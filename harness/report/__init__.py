@@ -1,0 +1,1 @@
+"""The page that an auditor reads, and its figures."""

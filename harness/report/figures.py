@@ -1,0 +1,248 @@
+"""Which figures does a run have, and what is on them? A run's records and pixels in, PNG bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from harness.data.records import CellImage
+from harness.metrics.classification import DISPLAY_LEVEL, estimate
+from harness.metrics.estimates import Evaluation
+from harness.metrics.predictions import Predictions
+from harness.protocol.records import PARTS
+from harness.report import plots
+from harness.report.calibration_plots import reliability_diagram, risk_coverage
+from harness.report.plots import Tile
+from harness.report.robustness_plots import detection_figure, disturbance_sheet, severity_figure
+from harness.report.wording import probability, proportion, short
+from harness.run.results import RunResults
+
+N_COLUMNS = 5
+MOST_CELLS_SHOWN = 25
+
+
+def draw_figures(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """Every figure of this run, by file stem. A stage that did not run has none.
+
+    Args:
+        images: SHA-256 of an image file -> its (h, w, 3) uint8 pixels, for those of `images_to_show`. One that is
+            absent is drawn as a box that says so.
+    """
+    return (
+        _figures_of_data(run, images)
+        | _figures_of_training(run)
+        | _figures_of_results(run, images)
+        | _figures_of_confidence(run)
+        | _figures_of_robustness(run, images)
+    )
+
+
+def images_to_show(run: RunResults) -> tuple[str, ...]:
+    """The digests of the images that the figures need, sorted."""
+    digests = {image.sha256 for cells in _samples(run).values() for image in cells}
+    if (test := run.predictions.get("test")) is not None:
+        digests |= {test.digests[row] for row in (*_correct_rows(test), *_wrong_rows(test))}
+    digests |= _discordant(run)
+    return tuple(sorted(digests))
+
+
+def draw_thumbnails(run: RunResults, images: Mapping[str, np.ndarray], *, side_px: int = 96) -> dict[str, bytes]:
+    """A small PNG of each misclassified or discordant test cell whose pixels are given, by digest."""
+    test = run.predictions.get("test")
+    wrong = set() if test is None else {test.digests[row] for row in np.flatnonzero(~test.correct)}
+    return {
+        digest: _thumbnail(images[digest], side_px) for digest in sorted(wrong | _discordant(run)) if digest in images
+    }
+
+
+def dataset_counts(run: RunResults) -> dict[str, int] | None:
+    """Images per class of the dataset: as listed, or, if the listing is not recorded, as split."""
+    summary = next((s for s in run.sets if "dataset" in (s.name, s.role) and s.absent_because is None), None)
+    if summary is not None:
+        return {name: summary.counts.get(name, 0) for name in run.protocol.dataset.classes}
+    if run.split is None:
+        return None
+    return _count_classes(run, [image for part in PARTS for image in run.split.part(part)])
+
+
+def part_counts(run: RunResults) -> dict[str, dict[str, int]]:
+    """Part -> class -> images; empty before the split."""
+    return {} if run.split is None else {part: _count_classes(run, run.split.part(part)) for part in PARTS}
+
+
+def external_evaluations(run: RunResults) -> list[Evaluation]:
+    return [evaluation for name, evaluation in run.evaluations.items() if name not in PARTS]
+
+
+def _figures_of_data(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    figures = {}
+    if (counts := dataset_counts(run)) is not None:
+        title = f"Images per class in the dataset (n = {sum(counts.values()):,})"
+        figures["class_distribution"] = plots.class_counts(
+            title, counts, expected=run.protocol.dataset.images_per_class
+        )
+    if run.split is not None:
+        figures["split_distribution"] = plots.part_counts("Images per class and part", part_counts(run))
+        rows = [(name, [Tile(images.get(cell.sha256), "") for cell in cells]) for name, cells in _samples(run).items()]
+        title = "Sample images: the first five of each class in the train part, by digest"
+        figures["sample_images"] = plots.gallery(title, rows, n_columns=N_COLUMNS)
+    return figures
+
+
+def _figures_of_training(run: RunResults) -> dict[str, bytes]:
+    if run.training is None:
+        return {}
+    figures = {
+        f"training_loss_phase{number}": plots.training_curves(phase)
+        for number, phase in enumerate(run.training.phases, start=1)
+        if phase.epochs
+    }
+    curve = run.training.learning_rate_curve
+    if curve is None:
+        text = "The protocol asks for no learning-rate finder, so none was run.\nThe learning rates are the protocol's."
+        figures["learning_rate_finder"] = plots.statement("Learning-rate finder", text)
+    else:
+        used = run.protocol.training.phases[0].learning_rate
+        figures["learning_rate_finder"] = plots.learning_rates(curve, used=used)
+    return figures
+
+
+def _figures_of_results(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    figures = {
+        f"confusion_matrix_{name}": plots.confusion_matrices(f"Confusion matrix: {name}", [run.evaluations[name]])
+        for name in ("validation", "test")
+        if name in run.evaluations
+    }
+    external = external_evaluations(run)
+    if external:
+        figures["confusion_matrix_external"] = plots.confusion_matrices("Confusion matrices: external sets", external)
+    if (test := run.evaluations.get("test")) is not None:
+        if not external:
+            text = "No external set was evaluated in this run.\nWhat the classifier does elsewhere is not known."
+            figures["confusion_matrix_external"] = plots.statement("Confusion matrices: external sets", text)
+        figures["per_class_metrics"] = plots.class_metrics(
+            f"Per class on test (n = {test.n:,}), with 95 % Wilson intervals",
+            {
+                name: {
+                    m: estimate(test, m, cell_class=name, level=DISPLAY_LEVEL) for m in ("recall", "precision", "f1")
+                }
+                for name in test.classes
+            },
+        )
+        figures["test_vs_external"] = plots.accuracies(
+            "Accuracy: test against external sets" if external else "Accuracy on test (no external set was evaluated)",
+            [estimate(each, "accuracy", cell_class=None, level=DISPLAY_LEVEL) for each in (test, *external)],
+        )
+    if (predictions := run.predictions.get("test")) is not None:
+        figures |= _figures_of_test_cells(predictions, images)
+    return figures
+
+
+def _figures_of_confidence(run: RunResults) -> dict[str, bytes]:
+    figures = {}
+    for name, report in run.calibrations.items():
+        figures[f"reliability_diagram_{name}"] = reliability_diagram(report)
+        figures[f"risk_coverage_{name}"] = risk_coverage(report)
+    return figures
+
+
+def _figures_of_robustness(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    found, plan, figures = run.robustness, run.protocol.robustness, {}
+    if found is None:
+        return {}
+    if found.curves and plan is not None:
+        floors = {c.kind: c.bound for c in run.protocol.criteria if c.metric == "disturbed_accuracy" and c.kind}
+        agreed = {kind: (plan.agreed[kind], floors[kind]) for kind in plan.kinds if kind in floors}
+        figures["severity_curves"] = severity_figure(found.curves, agreed=agreed)
+        shown = [images[cell.sha256] for cells in _samples(run).values() for cell in cells[:1] if cell.sha256 in images]
+        if len(shown) > 1:
+            title = "What the severities look like (a cell of the train part)"
+            figures["disturbances"] = disturbance_sheet(shown[0], shown[1], title=title, seed=plan.seed)
+    if found.detection is not None:
+        others = {each.kind: found.strangeness[each.kind] for each in found.detection.kinds}
+        cells = found.strangeness[found.detection.set]
+        figures["inputs_without_a_cell"] = detection_figure(found.detection, cells=cells, others=others)
+    return figures
+
+
+def _discordant(run: RunResults) -> set[str]:
+    """Test cells that exactly one of candidate and baseline has right; they are among the dataset's images."""
+    comparison = run.comparisons.get("test")
+    return {cell.digest for cell in comparison.discordant} if comparison is not None else set()
+
+
+def _figures_of_test_cells(test: Predictions, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    n, n_correct = len(test.digests), int(test.correct.sum())
+    right, wrong = _correct_rows(test), _wrong_rows(test)
+    figures = {}
+    if right:
+        title = f"Correct on test: {proportion(n_correct, n)}; {len(right)} of {n_correct} shown, by class and digest"
+        figures["correct_predictions_test"] = plots.gallery(title, _tiles(test, right, images), n_columns=N_COLUMNS)
+    else:
+        text = f"no test cell was classified correctly (0 of {n})"
+        figures["correct_predictions_test"] = plots.statement("Correct on test", text)
+    if wrong:
+        title = f"Misclassified on test: {proportion(n - n_correct, n)}; "
+        title += f"{len(wrong)} of {n - n_correct} shown, the most confident first"
+        figures["incorrect_predictions_test"] = plots.gallery(title, _tiles(test, wrong, images), n_columns=N_COLUMNS)
+    else:
+        text = f"no test cell was misclassified (0 of {n})"
+        figures["incorrect_predictions_test"] = plots.statement("Misclassified on test", text)
+    return figures
+
+
+def _tiles(
+    predictions: Predictions, rows: Sequence[int], images: Mapping[str, np.ndarray]
+) -> list[tuple[str, list[Tile]]]:
+    def tile(row: int) -> Tile:
+        reference = predictions.classes[predictions.labels[row]]
+        predicted = predictions.classes[predictions.predicted[row]]
+        classes = [reference] if reference == predicted else [f"reference {reference}", f"predicted {predicted}"]
+        lines = [*classes, f"confidence {probability(float(predictions.confidence[row]))}"]
+        caption = [plots.legible(line, at_most=28) for line in (*lines, short(predictions.digests[row]))]
+        return Tile(images.get(predictions.digests[row]), "\n".join(caption))
+
+    return [("", [tile(row) for row in rows[start : start + N_COLUMNS]]) for start in range(0, len(rows), N_COLUMNS)]
+
+
+def _samples(run: RunResults) -> dict[str, list[CellImage]]:
+    """Five images of each class. From the train part: showing pictures must not be one more look at the test part."""
+    if run.split is None:
+        return {}
+    train = sorted(run.split.train, key=lambda image: (image.sha256, image.path))
+    classes = run.protocol.dataset.classes
+    return {name: [image for image in train if image.label == name][:N_COLUMNS] for name in classes}
+
+
+def _correct_rows(predictions: Predictions) -> list[int]:
+    """Up to 25 correct cells: of each class in turn the next by digest, listed by class."""
+    rows = sorted(np.flatnonzero(predictions.correct).tolist(), key=lambda row: predictions.digests[row])
+    seen = [0] * len(predictions.classes)
+    turns = []
+    for row in rows:
+        label = int(predictions.labels[row])
+        turns.append((seen[label], label, row))
+        seen[label] += 1
+    return [row for _, _, row in sorted(sorted(turns)[:MOST_CELLS_SHOWN], key=lambda turn: (turn[1], turn[0]))]
+
+
+def _wrong_rows(predictions: Predictions) -> list[int]:
+    """Up to 25 misclassified cells, the most confident first: the choice must not hide the worst."""
+    wrong = np.flatnonzero(~predictions.correct).tolist()
+    confidence = predictions.confidence
+    return sorted(wrong, key=lambda row: (-confidence[row], predictions.digests[row]))[:MOST_CELLS_SHOWN]
+
+
+def _count_classes(run: RunResults, images: Iterable[CellImage]) -> dict[str, int]:
+    counts = dict.fromkeys(run.protocol.dataset.classes, 0)
+    for image in images:
+        counts[image.label] += 1
+    return counts
+
+
+def _thumbnail(pixels: np.ndarray, side_px: int) -> bytes:
+    image = Image.fromarray(pixels)
+    image.thumbnail((side_px, side_px))
+    return plots.compact_png(image, colours=64)

@@ -1,0 +1,226 @@
+"""How is a number or a foreign text written, so that neither hides anything? Shared by figures and report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
+
+from harness.core.errors import UndefinedStatistic
+from harness.metrics.calibration_records import PrevalenceShift
+from harness.metrics.estimates import Estimate
+from harness.protocol.records import DIFFERENCE_METRICS, FRACTION_METRICS, THROUGHPUT_METRICS, Criterion
+
+UNDEFINED = "undefined"
+NOTHING = "—"
+
+
+def percent(k: int, n: int, *, decimals: int = 2) -> str:
+    """k of n in percent, with as many decimals as it takes that a single error still shows.
+
+    "100 %" means all and "0 %" means none, never "nearly".
+
+    Raises:
+        UndefinedStatistic: n is 0.
+    >>> percent(374, 375), percent(19999, 20000), percent(7, 7)
+    ('99.73 %', '99.995 %', '100 %')
+    """
+    if n == 0:
+        raise UndefinedStatistic("a percentage of 0 cells does not exist; it is not 0 %. Write it as undefined.")
+    if not 0 <= k <= n:
+        raise ValueError(f"{k} of {n} is no share; pass 0 <= k <= n")
+    return f"{_rounded(Fraction(100 * k, n), decimals, beside=(Fraction(0), Fraction(100)))} %"
+
+
+def proportion(k: int, n: int) -> str:
+    """k/n with its percentage, or that it is undefined.
+
+    >>> proportion(374, 375), proportion(0, 0)
+    ('374/375 (99.73 %)', 'undefined (0/0)')
+    """
+    return f"{k}/{n} ({percent(k, n)})" if n else f"{UNDEFINED} (0/0)"
+
+
+def share(value: float, *, decimals: int = 2, beside: Iterable[float] = ()) -> str:
+    """A fraction in percent; like `percent`, never rounded onto or past 0 %, 100 % or a number in `beside`.
+
+    >>> share(0.97999, beside=[0.98]), share(0.5)
+    ('97.999 %', '50 %')
+    """
+    references = tuple(100 * _exact(v) for v in (0.0, 1.0, *beside))
+    return f"{_rounded(100 * _exact(value), decimals, beside=references)} %"
+
+
+def number(value: float, *, significant: int = 4, beside: Iterable[float] = ()) -> str:
+    """A plain number, never rounded onto or past one of `beside`.
+
+    >>> number(0.0312345), number(0.1000004, beside=[0.1]), number(42.0)
+    ('0.03123', '0.1000004', '42')
+    """
+    exact = _exact(value)
+    magnitude = Decimal(repr(value)).adjusted() if value else 0
+    return _rounded(exact, max(0, significant - 1 - magnitude), beside=tuple(map(_exact, beside)))
+
+
+def probability(value: float) -> str:
+    """A probability with four decimals that says so where four do not tell it from 0 or 1.
+
+    >>> probability(0.93127), probability(0.999999), probability(2e-9), probability(1.0)
+    ('0.9313', '> 0.9999', '< 0.0001', '1')
+    """
+    if value in (0.0, 1.0):
+        return f"{value:g}"
+    if value < 0.00005:
+        return "< 0.0001"
+    return "> 0.9999" if value >= 0.99995 else f"{value:.4f}"
+
+
+def quantity(value: float | None, unit: str, *, beside: Iterable[float] = ()) -> str:
+    """A measured number in its unit ("fraction", "s", "images/s", "count"), or "undefined"."""
+    if value is None:
+        return UNDEFINED
+    match unit:
+        case "fraction":
+            return share(value, beside=beside)
+        case "count":
+            return number(value, significant=9, beside=beside)
+        case _:
+            return f"{number(value, beside=beside)} {unit}"
+
+
+def observed_value(criterion: Criterion, estimate: Estimate | None) -> str:
+    return NOTHING if estimate is None else quantity(estimate.value, estimate.unit, beside=(criterion.bound,))
+
+
+def observed_counts(estimate: Estimate | None) -> str:
+    """The integers behind a value: k/n of a proportion, 2TP/(2TP+FP+FN) of an F1, what a count looked at."""
+    if estimate is None or estimate.n is None:
+        return NOTHING
+    if estimate.paired is not None:
+        return f"{estimate.paired[1]} gained, {estimate.paired[0]} lost of {estimate.n:,}"
+    if estimate.metric == "seed_accuracy":
+        return f"{estimate.n} seeds"
+    if estimate.k is None and estimate.unit == "fraction":
+        return f"n = {estimate.n:,}"
+    if estimate.k is None:
+        return f"{estimate.n:,} checked" if estimate.is_exact else f"{estimate.n:,} samples"
+    # An F1's k and n are those of its Jaccard index, TP / (TP + FP + FN).
+    return f"{2 * estimate.k}/{estimate.k + estimate.n}" if estimate.metric == "f1" else f"{estimate.k}/{estimate.n}"
+
+
+def observed_bounds(criterion: Criterion, estimate: Estimate | None) -> tuple[str, str]:
+    """(the bound that the criterion acts on, the other one)."""
+    if estimate is None or estimate.value is None:
+        return NOTHING, ""
+    if estimate.is_exact:
+        return ("exact count" if estimate.unit == "count" else "computed, not sampled"), ""
+
+    def written(name: str, bound: float | None) -> str:
+        one_sided = estimate.metric == "seed_accuracy" and name == "upper"
+        unbounded = "none: one-sided by design" if one_sided else "none: too little to bound it"
+        return f"{name} {quantity(bound, estimate.unit, beside=(criterion.bound,)) if bound is not None else unbounded}"
+
+    lower, upper = written("lower", estimate.lower), written("upper", estimate.upper)
+    return (lower, upper) if criterion.floor is not None else (upper, lower)
+
+
+def requirement(criterion: Criterion, level: float | None = None) -> str:
+    """What is required, in the unit in which the value is printed. level: the protocol's, unless looks share it."""
+    side, sign = ("lower", "≥") if criterion.floor is not None else ("upper", "≤")
+    unit = unit_of(criterion.metric)
+    bound = quantity(criterion.bound, unit)
+    return (
+        f"exact count {sign} {bound}"
+        if unit == "count"
+        else f"{side} {percent_of(level or criterion.level)} bound {sign} {bound}"
+    )
+
+
+def percent_of(level: float) -> str:
+    """A confidence level, such as "98.3333 %".
+
+    >>> percent_of(0.95), percent_of(1 - 0.05 / 3)
+    ('95 %', '98.3333 %')
+    """
+    return f"{100 * level:.6g} %"
+
+
+def points(*differences: float) -> str:
+    """A difference of two fractions in percentage points with its sign, or a range of differences.
+
+    >>> points(-0.0213333), points(0.0), points(-0.02, 0.015)
+    ('-2.13 points', '0 points', '-2 to +1.5 points')
+    """
+    signed = [("+" if d > 0 else "") + _rounded(100 * _exact(d), 2, beside=(Fraction(0),)) for d in differences]
+    return f"{' to '.join(signed)} points"
+
+
+def unit_of(metric: str) -> str:
+    if metric in (*FRACTION_METRICS, *DIFFERENCE_METRICS):
+        return "fraction"
+    if metric in THROUGHPUT_METRICS:
+        return "s" if metric.endswith("latency_s") else "images/s"
+    return "count"
+
+
+def short(digest: str | None, *, length: int = 12) -> str:
+    return digest[:length] if digest else "none"
+
+
+def duration(seconds: float) -> str:
+    """
+    >>> duration(0.0421), duration(9.44), duration(75.2), duration(4210)
+    ('0.042 s', '9.4 s', '1 min 15 s', '1 h 10 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def shift(found: PrevalenceShift) -> str:
+    """How far a set is from the stated prevalence, as the end of a sentence.
+
+    >>> shift(PrevalenceShift(statistic=6.666667, degrees=4, p=0.154587, few=0))
+    'chi-squared 6.667 with 4 degrees of freedom, p = 0.1546'
+    >>> shift(PrevalenceShift(statistic=0.00001, degrees=1, p=0.99999, few=0))
+    'chi-squared 0.00001 with 1 degree of freedom, p > 0.9999'
+    >>> shift(PrevalenceShift(statistic=12183.0, degrees=4, p=0.0, few=2))
+    'chi-squared 12183 with 4 degrees of freedom, p < 0.0001; coarse, as fewer than 5 cells of 2 classes were expected'
+    """
+    if found.statistic is None:
+        return "a class that the protocol says does not occur is in this set"
+    if found.p is None:
+        return "the protocol says that a single class occurs, and all cells here are of it"
+    classes = "1 class" if found.few == 1 else f"{found.few} classes"
+    coarse = f"; coarse, as fewer than 5 cells of {classes} were expected" if found.few else ""
+    p = probability(max(found.p, 1e-12))  # never 0, which only the impossible has
+    degrees = "1 degree" if found.degrees == 1 else f"{found.degrees} degrees"
+    return (
+        f"chi-squared {number(found.statistic)} with {degrees} of freedom, p {p if p[0] in '<>' else f'= {p}'}{coarse}"
+    )
+
+
+def _exact(value: float) -> Fraction:
+    # The shortest decimal that reads back as this float: what a person wrote in the protocol, not its binary neighbour.
+    return Fraction(repr(float(value)))
+
+
+def _rounded(value: Fraction, decimals: int, *, beside: tuple[Fraction, ...]) -> str:
+    """Half-even at `decimals` places, or at the first more that keep its order to every number in `beside`.
+
+    Trailing zeros go only where rounding lost nothing, so "98" is 98 and "98.00" is near it.
+    """
+    while True:
+        units = round(value * 10**decimals)
+        rounded = Fraction(units, 10**decimals)
+        if all(_sign(rounded - other) == _sign(value - other) for other in beside):
+            break
+        decimals += 1
+    digits = str(abs(units)).zfill(decimals + 1)
+    text = ("-" if units < 0 else "") + (f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits)
+    return text.rstrip("0").rstrip(".") if decimals and rounded == value else text
+
+
+def _sign(value: Fraction) -> int:
+    return (value > 0) - (value < 0)

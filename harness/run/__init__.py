@@ -1,0 +1,1 @@
+"""The stages of one validation run, and everything that it produced."""

@@ -1,0 +1,179 @@
+"""Does the same seed give the same model? Answered by doing it: a small training in fresh processes.
+
+Run as `python -m harness.run.reproduction REQUEST_JSON`, it makes manifest, split, training and predictions and
+prints their digests as one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+
+from harness.core.errors import TrainingError
+from harness.core.progress import silent
+from harness.data.manifest import read_manifest, scan
+from harness.data.records import CellImage
+from harness.data.split import read_split, split_stratified
+from harness.metrics.predictions import predictions_of
+from harness.model.classifier import load_classifier, predict
+from harness.model.devices import choose_device
+from harness.model.preprocessing import CellPixels, decode_all
+from harness.model.training import best_weights, train
+from harness.protocol.file import read_protocol
+from harness.protocol.records import Protocol, WeightsPlan
+from harness.run.results import ProcessDigests
+
+# What differs between the two processes; nothing of it may change a digest.
+CONDITIONS: tuple[dict[str, Any], ...] = (
+    {"hash_seed": "0", "workers": 1, "listing_seed": 1},
+    {"hash_seed": "4242", "workers": 3, "listing_seed": 2},
+)
+
+
+def reproduce(protocol: Protocol, *, data: Path, split_file: Path | None, device: str) -> tuple[ProcessDigests, ...]:
+    """The digests that fresh processes get under different conditions, side by side.
+
+    Raises:
+        TrainingError: a process ended without an answer.
+    """
+    with tempfile.TemporaryDirectory() as elsewhere:
+        running = []
+        for conditions in CONDITIONS:
+            request = {
+                "protocol": str(protocol.source.resolve()),
+                "data": str(data.resolve()),
+                "split_file": str(split_file.resolve()) if split_file else None,
+                "device": device,
+                **conditions,
+            }
+            environment = {
+                **os.environ,
+                "PYTHONHASHSEED": conditions["hash_seed"],
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")])),
+            }
+            command = [sys.executable, "-m", __name__, json.dumps(request)]
+            running.append(
+                subprocess.Popen(
+                    command,
+                    env=environment,
+                    cwd=elsewhere,  # nor may the working directory matter
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        answers = [(process, *process.communicate()) for process in running]
+    for process, _, errors in answers:
+        if process.returncode != 0:
+            raise TrainingError(f"a reproducibility process ended with {process.returncode}:\n{errors.strip()[-2000:]}")
+    return tuple(ProcessDigests(**json.loads(output.splitlines()[-1])) for _, output, _ in answers)
+
+
+def differences(processes: Sequence[ProcessDigests], field: str) -> tuple[str, ...]:
+    """One line per process whose digest differs from the first's."""
+    first, *others = processes
+    expected = getattr(first, field)
+    return tuple(
+        f"{field}: {getattr(other, field)[:12]} ({other.conditions}), {expected[:12]} ({first.conditions})"
+        for other in others
+        if getattr(other, field) != expected
+    )
+
+
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+def _small(part: Sequence[CellImage], per_class: int) -> list[CellImage]:
+    """The first few of each class in the order of their digests."""
+    chosen, seen = [], Counter[str]()
+    for image in sorted(part, key=lambda image: image.sha256):
+        if seen[image.label] < per_class:
+            seen[image.label] += 1
+            chosen.append(image)
+    return chosen
+
+
+def _digests(request: dict[str, Any]) -> ProcessDigests:
+    rng = Random(request["listing_seed"])
+    protocol, data = read_protocol(Path(request["protocol"])), Path(request["data"])
+    classes, plan = protocol.dataset.classes, protocol.reproducibility
+    manifest = read_manifest(
+        data,
+        name="dataset",
+        classes=classes,
+        workers=request["workers"],
+        listing=lambda folder: rng.sample(listed := scan(folder), len(listed)),
+    )
+    split = (
+        read_split(Path(request["split_file"]), manifest)
+        if request["split_file"]
+        else split_stratified(manifest, protocol.split)
+    )
+    share = max(2, plan.images_per_class // 3)
+    wanted = {"train": plan.images_per_class, "validation": share, "test": share}
+
+    def cells(part: str, *, oversampling: int = 1) -> CellPixels:
+        return decode_all(
+            _small(split.part(part), wanted[part]),
+            manifest.root,
+            classes=classes,
+            size_px=plan.image_size_px * oversampling,
+            resize=protocol.training.resize,
+            formats=protocol.dataset.images.formats,
+            workers=request["workers"],
+            progress=silent,
+            label=part,
+        )
+
+    training = cells("train", oversampling=protocol.training.augmentation.oversampling)
+    small = protocol.training.model_copy(
+        update={
+            "image_size_px": plan.image_size_px,
+            "weights": WeightsPlan(source="none"),  # the question is whether the draws repeat, not where they start
+            "lr_finder": None,
+            "batch_size": min(16, protocol.training.batch_size, len(training.images)),
+            "phases": tuple(p.model_copy(update={"max_epochs": plan.epochs}) for p in protocol.training.phases),
+        }
+    )
+    device = choose_device(request["device"])
+    with tempfile.TemporaryDirectory() as folder:
+        record = train(
+            small,
+            train=training,
+            validation=cells("validation"),
+            n_classes=len(classes),
+            weights_file=None,
+            device=device,
+            folder=Path(folder),
+            progress=silent,
+        )
+        model = load_classifier(
+            Path(folder) / best_weights(small.phases[-1].name),
+            architecture=small.architecture,
+            normalisation=small.normalisation,
+            n_classes=len(classes),
+            device=device,
+        )
+        test = cells("test")
+        probabilities = predict(model, test, device=device, batch_size=7, progress=silent, label="test")
+        predictions = predictions_of(test.images, probabilities, set_name="test", classes=classes)
+    conditions = (
+        f"PYTHONHASHSEED={os.environ.get('PYTHONHASHSEED')}, {request['workers']} workers, "
+        f"listing shuffled with {request['listing_seed']}, {torch.get_num_threads()} threads on {device.type}"
+    )
+    return ProcessDigests(conditions, split.digest, record.losses_digest, record.weights_digest, predictions.digest)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_digests(json.loads(sys.argv[1])))))

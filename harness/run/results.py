@@ -1,0 +1,143 @@
+"""Everything one run produced, as one frozen record: what the evidence pack is written from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.judge.verdicts import Verdict
+from harness.metrics.predictions import Predictions
+
+if TYPE_CHECKING:
+    from harness.data.leakage import DuplicatePair, ListedImage
+    from harness.data.records import IntegrityReport, Split
+    from harness.judge.ledger import Look
+    from harness.judge.proofs import Proof
+    from harness.metrics.calibration_records import CalibrationReport
+    from harness.metrics.comparison import Comparison
+    from harness.metrics.estimates import Evaluation
+    from harness.metrics.fits import Fit
+    from harness.metrics.provenance import Provenance
+    from harness.metrics.shortcuts import ShortcutReport
+    from harness.metrics.stability import Robustness
+    from harness.model.records import JudgedModel, Timing, TrainingRecord
+    from harness.protocol.records import Protocol
+    from harness.run.packages import Packages
+    from harness.run.store import StageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessDigests:
+    """What one fresh process got from a small training; equal records mean reproducible."""
+
+    conditions: str
+    split: str
+    losses: str
+    weights: str
+    predictions: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetSummary:
+    """What is known of one evaluated set, for the report's data section. synthetic: its cells were drawn."""
+
+    name: str
+    role: str
+    n_images: int
+    counts: dict[str, int]
+    digest: str
+    location: str
+    note: str = ""
+    absent_because: str | None = None
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResults:
+    """Everything one run produced: what the evidence pack is written from, and nothing else is.
+
+    A stage that did not run (deselected, or stopped by an earlier one) is None or empty.
+    predictions, evaluations: set name -> record, in the order train, validation, test, external sets.
+    seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
+    baseline: the run that was compared with; comparisons, calibrations: set name -> record.
+    looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
+    duplicates: pictures that are in two places, within and across sets; None where they were not searched.
+    uncompared: pictures too smooth to be compared but by their pixels.
+    shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
+    robustness: what disturbed cells of the test part and inputs without a cell came to.
+    fits: everything that was fitted, and on which cells.
+    model: the classifier that existed and was judged; None where one was trained.
+    environment: name -> value, such as "torch" -> "2.13.0+cpu".
+    packages: what was installed, against what was declared.
+    proof: whether each check of this code was seen to close; None where nobody tried.
+    signed_with: id of the key that signs the pack as it is written; None for a draft.
+    stopped_because: the error that ended the run early, or None.
+    """
+
+    run_id: str
+    started_at: str
+    seconds: float
+    command: str
+    protocol: Protocol
+    environment: dict[str, str]
+    verdicts: tuple[Verdict, ...]
+    sets: tuple[SetSummary, ...] = ()
+    integrity: IntegrityReport | None = None
+    split: Split | None = None
+    training: TrainingRecord | None = None
+    model: JudgedModel | None = None
+    predictions: dict[str, Predictions] = field(default_factory=dict)
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    seed_predictions: dict[int, Predictions] = field(default_factory=dict)
+    baseline: Baseline | None = None
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    calibrations: dict[str, CalibrationReport] = field(default_factory=dict)
+    looks: dict[str, int] = field(default_factory=dict)
+    ledger: tuple[Look, ...] = ()
+    fits: tuple[Fit, ...] = ()
+    duplicates: tuple[DuplicatePair, ...] | None = None
+    uncompared: tuple[ListedImage, ...] = ()
+    shortcuts: ShortcutReport | None = None
+    provenance: dict[str, Provenance] = field(default_factory=dict)
+    robustness: Robustness | None = None
+    reproducibility: tuple[ProcessDigests, ...] = ()
+    timings: tuple[Timing, ...] = ()
+    stages: tuple[StageRecord, ...] = ()
+    packages: Packages | None = None
+    proof: Proof | None = None
+    signed_with: str | None = None
+    stopped_because: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Only when every required criterion passed, or was openly waived where this machine cannot assess it."""
+        judged = {verdict.criterion.id for verdict in self.verdicts}
+        complete = all(criterion.id in judged for criterion in self.protocol.criteria if criterion.required)
+        # Where all that is required was waived or not asked, nothing was judged, and nothing passed.
+        one_passed = any(verdict.passed and verdict.criterion.required for verdict in self.verdicts)
+        nothing_blocks = one_passed and not any(verdict.blocks for verdict in self.verdicts)
+        return self.stopped_because is None and complete and nothing_blocks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """What the regression gate knows of an earlier run, all of it verified against that run's own digests.
+
+    name:            of the pack.
+    run_id, commit:  the run's, and the commit it was made from ("unknown" outside a checkout).
+    classes:         the class vocabulary, in order.
+    predictions:     set name -> predictions, in the order asked for. Without groups: the CSV has none.
+    protocol_digest: of the protocol that it was judged by, recomputed from the protocol in the pack.
+    passed:          whether that run passed, in agreement with its verdicts.
+    sums_digest:     SHA-256 of its SHA256SUMS.
+    """
+
+    name: str
+    run_id: str
+    commit: str
+    classes: tuple[str, ...]
+    predictions: Mapping[str, Predictions]
+    protocol_digest: str
+    passed: bool
+    sums_digest: str

@@ -1,0 +1,128 @@
+"""Keeps each stage's result under a key made of the content that the result depends on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.core.digests import digest_of, file_digest
+from harness.core.errors import HarnessError, StoreError
+from harness.core.files import WRITING, write_atomically
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """One stage of the run: how long it took, and whether its result was made or reused."""
+
+    name: str
+    seconds: float
+    reused: bool
+    key: str
+
+
+SEAL = "stage.json"
+LOCK_TIMEOUT_S = 5.0
+TORCH_WRITER = "inline_container.cc"  # named in the RuntimeError that torch.save raises where the disk is full
+TORN = (f"*{WRITING}", ".*.partial")  # what a killed `write_atomically` leaves, and a killed drawing of smears
+
+
+def code_digest(*places: Path, suffixes: Sequence[str] = (".py",)) -> str:
+    """Digest of the sources in these places: a changed stage must not reuse what the old code made."""
+    found = (file for place in places for file in ([place] if place.is_file() else place.rglob("*")))
+    files = sorted(file for file in found if file.suffix in suffixes)
+    return digest_of([[file.name, file_digest(file)] for file in files])
+
+
+def stage_folder(root: Path, stage: str, key: str) -> Path:
+    """Where the result of a stage lies; key: as the run's `StageRecord` has it."""
+    return root / stage / key[:32]
+
+
+class Store:
+    """Stage results on disk: `<root>/<stage>/<key>/`, each sealed with the digests of its files.
+
+    A stage that was killed leaves its folder unsealed, with whatever checkpoints it wrote; the next run hands that
+    folder to the stage again, without the files that were only half written. A sealed folder whose files no longer
+    match is made anew.
+
+    Args:
+        root: created if absent.
+        fresh: make every stage anew, once, whatever is kept.
+    """
+
+    def __init__(self, root: Path, *, fresh: bool) -> None:
+        self.root = root
+        self._fresh = fresh
+        self._made: set[Path] = set()
+        self.records: list[StageRecord] = []
+
+    def fetch(self, stage: str, key: Mapping[str, object], make: Callable[[Path], None]) -> Path:
+        """The folder with the stage's files: kept from before, or made now by `make(folder)`.
+
+        Raises:
+            StoreError: another run is making the same stage, or the folder cannot be written.
+        """
+        started, digest = time.monotonic(), digest_of({"stage": stage, **key})
+        folder = stage_folder(self.root, stage, digest)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S):
+                unwanted = self._fresh and folder not in self._made
+                reused = not unwanted and self._usable(folder)
+                if not reused:
+                    if unwanted or (folder / SEAL).exists():  # with its checkpoints, or altered since it was sealed
+                        shutil.rmtree(folder)
+                        folder.mkdir()
+                    _remove_torn(folder)
+                    make(folder)
+                    self._seal(folder, key)
+                self._made.add(folder)
+        except Timeout:
+            raise StoreError(
+                f"stage {stage!r} is being made by another run in {folder}. "
+                "Wait for it, or use another --reports folder."
+            ) from None
+        except HarnessError:
+            raise  # a stage's own words, even where its type is also an OSError
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and TORCH_WRITER not in str(error):
+                raise
+            raise StoreError(
+                f"stage {stage!r} was not made: {error}. If {folder} is full or read-only, free space or use another "
+                "--reports folder."
+            ) from error
+        self.records.append(StageRecord(stage, time.monotonic() - started, reused, digest))
+        return folder
+
+    def _usable(self, folder: Path) -> bool:
+        try:
+            sealed = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        if not isinstance(sealed, dict):
+            return False
+        present = {file.relative_to(folder).as_posix() for file in _files(folder)}
+        return present == set(sealed) and all(file_digest(folder / name) == sealed[name] for name in sealed)
+
+    def _seal(self, folder: Path, key: Mapping[str, object]) -> None:
+        files = {file.relative_to(folder).as_posix(): file_digest(file) for file in _files(folder)}
+        write_atomically(folder / SEAL, json.dumps({"key": key, "files": files}, indent=1, default=str).encode())
+
+
+def _remove_torn(folder: Path) -> None:
+    # Sealed with the rest, a half-written seal would go missing when the seal is renamed, and unmake the stage.
+    for torn in [path for pattern in TORN for path in folder.rglob(pattern)]:
+        if torn.is_dir():
+            shutil.rmtree(torn)
+        else:
+            torn.unlink()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file() and file.name != SEAL)

@@ -1,1 +1,0 @@
-"""How fast is the classifier, on which device, in which scenario?"""
