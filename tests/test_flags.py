@@ -9,7 +9,7 @@ import pytest
 
 from harness.pack import write as pack
 from harness.plugin import PROJECT, Exit
-from harness.run.run import environment
+from harness.run import environment
 
 # Every criterion of the embedded protocol, each with an estimate that proves it: what the stages make of cells is not
 # asked here. WRONG names one whose bound disproves it, INTERRUPTED one at which somebody presses Ctrl-C.

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from harness.core.errors import ProtocolError
 from harness.data import corruptions as disturbances
+from harness.protocol import records as protocol_module
 from harness.protocol.file import read_protocol
 from harness.protocol.records import QUESTIONS, Criterion, Protocol
 

@@ -11,9 +11,9 @@ from harness.core.errors import TrainingError
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
+from harness.run import reproduction
 from harness.run.reproduction import differences, reproduce
 from harness.run.results import ProcessDigests
-from harness.run.run import reproduction
 
 ONE = ProcessDigests("first", "s", "l", "w", "p")
 
