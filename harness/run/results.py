@@ -19,23 +19,13 @@ if TYPE_CHECKING:
     from harness.metrics.estimates import Evaluation
     from harness.metrics.fits import Fit
     from harness.metrics.provenance import Provenance
+    from harness.metrics.reproducibility import ProcessDigests
     from harness.metrics.shortcuts import ShortcutReport
     from harness.metrics.stability import Robustness
     from harness.model.records import JudgedModel, Timing, TrainingRecord
     from harness.protocol.records import Protocol
     from harness.run.packages import Packages
     from harness.run.store import StageRecord
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessDigests:
-    """What one fresh process got from a small training; equal records mean reproducible."""
-
-    conditions: str
-    split: str
-    losses: str
-    weights: str
-    predictions: str
 
 
 @dataclass(frozen=True, slots=True)

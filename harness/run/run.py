@@ -29,20 +29,19 @@ from harness.data.manifest import read_manifest
 from harness.data.metadata import SetFacts, read_facts
 from harness.data.records import CellImage, IntegrityReport, Manifest, Split
 from harness.data.split import check_split, read_split, split_stratified
-from harness.judge.criteria import level_at
 from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
-from harness.judge.pretrained import unasked
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
-from harness.metrics.classification import DISPLAY_LEVEL, evaluate
+from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare, refuse_other_cells
 from harness.metrics.detection import Detection, detect, strangeness
 from harness.metrics.deviations import training_deviations
-from harness.metrics.estimates import Evaluation, Unavailable
+from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.fits import FITTING_PARTS, Fit, fit_of, fits_on_judged_cells
 from harness.metrics.leakage import dependent_sets, leakage
 from harness.metrics.predictions import Predictions, predictions_of
 from harness.metrics.provenance import Provenance, compare_provenance, fingerprint
+from harness.metrics.reproducibility import ProcessDigests, reproducibility
 from harness.metrics.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
 from harness.metrics.shortcuts import ShortcutReport, find_shortcuts
 from harness.metrics.stability import Robustness
@@ -56,10 +55,11 @@ from harness.model.scenarios import Scenario, scenarios
 from harness.model.stress import outlook, stressed
 from harness.model.training import best_weights, read_training_record, train
 from harness.model.weights import find_weights_file, read_tensors
-from harness.protocol.records import PARTS, REPRODUCIBILITY_METRICS, Criterion, ExternalPlan, ImageRules, Protocol
+from harness.protocol.questions import QUESTIONS
+from harness.protocol.records import PARTS, Criterion, ExternalPlan, ImageRules, Protocol
 from harness.run.export_check import exported_differences
-from harness.run.reproduction import differences, reproduce
-from harness.run.results import Baseline, ProcessDigests, SetSummary
+from harness.run.reproduction import reproduce
+from harness.run.results import Baseline, SetSummary
 from harness.run.store import Store, code_digest
 
 PACKAGE = Path(__file__).resolve().parent
@@ -70,8 +70,6 @@ STAGE_CODE = tuple(
 # Findings after which nothing can be computed; the others are judged, and the run goes on.
 BLOCKING_RULES = ("contract_violations", "unreadable_images", "missing_files")
 EXPORT_CHECK_IMAGES = 20
-# Questions whose criteria are judged on cells that training must not know, so that looks at them are counted.
-LOOKING = ("accuracy", "regression", "calibration", "robustness", "external")
 STRANGENESS = "strangeness"
 SHORTCUT_ALPHA = 0.01  # of any false finding among all headers that are tested
 KEPT = "predictions.npz"
@@ -122,7 +120,7 @@ class Run:
         self._set_facts: dict[str, SetFacts] = {}
         self._comparisons: dict[str, Comparison] = {}
         self._calibrations: dict[str, CalibrationReport] = {}
-        self._timings: dict[str, Timing] = {}
+        self._timings: dict[tuple[str, str], Timing] = {}
         self.looks: dict[str, int] = {}  # set -> the number of this look at it
         self.scored: dict[str, tuple[str, ...]] = {}  # set -> digests of the cells that the network was shown
 
@@ -288,11 +286,7 @@ class Run:
 
     @cached_property
     def reproducibility_checks(self) -> Mapping[str, tuple[str, ...]]:
-        fields = ("split", "losses", "weights", "predictions")
-        return {
-            metric: differences(self.processes, field)
-            for metric, field in zip(REPRODUCIBILITY_METRICS, fields, strict=True)
-        }
+        return reproducibility(self.processes)
 
     @cached_property
     def model(self) -> JudgedModel | None:
@@ -308,10 +302,6 @@ class Run:
         # A CSV given as --data may have a split column; only --split says that the classifier was trained with it.
         named = self.options.split_file not in (None, self.options.data)
         return replace(given.record, cells="stated by the split file" if named else "unknown")
-
-    def unasked(self, criterion: Criterion) -> Unavailable | None:
-        """Why a criterion is not asked of the judged classifier; None where it is."""
-        return unasked(criterion, self.model)
 
     @cached_property
     def models(self) -> Path:
@@ -485,14 +475,9 @@ class Run:
             seed: self._evaluate(self._predictions_of(set_name, seed)) for seed in self.protocol.training.every_seed
         }
 
-    def level(self, criterion: Criterion) -> float:
-        """The level of the bounds that this criterion acts on; looks at its set before this one raise it."""
-        # Where the budget of looks is spent, the bounds are shown at the protocol's level, and nothing passes.
-        return level_at(self.protocol, criterion, self.look(criterion)) or criterion.level
-
     def look(self, criterion: Criterion) -> int | None:
         """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""
-        if criterion.question not in LOOKING or self._missing(criterion.set) is not None:
+        if not QUESTIONS[criterion.question].counts_looks or self._missing(criterion.set) is not None:
             return None
         self.predictions(criterion.set)
         return self.looks.get(criterion.set)
@@ -624,8 +609,8 @@ class Run:
     # --- speed ---
 
     @cached_property
-    def scenarios(self) -> Mapping[str, Scenario]:
-        """Throughput metric -> what to time."""
+    def scenarios(self) -> Mapping[tuple[str, str], Scenario]:
+        """(scenario, span) -> what to time."""
         return scenarios(
             self.classifier,
             [self.manifest.root / image.path for image in self.split.test],
@@ -636,14 +621,17 @@ class Run:
             workers=self.options.workers,
         )
 
-    def timing(self, metric: str, measure: Callable[[Scenario], Iterable[float] | None]) -> Timing | Unavailable:
-        """The timing of one metric on this run's device: measured once by `measure`, then kept."""
-        if metric not in self._timings:
-            samples = measure(self.scenarios[metric])
+    def timing(
+        self, scenario: str, span: str, measure: Callable[[Scenario], Iterable[float] | None]
+    ) -> Timing | Unavailable:
+        """The timing of one scenario on this run's device: measured once by `measure`, then kept."""
+        timed = scenario, span
+        if timed not in self._timings:
+            samples = measure(self.scenarios[timed])
             if samples is None:
                 return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)
-            self._timings[metric] = self.scenarios[metric].timing(tuple(samples))
-        return self._timings[metric]
+            self._timings[timed] = self.scenarios[timed].timing(tuple(samples))
+        return self._timings[timed]
 
     # --- evidence ---
 
