@@ -310,7 +310,7 @@ REFUSED = {
     "unfed metric": (
         [(A1, 'metric = "kappa"\nfloor = 0.9')],
         "A1",
-        "no stage feeds metric 'kappa' .* one of accuracy, macro_f1, recall",
+        "no stage feeds metric 'kappa' .* one of .*accuracy, macro_f1, recall",
     ),
     "metric of another question": ([(A1, 'metric = "leaked_units"\nceiling = 0.0')], "A1", "no stage feeds metric"),
     "unknown set": ([('set = "test"', 'set = "tset"')], "A1", "has no set 'tset'; it can be one of validation, test"),
