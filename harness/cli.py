@@ -6,6 +6,8 @@ prints the same for machines. To add a job, write a function that registers its 
 
 from __future__ import annotations
 
+import harness.core.threads  # noqa: F401  # isort: skip  (before anything that computes is imported)
+
 import argparse
 import json
 import sys

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
+from harness.core.errors import InvalidPredictions
 from harness.core.progress import silent
 from harness.data.corruptions import turned
 from harness.data.records import Manifest
 from harness.metrics.detection import strangeness
 from harness.metrics.estimates import Unavailable
 from harness.metrics.stability import Robustness, stability
-from harness.model.classifier import load_classifier, predict, untrained
+from harness.model.classifier import CHECKED_IMAGES, load_classifier, predict, untrained
 from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.stress import outlook, stressed
 from harness.protocol.records import DetectionPlan, RobustnessPlan, TrainingPlan
@@ -50,6 +53,32 @@ def model(cells: CellPixels, small_plan: TrainingPlan) -> torch.nn.Sequential:
 
 def scored(model: torch.nn.Sequential, cells: CellPixels) -> dict[str, np.ndarray]:
     return stressed(model, cells, PLAN, device=CPU, batch_size=5, progress=silent)
+
+
+class Counting(torch.nn.Module):
+    """Notes the size of every batch that it is shown, and may answer at random."""
+
+    def __init__(self, model: torch.nn.Module, sizes: list[int], *, noise: float = 0.0) -> None:
+        super().__init__()
+        self.model, self.sizes, self.noise = model, sizes, noise
+
+    def __deepcopy__(self, memo: object) -> Counting:
+        return Counting(copy.deepcopy(self.model), self.sizes, noise=self.noise)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(pixels))
+        logits: torch.Tensor = self.model(pixels)
+        return logits + self.noise * torch.randn_like(logits)
+
+
+def test_network_and_device_are_checked_once_and_not_for_every_corruption(model, cells):
+    sizes: list[int] = []
+    found = scored(Counting(model, sizes), cells)
+    n = len(cells.images)
+    # Each cell once in each pass; besides, some cells twice in one batch and again one by one.
+    assert sum(sizes) == len(found) * n + 2 * min(n, CHECKED_IMAGES) + min(n, CHECKED_IMAGES)
+    with pytest.raises(InvalidPredictions, match="shown the same"):
+        scored(Counting(model, [], noise=0.1), cells)
 
 
 def test_every_kind_severity_and_transform_is_scored_for_every_cell(model, cells):

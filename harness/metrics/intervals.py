@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy.stats import beta, binom, norm
-
 from harness.core.errors import UndefinedStatistic
+from harness.metrics.distributions import beta_quantile, binomial_cdf, binomial_quantile, normal_quantile
 from harness.metrics.estimates import Interval
 
 
@@ -30,8 +29,8 @@ def clopper_pearson_bounds(successes: int, trials: int, *, level: float) -> tupl
     check_counts(successes, trials)
     check_level(level)
     alpha = 1.0 - level
-    lower = 0.0 if successes == 0 else float(beta.ppf(alpha, successes, trials - successes + 1))
-    upper = 1.0 if successes == trials else float(beta.ppf(level, successes + 1, trials - successes))
+    lower = 0.0 if successes == 0 else beta_quantile(alpha, successes, trials - successes + 1)
+    upper = 1.0 if successes == trials else beta_quantile(level, successes + 1, trials - successes)
     return lower, upper
 
 
@@ -52,7 +51,7 @@ def wilson_interval(successes: int, trials: int, *, level: float) -> Interval:
     """
     check_counts(successes, trials)
     check_level(level)
-    z = float(norm.ppf(0.5 + level / 2))
+    z = normal_quantile(0.5 + level / 2)
     p, n = successes / trials, trials
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -85,8 +84,8 @@ def effective_bounds(successes: int, trials: int, effective_trials: float, *, le
     check_level(level)
     _check_effective(effective_trials, trials)
     k, n = successes * effective_trials / trials, effective_trials
-    lower = 0.0 if successes == 0 else float(beta.ppf(1.0 - level, k, n - k + 1))
-    upper = 1.0 if successes == trials else float(beta.ppf(level, k + 1, n - k))
+    lower = 0.0 if successes == 0 else beta_quantile(1.0 - level, k, n - k + 1)
+    upper = 1.0 if successes == trials else beta_quantile(level, k + 1, n - k)
     return lower, upper
 
 
@@ -181,7 +180,7 @@ def probability_of_passing(true_rate: float, trials: int, *, floor: float, level
     if not 0.0 <= true_rate <= 1.0:
         raise ValueError(f"true_rate {true_rate} is not a fraction in [0, 1]; write 0.995 for 99.5 %")
     allowed = errors_allowed(trials, floor=floor, level=level)
-    return 0.0 if allowed is None else float(binom.cdf(allowed, trials, 1.0 - true_rate))
+    return 0.0 if allowed is None else binomial_cdf(allowed, trials, 1.0 - true_rate)
 
 
 def trials_for_power(true_rate: float, *, floor: float, level: float, power: float) -> tuple[int, int]:
@@ -205,7 +204,7 @@ def trials_for_power(true_rate: float, *, floor: float, level: float, power: flo
         raise ValueError(f"true_rate {true_rate} is not above the floor {floor}; no number of cells gives it power")
 
     def reaches(errors: int, n: int) -> bool:
-        return bool(binom.cdf(errors, n, 1.0 - true_rate) >= power)
+        return binomial_cdf(errors, n, 1.0 - true_rate) >= power
 
     first, holds_from, last_short, errors = None, 0, 0, 0
     start = trials_needed(0, floor=floor, level=level)
@@ -243,7 +242,7 @@ def percentile_bounds(samples: Sequence[float], *, quantile: float, level: float
     check_level(level)
     ordered, n = sorted(samples), len(samples)
     # How many samples fall below the true percentile is Binomial(n, quantile); both ranks follow from its quantiles.
-    below, above = int(binom.ppf(1 - level, n, quantile)), int(binom.ppf(level, n, quantile))
+    below, above = binomial_quantile(1 - level, n, quantile), binomial_quantile(level, n, quantile)
     lower = ordered[below - 1] if below >= 1 else -math.inf
     upper = ordered[above] if above < n else math.inf
     return ordered[min(n - 1, math.floor(n * quantile))], lower, upper

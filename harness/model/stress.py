@@ -31,11 +31,20 @@ def stressed(
     """
     digests = [image.sha256 for image in cells.images]
     wanted = [(f"{kind} {severity}", kind, severity) for kind in plan.kinds for severity in plan.severities]
-    total, found = len(wanted) + len(plan.invariances), {}
+    total = len(wanted) + len(plan.invariances)
+    found: dict[str, np.ndarray] = {}
 
     def score(pixels: np.ndarray) -> np.ndarray:
         changed = CellPixels(cells.images, pixels, cells.labels)
-        return predict(model, changed, device=device, batch_size=batch_size, progress=_quiet, label="disturbed cells")
+        return predict(
+            model,
+            changed,
+            device=device,
+            batch_size=batch_size,
+            progress=_quiet,
+            label="disturbed cells",
+            trusted=bool(found),  # the first pass asks whether the network and the device can be
+        )
 
     for done, (name, kind, severity) in enumerate(wanted):
         progress("disturbing cells", done, total, name)

@@ -38,6 +38,7 @@ from harness.core.errors import TrainingError
 from harness.core.files import atomic_stream, write_atomically
 from harness.core.progress import Report
 from harness.model.classifier import tensors_digest, untrained, weights_digest
+from harness.model.precision import precision_used
 from harness.model.preprocessing import CellPixels, reduced
 from harness.model.records import EpochRecord, LearningRateCurve, PhaseRecord, TrainingRecord
 from harness.model.seeding import derived_seed, seed_everything
@@ -71,6 +72,7 @@ def train(
     Raises:
         TrainingError: too few images for one batch, images of another size, or a loss that is not a number.
     """
+    plan = plan.model_copy(update={"precision": precision_used(plan.precision, device)})
     if len(train.images) < plan.batch_size:
         raise TrainingError(
             f"the train part has {len(train.images)} images and a batch needs {plan.batch_size}. "

@@ -219,6 +219,8 @@ class TrainingPlan(_Record):
            deviation; "background-white": each channel's background made white first.
     seed:  that of the classifier that is judged and exported.
     seeds: every seed that is trained and reported, `seed` among them; empty means `seed` alone.
+    precision: of the forward pass while training; weights and predictions are float32 whatever it is. "auto" is
+           "bfloat16" where the processor has it in hardware, else "float32"; the training's record says which.
     weight_averaging: per step, what a running average of the weights keeps of itself; 0 keeps the last step's weights.
     """
 
@@ -230,7 +232,7 @@ class TrainingPlan(_Record):
     batch_size: int = Field(ge=2)
     seed: int
     seeds: tuple[int, ...] = ()
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16", "auto"]
     weight_decay: float = Field(ge=0.0)
     weight_averaging: float = Field(default=0.0, ge=0.0, lt=1.0)
     lr_finder: LearningRateFinderPlan | None = None

@@ -49,6 +49,7 @@ from harness.model.classifier import load_classifier, predict
 from harness.model.devices import choose_device
 from harness.model.exports import CLASSIFIER, EXPORT, Claims, classifier_bytes, export_learner
 from harness.model.judged import ModelFile
+from harness.model.precision import precision_used
 from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.records import JudgedModel, Timing, TrainingRecord
 from harness.model.scenarios import Scenario, scenarios
@@ -321,6 +322,7 @@ class Run:
         )
         key = {
             "plan": plan.model_dump(mode="json"),
+            "precision": precision_used(plan.precision, self.device),
             "classes": self.classes,
             "train": _contents(self.split.train),
             "validation": _contents(self.split.validation),
