@@ -21,6 +21,7 @@ from pydantic import Field
 from harness.core.digests import digest_of
 from harness.core.errors import DataError, EvidenceError, HarnessError
 from harness.core.spreadsheet import active
+from harness.core.strict_json import parse_json
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Split, sorted_by_path
 from harness.data.split import COLUMNS, leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
@@ -61,7 +62,7 @@ from harness.model.records import JudgedModel, Timing, TrainingRecord
 from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import brief, decoded, recorded, rows_of, whole_number
-from harness.pack.read import EVIDENCE, Pack, parse_json, read_predictions, said
+from harness.pack.read import EVIDENCE, Pack, read_predictions, said
 from harness.protocol.records import GATES, PARTS, REPRODUCIBILITY_METRICS, SPLIT_METRICS, Criterion, Protocol
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, ProcessDigests, RunResults, SetSummary
