@@ -114,31 +114,6 @@ def errors_allowed(trials: int, *, floor: float, level: float) -> int | None:
     return low
 
 
-def errors_to_fail(trials: int, *, floor: float, level: float) -> int | None:
-    """The fewest errors among `trials` cells with which the upper bound falls below the floor.
-
-    Returns:
-        A count, or None where not even `trials` errors disprove the floor: too few cells.
-    Raises:
-        UndefinedStatistic: trials is 0.
-    >>> errors_to_fail(375, floor=0.98, level=0.95)
-    13
-    """
-    check_counts(0, trials)
-    _check_rate(floor, "floor")
-
-    def fails(errors: int) -> bool:
-        return clopper_pearson_bounds(trials - errors, trials, level=level)[1] < floor
-
-    if not fails(trials):
-        return None
-    low, high = 0, trials  # no error has the upper bound 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fails(middle) else (middle, high)
-    return high
-
-
 def trials_needed(errors: int, *, floor: float, level: float) -> int:
     """The fewest cells with which so many errors still prove the floor.
 
@@ -181,43 +156,6 @@ def probability_of_passing(true_rate: float, trials: int, *, floor: float, level
         raise ValueError(f"true_rate {true_rate} is not a fraction in [0, 1]; write 0.995 for 99.5 %")
     allowed = errors_allowed(trials, floor=floor, level=level)
     return 0.0 if allowed is None else binomial_cdf(allowed, trials, 1.0 - true_rate)
-
-
-def trials_for_power(true_rate: float, *, floor: float, level: float, power: float) -> tuple[int, int]:
-    """How many cells give a classifier of this true rate the chance `power` of passing the gate.
-
-    The chance is a sawtooth: it falls with every added cell until one more error is allowed. Hence two numbers.
-
-    Args:
-        true_rate: above the floor: otherwise no number of cells will do.
-        power: wanted chance, a fraction in (0, 1).
-    Returns:
-        (first, holds_from): the smallest number of cells that reaches the power, and the one from which every larger
-        number does too. The latter was looked for up to twice as many allowed errors as at the last tooth that fell
-        short, and 20 more.
-    >>> trials_for_power(0.995, floor=0.98, level=0.95, power=0.9)
-    (456, 523)
-    """
-    _check_rate(floor, "floor")
-    _check_rate(power, "power")
-    if not floor < true_rate <= 1.0:
-        raise ValueError(f"true_rate {true_rate} is not above the floor {floor}; no number of cells gives it power")
-
-    def reaches(errors: int, n: int) -> bool:
-        return binomial_cdf(errors, n, 1.0 - true_rate) >= power
-
-    first, holds_from, last_short, errors = None, 0, 0, 0
-    start = trials_needed(0, floor=floor, level=level)
-    while first is None or errors <= 2 * last_short + 20:
-        end = trials_needed(errors + 1, floor=floor, level=level)  # this many errors are allowed in [start, end)
-        if first is None and reaches(errors, start):
-            first = start
-        if not reaches(errors, end - 1):
-            holds_from, last_short = end, errors
-        elif holds_from == 0:
-            holds_from = start
-        start, errors = end, errors + 1
-    return first, holds_from
 
 
 def percentile_bounds(samples: Sequence[float], *, quantile: float, level: float) -> tuple[float, float, float]:

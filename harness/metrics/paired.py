@@ -91,18 +91,6 @@ def tango_bounds(b: int, c: int, n: int, *, level: float) -> tuple[float, float]
     return _score_limit(b, c, n, z), -_score_limit(c, b, n, z)
 
 
-def smallest_provable_margin(n: int, *, level: float) -> float:
-    """The margin that Tango's bound cannot fall below where both classifiers answered alike on all n cells.
-
-    z^2 / (n + z^2). The exact gate needs more, at least 1 - (1 - level) ** (1 / n): ask
-    `-non_inferiority_lower_bound(0, 0, n, level=level)`.
-
-    >>> round(smallest_provable_margin(375, level=0.95), 4)
-    0.0072
-    """
-    return -tango_bounds(0, 0, n, level=level)[0]
-
-
 def non_inferiority_lower_bound(b: int, c: int, n: int, *, level: float) -> float:
     """Exact one-sided lower bound of the difference in accuracy: what the non-inferiority gate acts on.
 

@@ -22,6 +22,7 @@ from harness.core.digests import digest_of
 from harness.core.errors import DataError, InvalidPredictions
 from harness.core.files import write_atomically
 from harness.core.progress import Report
+from harness.data.expectations import Asked, expected_by_user
 from harness.data.hashing import ImageHashes, hash_images
 from harness.data.integrity import inspect
 from harness.data.leakage import DuplicatePair, find_duplicates, unsearchable
@@ -134,7 +135,7 @@ class Run:
     @cached_property
     def integrity(self) -> IntegrityReport:
         plan = self.protocol.dataset
-        return self._inspected(self.manifest, plan.images, plan.images_per_class)
+        return self._inspected(self.manifest, plan.images, plan.images_per_class, further=expected_by_user(plan))
 
     @cached_property
     def split(self) -> Split:
@@ -814,13 +815,16 @@ class Run:
             )
         return manifest
 
-    def _inspected(self, manifest: Manifest, rules: ImageRules, images_per_class: int | None) -> IntegrityReport:
+    def _inspected(
+        self, manifest: Manifest, rules: ImageRules, images_per_class: int | None, *, further: Sequence[Asked] = ()
+    ) -> IntegrityReport:
         total = len(manifest.images)
         return inspect(
             manifest,
             images=rules,
             images_per_class=images_per_class,
             workers=self.options.workers,
+            further=further,
             progress=lambda done: self._progress(f"inspecting {manifest.name}", done, total, ""),
         )
 
