@@ -20,6 +20,7 @@ from harness.data.decoding import facts_of, format_of
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import IntegrityReport, Manifest
+from harness.metrics.table import metrics_of
 from harness.protocol.records import ImageRules
 
 CLASSES = ("basophil", "monocyte")

@@ -1,7 +1,7 @@
 """Are the images what the protocol says they are? Every file is decoded to the last pixel; nothing is changed.
 
-One finding per file and rule; the rules are the metrics of integrity (docs/metrics.md). great-expectations checks the images as a
-table (`harness.data.expectations`), own code the files. Only what was looked at is `checked`.
+One finding per file and rule; the rules are the metrics of integrity (docs/metrics.md). great-expectations checks the
+images as a table (`harness.data.expectations`), own code the files. Only what was looked at is `checked`.
 """
 
 from __future__ import annotations
