@@ -23,7 +23,7 @@ from harness.data.expectations import answers, expected_by_user
 from harness.data.integrity import inspect
 from harness.judge.criteria import complete, judge
 from harness.judge.verdicts import Verdict
-from harness.metrics.classification import exact_count
+from harness.metrics.counts import exact_count
 from harness.pack.verify import verify_pack
 from harness.protocol.expectations import COLUMNS, NUMBERS, TEXTS, TYPES, Expectation, ExpectationSuite, read_suite
 from harness.protocol.file import read_protocol
