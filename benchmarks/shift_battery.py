@@ -26,6 +26,7 @@ from types import MappingProxyType
 import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
 import torch
+from harness.run.run import Run, RunOptions
 from PIL import Image
 from torch.nn import functional
 from torchvision.transforms import functional as colour
@@ -37,7 +38,6 @@ from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.stain import framed, in_optical_density
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
-from harness.run.run import Run, RunOptions
 from harness.run.store import Store
 
 Shift = Callable[[torch.Tensor], torch.Tensor]  # (n, 3, side, side) in [0, 1], to the same

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
     from securesystemslib.signer import CryptoSigner
 
+    from harness.run.graph import Graph
     from harness.run.lock import Hold
     from harness.run.results import Baseline
-    from harness.run.run import Run
 
 PROJECT = Path(__file__).resolve().parents[1]
 SUITES = PROJECT / "suites"
@@ -71,7 +71,7 @@ class RunState:
     source: Source = field(default_factory=lambda: source_state(PROJECT))
     packages: Packages = field(default_factory=lambda: packages_here(PROJECT))
     signer: CryptoSigner | None = None
-    run: Run | None = None
+    run: Graph | None = None
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     stopped_because: str | None = None
     others_failed: bool = False
@@ -531,12 +531,14 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
     from harness.run.environment import environment
+    from harness.run.evidence import model_files, reached
+    from harness.run.stages.data import manifest
 
     assert state.run is not None
     config = session.config
     early = state.stopped_because or session.shouldfail or session.shouldstop
     otherwise = "the run stopped before it" if early else "its test was not selected"
-    device = device_name(state.run.device)
+    device = device_name(state.run.setting.device)
     state.results = RunResults(
         run_id=state.run_id,
         started_at=state.started_at.isoformat(timespec="seconds"),
@@ -549,14 +551,14 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         signed_with=state.signer.public_key.keyid if state.signer is not None else None,
         verdicts=complete(state.protocol, state.verdicts.values(), otherwise=otherwise),
         stopped_because=state.stopped_because,
-        **state.run.reached(),
+        **reached(state.run),
     )
     try:
         state.pack = write_pack(
             state.results,
             reports=config.getoption("--reports"),
-            manifest=state.run.__dict__.get("manifest"),
-            models=state.run.model_files(),
+            manifest=state.run.result(manifest),
+            models=model_files(state.run),
             formats=state.protocol.dataset.images.formats,
             signer=state.signer,
         )

@@ -15,21 +15,20 @@ def test_this_metric_of_all_cells_reaches_its_floor(criterion, evaluation, level
 
 
 @pytest.mark.criteria("accuracy", *SEED_METRICS)
-def test_other_seeds_would_reach_the_floor_too(criterion, run, unasked, level, decide):
+def test_other_seeds_would_reach_the_floor_too(criterion, measurements, unasked, level, decide):
     """A3: the tolerance bound over all trained seeds is at or above the floor; the best seed decides nothing."""
     verdict = decide(
         criterion,
-        unasked or seed_accuracy(run.seed_evaluations(criterion.set), set_name=criterion.set, level=level),
+        unasked or seed_accuracy(measurements.seed_evaluations(criterion.set), set_name=criterion.set, level=level),
     )
     assert verdict.passed, explain(verdict)
 
 
 @pytest.mark.criteria("accuracy")
 @pytest.mark.parametrize("part", ["validation", "test"])
-def test_every_cell_of_the_part_is_scored_once(run, part):
+def test_every_cell_of_the_part_is_scored_once(scored, split, part):
     """No batch is dropped: the cells scored are the cells of the part."""
-    run.predictions(part)
-    assert sorted(run.scored[part]) == sorted(image.sha256 for image in run.split.part(part))
+    assert sorted(scored(part)) == sorted(image.sha256 for image in split.part(part))
 
 
 @pytest.mark.criteria("accuracy", *CLASS_METRICS)

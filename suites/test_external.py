@@ -23,16 +23,15 @@ def test_this_metric_reaches_its_floor_elsewhere(criterion, evaluation, level, f
 
 
 @pytest.mark.criteria("external", *GAP_METRICS)
-def test_little_is_lost_elsewhere(criterion, run, evaluation, level, decide):
+def test_little_is_lost_elsewhere(criterion, measurements, evaluation, level, decide):
     """The upper bound of test accuracy minus the accuracy elsewhere is at or below the ceiling."""
-    verdict = decide(criterion, generalisation_gap(run.evaluation("test"), evaluation, level=level))
+    verdict = decide(criterion, generalisation_gap(measurements.evaluation("test"), evaluation, level=level))
     assert verdict.passed, explain(verdict)
 
 
 @pytest.mark.criteria("external")
-def test_every_set_that_is_there_is_scored_once(run):
+def test_every_set_that_is_there_is_scored_once(scored, external):
     """With or without a criterion: a set that was named is reported, and no cell of it is dropped."""
-    there = {name: found for name, found in run.external.items() if not isinstance(found, Unavailable)}
+    there = {name: found for name, found in external.items() if not isinstance(found, Unavailable)}
     for name, found in there.items():
-        run.predictions(name)
-        assert sorted(run.scored[name]) == sorted(image.sha256 for image in found.images)
+        assert sorted(scored(name)) == sorted(image.sha256 for image in found.images)

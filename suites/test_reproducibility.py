@@ -8,8 +8,8 @@ from harness.protocol.records import REPRODUCIBILITY_METRICS
 
 
 @pytest.mark.criteria("reproducibility", *REPRODUCIBILITY_METRICS)
-def test_fresh_processes_agree(criterion, run, unasked, decide):
+def test_fresh_processes_agree(criterion, reproducibility_checks, unasked, decide):
     """P1 split, P2 losses, P3 weights, P4 predictions: equal to the last bit under other conditions."""
-    found = unasked or exact_count(criterion.metric, criterion.set, run.reproducibility_checks[criterion.metric])
+    found = unasked or exact_count(criterion.metric, criterion.set, reproducibility_checks[criterion.metric])
     verdict = decide(criterion, found)
     assert verdict.passed, explain(verdict)

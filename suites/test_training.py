@@ -15,16 +15,18 @@ from harness.metrics.classification import accuracy_gap, exact_count
     "exported_model_differences",
     "judged_cells_in_fits",
 )
-def test_the_training_kept_to_the_protocol(criterion, run, unasked, decide):
+def test_the_training_kept_to_the_protocol(criterion, training_checks, unasked, decide):
     """F1 frozen phase, F2 epochs, F3 patience, F4 learning rate, F5 export, F7 fits: no deviation is found."""
-    found = unasked or exact_count(criterion.metric, criterion.set, run.training_checks[criterion.metric])
+    found = unasked or exact_count(criterion.metric, criterion.set, training_checks[criterion.metric])
     verdict = decide(criterion, found)
     assert verdict.passed, explain(verdict)
 
 
 @pytest.mark.criteria("training", "accuracy_gap")
-def test_the_classifier_has_not_learnt_its_cells_by_heart(criterion, run, unasked, decide):
+def test_the_classifier_has_not_learnt_its_cells_by_heart(criterion, measurements, unasked, decide):
     """F6: the upper bound of train minus validation accuracy is at or below the ceiling."""
-    gap = unasked or accuracy_gap(run.evaluation("train"), run.evaluation("validation"), level=criterion.level)
+    gap = unasked or accuracy_gap(
+        measurements.evaluation("train"), measurements.evaluation("validation"), level=criterion.level
+    )
     verdict = decide(criterion, gap)
     assert verdict.passed, explain(verdict)

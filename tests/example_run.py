@@ -47,7 +47,8 @@ from harness.protocol.records import (
     WeightsPlan,
 )
 from harness.run.packages import Declared, Package, Packages
-from harness.run.results import Baseline, ProcessDigests, RunResults, SetSummary
+from harness.run.processes import ProcessDigests
+from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
 
 TODAY = date(2026, 1, 15)

@@ -20,6 +20,7 @@ import torch
 from drawn import decoded
 from example_run import example_picture, example_run, write_example_dataset
 from failing_disk import REMOVING, FailingDisk, in_force
+from harness.run.run import Run
 from tiny_run import Pytest
 
 from harness.core.errors import HarnessError, StoreError
@@ -33,7 +34,6 @@ from harness.pack.write import remove_unfinished, write_pack
 from harness.plugin import Exit
 from harness.protocol.records import LearningRateFinderPlan, TrainingPlan
 from harness.run.lock import HOLDER, LOCK, hold_reports
-from harness.run.run import Run
 from harness.run.store import Store
 
 FIRST, SECOND = "20260115T093000Z-example-1", "20260115T103000Z-example-2"

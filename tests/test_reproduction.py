@@ -12,8 +12,8 @@ from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
 from harness.run import reproduction
+from harness.run.processes import ProcessDigests
 from harness.run.reproduction import differences, reproduce
-from harness.run.results import ProcessDigests
 
 ONE = ProcessDigests("first", "s", "l", "w", "p")
 

@@ -16,7 +16,12 @@ from harness.metrics.estimates import Unavailable
 from harness.model import devices
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
-from harness.run.run import Run, RunOptions, beside
+from harness.run.graph import Graph
+from harness.run.setting import RunOptions, Setting, beside
+from harness.run.stages.data import external, split
+from harness.run.stages.independence import dependent_sets, leakage_checks, provenance
+from harness.run.stages.model import pictures
+from harness.run.stages.predictions import evaluation
 from harness.run.store import Store
 
 
@@ -33,22 +38,22 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
-def run_over(protocol: Protocol, data: Path, tmp_path: Path, *, device: str = "cpu", **external: Path) -> Run:
+def run_over(protocol: Protocol, data: Path, tmp_path: Path, *, device: str = "cpu", **sets: Path) -> Graph:
     options = RunOptions(
         run_id="test",
         data=data,
-        external=external,
+        external=sets,
         synthetic=frozenset(),
         split_file=None,
         device=device,
         workers=2,
         ledger=tmp_path / "ledger.jsonl",
     )
-    return Run(protocol, options, store=Store(tmp_path / "stages", fresh=False), progress=silent)
+    return Graph(Setting.of(protocol, options), store=Store(tmp_path / "stages", fresh=False), progress=silent)
 
 
 def test_a_set_from_elsewhere_is_used(protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path):
-    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere).external
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)(external)
     assert isinstance(found["second_laboratory"], Manifest)
     assert isinstance(found["nine_monocytes"], Unavailable)
     assert "no --external nine_monocytes=DIR" in found["nine_monocytes"].reason
@@ -56,7 +61,7 @@ def test_a_set_from_elsewhere_is_used(protocol: Protocol, smears: Path, tmp_path
 
 def test_cells_of_the_dataset_are_no_external_set(protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path):
     shutil.copy(next((smears / "monocyte").iterdir()), elsewhere / "monocyte" / "renamed.png")
-    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere).evaluation("second_laboratory")
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)(evaluation, "second_laboratory")
     assert isinstance(found, Unavailable)
     assert "is not external: 1 of its 5 images are also in the dataset" in found.reason
     assert "renamed.png" in found.reason
@@ -70,21 +75,21 @@ def test_a_copy_byte_for_byte_is_a_duplicate_across_sets_though_its_set_is_not_s
     (elsewhere / "basophil").mkdir()
     shutil.copy(cell, elsewhere / "basophil" / "relabelled.png")
     run = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)
-    assert isinstance(run.external["second_laboratory"], Unavailable)
-    [first, second] = run.leakage_checks["duplicates_across_sets"]
+    assert isinstance(run(external)["second_laboratory"], Unavailable)
+    [first, second] = run(leakage_checks)["duplicates_across_sets"]
     assert "basophil/relabelled.png" in first
     assert "monocyte/renamed.png" in second
-    [conflict] = run.leakage_checks["label_conflicts"]
+    [conflict] = run(leakage_checks)["label_conflicts"]
     assert "basophil/relabelled.png" in conflict
-    assert "pictures with the dataset" in run.dependent_sets["second_laboratory"]
-    assert run.provenance["second_laboratory"].facts[0].n_unusual == 2
+    assert "pictures with the dataset" in run(dependent_sets)["second_laboratory"]
+    assert run(provenance)["second_laboratory"].facts[0].n_unusual == 2
 
 
 def test_an_external_set_that_breaks_its_rules_is_not_assessed_and_stops_nothing(
     protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path
 ):
     Image.new("L", (48, 48)).save(elsewhere / "monocyte" / "grey.png")
-    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere).evaluation("second_laboratory")
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)(evaluation, "second_laboratory")
     assert isinstance(found, Unavailable)
     assert "1 integrity finding(s), first unexpected_modes" in found.reason
     assert "grey.png" in found.reason
@@ -96,11 +101,11 @@ def test_an_image_that_changes_while_the_run_goes_on_is_refused(protocol: Protoc
         data, images_per_class=dict.fromkeys(protocol.dataset.classes, 12), laboratory=HOME, size_px=48, seed=3
     )
     run = run_over(protocol, data, tmp_path)
-    victim = data / run.split.test[0].path
-    other = data / run.split.test[1].path
+    victim = data / run(split).test[0].path
+    other = data / run(split).test[1].path
     victim.write_bytes(other.read_bytes())
     with pytest.raises(DataError, match=rf"{victim.name}'? changed while the run was going on"):
-        run._cells("test")
+        run(pictures, "test").decoded(silent)
 
 
 def test_a_device_that_is_not_there_ends_the_run_before_it_begins(

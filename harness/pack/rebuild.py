@@ -64,7 +64,8 @@ from harness.pack.decode import brief, decoded, recorded, rows_of, whole_number
 from harness.pack.read import EVIDENCE, Pack, parse_json, read_predictions, said
 from harness.protocol.records import GATES, PARTS, REPRODUCIBILITY_METRICS, SPLIT_METRICS, Criterion, Protocol
 from harness.run.packages import Declared, Packages, settled
-from harness.run.results import Baseline, ProcessDigests, RunResults, SetSummary
+from harness.run.processes import ProcessDigests
+from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
 
 Family = list[tuple[Criterion, Estimate]]

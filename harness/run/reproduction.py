@@ -32,7 +32,7 @@ from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.training import best_weights, train
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol, WeightsPlan
-from harness.run.results import ProcessDigests
+from harness.run.processes import ProcessDigests
 
 # What differs between the two processes; nothing of it may change a digest.
 CONDITIONS: tuple[dict[str, Any], ...] = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.verdicts import Verdict
 from harness.metrics.predictions import Predictions
+from harness.run.processes import ProcessDigests
 
 if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair, ListedImage
@@ -25,17 +26,6 @@ if TYPE_CHECKING:
     from harness.protocol.records import Protocol
     from harness.run.packages import Packages
     from harness.run.store import StageRecord
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessDigests:
-    """What one fresh process got from a small training; equal records mean reproducible."""
-
-    conditions: str
-    split: str
-    losses: str
-    weights: str
-    predictions: str
 
 
 @dataclass(frozen=True, slots=True)

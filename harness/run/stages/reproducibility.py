@@ -1,0 +1,38 @@
+"""Does the same seed give the same model?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.protocol.records import REPRODUCIBILITY_METRICS
+from harness.run.graph import Asking, stage
+from harness.run.processes import ProcessDigests
+from harness.run.recipes.reproducibility import Reproduction, read_processes
+from harness.run.reproduction import differences
+from harness.run.stages.data import manifest, split
+
+FIELDS = ("split", "losses", "weights", "predictions")
+
+
+@stage(manifest, split, keeps=Reproduction)
+def processes(run: Asking) -> tuple[ProcessDigests, ...]:
+    """What fresh processes got from a small training under different conditions."""
+    setting = run.setting
+    recipe = Reproduction(
+        protocol=setting.protocol,
+        manifest=run(manifest).digest,
+        split=run(split).digest,
+        device=setting.device,
+        data=setting.options.data,
+        split_file=setting.options.split_file,
+    )
+    return read_processes(run.keep("reproducibility", recipe))
+
+
+@stage(processes)
+def reproducibility_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
+    """Reproducibility metric -> what differs between the processes, one line each."""
+    return {
+        metric: differences(run(processes), field)
+        for metric, field in zip(REPRODUCIBILITY_METRICS, FIELDS, strict=True)
+    }

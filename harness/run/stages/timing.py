@@ -1,0 +1,51 @@
+"""How fast is the classifier on this machine?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from harness.metrics.estimates import Unavailable
+from harness.model.records import Timing
+from harness.model.scenarios import Scenario
+from harness.model.scenarios import scenarios as scenarios_of
+from harness.run.graph import Asking, Graph, stage
+from harness.run.stages.data import manifest, split
+from harness.run.stages.model import classifier
+
+Stopwatch = Callable[[Scenario], Iterable[float] | None]
+
+
+@stage(manifest, split, classifier)
+def scenarios(run: Asking) -> Mapping[str, Scenario]:
+    """Throughput metric -> what to time."""
+    setting = run.setting
+    return scenarios_of(
+        run(classifier),
+        [run(manifest).root / image.path for image in run(split).test],
+        training=setting.protocol.training,
+        formats=setting.protocol.dataset.images.formats,
+        plan=setting.protocol.throughput,
+        device=setting.device,
+        workers=setting.options.workers,
+    )
+
+
+@stage(scenarios)
+def timed(run: Asking, metric: str) -> Timing:
+    """The samples of one metric on this run's device, as a stopwatch took them."""
+    raise LookupError(f"nobody has timed {metric} yet")
+
+
+def timing(run: Graph, metric: str, stopwatch: Stopwatch) -> Timing | Unavailable:
+    """The timing of one metric on this run's device: measured once, then remembered.
+
+    Args:
+        stopwatch: times a scenario, and returns its samples in seconds; None where timing is switched off.
+    """
+    if (metric,) not in run.results(timed):
+        scenario = run(scenarios)[metric]
+        samples = stopwatch(scenario)
+        if samples is None:
+            return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)
+        run.enter(timed, scenario.timing(tuple(samples)), metric)
+    return run(timed, metric)
