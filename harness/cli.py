@@ -200,8 +200,8 @@ def register_compare(jobs: Parsers) -> None:
 
 def _run_compare(asked: argparse.Namespace) -> int:
     from harness.judge.criteria import explain
-    from harness.metrics.classification import DISPLAY_LEVEL
     from harness.metrics.comparison import remarks
+    from harness.metrics.estimates import DISPLAY_LEVEL
     from harness.pack.compare import compare_packs
     from harness.pack.tables import as_json, comparison_record, verdict_record
 

@@ -26,7 +26,8 @@ from harness.core.text import visible
 from harness.judge.criteria import closed_gate, complete, explain, not_judged, observed
 from harness.judge.verdicts import Outcome, Verdict
 from harness.protocol.file import read_protocol
-from harness.protocol.records import QUESTIONS, Criterion, Protocol
+from harness.protocol.questions import QUESTIONS
+from harness.protocol.records import Criterion, Protocol
 from harness.run.environment import Source, source_state
 from harness.run.packages import Packages, packages_here
 from harness.run.results import RunResults
@@ -154,7 +155,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "criteria(question, *metrics): the question, and on which metrics to judge")
+    config.addinivalue_line(
+        "markers", "criteria(question, per=None): the question, and whether of whole sets or of classes"
+    )
     if _asks_for_suites(config):
         if getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no":
             raise pytest.UsageError("the suites share one trained model and time it: run them without -n")
@@ -516,8 +519,8 @@ def _criteria_of(definition: pytest.Item, protocol: Protocol) -> list[Criterion]
     marker = definition.get_closest_marker("criteria")
     if marker is None:
         raise pytest.UsageError(f"{definition.nodeid} takes a criterion but has no @pytest.mark.criteria(...)")
-    question, *metrics = marker.args
-    return [c for c in protocol.criteria if c.question == question and c.metric in metrics]
+    (question,), per = marker.args, marker.kwargs.get("per")
+    return [c for c in protocol.criteria if c.question == question and per in (None, c.entry.per)]
 
 
 def _is_empty(item: pytest.Item) -> bool:

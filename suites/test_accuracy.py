@@ -3,24 +3,11 @@
 import pytest
 
 from harness.judge.criteria import explain
-from harness.metrics.classification import class_family, estimate, seed_accuracy
-from harness.protocol.records import CLASS_METRICS, SEED_METRICS, WHOLE_SET_METRICS
 
 
-@pytest.mark.criteria("accuracy", *WHOLE_SET_METRICS)
-def test_this_metric_of_all_cells_reaches_its_floor(criterion, evaluation, level, decide):
-    """A1 accuracy, A2 macro F1: the one-sided lower bound is at or above the floor."""
-    verdict = decide(criterion, estimate(evaluation, criterion.metric, cell_class=None, level=level))
-    assert verdict.passed, explain(verdict)
-
-
-@pytest.mark.criteria("accuracy", *SEED_METRICS)
-def test_other_seeds_would_reach_the_floor_too(criterion, measurements, unasked, level, decide):
-    """A3: the tolerance bound over all trained seeds is at or above the floor; the best seed decides nothing."""
-    verdict = decide(
-        criterion,
-        unasked or seed_accuracy(measurements.seed_evaluations(criterion.set), set_name=criterion.set, level=level),
-    )
+@pytest.mark.criteria("accuracy", per="set")
+def test_this_metric_of_all_cells_reaches_its_floor(verdict):
+    """A1 accuracy, A2 macro F1, A3 accuracy over training seeds: the one-sided lower bound is at or above the floor."""
     assert verdict.passed, explain(verdict)
 
 
@@ -31,12 +18,7 @@ def test_every_cell_of_the_part_is_scored_once(scored, split, part):
     assert sorted(scored(part)) == sorted(image.sha256 for image in split.part(part))
 
 
-@pytest.mark.criteria("accuracy", *CLASS_METRICS)
-def test_this_metric_of_the_class_reaches_its_floor(criterion, evaluation, level, family, decide):
+@pytest.mark.criteria("accuracy", per="class")
+def test_this_metric_of_the_class_reaches_its_floor(verdict):
     """R1 recall and N1 F1 of every class: the one-sided exact lower bound is at or above the floor."""
-    verdict = decide(
-        criterion,
-        estimate(evaluation, criterion.metric, cell_class=criterion.cell_class, level=level),
-        family=class_family(evaluation, family, level=level),
-    )
     assert verdict.passed, explain(verdict)

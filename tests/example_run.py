@@ -21,10 +21,14 @@ from harness.judge.criteria import complete, judge
 from harness.judge.proofs import Proof, Trial
 from harness.judge.verdicts import Verdict
 from harness.metrics.calibration import calibration_report
-from harness.metrics.classification import accuracy_gap, estimate, evaluate, exact_count, latency
+from harness.metrics.classification import estimate, evaluate
 from harness.metrics.comparison import compare
+from harness.metrics.counts import exact_count
 from harness.metrics.estimates import Unavailable
+from harness.metrics.gaps import accuracy_gap
 from harness.metrics.predictions import Predictions
+from harness.metrics.reproducibility import ProcessDigests
+from harness.metrics.timing import latency
 from harness.model.records import EpochRecord, LearningRateCurve, PhaseRecord, Timing, TrainingRecord, WeightsRecord
 from harness.protocol.records import (
     PARTS,
@@ -47,7 +51,6 @@ from harness.protocol.records import (
     WeightsPlan,
 )
 from harness.run.packages import Declared, Package, Packages
-from harness.run.processes import ProcessDigests
 from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
 
@@ -410,7 +413,8 @@ def _verdicts(protocol: Protocol, predictions: dict[str, Predictions]) -> tuple[
             case "throughput":
                 found = latency(_timings()[0], metric=criterion.metric, level=criterion.level)
             case _:
-                found = exact_count(criterion.metric, criterion.set, (), of=IMAGES_PER_CLASS * len(CLASSES))
+                of = IMAGES_PER_CLASS * len(CLASSES) if criterion.question == "integrity" else None
+                found = exact_count(criterion.metric, criterion.set, (), of=of)
         return judge(criterion, found, protocol=protocol, today=TODAY)
 
     judged = [verdict for criterion in protocol.criteria if (verdict := measured(criterion)) is not None]

@@ -17,8 +17,8 @@ from harness.metrics.confidence import confidence
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions
+from harness.metrics.table import metrics_of
 from harness.protocol.file import read_protocol
-from harness.protocol.records import CALIBRATION_METRICS
 
 CLASSES = ("rare", "common")
 PREVALENCE = {"rare": 0.1, "common": 0.9}
@@ -112,13 +112,13 @@ def test_a_predictive_value_is_that_of_the_stated_prevalence():
     assert "at a share of 0.1 of the cells met" in found.note
 
 
-@pytest.mark.parametrize("metric", CALIBRATION_METRICS)
+@pytest.mark.parametrize("metric", [metric.name for metric in metrics_of("calibration")])
 def test_a_set_that_is_not_there_has_no_confidence(metric):
     missing = Unavailable("no such set")
     assert confidence(missing, missing, metric, cell_class=None, prevalence=None, level=0.95) is missing
 
 
-@pytest.mark.parametrize("metric", CALIBRATION_METRICS)
+@pytest.mark.parametrize("metric", [metric.name for metric in metrics_of("calibration")])
 def test_every_metric_is_measured_under_its_own_name_and_set(metric):
     found = measured(metric)
     assert (found.metric, found.set) == (metric, "test")

@@ -27,11 +27,15 @@ from harness.judge.criteria import (
     requirement,
 )
 from harness.judge.verdicts import Outcome, Verdict
-from harness.metrics.classification import accuracy_gap, estimate, exact_count, images_per_second, latency
+from harness.metrics.classification import estimate
+from harness.metrics.counts import exact_count
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
+from harness.metrics.gaps import accuracy_gap
+from harness.metrics.timing import images_per_second, latency
 from harness.model.records import Timing
 from harness.protocol.file import read_protocol
-from harness.protocol.records import GATES, Criterion, LooksPlan, Protocol, Waiver
+from harness.protocol.questions import GATES
+from harness.protocol.records import Criterion, LooksPlan, Protocol, Waiver
 from harness.run.results import RunResults
 
 PROTOCOL = read_protocol(Path(__file__).parents[1] / "suites" / "protocols" / "embedded.toml")

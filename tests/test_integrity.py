@@ -20,7 +20,8 @@ from harness.data.decoding import facts_of, format_of, max_bytes
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import IntegrityReport, Manifest
-from harness.protocol.records import INTEGRITY_METRICS, ImageRules
+from harness.metrics.table import metrics_of
+from harness.protocol.records import ImageRules
 
 CLASSES = ("basophil", "monocyte")
 RULES = ImageRules(formats=("JPEG", "PNG"), min_side_px=30, max_side_px=50)
@@ -95,7 +96,7 @@ def found(report: IntegrityReport) -> list[tuple[str, str]]:
 def test_a_clean_set_has_no_finding_and_every_rule_was_checked(folder):
     report = inspected(folder, images_per_class=3)
     assert report.findings == ()
-    assert report.checked == dict.fromkeys(INTEGRITY_METRICS, 6)
+    assert report.checked == dict.fromkeys((metric.name for metric in metrics_of("integrity")), 6)
     assert [(fact.path, fact.width_px, fact.height_px) for fact in report.facts] == [
         (image.path, 40, 44) for image in read(folder).images
     ]
@@ -396,7 +397,7 @@ def test_the_published_images_have_no_finding():
     rules = ImageRules(formats=("JPEG",), min_side_px=300, max_side_px=400)
     report = inspect(manifest, images=rules, images_per_class=500, workers=2)
     assert report.findings == ()
-    assert report.checked == dict.fromkeys(INTEGRITY_METRICS, 2500)
+    assert report.checked == dict.fromkeys((metric.name for metric in metrics_of("integrity")), 2500)
     # SOURCE.md counts 58 images of the other size.
     assert sum((fact.width_px, fact.height_px) == (366, 369) for fact in report.facts) == 58
 

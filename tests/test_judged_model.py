@@ -30,7 +30,8 @@ from harness.core.errors import ProtocolError, TrainingError, WeightsError
 from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.data.split import split_stratified, write_split
-from harness.judge.pretrained import unasked
+from harness.judge.pretrained import lacking
+from harness.metrics.estimates import Unavailable
 from harness.metrics.fits import fit_of
 from harness.model import tensorfiles
 from harness.model.classifier import load_classifier, predict, untrained, weights_digest
@@ -40,7 +41,7 @@ from harness.model.records import JudgedModel
 from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler, tensors_of
 from harness.plugin import Exit
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ModelPlan, Protocol, TrainingPlan
+from harness.protocol.records import Criterion, ModelPlan, Protocol, TrainingPlan
 from harness.report.limits import limits_of
 from harness.run.store import Store
 
@@ -466,6 +467,10 @@ def test_what_is_no_plain_file_is_no_model(tmp_path: Path, spoken: Protocol, sta
 
 
 JUDGED = JudgedModel("m.safetensors", "1" * 64, 9, "safetensors", "fastai", "resnet18", "2" * 64, ("classes",))
+
+
+def unasked(criterion: Criterion, model: JudgedModel | None) -> Unavailable | None:
+    return next((why for need in criterion.entry.needs if (why := lacking(need, model))), None)
 
 
 @pytest.mark.parametrize(

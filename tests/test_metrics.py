@@ -14,20 +14,14 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from harness.metrics.classification import (
-    INDEPENDENCE_UNKNOWN,
-    accuracy_gap,
-    estimate,
-    evaluate,
-    exact_count,
-    generalisation_gap,
-    images_per_second,
-    latency,
-    seed_accuracy,
-)
-from harness.metrics.estimates import Estimate, Evaluation, Unavailable
+from harness.metrics.classification import estimate, evaluate
+from harness.metrics.counts import exact_count
+from harness.metrics.estimates import INDEPENDENCE_UNKNOWN, Estimate, Evaluation, Unavailable
+from harness.metrics.gaps import accuracy_gap, generalisation_gap
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.predictions import Predictions
+from harness.metrics.seeds import seed_accuracy
+from harness.metrics.timing import images_per_second, latency
 from harness.model.records import Timing
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")

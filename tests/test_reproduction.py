@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import TrainingError
+from harness.metrics.reproducibility import ProcessDigests, differences
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
 from harness.run import reproduction
-from harness.run.processes import ProcessDigests
-from harness.run.reproduction import differences, reproduce
+from harness.run.reproduction import reproduce
 
 ONE = ProcessDigests("first", "s", "l", "w", "p")
 

@@ -14,8 +14,8 @@ from scipy.stats import binomtest
 
 from harness.core.errors import IncomparableSets, UndefinedStatistic
 from harness.data.corruptions import INVARIANCES, SEVERITIES, disturb_set, turned
-from harness.metrics.classification import INDEPENDENCE_UNKNOWN, estimate, evaluate
-from harness.metrics.estimates import Unavailable
+from harness.metrics.classification import estimate, evaluate
+from harness.metrics.estimates import INDEPENDENCE_UNKNOWN, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.predictions import Predictions
 from harness.metrics.robustness import (

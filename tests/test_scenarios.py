@@ -15,6 +15,8 @@ from harness.protocol.file import read_protocol
 from harness.protocol.records import ThroughputPlan
 
 CPU = torch.device("cpu")
+SINGLE, SINGLE_MODEL = ("SingleStream", "decode-to-label"), ("SingleStream", "model-only")
+OFFLINE, OFFLINE_MODEL = ("Offline", "decode-to-label"), ("Offline", "model-only")
 PLAN = ThroughputPlan(warmup_queries=2, queries=30, offline_rounds=5, offline_images=70, batch_size=16)
 
 
@@ -44,21 +46,21 @@ def prepared(manifest: Manifest) -> tuple[Counting, dict[str, Scenario]]:
     return model, found
 
 
-@pytest.mark.parametrize("metric", ["images_per_s", "model_images_per_s"])
-def test_offline_scores_every_image_in_batches(manifest: Manifest, metric: str):
+@pytest.mark.parametrize("timed", [OFFLINE, OFFLINE_MODEL])
+def test_offline_scores_every_image_in_batches(manifest: Manifest, timed: tuple[str, str]):
     model, found = prepared(manifest)
-    found[metric].query()
+    found[timed].query()
     assert model.batches == [16, 16, 16, 16, 6]  # 70 images, though the set holds 60
-    assert found[metric].images_per_query == 70
+    assert found[timed].images_per_query == 70
 
 
-@pytest.mark.parametrize("metric", ["latency_s", "model_latency_s"])
-def test_single_stream_scores_one_image_a_query(manifest: Manifest, metric: str):
+@pytest.mark.parametrize("timed", [SINGLE, SINGLE_MODEL])
+def test_single_stream_scores_one_image_a_query(manifest: Manifest, timed: tuple[str, str]):
     model, found = prepared(manifest)
-    found[metric].query()
-    found[metric].query()
+    found[timed].query()
+    found[timed].query()
     assert model.batches == [1, 1]
-    assert (found[metric].rounds, found[metric].warmup) == (30, 2)
+    assert (found[timed].rounds, found[timed].warmup) == (30, 2)
 
 
 def test_only_decode_to_label_decodes(manifest: Manifest, monkeypatch: pytest.MonkeyPatch):
@@ -66,21 +68,21 @@ def test_only_decode_to_label_decodes(manifest: Manifest, monkeypatch: pytest.Mo
     decoded: list[object] = []
     honest = room.decode
     monkeypatch.setattr(room, "decode", lambda path, **options: (decoded.append(path), honest(path, **options))[1])
-    for metric, count in (("model_latency_s", 0), ("model_images_per_s", 0), ("latency_s", 1), ("images_per_s", 71)):
-        found[metric].query()
-        assert len(decoded) == count, metric
+    for timed, count in ((SINGLE_MODEL, 0), (OFFLINE_MODEL, 0), (SINGLE, 1), (OFFLINE, 71)):
+        found[timed].query()
+        assert len(decoded) == count, timed
 
 
 def test_each_query_waits_for_the_device(manifest: Manifest, monkeypatch: pytest.MonkeyPatch):
     _, found = prepared(manifest)
     waited: list[torch.device] = []
     monkeypatch.setattr(room, "synchronise", waited.append)
-    found["model_latency_s"].query()
+    found[SINGLE_MODEL].query()
     assert waited == [CPU]
 
 
 def test_throughput_is_images_over_seconds(manifest: Manifest):
-    timing = prepared(manifest)[1]["images_per_s"].timing([0.5, 1.0, 2.0])
+    timing = prepared(manifest)[1][OFFLINE].timing([0.5, 1.0, 2.0])
     assert timing.images_per_s == pytest.approx(210 / 3.5)  # three rounds of 70 images in 3.5 s
 
 

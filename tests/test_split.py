@@ -27,7 +27,10 @@ from harness.data.split import (
     split_stratified,
     write_split,
 )
-from harness.protocol.records import PARTS, SPLIT_METRICS, SplitPlan
+from harness.metrics.table import metrics_of
+from harness.protocol.records import PARTS, SplitPlan
+
+SPLIT_METRICS = [metric.name for metric in metrics_of("split")]
 
 CLASSES = ("basophil", "monocyte")
 PLAN = SplitPlan(train=0.7, validation=0.15, test=0.15, seed=42)

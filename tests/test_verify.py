@@ -24,7 +24,8 @@ from harness.judge.criteria import judge, level_at
 from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
 from harness.judge.verdicts import Verdict
 from harness.metrics import classification as metrics
-from harness.metrics.classification import accuracy_gap, class_family, estimate, evaluate
+from harness.metrics.classification import estimate, evaluate
+from harness.metrics.gaps import accuracy_gap
 from harness.metrics.predictions import predictions_of
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
@@ -72,7 +73,7 @@ def at_its_look(run: RunResults, verdict: Verdict) -> Verdict:
     evaluation = run.evaluations[criterion.set]
     alike = [each for each in run.protocol.criteria if criterion.cell_class and each.family == criterion.family]
     again = estimate(evaluation, criterion.metric, cell_class=criterion.cell_class, level=level)
-    family = class_family(evaluation, alike, level=level)
+    family = [(c, estimate(evaluation, c.metric, cell_class=c.cell_class, level=level)) for c in alike]
     return judge(criterion, again, protocol=run.protocol, today=TODAY, look=look, family=family)
 
 

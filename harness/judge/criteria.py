@@ -11,19 +11,11 @@ from harness.metrics.comparison import difference_bounds
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import effective_bounds, probability_of_passing
 from harness.metrics.multiplicity import level_at_look
-from harness.protocol.records import CLASS_METRICS, DIFFERENCE_METRICS, GATES, Criterion, Protocol
+from harness.protocol.questions import GATES
+from harness.protocol.records import Criterion, Protocol, metric_table
 
 # Searching further than this would ask for more cells than any such study has.
 MOST_CELLS_WORTH_NAMING = 1_000_000
-# Metrics that are a proportion of cells, or an increasing map of one.
-CELL_PROPORTIONS = ("accuracy", *CLASS_METRICS)
-PROPORTIONS = (*CELL_PROPORTIONS, "conformal_coverage", "disturbed_accuracy")
-# What the trials of a proportion are, for whoever is told how many more would decide.
-TRIALS = {
-    "recall": "cells of the class",
-    "precision": "cells called so",
-    "f1": "cells of the class or called so",
-}
 
 
 def judge(
@@ -55,7 +47,7 @@ def judge(
     level = level_at(protocol, criterion, look)
     if estimate.value is None:
         reason = f"undefined on {estimate.set}: {estimate.note or 'no cells'}"
-        nameable = independent and level is not None and criterion.metric in CELL_PROPORTIONS
+        nameable = independent and level is not None and _counts_cells(criterion)
         needed = _cells_if_flawless(criterion, level) if nameable and level is not None else None
         return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, look=look)
     if level is None:
@@ -79,7 +71,7 @@ def judge(
         reason = f"alone the bound would disprove it; as one of {len(family)} classes (Holm) it does not"
     if not independent:
         reason += f", and {dependence}"
-    elif criterion.metric in DIFFERENCE_METRICS:
+    elif criterion.entry.is_difference:
         reason += _unprovable(criterion, estimate, level)
     elif _is_proportion(estimate):
         needed, power = cells_to_decide(criterion, estimate), _power(criterion, estimate)
@@ -221,7 +213,7 @@ def trials(verdict: Verdict) -> str:
     """What `n_to_decide` counts, such as "cells of the class", and whose they would have to be."""
     found = verdict.estimate
     whose = " of further patients" if found is not None and found.effective_n is not None else ""
-    return TRIALS.get(verdict.criterion.metric, "cells") + whose
+    return verdict.criterion.entry.trials + whose
 
 
 def _smallest_deciding(criterion: Criterion, rate: float, *, level: float, worth: float, more_than: int) -> int | None:
@@ -243,6 +235,11 @@ def _smallest_deciding(criterion: Criterion, rate: float, *, level: float, worth
     return high
 
 
+def _counts_cells(criterion: Criterion) -> bool:
+    """Whether cells of one set are the trials, so that a number of them can be named where there are none."""
+    return bool(criterion.entry.trials) and set(criterion.entry.questions) <= {"accuracy", "external"}
+
+
 def _power(criterion: Criterion, estimate: Estimate) -> float:
     """The chance of passing with as many cells as here, if the observed rate were the true one."""
     rate, n = _rate(estimate)
@@ -253,13 +250,13 @@ def _power(criterion: Criterion, estimate: Estimate) -> float:
 
 
 def _is_proportion(estimate: Estimate) -> bool:
-    return estimate.metric in PROPORTIONS and bool(estimate.n)
+    return bool(metric_table()[estimate.metric].trials) and bool(estimate.n)
 
 
 def _trial_floor(criterion: Criterion) -> float:
     """The floor on the scale of the trials: an F1 of F is a Jaccard index of F / (2 - F)."""
     assert criterion.floor is not None  # every proportion's criterion is a floor
-    return criterion.floor / (2 - criterion.floor) if criterion.metric == "f1" else criterion.floor
+    return criterion.entry.proportion_floor(criterion.floor)
 
 
 def _disproved_in_family(criterion: Criterion, family: Sequence[tuple[Criterion, Estimate]], level: float) -> bool:
@@ -267,8 +264,6 @@ def _disproved_in_family(criterion: Criterion, family: Sequence[tuple[Criterion,
 
     By its bounds: while the level that the open classes share disproves one more requirement, fewer share it.
     """
-    if criterion.metric == "ppv":  # which has no bound at another level here: each class is judged by itself
-        return True
     still_open = [(c, e) for c, e in family if e.value is not None]
     while len(still_open) > 1:
         shared = 1 - (1 - level) / len(still_open)

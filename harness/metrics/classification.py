@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from harness.metrics.clusters import ClusterSummary, clustered_bounds, effective_trials
-from harness.metrics.estimates import Estimate, Evaluation, Interval, Unavailable
-from harness.metrics.intervals import clopper_pearson_bounds, percentile_bounds, wilson_interval
+from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Evaluation, Interval, Unavailable
+from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.macro import highest_macro_f1, lowest_macro_f1, macro_f1
+from harness.metrics.measurements import Measurements
+from harness.metrics.metric import Metric, Subject, unchanged
 from harness.metrics.multiplicity import simultaneous_lower_bounds
 from harness.metrics.predictions import Predictions
-from harness.metrics.seeds import tolerance_bound
-from harness.model.records import Timing
-from harness.protocol.records import CLASS_METRICS, Criterion
 
-DISPLAY_LEVEL = 0.95
-CELLS_COUNTED = "cells of one patient or slide counted as independent: best-case interval"
+CLASS_METRICS = ("recall", "precision", "f1")
 MOST_CLASSES_BOUNDED = 8  # the search behind macro-F1's bound takes seconds beyond
-SEED_CONTENT = 0.95  # the share of further seeds that a tolerance bound speaks of
-INDEPENDENCE_UNKNOWN = "no patient ids: best-case interval, independence not demonstrated"
 
 
 def evaluate(predictions: Predictions, *, intracluster_correlation: float = 0.0) -> Evaluation:
@@ -102,13 +98,6 @@ def cluster_note(clusters: ClusterSummary) -> str:
     )
 
 
-def class_family(
-    evaluation: Evaluation, criteria: Sequence[Criterion], *, level: float
-) -> list[tuple[Criterion, Estimate]]:
-    """Criteria on one metric of several classes, each with its estimate on the set that they share."""
-    return [(c, estimate(evaluation, c.metric, cell_class=c.cell_class, level=level)) for c in criteria]
-
-
 def joint_recall_bounds(
     evaluation: Evaluation, *, floors: Mapping[str, float] | None, level: float
 ) -> dict[str, float | None]:
@@ -169,112 +158,6 @@ def _macro_f1(evaluation: Evaluation, level: float) -> Estimate:
         note=INDEPENDENCE_UNKNOWN if trials is None else cluster_note(trials.summary),
         support=evaluation.n,
         effective_n=None if trials is None else trials.summary.effective_n,
-    )
-
-
-def seed_accuracy(evaluations: Mapping[int, Evaluation], *, set_name: str, level: float) -> Estimate | Unavailable:
-    """Accuracy over training seeds: the mean, gated by a tolerance bound, never by the best seed.
-
-    lower: with confidence `level`, at least 95 % of further seeds reach it, if accuracies over seeds are normal.
-    """
-    accuracies = {seed: each.n_correct / each.n for seed, each in evaluations.items()}
-    if len(accuracies) < 2:
-        return Unavailable(f"{len(accuracies)} seed was trained: its spread is not known (training.seeds)")
-    spread = tolerance_bound(list(accuracies.values()), content=SEED_CONTENT, level=level)
-    counts = ", ".join(f"seed {seed} {each.n_correct}/{each.n}" for seed, each in evaluations.items())
-    # Seeds that tie show that the set is too small to tell them apart, not that no seed differs.
-    spread_words = f"sd {spread.sd:.4f}" if spread.sd else "all equal, so their spread is not known"
-    return Estimate(
-        "seed_accuracy",
-        set_name,
-        None,
-        spread.mean,
-        spread.lower if spread.sd else None,
-        None,
-        level,
-        f"one-sided normal tolerance bound for {SEED_CONTENT * 100:g} % of seeds",
-        n=spread.n,
-        note=f"{counts}; {spread_words}; accuracies over seeds taken as normal",
-    )
-
-
-def accuracy_gap(train: Evaluation, validation: Evaluation, *, level: float) -> Estimate:
-    """Train accuracy minus validation accuracy, a fraction in [-1, 1]; see `_gap`."""
-    return _gap("accuracy_gap", "training", train, validation, level=level)
-
-
-def generalisation_gap(test: Evaluation, external: Evaluation | Unavailable, *, level: float) -> Estimate | Unavailable:
-    """Test accuracy minus the accuracy on a set from elsewhere, a fraction in [-1, 1]; see `_gap`."""
-    if isinstance(external, Unavailable):
-        return external
-    return _gap("generalisation_gap", external.set, test, external, level=level)
-
-
-def _gap(metric: str, set_name: str, more: Evaluation, less: Evaluation, *, level: float) -> Estimate:
-    """How much more accurate the classifier is on one set than on another, whose cells are others.
-
-    Each side gives away half of 1 - level (Bonferroni), so the bounds are conservative: wider than need be.
-    """
-    each = 1.0 - (1.0 - level) / 2
-    sides = [estimate(evaluation, "accuracy", cell_class=None, level=each) for evaluation in (more, less)]
-    counts = ", ".join(f"{side.set} {side.k}/{side.n}" for side in sides)
-    first, second = sides
-    if first.value is None or second.value is None:
-        return Estimate(metric, set_name, None, None, None, None, level, "none", note=f"no cells: {counts}")
-    assert first.lower is not None and first.upper is not None  # a defined proportion has both bounds
-    assert second.lower is not None and second.upper is not None
-    return Estimate(
-        metric,
-        set_name,
-        None,
-        first.value - second.value,
-        first.lower - second.upper,
-        first.upper - second.lower,
-        level,
-        f"{first.method} on both sides, Bonferroni",
-        note=counts,
-        support=less.n,
-    )
-
-
-def exact_count(metric: str, set_name: str, details: Sequence[str], *, of: int | None = None) -> Estimate:
-    """A count that was made, not sampled: its bounds are the count itself."""
-    count = float(len(details))
-    return Estimate(
-        metric, set_name, None, count, count, count, 1.0, "exact count", unit="count", n=of, details=tuple(details)
-    )
-
-
-def latency(timing: Timing, *, metric: str, level: float) -> Estimate:
-    """The 90th percentile of seconds per single-image query, LoadGen's SingleStream figure."""
-    return _timed(timing, timing.samples_s, metric=metric, level=level, quantile=0.9, unit="s")
-
-
-def images_per_second(timing: Timing, *, metric: str, level: float) -> Estimate:
-    """The median over rounds of images per second."""
-    rates = [timing.images_per_query / seconds for seconds in timing.samples_s]
-    return _timed(timing, rates, metric=metric, level=level, quantile=0.5, unit="images/s")
-
-
-def _timed(
-    timing: Timing, values: Sequence[float], *, metric: str, level: float, quantile: float, unit: str
-) -> Estimate:
-    """A percentile with order-statistic bounds; a bound that so few values cannot give is None."""
-    value, *bounds = percentile_bounds(values, quantile=quantile, level=level)
-    lower, upper = (bound if math.isfinite(bound) else None for bound in bounds)
-    return Estimate(
-        metric,
-        timing.device,
-        None,
-        value,
-        lower,
-        upper,
-        level,
-        f"order statistics of the {quantile * 100:g}th percentile",
-        unit=unit,
-        n=len(values),
-        note=f"{timing.scenario}, {timing.span}, batch {timing.batch_size}, on {timing.device}; "
-        "samples taken as independent",
     )
 
 
@@ -346,3 +229,58 @@ def _identity(fraction: float) -> float:
 
 def _f1_of_jaccard(jaccard: float) -> float:
     return 2 * jaccard / (1 + jaccard)
+
+
+def _entry(
+    name: str,
+    meaning: str,
+    *,
+    trials: str,
+    per: Literal["set", "class"],
+    proportion_floor: Callable[[float], float] = unchanged,
+) -> Metric:
+    def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+        found = measurements.evaluation(subject.set)
+        if isinstance(found, Unavailable):
+            return found
+        return estimate(found, name, cell_class=subject.cell_class, level=level)
+
+    return Metric(
+        name=name,
+        questions=("accuracy", "external"),
+        meaning=meaning,
+        per=per,
+        measure=measure,
+        trials=trials,
+        proportion_floor=proportion_floor,
+        holm=per == "class",
+    )
+
+
+def _jaccard_of_f1(f1: float) -> float:
+    return f1 / (2 - f1)
+
+
+METRICS = (
+    _entry("accuracy", "The share of cells that are predicted as their reference class.", per="set", trials="cells"),
+    _entry("macro_f1", "The mean of the F1 of all classes.", per="set", trials=""),
+    _entry(
+        "recall",
+        "The share of the cells of a class that are predicted as it (sensitivity).",
+        per="class",
+        trials="cells of the class",
+    ),
+    _entry(
+        "precision",
+        "The share of the cells predicted as a class that are of it; it moves with the prevalence of the class.",
+        per="class",
+        trials="cells predicted as the class",
+    ),
+    _entry(
+        "f1",
+        "The harmonic mean of recall and precision of a class.",
+        per="class",
+        trials="cells of the class or predicted as it",
+        proportion_floor=_jaccard_of_f1,
+    ),
+)

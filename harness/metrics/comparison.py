@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from harness.core.errors import IncomparableSets
-from harness.metrics.classification import DISPLAY_LEVEL
-from harness.metrics.estimates import Estimate, Interval, Unavailable
+from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval, Unavailable
+from harness.metrics.measurements import Measurements
+from harness.metrics.metric import Metric, Subject
 from harness.metrics.paired import (
     fewest_discordant_for_significance,
     mcnemar_exact,
@@ -18,7 +19,6 @@ from harness.metrics.paired import (
     tango_bounds,
 )
 from harness.metrics.predictions import Predictions
-from harness.protocol.records import Criterion
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +157,6 @@ def difference_bounds(b: int, c: int, n: int, *, level: float) -> tuple[float, f
     return non_inferiority_lower_bound(b, c, n, level=level), upper
 
 
-def difference_family(
-    comparison: Comparison | Unavailable, criteria: Sequence[Criterion], *, level: float
-) -> list[tuple[Criterion, Estimate]]:
-    """Criteria on the difference of several classes, each with its estimate where there is one."""
-    found = [(c, difference(comparison, c.metric, cell_class=c.cell_class, level=level)) for c in criteria]
-    return [(criterion, each) for criterion, each in found if isinstance(each, Estimate)]
-
-
 def _by_digest(predictions: Predictions) -> np.ndarray:
     """Rows in the order of their images; byte-identical images have the same prediction, so their order is free."""
     return np.array(sorted(range(len(predictions.digests)), key=predictions.digests.__getitem__), dtype=np.int64)
@@ -198,3 +190,26 @@ def _first(candidate: Predictions, ours_only: Counter[tuple[str, int]]) -> str:
         if (digest, label) in ours_only
     ]
     return f", first {min(paths)!r}" if paths else ""
+
+
+def _entry(name: str, meaning: str, *, per: Literal["set", "class"]) -> Metric:
+    def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+        return difference(measurements.comparison(subject.set), name, cell_class=subject.cell_class, level=level)
+
+    return Metric(
+        name=name,
+        questions=("regression",),
+        meaning=meaning,
+        per=per,
+        measure=measure,
+        range=(-1.0, 1.0),
+        holm=per == "class",
+        counts="pairs",
+    )
+
+
+# A floor of minus the margin asks for non-inferiority.
+METRICS = (
+    _entry("accuracy_difference", "Accuracy of the candidate minus that of the baseline, paired by cell.", per="set"),
+    _entry("recall_difference", "Recall of a class, candidate minus baseline, paired by cell.", per="class"),
+)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from harness.metrics.calibration import calibration_error_bounds, ppv_at_prevalence
 from harness.metrics.calibration_records import CalibrationReport
-from harness.metrics.classification import CELLS_COUNTED, DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN
-from harness.metrics.estimates import Estimate, Evaluation, Unavailable
+from harness.metrics.estimates import (
+    CELLS_COUNTED,
+    DISPLAY_LEVEL,
+    INDEPENDENCE_UNKNOWN,
+    Estimate,
+    Evaluation,
+    Unavailable,
+)
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
+from harness.metrics.measurements import Measurements
+from harness.metrics.metric import Metric, Subject
 
 # Where chance explains more than this, a calibration error that anybody would mind could not be found.
 MOST_EXPLAINED_BY_CHANCE = 0.1
@@ -147,3 +155,51 @@ def _ppv(evaluation: Evaluation, cell_class: str, prevalence: Mapping[str, float
         support=evaluation.support[cell_class],
         note=found.note or f"at a share of {found.prevalence:g} of the cells met",
     )
+
+
+def _measure(name: str) -> Callable[[Measurements, Subject, float], Estimate | Unavailable]:
+    def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+        prevalence = measurements.protocol.prevalence
+        return confidence(
+            measurements.calibration(subject.set),
+            measurements.evaluation(subject.set),
+            name,
+            cell_class=subject.cell_class,
+            prevalence=prevalence.shares if prevalence is not None else None,
+            level=level,
+        )
+
+    return measure
+
+
+METRICS = (
+    Metric(
+        name="calibration_error",
+        questions=("calibration",),
+        meaning="Expected calibration error (ECE) of the probabilities as the classifier gives them.",
+        higher_is_better=False,
+        measure=_measure("calibration_error"),
+    ),
+    Metric(
+        name="excess_calibration_error",
+        questions=("calibration",),
+        meaning="Calibration error beyond what a calibrated classifier of these confidences would show by chance.",
+        higher_is_better=False,
+        measure=_measure("excess_calibration_error"),
+    ),
+    Metric(
+        name="conformal_coverage",
+        questions=("calibration",),
+        meaning="The share of cells whose split-conformal set, calibrated on validation, holds their class.",
+        measure=_measure("conformal_coverage"),
+        trials="cells",
+    ),
+    Metric(
+        name="ppv",
+        questions=("calibration",),
+        meaning="Positive predictive value of a class at the protocol's prevalence.",
+        per="class",
+        measure=_measure("ppv"),
+        protocol_table="prevalence",
+    ),
+)

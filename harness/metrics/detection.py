@@ -17,8 +17,7 @@ from scipy.special import entr
 from scipy.stats import norm
 
 from harness.core.errors import InvalidPredictions, UndefinedStatistic
-from harness.metrics.classification import DISPLAY_LEVEL
-from harness.metrics.estimates import Estimate, Interval
+from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval
 from harness.metrics.intervals import check_level, clopper_pearson_bounds, wilson_interval
 
 SCORES = ("confidence", "entropy", "mahalanobis")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from harness.metrics.counts import counted
 from harness.model.records import PhaseRecord, TrainingRecord
+from harness.protocol.needs import TRAINING
 from harness.protocol.records import PhasePlan, TrainingPlan
 
 RATE_TOLERANCE = 1e-6  # relative; schedules are computed in floating point
@@ -50,3 +52,13 @@ def _rates(found: PhaseRecord, wanted: PhasePlan) -> Iterator[str]:
                 f"{found.name}, epoch {epoch.epoch}: learning rate {epoch.learning_rate:g}, the protocol says {peak:g} "
                 f"({wanted.schedule})"
             )
+
+
+_NEEDS = frozenset({TRAINING})
+
+METRICS = (
+    counted("frozen_tensor_changes", "training", "Head-only phases that changed the backbone.", needs=_NEEDS),
+    counted("epoch_limit_excess", "training", "Phases that ran more epochs than the plan allows.", needs=_NEEDS),
+    counted("patience_excess", "training", "Phases that went on for longer than their patience.", needs=_NEEDS),
+    counted("learning_rate_deviations", "training", "Epochs whose learning rate is not the schedule's.", needs=_NEEDS),
+)

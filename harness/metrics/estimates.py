@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+DISPLAY_LEVEL = 0.95
+CELLS_COUNTED = "cells of one patient or slide counted as independent: best-case interval"
+INDEPENDENCE_UNKNOWN = "no patient ids: best-case interval, independence not demonstrated"
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

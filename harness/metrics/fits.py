@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from harness.core.digests import digest_of
 from harness.data.records import CellImage
+from harness.metrics.counts import counted
+from harness.protocol.needs import TRAINING_CELLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,13 @@ def fits_on_judged_cells(fits: Iterable[Fit]) -> tuple[str, ...]:
             if name != fit.on
         ]
     return tuple(lines)
+
+
+METRICS = (
+    counted(
+        "judged_cells_in_fits",
+        "training",
+        "Things that were fitted on cells which they are judged on.",
+        needs=frozenset({TRAINING_CELLS}),
+    ),
+)

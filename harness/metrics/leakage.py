@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from harness.data.leakage import DuplicatePair, across_parts, across_sets, label_conflicts
 from harness.data.records import Split
+from harness.metrics.counts import counted
 from harness.metrics.provenance import Provenance
 from harness.metrics.shortcuts import ShortcutReport
 
@@ -54,3 +55,11 @@ def dependent_sets(
                 "same numbering. Where they are others, put the laboratory's name before each id"
             )
     return found
+
+
+METRICS = (
+    counted("duplicates_across_parts", "leakage", "Pictures that are in two parts of the split."),
+    counted("label_conflicts", "leakage", "Pictures of the dataset that carry two labels."),
+    counted("duplicates_across_sets", "leakage", "Pictures that are both in the dataset and in an external set."),
+    counted("class_linked_headers", "leakage", "File properties from which the class can be guessed unseen."),
+)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.core.errors import IncomparableSets, UndefinedStatistic
-from harness.metrics.classification import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, cluster_note, estimate, evaluate
+from harness.metrics.classification import cluster_note, estimate, evaluate
 from harness.metrics.clusters import clustered_bounds, effective_trials
-from harness.metrics.estimates import Estimate, Interval, Unavailable
+from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Interval, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.paired import mcnemar_exact
 from harness.metrics.predictions import Predictions

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from scipy.stats import nct, norm
 
 from harness.core.errors import UndefinedStatistic
+from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.intervals import check_level
+from harness.metrics.measurements import Measurements
+from harness.metrics.metric import Metric, Subject
+from harness.protocol.needs import OTHER_SEEDS, PROBABILITIES
+
+SEED_CONTENT = 0.95  # the share of further seeds that a tolerance bound speaks of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +94,46 @@ def tolerance_bound(values: Sequence[float], *, content: float, level: float) ->
         content=content,
         level=level,
     )
+
+
+def seed_accuracy(evaluations: Mapping[int, Evaluation], *, set_name: str, level: float) -> Estimate | Unavailable:
+    """Accuracy over training seeds: the mean, gated by a tolerance bound, never by the best seed.
+
+    lower: with confidence `level`, at least 95 % of further seeds reach it, if accuracies over seeds are normal.
+    """
+    accuracies = {seed: each.n_correct / each.n for seed, each in evaluations.items()}
+    if len(accuracies) < 2:
+        return Unavailable(f"{len(accuracies)} seed was trained: its spread is not known (training.seeds)")
+    spread = tolerance_bound(list(accuracies.values()), content=SEED_CONTENT, level=level)
+    counts = ", ".join(f"seed {seed} {each.n_correct}/{each.n}" for seed, each in evaluations.items())
+    # Seeds that tie show that the set is too small to tell them apart, not that no seed differs.
+    spread_words = f"sd {spread.sd:.4f}" if spread.sd else "all equal, so their spread is not known"
+    return Estimate(
+        "seed_accuracy",
+        set_name,
+        None,
+        spread.mean,
+        spread.lower if spread.sd else None,
+        None,
+        level,
+        f"one-sided normal tolerance bound for {SEED_CONTENT * 100:g} % of seeds",
+        n=spread.n,
+        note=f"{counts}; {spread_words}; accuracies over seeds taken as normal",
+    )
+
+
+def _measured(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+    return seed_accuracy(measurements.seed_evaluations(subject.set), set_name=subject.set, level=level)
+
+
+METRICS = (
+    Metric(
+        name="seed_accuracy",
+        questions=("accuracy",),
+        meaning="Accuracy over training seeds, bounded by what 95 % of further seeds would reach.",
+        needs=frozenset({PROBABILITIES, OTHER_SEEDS}),
+        measure=_measured,
+        sets=("test",),
+        counts="seeds",
+    ),
+)

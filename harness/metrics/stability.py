@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.metrics.detection import Detection, detection_estimate
 from harness.metrics.estimates import Estimate, Unavailable
+from harness.metrics.measurements import Measurements
+from harness.metrics.metric import Kinds, Metric, Subject
 from harness.metrics.robustness import FlipRate, SeverityCurve, disturbed_accuracy, flip_rate_estimate
-from harness.protocol.records import ANY, ROBUSTNESS_METRICS, RobustnessPlan
+from harness.protocol.needs import NEW_IMAGES, PROBABILITIES
+from harness.protocol.records import ANY, RobustnessPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,10 +39,67 @@ def stability(
     kind: of the disturbance (judged at the plan's agreed severity), the transform, or the input without a cell; "any"
         takes all transforms, or all inputs, together.
     """
-    if metric not in ROBUSTNESS_METRICS:
-        assert found.detection is not None  # the protocol has a score where a criterion asks for one
-        return detection_estimate(found.detection, metric, kind=None if kind == ANY else kind)
+    if metric == "disturbed_accuracy":
+        assert plan is not None  # the protocol has disturbances where a criterion asks for one
+        return disturbed_accuracy(found.curves, kind=kind, severity=plan.agreed[kind], set_name=set_name)
     if metric == "flip_rate":
         return flip_rate_estimate(found.flips, kind=kind, set_name=set_name)
-    assert plan is not None  # the protocol has disturbances where a criterion asks for one
-    return disturbed_accuracy(found.curves, kind=kind, severity=plan.agreed[kind], set_name=set_name)
+    assert found.detection is not None  # the protocol has a score where a criterion asks for one
+    return detection_estimate(found.detection, metric, kind=None if kind == ANY else kind)
+
+
+def _measure(name: str) -> Callable[[Measurements, Subject, float], Estimate | Unavailable]:
+    def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+        found = measurements.robustness(level=level)
+        if isinstance(found, Unavailable):
+            return found
+        assert subject.kind is not None  # the protocol names one for each metric per corruption
+        plan = measurements.protocol.robustness
+        return stability(found, name, kind=subject.kind, plan=plan, set_name=subject.set)
+
+    return measure
+
+
+_NEEDS = frozenset({PROBABILITIES, NEW_IMAGES})
+
+METRICS = (
+    Metric(
+        name="disturbed_accuracy",
+        questions=("robustness",),
+        meaning="Accuracy on cells with one kind of corruption at its agreed severity.",
+        per="corruption",
+        needs=_NEEDS,
+        measure=_measure("disturbed_accuracy"),
+        kinds=Kinds("robustness", "kinds"),
+        trials="cells",
+    ),
+    Metric(
+        name="flip_rate",
+        questions=("robustness",),
+        meaning="The share of cells whose predicted class changes when the image is turned or mirrored.",
+        higher_is_better=False,
+        per="corruption",
+        needs=_NEEDS,
+        measure=_measure("flip_rate"),
+        kinds=Kinds("robustness", "invariances", together=True),
+    ),
+    Metric(
+        name="ood_auroc",
+        questions=("robustness",),
+        meaning="Area under the ROC curve of the out-of-distribution score: inputs without a cell against cells.",
+        per="corruption",
+        needs=_NEEDS,
+        measure=_measure("ood_auroc"),
+        kinds=Kinds("detection", "kinds", together=True),
+    ),
+    Metric(
+        name="ood_false_positive_rate",
+        questions=("robustness",),
+        meaning="The share of inputs without a cell that are taken for cells at the threshold of the score.",
+        higher_is_better=False,
+        per="corruption",
+        needs=_NEEDS,
+        measure=_measure("ood_false_positive_rate"),
+        kinds=Kinds("detection", "kinds", together=True),
+    ),
+)

@@ -48,8 +48,8 @@ def scenarios(
     plan: ThroughputPlan,
     device: torch.device,
     workers: int,
-) -> dict[str, Scenario]:
-    """Metric name -> scenario. Files are taken in turn, so that no query repeats the one before it.
+) -> dict[tuple[str, str], Scenario]:
+    """(name, span) -> scenario. Files are taken in turn, so that no query repeats the one before it.
 
     Offline decodes with `workers` threads, each batch while the network is busy with the one before.
     """
@@ -93,9 +93,10 @@ def scenarios(
             query=lambda: (query(), None)[1],
         )
 
-    return {
-        "latency_s": scenario("SingleStream", "decode-to-label", lambda: label(decoded(next(single))[None])),
-        "model_latency_s": scenario("SingleStream", "model-only", lambda: label(next(ready))),
-        "images_per_s": scenario("Offline", "decode-to-label", offline_decode_to_label),
-        "model_images_per_s": scenario("Offline", "model-only", offline_model_only),
+    queries: dict[tuple[str, str], Callable[[], object]] = {
+        ("SingleStream", "decode-to-label"): lambda: label(decoded(next(single))[None]),
+        ("SingleStream", "model-only"): lambda: label(next(ready)),
+        ("Offline", "decode-to-label"): offline_decode_to_label,
+        ("Offline", "model-only"): offline_model_only,
     }
+    return {(name, span): scenario(name, span, query) for (name, span), query in queries.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.core.errors import EvidenceError
-from harness.judge.criteria import judge, level_at
+from harness.judge.asking import ask
 from harness.judge.verdicts import Verdict
-from harness.metrics.comparison import Comparison, compare, difference, difference_family
+from harness.metrics.comparison import Comparison, compare
+from harness.metrics.estimates import Unavailable
+from harness.metrics.measurements import NothingRecorded
 from harness.pack.read import Pack, open_pack, read_baseline, require_verified, said
-from harness.protocol.records import Protocol
+from harness.protocol.records import Criterion, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +60,26 @@ def compare_packs(baseline: Path, candidate: Path) -> PackComparison:
     comparisons = {
         name: compare(ours.predictions[name], theirs.predictions[name], baseline_run=theirs.run_id) for name in sets
     }
-    verdicts = []
-    for criterion in criteria:
-        found, look = comparisons[criterion.set], _look(pack, criterion.set)
-        level = level_at(protocol, criterion, look) or criterion.level
-        family = [other for other in criteria if criterion.cell_class and other.family == criterion.family]
-        verdicts.append(
-            judge(
-                criterion,
-                difference(found, criterion.metric, cell_class=criterion.cell_class, level=level),
-                protocol=protocol,
-                today=_day_of(pack),
-                look=look,
-                family=difference_family(found, family, level=level),
-            )
-        )
-    return PackComparison(tuple(verdicts), tuple(comparisons.values()))
+    evidence = _TwoPacks(pack, protocol, comparisons)
+    verdicts = tuple(ask(criterion, evidence, today=_day_of(pack)) for criterion in criteria)
+    return PackComparison(verdicts, tuple(comparisons.values()))
+
+
+class _TwoPacks(NothingRecorded):
+    """The evidence of candidate and baseline side by side, and the candidate's looks."""
+
+    def __init__(self, candidate: Pack, protocol: Protocol, comparisons: Mapping[str, Comparison]) -> None:
+        super().__init__(protocol, what="candidate and baseline side by side")
+        self._candidate, self._comparisons = candidate, comparisons
+
+    def comparison(self, set_name: str) -> Comparison | Unavailable:
+        return self._comparisons[set_name]
+
+    def look(self, criterion: Criterion) -> int | None:
+        return _look(self._candidate, criterion.set)
+
+    def dependent_sets(self) -> None:
+        """Nobody asks: a difference on an external set needs no independence."""
 
 
 def read_protocol_of(pack: Pack) -> Protocol:

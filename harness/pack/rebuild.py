@@ -8,81 +8,57 @@ says so. Neither the model nor an image is needed, and neither torch nor fastai 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from packaging.utils import canonicalize_name
 from pydantic import Field
 
 from harness.core.digests import digest_of
-from harness.core.errors import DataError, EvidenceError, HarnessError
+from harness.core.errors import EvidenceError, HarnessError
 from harness.core.spreadsheet import active
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Split, sorted_by_path
-from harness.data.split import COLUMNS, leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
-from harness.judge.criteria import judge, level_at, not_judged
+from harness.data.split import COLUMNS
+from harness.judge.asking import ask, decide
+from harness.judge.criteria import not_judged
 from harness.judge.ledger import LedgerError, Look, cells_digest, look_number, parse_ledger
-from harness.judge.pretrained import unasked
 from harness.judge.proofs import Proof
 from harness.judge.verdicts import Outcome, Verdict
-from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
-from harness.metrics.classification import (
-    DISPLAY_LEVEL,
-    accuracy_gap,
-    class_family,
-    estimate,
-    evaluate,
-    exact_count,
-    generalisation_gap,
-    images_per_second,
-    latency,
-    seed_accuracy,
-)
-from harness.metrics.comparison import Comparison, DiscordantCell, difference, difference_family
-from harness.metrics.confidence import confidence
-from harness.metrics.detection import detect
-from harness.metrics.deviations import training_deviations
-from harness.metrics.estimates import Estimate, Evaluation, Unavailable
-from harness.metrics.fits import FITTING_PARTS, Fit, fit_of, fits_on_judged_cells
-from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
-from harness.metrics.leakage import dependent_sets, leakage
-from harness.metrics.paired import mcnemar_exact
+from harness.metrics.classification import evaluate
+from harness.metrics.comparison import Comparison, DiscordantCell
+from harness.metrics.counts import exact_count
+from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation, Unavailable
+from harness.metrics.fits import FITTING_PARTS, Fit, fit_of
+from harness.metrics.measurements import NotRecorded
 from harness.metrics.predictions import Predictions, predictions_of
 from harness.metrics.provenance import Provenance
-from harness.metrics.robustness import FlipRate, SeverityCurve, SeverityPoint
+from harness.metrics.reproducibility import ProcessDigests
+from harness.metrics.robustness import FlipRate, SeverityCurve
 from harness.metrics.shortcuts import ShortcutReport
-from harness.metrics.stability import Robustness, stability
+from harness.metrics.stability import Robustness
 from harness.model.records import JudgedModel, Timing, TrainingRecord
 from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import brief, decoded, recorded, rows_of, whole_number
+from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.read import EVIDENCE, Pack, parse_json, read_predictions, said
-from harness.protocol.records import GATES, PARTS, REPRODUCIBILITY_METRICS, SPLIT_METRICS, Criterion, Protocol
+from harness.protocol.questions import GATES
+from harness.protocol.records import PARTS, Criterion, Protocol
 from harness.run.packages import Declared, Packages, settled
-from harness.run.processes import ProcessDigests
 from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
-
-Family = list[tuple[Criterion, Estimate]]
 
 MANIFEST, SPLIT, LEDGER = "manifest.csv", "data_split.csv", "ledger.jsonl"
 MANIFEST_COLUMNS = (
     *("path", "label", "sha256", "bytes", "width", "height", "format", "mode"),
     *("patient", "slide", "site"),
 )
-# Metric -> (scenario, span) of the timing that it is made of, as in speed/scenarios.py, which imports torch.
-TIMED = {
-    "latency_s": ("SingleStream", "decode-to-label"),
-    "model_latency_s": ("SingleStream", "model-only"),
-    "images_per_s": ("Offline", "decode-to-label"),
-    "model_images_per_s": ("Offline", "model-only"),
-}
-REPEATED = dict(zip(REPRODUCIBILITY_METRICS, ("split", "losses", "weights", "predictions"), strict=True))
 NOT_WAIVABLE = "; a waiver excuses what is absent, not this"
 
 
@@ -172,7 +148,6 @@ class _Rebuilding:
         self.shortcuts: ShortcutReport | None = None
         self.provenance: dict[str, Provenance] = {}
         self.robustness: Robustness | None = None
-        self._robustness_at: dict[float, Robustness | None] = {}
 
     def whole(self) -> Rebuilt:
         seconds = said(self.pack, "run", kind=dict).get("seconds")
@@ -205,7 +180,7 @@ class _Rebuilding:
                 "which pictures resemble each other, and what headers and colours say of their origin: the images are "
                 "not in the pack"
             )
-        self.robustness = self._stable_at(DISPLAY_LEVEL)
+        self.robustness = self._recorded_robustness()
         if self.robustness is not None:
             self.untold.append(
                 "what the network said of disturbed and turned cells, and how strange each input looked to it: counts "
@@ -223,7 +198,7 @@ class _Rebuilding:
             command=said(self.pack, "run", "command", kind=str),
             protocol=self.protocol,
             environment=self._of(dict[str, str], "environment"),
-            verdicts=self._judge_again(),
+            verdicts=(),
             sets=self.sets,
             integrity=self.integrity,
             split=self.split,
@@ -251,6 +226,7 @@ class _Rebuilding:
             signed_with=self._of(str | None, "signed_with"),
             stopped_because=self._of(str | None, "run", "stopped_because"),
         )
+        results = replace(results, verdicts=self._judge_again(RecordedMeasurements(results, self.manifest)))
         return Rebuilt(results, self.manifest, tuple(self.discrepancies), tuple(self.untold))
 
     def _note(self, file: str, field: str, message: str) -> None:
@@ -556,74 +532,26 @@ class _Rebuilding:
 
     def _calibrate_again(self) -> None:
         for name in said(self.pack, "calibrations", kind=dict):
-            report = self._calibration(name)
-            if isinstance(report, CalibrationReport):
-                self.calibrations[name] = report
-            else:
-                self._note(EVIDENCE, f"calibrations > {name}", "the predictions that it rests on are not in the pack")
-
-    def _calibration(self, name: str) -> CalibrationReport | None:
-        if name in self.calibrations:
-            return self.calibrations[name]
-        if name not in self.predictions or "validation" not in self.predictions:
-            return None
-        plan, prevalence = self.protocol.calibration, self.protocol.prevalence
-        try:
-            return calibration_report(
-                self.predictions["validation"],
-                self.predictions[name],
-                n_bins=plan.n_bins,
-                binning="equal-width",
-                alpha=plan.miscoverage,
-                level=DISPLAY_LEVEL,
-                prevalence=prevalence.shares if prevalence is not None else None,
-                seed=self.protocol.training.seed,
-            )
-        except HarnessError as error:
-            self._note(EVIDENCE, f"calibrations > {name}", str(error))
-            return None
+            try:
+                self.calibrations[name] = calibration_of(self.protocol, self.predictions, name)
+            except HarnessError as error:
+                self._note(EVIDENCE, f"calibrations > {name}", str(error))
 
     # --- robustness ---
 
-    def _stable_at(self, level: float) -> Robustness | None:
-        if level not in self._robustness_at:
-            self._robustness_at[level] = self._robustness(level)
-        return self._robustness_at[level]
-
-    def _robustness(self, level: float) -> Robustness | None:
-        """Bounds of the recorded counts, and detection from the recorded scores; None where it was not examined.
-
-        Where cells are clustered, their bounds need the disturbed predictions, which the pack does not hold: those at
-        the level of displays are taken as recorded, and there are none at another.
-        """
+    def _recorded_robustness(self) -> Robustness | None:
+        """Counts and scores as recorded, with bounds made anew at the level of displays; None if not examined."""
         if self.pack.evidence.get("robustness") is None:
             return None
         curves = self._of(tuple[SeverityCurve, ...], "robustness", "curves")
         flips = self._of(tuple[FlipRate, ...], "robustness", "flips")
-        strangeness = self._of(dict[str, tuple[float, ...]], "robustness", "strangeness")
-        counted = [point for curve in curves for point in curve.points] + list(flips)
-        if level != DISPLAY_LEVEL and any(each.effective_n is not None for each in counted):
-            return None
+        scores = self._of(dict[str, tuple[float, ...]], "robustness", "strangeness")
         for curve in curves:
             self._check_clean(curve)
-        plan, detection = self.protocol.detection, None
-        if plan is not None:
-            detection = detect(
-                score=plan.score,
-                set_name="test",
-                cells=strangeness["test"],
-                reference=plan.reference,
-                reference_cells=strangeness[plan.reference],
-                others={kind: strangeness[kind] for kind in plan.kinds},
-                tpr=plan.true_positive_rate,
-                level=level,
-            )
-        return Robustness(
-            tuple(replace(curve, points=tuple(_bounded(each, level) for each in curve.points)) for curve in curves),
-            tuple(_with_p(_bounded(each, level)) for each in flips),
-            detection,
-            {name: np.array(scores, dtype=np.float64) for name, scores in strangeness.items()},
+        recorded = Robustness(
+            curves, flips, None, {name: np.array(values, dtype=np.float64) for name, values in scores.items()}
         )
+        return at_level(recorded, self.protocol, level=DISPLAY_LEVEL)
 
     def _check_clean(self, curve: SeverityCurve) -> None:
         found, clean = self.evaluations.get(curve.set), curve.clean
@@ -689,7 +617,7 @@ class _Rebuilding:
 
     # --- verdicts ---
 
-    def _judge_again(self) -> tuple[Verdict, ...]:
+    def _judge_again(self, evidence: RecordedMeasurements) -> tuple[Verdict, ...]:
         """One verdict per criterion, gate by gate, whatever evidence.json lists."""
         listed: list[Mapping[str, Any]] = [
             each for each in said(self.pack, "verdicts", kind=list) if isinstance(each, Mapping)
@@ -703,7 +631,7 @@ class _Rebuilding:
                 verdicts.append(not_judged(criterion, "no verdict is recorded"))
                 continue
             try:
-                verdict, again = self._judged_again(criterion, stated[criterion.id], field)
+                verdict, again = self._judged_again(criterion, evidence, stated[criterion.id], field)
             except (HarnessError, ValueError) as error:
                 self._note(EVIDENCE, field, str(error))
                 verdict, again = not_judged(criterion, "its verdict cannot be read"), True
@@ -716,44 +644,35 @@ class _Rebuilding:
             )
         return tuple(verdicts)
 
-    def _judged_again(self, criterion: Criterion, stated: Mapping[str, Any], field: str) -> tuple[Verdict, bool]:
+    def _judged_again(
+        self, criterion: Criterion, evidence: RecordedMeasurements, stated: Mapping[str, Any], field: str
+    ) -> tuple[Verdict, bool]:
         """The verdict that follows, and whether it follows from more than the record of it."""
         outcome, reason = stated.get("outcome"), recorded(str, stated.get("reason"), where=f"{field} > reason")
         if outcome not in list(Outcome):
-            raise EvidenceError(f"{outcome!r} is no outcome")
+            raise EvidenceError(f"{outcome!r} is not an outcome")
         if outcome == Outcome.NOT_JUDGED:
             return not_judged(criterion, reason), False
-        look = self.looks.get(criterion.set)
-        level = level_at(self.protocol, criterion, look) or criterion.level
         held: Estimate | None = decoded(Estimate | None, stated.get("estimate"), f"{field} > estimate")
-        measured, family = self._measured(criterion, held, level, field)
-        again = measured is not None
-        if measured is None and outcome == Outcome.NOT_ASSESSED:
-            measured = self._unavailable(criterion, stated, reason)
-        elif measured is None:
-            if held is None:
-                raise EvidenceError(f"{outcome!r} without an estimate")
-            if criterion.question not in ("training", "reproducibility", "split", "robustness"):
-                self._note(EVIDENCE, field, f"{outcome} is written, and what it rests on is not in the pack")
-            measured = held
-        dependent = None
-        if self.duplicates is not None:
-            units: dict[str, Collection[str]] = {
-                name: each.groups or () for name, each in self.predictions.items() if name not in PARTS
-            }
-            if self.manifest is not None:
-                units["dataset"] = {image.unit for image in self.manifest.images}
-            dependent = dependent_sets(self.duplicates, self.provenance, units)
-        verdict = judge(
-            criterion,
-            measured,
-            protocol=self.protocol,
-            today=self.day,
-            look=look,
-            family=family,
-            dependent=dependent,
-        )
-        return verdict, again
+        try:
+            return ask(criterion, evidence, today=self.day), True
+        except NotRecorded:
+            found = self._as_recorded(criterion, held, stated, reason, field)
+        return decide(criterion, found, evidence, today=self.day, family=()), False
+
+    def _as_recorded(
+        self, criterion: Criterion, held: Estimate | None, stated: Mapping[str, Any], reason: str, field: str
+    ) -> Estimate | Unavailable:
+        """What a criterion was decided on where nothing in the pack measures it; a count still counts what it lists."""
+        if stated["outcome"] == Outcome.NOT_ASSESSED:
+            return self._unavailable(criterion, stated, reason)
+        if held is None:
+            raise EvidenceError(f"{stated['outcome']!r} without an estimate")
+        if criterion.question not in ("training", "reproducibility", "split", "robustness"):
+            self._note(EVIDENCE, field, f"{stated['outcome']} is written, and what it rests on is not in the pack")
+        if criterion.entry.unit == "count":
+            return exact_count(criterion.metric, criterion.set, held.details, of=held.n)
+        return held
 
     def _unavailable(self, criterion: Criterion, stated: Mapping[str, Any], reason: str) -> Unavailable:
         """Why the criterion could not be assessed, without what `judge` says of its waiver."""
@@ -766,146 +685,3 @@ class _Rebuilding:
             criterion.question == "regression" and self.baseline is None and self.protocol.baseline.needed == "optional"
         )
         return Unavailable(reason, not_asked=unasked and stated.get("not_asked") is not False, waivable=waivable)
-
-    def _measured(
-        self, criterion: Criterion, held: Estimate | None, level: float, field: str
-    ) -> tuple[Estimate | Unavailable | None, Family]:
-        """The criterion's estimate from what the pack holds, with its family's; None where that is too little."""
-        metric, cell_class, here = criterion.metric, criterion.cell_class, self.evaluations.get(criterion.set)
-        alike = [each for each in self.protocol.criteria if cell_class and each.family == criterion.family]
-        if (nobody_asked := unasked(criterion, self.model)) is not None:
-            return nobody_asked, []
-        match criterion.question:
-            case "accuracy" if metric == "seed_accuracy":
-                return self._over_seeds(level), []
-            case "external" if metric == "generalisation_gap":
-                test = self.evaluations.get("test")
-                return (None if here is None or test is None else generalisation_gap(test, here, level=level)), []
-            case "accuracy" | "external":
-                if here is None:
-                    return None, []
-                return estimate(here, metric, cell_class=cell_class, level=level), class_family(
-                    here, alike, level=level
-                )
-            case "regression":
-                if (found := self.comparisons.get(criterion.set)) is None:
-                    return None, []
-                family = difference_family(found, alike, level=level)
-                return difference(found, metric, cell_class=cell_class, level=level), family
-            case "calibration":
-                report = self._calibration(criterion.set)
-                if report is None or here is None:
-                    return None, []
-                shares = self.protocol.prevalence.shares if self.protocol.prevalence is not None else None
-                return confidence(report, here, metric, cell_class=cell_class, prevalence=shares, level=level), []
-            case "training" if metric == "accuracy_gap":
-                sides = [self.evaluations.get(name) for name in FITTING_PARTS]
-                train, validation = sides
-                return (
-                    None if train is None or validation is None else accuracy_gap(train, validation, level=level)
-                ), []
-            case "robustness":
-                found_stable = self._stable_at(level)
-                if found_stable is None or criterion.kind is None:
-                    return None, []
-                stable = stability(
-                    found_stable,
-                    metric,
-                    kind=criterion.kind,
-                    plan=self.protocol.robustness,
-                    set_name=criterion.set,
-                )
-                return stable, []
-            case "throughput":
-                return self._timed(criterion), []
-            case _:
-                return self._counted(criterion, held, field), []
-
-    def _over_seeds(self, level: float) -> Estimate | Unavailable | None:
-        seeds = self.protocol.training.every_seed
-        if not set(seeds) <= set(self.seeds):
-            return None
-        return seed_accuracy({s: self._evaluate(self.seeds[s]) for s in seeds}, set_name="test", level=level)
-
-    def _timed(self, criterion: Criterion) -> Estimate | None:
-        for timing in self.timings:
-            here = criterion.set in ("any", timing.device)
-            if here and (timing.scenario, timing.span) == TIMED[criterion.metric]:
-                measure = latency if criterion.metric.endswith("latency_s") else images_per_second
-                return measure(timing, metric=criterion.metric, level=criterion.level)
-        return None
-
-    def _counted(self, criterion: Criterion, held: Estimate | None, field: str) -> Estimate | None:
-        """A count of what is listed; the list itself is made again where the pack holds what it is made of."""
-        details = self._details(criterion)
-        if details is None and held is None:
-            return None
-        if details is None:
-            assert held is not None  # for the type checker
-            counted = exact_count(criterion.metric, criterion.set, held.details, of=held.n)
-            if criterion.metric in REPEATED and self.processes:
-                first, *others = (getattr(each, REPEATED[criterion.metric]) for each in self.processes)
-                n_differing = sum(other != first for other in others)
-                if n_differing != len(held.details):
-                    self._note(
-                        EVIDENCE,
-                        f"{field} > estimate > details",
-                        f"{len(held.details)} differences are listed, {n_differing} follow from reproducibility",
-                    )
-                return counted
-            return None if held == counted else counted
-        n = None if held is None else held.n
-        if criterion.question == "integrity" and self.integrity is not None:
-            n = self.integrity.checked.get(criterion.metric)
-        if criterion.question == "leakage" and self.manifest is not None:
-            n = len(self.manifest.images)
-        return exact_count(criterion.metric, criterion.set, details, of=n)
-
-    def _details(self, criterion: Criterion) -> Sequence[str] | None:
-        metric, plan = criterion.metric, self.protocol.split
-        if criterion.question == "integrity":
-            return None if self.integrity is None else [str(each) for each in self.integrity.of(metric)]
-        if criterion.question == "training" and metric == "judged_cells_in_fits":
-            return fits_on_judged_cells(self.fits)
-        if criterion.question == "training" and self.training is not None:
-            try:
-                return training_deviations(self.training, self.protocol.training).get(metric)
-            except ValueError:
-                raise EvidenceError("the training has other phases than the protocol") from None
-        if criterion.question == "leakage":
-            if self.duplicates is None or self.shortcuts is None or self.split is None:
-                return None
-            return leakage(self.duplicates, self.shortcuts, self.split)[metric]
-        if metric not in SPLIT_METRICS or self.split is None or self.manifest is None:
-            return None
-        split, manifest = self.split, self.manifest
-        made: dict[str, Callable[[], Sequence[str]]] = {
-            "split_size_mismatches": lambda: size_mismatches(split, manifest, plan),
-            "leaked_units": lambda: leaked_units(split),
-            "listing_order_changes": lambda: listing_order_changes(manifest, plan),
-            "path_prefix_changes": lambda: path_prefix_changes(manifest, plan),
-        }
-        try:
-            return made[metric]()
-        except DataError:
-            return None  # such a dataset cannot be drawn again
-
-
-Counted = TypeVar("Counted", SeverityPoint, FlipRate)
-
-
-def _bounded(counted: Counted, level: float) -> Counted:
-    """The same counts with bounds made anew; as recorded where cells are clustered."""
-    if counted.effective_n is not None:
-        return counted
-    lower, upper = clopper_pearson_bounds(counted.k, counted.n, level=level)
-    display = wilson_interval(counted.k, counted.n, level=DISPLAY_LEVEL)
-    bounded = replace(counted, lower=lower, upper=upper, display=display, level=level)
-    if isinstance(bounded, SeverityPoint):
-        recalls = tuple(replace(r, lower=clopper_pearson_bounds(r.k, r.n, level=level)[0]) for r in bounded.recalls)
-        bounded = replace(bounded, recalls=recalls)
-    return bounded
-
-
-def _with_p(flips: FlipRate) -> FlipRate:
-    return flips if flips.p is None else replace(flips, p=mcnemar_exact(flips.became_wrong, flips.became_right)[0])

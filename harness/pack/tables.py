@@ -21,9 +21,9 @@ from harness.data.records import ImageFacts, Manifest
 from harness.judge.criteria import explain
 from harness.judge.ledger import head_of, ledger_bytes
 from harness.judge.verdicts import Outcome, Verdict
-from harness.metrics.classification import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, estimate
+from harness.metrics.classification import estimate
 from harness.metrics.comparison import Comparison, difference
-from harness.metrics.estimates import Estimate, Evaluation
+from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Evaluation
 from harness.metrics.macro import multiclass_summary
 from harness.metrics.paired import mcnemar_exact
 from harness.metrics.predictions import Predictions

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from harness.core.errors import ProtocolError
 from harness.core.files import read_plain
-from harness.protocol.records import Protocol
+from harness.protocol.records import Protocol, metric_table
 
 # Far above any honest protocol: the published one has 20 kB.
 MOST_BYTES = 2**20
@@ -159,12 +159,8 @@ def _expand_each(merged: dict[str, Any]) -> None:
 
 def _kinds(merged: Mapping[str, Any], metric: object) -> list[Any]:
     """What `kind = "each"` stands for; where the table is absent, "each" itself, which the records refuse."""
-    table, key = {
-        "disturbed_accuracy": ("robustness", "kinds"),
-        "flip_rate": ("robustness", "invariances"),
-        "ood_auroc": ("detection", "kinds"),
-        "ood_false_positive_rate": ("detection", "kinds"),
-    }.get(str(metric), ("", ""))
+    entry = metric_table().get(str(metric))
+    table, key = (entry.kinds.table, entry.kinds.key) if entry is not None and entry.kinds is not None else ("", "")
     plan = merged.get(table)
     kinds = plan.get(key) if isinstance(plan, dict) else None
     return kinds if isinstance(kinds, list) and kinds else ["each"]

@@ -5,52 +5,23 @@ Everything that decides a run's verdict is fixed here before the run and hashed 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.core.digests import digest_of
+from harness.protocol.needs import OTHER_SEEDS
+from harness.protocol.questions import QUESTIONS
+
+if TYPE_CHECKING:
+    from harness.metrics.metric import Metric
 
 PARTS = ("train", "validation", "test")
 
-# Which metrics some stage of the run measures, on what kind of set, and which question (suite) each answers.
-# A criterion on anything else could never be judged, so it is refused when the protocol is read.
-INTEGRITY_METRICS = (
-    "contract_violations",
-    "count_mismatches",
-    "unreadable_images",
-    "unexpected_formats",
-    "unexpected_modes",
-    "unexpected_sizes",
-    "unlisted_files",
-    "missing_files",
-    "colliding_names",
-)
-SPLIT_METRICS = ("split_size_mismatches", "leaked_units", "listing_order_changes", "path_prefix_changes")
-LEAKAGE_METRICS = ("duplicates_across_parts", "label_conflicts", "duplicates_across_sets", "class_linked_headers")
-REPRODUCIBILITY_METRICS = ("split_differences", "loss_differences", "weight_differences", "prediction_differences")
-TRAINING_METRICS = (
-    "frozen_tensor_changes",
-    "epoch_limit_excess",
-    "patience_excess",
-    "learning_rate_deviations",
-    "exported_model_differences",
-    "judged_cells_in_fits",
-    "accuracy_gap",
-)
-WHOLE_SET_METRICS = ("accuracy", "macro_f1")
-CLASS_METRICS = ("recall", "precision", "f1")
-CLASSIFICATION_METRICS = (*WHOLE_SET_METRICS, *CLASS_METRICS)
-SEED_METRICS = ("seed_accuracy",)
-GAP_METRICS = ("generalisation_gap",)
-# Candidate minus baseline, paired by cell: a floor of minus the margin asks for non-inferiority.
-DIFFERENCE_METRICS = ("accuracy_difference", "recall_difference")
-CALIBRATION_METRICS = ("calibration_error", "excess_calibration_error", "conformal_coverage", "ppv")
-ROBUSTNESS_METRICS = ("disturbed_accuracy", "flip_rate")
-DETECTION_METRICS = ("ood_auroc", "ood_false_positive_rate")
-KIND_METRICS = (*ROBUSTNESS_METRICS, *DETECTION_METRICS)
 # What `harness.data.corruptions` can do to a cell, and the inputs without one that it can make.
 DISTURBANCES = (
     "stain",
@@ -68,60 +39,6 @@ DISTURBANCES = (
 INVARIANCES = ("rotation_90", "rotation_180", "rotation_270", "flip_horizontal", "flip_vertical")
 NO_CELLS = ("blank", "red_cells", "noise", "text", "grey")
 ANY = "any"  # flips under at least one transform; inputs of every kind together
-THROUGHPUT_METRICS = ("latency_s", "model_latency_s", "images_per_s", "model_images_per_s")
-PER_CLASS_METRICS = (*CLASS_METRICS, "recall_difference", "ppv")
-FRACTION_METRICS = (
-    *CLASSIFICATION_METRICS,
-    *SEED_METRICS,
-    "accuracy_gap",
-    *GAP_METRICS,
-    *CALIBRATION_METRICS,
-    *KIND_METRICS,
-)
-# More of these is better, and a criterion is a floor; of every other metric less is better, and it is a ceiling.
-FLOOR_METRICS = (
-    *CLASSIFICATION_METRICS,
-    *SEED_METRICS,
-    *DIFFERENCE_METRICS,
-    "disturbed_accuracy",
-    "ood_auroc",
-    "conformal_coverage",
-    "ppv",
-    "images_per_s",
-    "model_images_per_s",
-)
-
-QUESTIONS: dict[str, tuple[str, ...]] = {
-    "integrity": INTEGRITY_METRICS,
-    "split": SPLIT_METRICS,
-    "leakage": LEAKAGE_METRICS,
-    "reproducibility": REPRODUCIBILITY_METRICS,
-    "training": TRAINING_METRICS,
-    "accuracy": (*CLASSIFICATION_METRICS, *SEED_METRICS),
-    "regression": DIFFERENCE_METRICS,
-    "calibration": CALIBRATION_METRICS,
-    "robustness": KIND_METRICS,
-    "external": (*CLASSIFICATION_METRICS, *GAP_METRICS),
-    "throughput": THROUGHPUT_METRICS,
-}
-
-# The order in which gates open: a criterion is judged only where no required one of an earlier gate blocks.
-# Nobody looks at the test part of data that are not sound, and nothing fast or calibrated is praised that is wrong.
-GATES = ("data", "split", "procedure", "accuracy", "classes", "regression", "calibration", "elsewhere", "speed")
-_GATE_OF_QUESTION = {
-    "integrity": "data",
-    "split": "split",
-    "leakage": "split",
-    "reproducibility": "procedure",
-    "training": "procedure",
-    "accuracy": "accuracy",
-    "regression": "regression",
-    "calibration": "calibration",
-    "robustness": "elsewhere",
-    "external": "elsewhere",
-    "throughput": "speed",
-}
-
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -133,6 +50,16 @@ Normalisation = Literal["imagenet", "background-white"]
 LARGEST_SIDE_PX = 8192
 # Names of the dataset, its parts, the training and the devices, which no external set may have.
 RESERVED_SETS = ("dataset", *PARTS, "training", "mps", "cuda", "cpu", "any")
+
+
+def metric_table() -> Mapping[str, Metric]:
+    """The table of metrics, which criteria are checked against.
+
+    Looked up when the first criterion is made and not imported: metrics are written in terms of criteria, so the room
+    of metrics imports this one. It is the one place where a room asks a room that comes after it.
+    """
+    table: Mapping[str, Metric] = import_module("harness.metrics.table").TABLE
+    return table
 
 
 class _Record(BaseModel):
@@ -480,19 +407,7 @@ class Criterion(_Record):
     """
 
     id: Name
-    question: Literal[
-        "integrity",
-        "split",
-        "leakage",
-        "reproducibility",
-        "training",
-        "accuracy",
-        "regression",
-        "calibration",
-        "robustness",
-        "external",
-        "throughput",
-    ]
+    question: Literal[tuple(QUESTIONS)]  # type: ignore[valid-type]
     set: str
     metric: str
     cell_class: str | None = None
@@ -507,39 +422,52 @@ class Criterion(_Record):
     def _answerable(self) -> Criterion:
         if (self.floor is None) == (self.ceiling is None):
             raise ValueError(f"criterion {self.id} needs exactly one of `floor` and `ceiling`")
-        if self.metric not in QUESTIONS[self.question]:
+        table = metric_table()
+        metric = table.get(self.metric)
+        if metric is None or self.question not in metric.questions:
+            known = ", ".join(each.name for each in table.values() if self.question in each.questions and each.bounded)
             raise ValueError(
                 f"criterion {self.id}: no stage feeds metric {self.metric!r} for question {self.question!r}; "
-                f"it can be one of {', '.join(QUESTIONS[self.question])}"
+                f"it can be one of {known}"
             )
-        if (self.cell_class is not None) != (self.metric in PER_CLASS_METRICS):
+        if not metric.bounded:
             raise ValueError(
-                f"criterion {self.id}: metric {self.metric!r} "
-                + ("needs a `cell_class`" if self.cell_class is None else "takes no `cell_class`")
+                f"criterion {self.id}: metric {metric.name!r} has no bound, so nothing could pass or fail on it; it is "
+                "reported for every set without a criterion"
             )
-        if (self.kind is not None) != (self.metric in KIND_METRICS):
-            raise ValueError(
-                f"criterion {self.id}: metric {self.metric!r} "
-                + ("needs a `kind`" if self.kind is None else "takes no `kind`")
-            )
+        for key, value, needed in (
+            ("cell_class", self.cell_class, metric.per == "class"),
+            ("kind", self.kind, metric.per == "corruption"),
+        ):
+            if (value is not None) != needed:
+                word = f"needs a `{key}`" if needed else f"takes no `{key}`"
+                raise ValueError(f"criterion {self.id}: metric {metric.name!r} {word}")
         # A bound on the wrong side or beyond every value would pass whatever was measured.
-        if (self.floor is not None) != (self.metric in FLOOR_METRICS):
-            side = "floor` (more of it is better)" if self.ceiling is not None else "ceiling` (less of it is better)"
-            raise ValueError(f"criterion {self.id}: metric {self.metric!r} takes a `{side}")
-        if self.metric in FRACTION_METRICS and not 0.0 <= self.bound <= 1.0:
+        if (self.floor is not None) != metric.higher_is_better:
+            side = "floor` (more of it is better)" if metric.higher_is_better else "ceiling` (less of it is better)"
+            raise ValueError(f"criterion {self.id}: metric {metric.name!r} takes a `{side}")
+        self._refuse_vacuous_bound(metric)
+        return self
+
+    def _refuse_vacuous_bound(self, metric: Metric) -> None:
+        lowest, highest = metric.range
+        if metric.is_difference and not lowest < self.bound <= highest:
+            raise ValueError(
+                f"criterion {self.id}: {self.bound:g} is not a difference of two fractions; write floor = -0.02 to "
+                "allow 2 points less than the baseline"
+            )
+        if metric.unit == "fraction" and not lowest <= self.bound <= highest:
             hint = f"; write {self.bound / 100:g} for {self.bound:g} %" if self.bound > 1 else ""
             raise ValueError(f"criterion {self.id}: {self.bound:g} is not a fraction in [0, 1]{hint}")
-        if self.metric in DIFFERENCE_METRICS:
-            if not -1.0 < self.bound <= 1.0:
-                raise ValueError(
-                    f"criterion {self.id}: {self.bound:g} is no difference of two fractions; write floor = -0.02 to "
-                    "allow 2 points less than the baseline"
-                )
-        elif (self.floor is not None and self.floor <= 0) or (self.metric in FRACTION_METRICS and self.ceiling == 1):
+        if self.bound <= lowest if self.floor is not None else self.bound >= highest:
             raise ValueError(
                 f"criterion {self.id}: nothing could miss a bound of {self.bound:g}; state one that can fail"
             )
-        return self
+
+    @property
+    def entry(self) -> Metric:
+        """Its metric's entry in the table."""
+        return metric_table()[self.metric]
 
     @property
     def bound(self) -> float:
@@ -548,8 +476,8 @@ class Criterion(_Record):
     @property
     def gate(self) -> str:
         """Which of `GATES` it belongs to."""
-        by_class = self.question == "accuracy" and self.metric in CLASS_METRICS
-        return "classes" if by_class else _GATE_OF_QUESTION[self.question]
+        question = QUESTIONS[self.question]
+        return question.gate_per_class if question.gate_per_class and self.cell_class is not None else question.gate
 
     @property
     def family(self) -> str:
@@ -612,32 +540,28 @@ class Protocol(_Record):
         external = [plan.name for plan in self.external]
         if len({name.casefold() for name in external}) != len(external):
             raise ValueError(f"the external sets {external} are not distinct when case is ignored")
-        sets = {
-            "integrity": ["dataset"],
-            "split": ["dataset"],
-            "leakage": ["dataset"],
-            "reproducibility": ["dataset"],
-            "training": ["training"],
-            "accuracy": ["validation", "test"],
-            "regression": ["test", *external],
-            "calibration": ["test", *external],
-            "robustness": ["test"],
-            "external": external,
-            "throughput": ["mps", "cuda", "cpu", "any"],
-        }
         for criterion in self.criteria:
-            if criterion.set not in sets[criterion.question]:
+            sets = QUESTIONS[criterion.question].sets_among(external)
+            if criterion.set not in sets:
                 raise ValueError(
                     f"criterion {criterion.id}: question {criterion.question!r} has no set {criterion.set!r}; "
-                    f"it can be one of {', '.join(sets[criterion.question]) or 'none: no external set is declared'}"
+                    f"it can be one of {', '.join(sets) or 'none: no external set is declared'}"
                 )
             if criterion.required and criterion.set == "validation":
                 raise ValueError(
                     f"criterion {criterion.id}: the kept epoch is chosen on validation, so its numbers flatter; a "
                     "required criterion is judged on test or on an external set"
                 )
-            if criterion.metric in SEED_METRICS and criterion.set != "test":
-                raise ValueError(f"criterion {criterion.id}: {criterion.metric} is measured on set 'test' alone")
+            metric = criterion.entry
+            if metric.sets and criterion.set not in metric.sets:
+                raise ValueError(
+                    f"criterion {criterion.id}: {metric.name} is measured on set {' or '.join(map(repr, metric.sets))} "
+                    "alone"
+                )
+            if metric.protocol_table is not None and getattr(self, metric.protocol_table) is None:
+                raise ValueError(
+                    f"criterion {criterion.id}: metric {metric.name!r} needs the table `{metric.protocol_table}`"
+                )
             if criterion.cell_class is not None and criterion.cell_class not in self.dataset.classes:
                 raise ValueError(
                     f"criterion {criterion.id}: unknown class {criterion.cell_class!r}; "
@@ -649,7 +573,7 @@ class Protocol(_Record):
                     f"criterion {criterion.id}: kind {criterion.kind!r} is not among what the tables `robustness` and "
                     f"`detection` make for {criterion.metric}: {', '.join(self.kinds_of(criterion.metric)) or 'none'}"
                 )
-        gated = any(criterion.metric in SEED_METRICS for criterion in self.criteria)
+        gated = any(OTHER_SEEDS in criterion.entry.needs for criterion in self.criteria)
         if gated != (len(self.training.seeds) > 1):
             raise ValueError(
                 "a criterion on seed_accuracy needs at least two training.seeds"
@@ -662,8 +586,6 @@ class Protocol(_Record):
                 f"prevalence.shares names {sorted(self.prevalence.shares)}, the classes are "
                 f"{sorted(self.dataset.classes)}; give every class its share"
             )
-        if self.prevalence is None and (asking := [c.id for c in self.criteria if c.metric == "ppv"]):
-            raise ValueError(f"criterion {asking[0]}: a positive predictive value needs the table `prevalence`")
         for waiver in self.waivers:
             if waiver.criterion not in ids:
                 raise ValueError(f"the waiver for {waiver.criterion!r} names no criterion of this protocol")
@@ -674,12 +596,12 @@ class Protocol(_Record):
         return digest_of(self.model_dump(mode="json"))
 
     def kinds_of(self, metric: str) -> tuple[str, ...]:
-        """The kinds that a robustness metric can be asked of."""
-        if metric in DETECTION_METRICS:
-            return (*self.detection.kinds, ANY) if self.detection is not None else ()
-        if self.robustness is None:
+        """The kinds that a metric per corruption can be asked of."""
+        kinds = metric_table()[metric].kinds
+        plan = None if kinds is None else getattr(self, kinds.table)
+        if kinds is None or plan is None:
             return ()
-        return self.robustness.kinds if metric == "disturbed_accuracy" else (*self.robustness.invariances, ANY)
+        return (*getattr(plan, kinds.key), *([ANY] if kinds.together else []))
 
     def waiver_for(self, criterion_id: str) -> Waiver | None:
         return next((waiver for waiver in self.waivers if waiver.criterion == criterion_id), None)

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from harness.data.records import CellImage
-from harness.metrics.classification import DISPLAY_LEVEL, estimate
-from harness.metrics.estimates import Evaluation
+from harness.metrics.classification import estimate
+from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation
 from harness.metrics.predictions import Predictions
 from harness.protocol.records import PARTS
 from harness.report import plots

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from harness.data.records import Split
 from harness.judge.verdicts import Outcome
-from harness.metrics.classification import DISPLAY_LEVEL, estimate
-from harness.metrics.estimates import Evaluation
+from harness.metrics.classification import estimate
+from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation
 from harness.protocol.records import PARTS
 from harness.report.wording import proportion, share, short
 from harness.run.packages import Declared

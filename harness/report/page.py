@@ -25,22 +25,16 @@ from harness.judge.proofs import LEVEL as PROOF_LEVEL
 from harness.judge.proofs import Proof, alarms, detection
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.calibration_records import CalibrationMetrics, CalibrationReport
-from harness.metrics.classification import (
-    DISPLAY_LEVEL,
-    INDEPENDENCE_UNKNOWN,
-    estimate,
-    evaluate,
-    generalisation_gap,
-    images_per_second,
-    joint_recall_bounds,
-    latency,
-)
+from harness.metrics.classification import estimate, evaluate, joint_recall_bounds
 from harness.metrics.comparison import Comparison, DiscordantCell, difference, remarks
-from harness.metrics.estimates import Estimate, Evaluation, Interval
+from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Evaluation, Interval
+from harness.metrics.gaps import generalisation_gap
 from harness.metrics.paired import mcnemar_exact
 from harness.metrics.predictions import Predictions
+from harness.metrics.summary import measured_again
+from harness.metrics.timing import images_per_second, latency
 from harness.model.records import Timing
-from harness.protocol.records import PARTS, SEED_METRICS, Criterion
+from harness.protocol.records import PARTS, Criterion
 from harness.report import wording
 from harness.report.figures import dataset_counts, part_counts
 from harness.report.limits import absent_classes, limits_of, unit_kinds
@@ -428,10 +422,8 @@ def _refuse_contradictions(run: RunResults) -> None:
         measured = run.evaluations.get(criterion.set)
         if found is None or measured is None or criterion.question not in ("accuracy", "external"):
             continue
-        if criterion.metric in SEED_METRICS:
-            continue
-        again = estimate(measured, criterion.metric, cell_class=criterion.cell_class, level=criterion.level)
-        if (found.k, found.n) != (again.k, again.n):
+        again = measured_again(run.protocol, measured, criterion.entry, found)
+        if again is not None and (found.k, found.n) != (again.k, again.n):
             raise EvidenceError(
                 f"run {run.run_id}: criterion {criterion.id} was judged on {found.k}/{found.n}, but the confusion "
                 f"matrix of {criterion.set!r} gives {again.k}/{again.n}. Judge the evaluation that the pack holds."

@@ -9,7 +9,7 @@ from fractions import Fraction
 from harness.core.errors import UndefinedStatistic
 from harness.metrics.calibration_records import PrevalenceShift
 from harness.metrics.estimates import Estimate
-from harness.protocol.records import DIFFERENCE_METRICS, FRACTION_METRICS, THROUGHPUT_METRICS, Criterion
+from harness.protocol.records import Criterion, metric_table
 
 UNDEFINED = "undefined"
 NOTHING = "—"
@@ -98,7 +98,7 @@ def observed_counts(estimate: Estimate | None) -> str:
         return NOTHING
     if estimate.paired is not None:
         return f"{estimate.paired[1]} gained, {estimate.paired[0]} lost of {estimate.n:,}"
-    if estimate.metric == "seed_accuracy":
+    if _counts_seeds(estimate):
         return f"{estimate.n} seeds"
     if estimate.k is None and estimate.unit == "fraction":
         return f"n = {estimate.n:,}"
@@ -106,6 +106,10 @@ def observed_counts(estimate: Estimate | None) -> str:
         return f"{estimate.n:,} checked" if estimate.is_exact else f"{estimate.n:,} samples"
     # An F1's k and n are those of its Jaccard index, TP / (TP + FP + FN).
     return f"{2 * estimate.k}/{estimate.k + estimate.n}" if estimate.metric == "f1" else f"{estimate.k}/{estimate.n}"
+
+
+def _counts_seeds(estimate: Estimate) -> bool:
+    return metric_table()[estimate.metric].counts == "seeds"
 
 
 def observed_bounds(criterion: Criterion, estimate: Estimate | None) -> tuple[str, str]:
@@ -116,7 +120,7 @@ def observed_bounds(criterion: Criterion, estimate: Estimate | None) -> tuple[st
         return ("exact count" if estimate.unit == "count" else "computed, not sampled"), ""
 
     def written(name: str, bound: float | None) -> str:
-        one_sided = estimate.metric == "seed_accuracy" and name == "upper"
+        one_sided = _counts_seeds(estimate) and name == "upper"
         unbounded = "none: one-sided by design" if one_sided else "none: too little to bound it"
         return f"{name} {quantity(bound, estimate.unit, beside=(criterion.bound,)) if bound is not None else unbounded}"
 
@@ -127,7 +131,7 @@ def observed_bounds(criterion: Criterion, estimate: Estimate | None) -> tuple[st
 def requirement(criterion: Criterion, level: float | None = None) -> str:
     """What is required, in the unit in which the value is printed. level: the protocol's, unless looks share it."""
     side, sign = ("lower", "≥") if criterion.floor is not None else ("upper", "≤")
-    unit = unit_of(criterion.metric)
+    unit = criterion.entry.unit
     bound = quantity(criterion.bound, unit)
     return (
         f"exact count {sign} {bound}"
@@ -153,14 +157,6 @@ def points(*differences: float) -> str:
     """
     signed = [("+" if d > 0 else "") + _rounded(100 * _exact(d), 2, beside=(Fraction(0),)) for d in differences]
     return f"{' to '.join(signed)} points"
-
-
-def unit_of(metric: str) -> str:
-    if metric in (*FRACTION_METRICS, *DIFFERENCE_METRICS):
-        return "fraction"
-    if metric in THROUGHPUT_METRICS:
-        return "s" if metric.endswith("latency_s") else "images/s"
-    return "count"
 
 
 def short(digest: str | None, *, length: int = 12) -> str:

@@ -10,9 +10,8 @@ from harness.data.leakage import unsearchable
 from harness.data.records import Manifest
 from harness.judge.ledger import read_ledger
 from harness.metrics.calibration_records import CalibrationReport
-from harness.metrics.classification import DISPLAY_LEVEL
 from harness.metrics.comparison import Comparison
-from harness.metrics.estimates import Evaluation, Unavailable
+from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.predictions import Predictions
 from harness.model.exports import CLASSIFIER, EXPORT
 from harness.model.training import best_weights

@@ -1,26 +1,25 @@
-"""What criteria may ask of the live run: each answer is a stage's result, made when it is first asked for."""
+"""What metrics and judge may ask of the live run; `harness.pack.measurements` answers the same of a pack."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.judge.criteria import level_at
-from harness.judge.pretrained import unasked
+from harness.judge.pretrained import lacking
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Evaluation, Unavailable
+from harness.metrics.measurements import Count
 from harness.metrics.stability import Robustness
 from harness.model.records import Timing
+from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
 from harness.run.graph import Graph
-from harness.run.stages import corruptions, data, independence, model, predictions, timing
-
-# Questions whose criteria are judged on cells that training must not know, so that looks at them are counted.
-LOOKING = ("accuracy", "regression", "calibration", "robustness", "external")
+from harness.run.stages import corruptions, data, independence, model, predictions, reproducibility, timing
+from harness.run.stages import training_checks as training
 
 
 class LiveMeasurements:
-    """Asks the run's stages.
+    """Asks the run's stages; each is made when it is first asked for.
 
     Args:
         stopwatch: times a scenario and returns its samples in seconds; None where timing is switched off.
@@ -33,9 +32,8 @@ class LiveMeasurements:
     def protocol(self) -> Protocol:
         return self._run.setting.protocol
 
-    def unasked(self, criterion: Criterion) -> Unavailable | None:
-        """Why a criterion is not asked of the judged classifier; None where it is."""
-        return unasked(criterion, self._run(model.model))
+    def lacking(self, need: str) -> Unavailable | None:
+        return lacking(need, self._run(model.model))
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         return self._run(predictions.evaluation, set_name)
@@ -49,23 +47,33 @@ class LiveMeasurements:
     def calibration(self, set_name: str) -> CalibrationReport | Unavailable:
         return self._run(predictions.calibration, set_name)
 
-    def robustness(self, *, level: float) -> Robustness:
+    def robustness(self, *, level: float) -> Robustness | Unavailable:
         return self._run(corruptions.robustness, level)
 
-    def timing(self, metric: str, *, device: str) -> Timing | Unavailable:
+    def count(self, question: str, metric: str) -> Count | Unavailable:
+        run = self._run
+        match question:
+            case "integrity":
+                return Count(tuple(map(str, run(data.integrity).of(metric))), run(data.integrity).checked.get(metric))
+            case "split":
+                return Count(run(data.split_checks)[metric])
+            case "leakage":
+                return Count(run(independence.leakage_checks)[metric], len(run(data.manifest).images))
+            case "reproducibility":
+                return Count(run(reproducibility.reproducibility_checks)[metric])
+            case _:
+                return Count(run(training.training_checks)[metric])
+
+    def timing(self, scenario: str, span: str, *, device: str) -> Timing | Unavailable:
         own = self._run.setting.device.type
         if device not in ("any", own):
             return Unavailable(f"this run's device is {own}, not {device}")
-        return timing.timing(self._run, metric, self._stopwatch)
-
-    def level(self, criterion: Criterion) -> float:
-        """The level of the bounds that this criterion acts on; looks at its set before this one raise it."""
-        # Where the budget of looks is spent, the bounds are shown at the protocol's level, and nothing passes.
-        return level_at(self.protocol, criterion, self.look(criterion)) or criterion.level
+        return timing.timing(self._run, scenario, span, self._stopwatch)
 
     def look(self, criterion: Criterion) -> int | None:
         """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""
-        if criterion.question not in LOOKING or self._run(data.missing, criterion.set) is not None:
+        counted = QUESTIONS[criterion.question].counts_looks
+        if not counted or self._run(data.missing, criterion.set) is not None:
             return None
         return self._run(predictions.seen, criterion.set, self.protocol.training.seed).look
 

@@ -26,13 +26,13 @@ from harness.data.manifest import read_manifest, scan
 from harness.data.records import CellImage
 from harness.data.split import read_split, split_stratified
 from harness.metrics.predictions import predictions_of
+from harness.metrics.reproducibility import ProcessDigests
 from harness.model.classifier import load_classifier, predict
 from harness.model.devices import choose_device
 from harness.model.preprocessing import CellPixels, decode_all
 from harness.model.training import best_weights, train
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol, WeightsPlan
-from harness.run.processes import ProcessDigests
 
 # What differs between the two processes; nothing of it may change a digest.
 CONDITIONS: tuple[dict[str, Any], ...] = (
@@ -78,17 +78,6 @@ def reproduce(protocol: Protocol, *, data: Path, split_file: Path | None, device
         if process.returncode != 0:
             raise TrainingError(f"a reproducibility process ended with {process.returncode}:\n{errors.strip()[-2000:]}")
     return tuple(ProcessDigests(**json.loads(output.splitlines()[-1])) for _, output, _ in answers)
-
-
-def differences(processes: Sequence[ProcessDigests], field: str) -> tuple[str, ...]:
-    """One line per process whose digest differs from the first's."""
-    first, *others = processes
-    expected = getattr(first, field)
-    return tuple(
-        f"{field}: {getattr(other, field)[:12]} ({other.conditions}), {expected[:12]} ({first.conditions})"
-        for other in others
-        if getattr(other, field) != expected
-    )
 
 
 _PROJECT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from harness.judge.verdicts import Verdict
 from harness.metrics.predictions import Predictions
-from harness.run.processes import ProcessDigests
 
 if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair, ListedImage
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from harness.metrics.estimates import Evaluation
     from harness.metrics.fits import Fit
     from harness.metrics.provenance import Provenance
+    from harness.metrics.reproducibility import ProcessDigests
     from harness.metrics.shortcuts import ShortcutReport
     from harness.metrics.stability import Robustness
     from harness.model.records import JudgedModel, Timing, TrainingRecord

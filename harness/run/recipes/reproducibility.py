@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from harness.core.progress import Report
+from harness.metrics.reproducibility import ProcessDigests
 from harness.protocol.records import Protocol
-from harness.run.processes import ProcessDigests
 from harness.run.recipes.basis import place, read_json, write_json
 from harness.run.reproduction import reproduce
 

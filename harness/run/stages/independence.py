@@ -10,7 +10,7 @@ from harness.data.hashing import ImageHashes, hash_images
 from harness.data.leakage import DuplicatePair, find_duplicates
 from harness.data.metadata import SetFacts, read_facts
 from harness.data.records import Manifest
-from harness.metrics.classification import DISPLAY_LEVEL
+from harness.metrics.estimates import DISPLAY_LEVEL
 from harness.metrics.leakage import dependent_sets as dependence
 from harness.metrics.leakage import leakage
 from harness.metrics.provenance import Provenance, compare_provenance, fingerprint

@@ -8,9 +8,9 @@ from harness.core.digests import digest_of
 from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
-from harness.metrics.classification import DISPLAY_LEVEL, evaluate
+from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare
-from harness.metrics.estimates import Evaluation, Unavailable
+from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.predictions import Predictions
 from harness.run.graph import Asking, stage
 from harness.run.recipes.predictions import Scoring, read_scores

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.protocol.records import REPRODUCIBILITY_METRICS
+from harness.metrics.reproducibility import ProcessDigests, reproducibility
 from harness.run.graph import Asking, stage
-from harness.run.processes import ProcessDigests
 from harness.run.recipes.reproducibility import Reproduction, read_processes
-from harness.run.reproduction import differences
 from harness.run.stages.data import manifest, split
-
-FIELDS = ("split", "losses", "weights", "predictions")
 
 
 @stage(manifest, split, keeps=Reproduction)
@@ -32,7 +28,4 @@ def processes(run: Asking) -> tuple[ProcessDigests, ...]:
 @stage(processes)
 def reproducibility_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
     """Reproducibility metric -> what differs between the processes, one line each."""
-    return {
-        metric: differences(run(processes), field)
-        for metric, field in zip(REPRODUCIBILITY_METRICS, FIELDS, strict=True)
-    }
+    return reproducibility(run(processes))

@@ -16,8 +16,8 @@ Stopwatch = Callable[[Scenario], Iterable[float] | None]
 
 
 @stage(manifest, split, classifier)
-def scenarios(run: Asking) -> Mapping[str, Scenario]:
-    """Throughput metric -> what to time."""
+def scenarios(run: Asking) -> Mapping[tuple[str, str], Scenario]:
+    """(scenario, span) -> what to time."""
     setting = run.setting
     return scenarios_of(
         run(classifier),
@@ -31,21 +31,21 @@ def scenarios(run: Asking) -> Mapping[str, Scenario]:
 
 
 @stage(scenarios)
-def timed(run: Asking, metric: str) -> Timing:
-    """The samples of one metric on this run's device, as a stopwatch took them."""
-    raise LookupError(f"nobody has timed {metric} yet")
+def timed(run: Asking, scenario: str, span: str) -> Timing:
+    """The samples of one scenario on this run's device, as a stopwatch took them."""
+    raise LookupError(f"nobody has timed {scenario} ({span}) yet")
 
 
-def timing(run: Graph, metric: str, stopwatch: Stopwatch) -> Timing | Unavailable:
-    """The timing of one metric on this run's device: measured once, then remembered.
+def timing(run: Graph, scenario: str, span: str, stopwatch: Stopwatch) -> Timing | Unavailable:
+    """The timing of one scenario on this run's device: measured once, then remembered.
 
     Args:
         stopwatch: times a scenario, and returns its samples in seconds; None where timing is switched off.
     """
-    if (metric,) not in run.results(timed):
-        scenario = run(scenarios)[metric]
-        samples = stopwatch(scenario)
+    if (scenario, span) not in run.results(timed):
+        asked = run(scenarios)[scenario, span]
+        samples = stopwatch(asked)
         if samples is None:
             return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)
-        run.enter(timed, scenario.timing(tuple(samples)), metric)
-    return run(timed, metric)
+        run.enter(timed, asked.timing(tuple(samples)), scenario, span)
+    return run(timed, scenario, span)

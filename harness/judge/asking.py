@@ -1,0 +1,84 @@
+"""Ask one criterion: its metric is measured, its family beside it, and `judge` decides. The same for run and pack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Protocol
+
+from harness.judge.criteria import judge, level_at
+from harness.judge.verdicts import Verdict
+from harness.metrics.estimates import Estimate, Unavailable
+from harness.metrics.measurements import Measurements
+from harness.protocol.questions import QUESTIONS
+from harness.protocol.records import Criterion
+
+
+class Evidence(Measurements, Protocol):
+    """What a judge asks beside what metrics ask."""
+
+    def look(self, criterion: Criterion) -> int | None:
+        """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""
+
+    def dependent_sets(self) -> Mapping[str, str] | None:
+        """External set -> what in its images speaks against its independence of the dataset; None where unexamined."""
+
+
+def ask(criterion: Criterion, evidence: Evidence, *, today: date) -> Verdict:
+    """The verdict on one criterion.
+
+    Raises:
+        NotRecorded: the evidence is a pack that does not hold what the metric is made of.
+    """
+    found = measure(criterion, evidence)
+    family = family_of(criterion, evidence) if isinstance(found, Estimate) else ()
+    return decide(criterion, found, evidence, today=today, family=family)
+
+
+def measure(criterion: Criterion, evidence: Evidence) -> Estimate | Unavailable:
+    """The estimate of its metric at the level that is left after the looks at its set, or why there is none.
+
+    Raises:
+        NotRecorded: as `ask`.
+    """
+    metric = criterion.entry
+    for need in sorted(metric.needs):
+        if (lacking := evidence.lacking(need)) is not None:
+            return lacking
+    return metric.measure(evidence, criterion, level_of(criterion, evidence))
+
+
+def decide(
+    criterion: Criterion,
+    found: Estimate | Unavailable,
+    evidence: Evidence,
+    *,
+    today: date,
+    family: Sequence[tuple[Criterion, Estimate]],
+) -> Verdict:
+    """The verdict on an estimate that was measured, or recorded; family: as `judge` takes it."""
+    return judge(
+        criterion,
+        found,
+        protocol=evidence.protocol,
+        today=today,
+        look=evidence.look(criterion),
+        family=family,
+        dependent=evidence.dependent_sets() if QUESTIONS[criterion.question].needs_independence else None,
+    )
+
+
+def level_of(criterion: Criterion, evidence: Evidence) -> float:
+    """The level of the bounds that this criterion acts on; looks at its set before this one raise it."""
+    # Where the budget of looks is spent, the bounds are shown at the protocol's level, and nothing passes.
+    return level_at(evidence.protocol, criterion, evidence.look(criterion)) or criterion.level
+
+
+def family_of(criterion: Criterion, evidence: Evidence) -> list[tuple[Criterion, Estimate]]:
+    """The criteria on the same metric of every class, this one among them, each with its estimate if there is one."""
+    if not criterion.entry.holm:
+        return []
+    level = level_of(criterion, evidence)
+    alike = [each for each in evidence.protocol.criteria if each.family == criterion.family]
+    found = [(each, each.entry.measure(evidence, each, level)) for each in alike]
+    return [(each, estimate) for each, estimate in found if isinstance(estimate, Estimate)]

@@ -1,0 +1,100 @@
+"""One entry of the table of metrics: what a number is called, what it needs, and how it is measured.
+
+An entry stands beside its arithmetic, in a module of this room that names its entries in `METRICS`;
+`harness.metrics.table` collects them. Protocol, suites, judge, report, `verify` and `compare` ask the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from harness.metrics.estimates import Estimate, Unavailable
+from harness.metrics.measurements import Measurements
+from harness.protocol.needs import PROBABILITIES
+
+Unit = Literal["fraction", "s", "images/s", "count"]
+Scope = Literal["set", "class", "corruption", "device"]
+
+
+class Subject(Protocol):
+    """What a metric is measured of; a `Criterion` is one.
+
+    set:        name of the set, or of the device.
+    cell_class: of a metric per class, else None.
+    kind:       of a metric per corruption: the corruption, the transform or the input without a cell, else None.
+    """
+
+    @property
+    def set(self) -> str: ...
+    @property
+    def cell_class(self) -> str | None: ...
+    @property
+    def kind(self) -> str | None: ...
+
+
+Measure = Callable[[Measurements, Subject, float], Estimate | Unavailable]
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Where the protocol lists the kinds that a metric per corruption can be asked of.
+
+    table, key: of the protocol, such as "robustness" and "kinds".
+    together:   whether "any" asks for all of them together.
+    """
+
+    table: str
+    key: str
+    together: bool = False
+
+
+def unchanged(floor: float) -> float:
+    return floor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric.
+
+    name:             as a criterion names it.
+    questions:        the suites that ask for it.
+    meaning:          what it is, in one sentence; the documentation of the protocol is made of these.
+    unit:             of its values; higher_is_better: a criterion on it is a floor, else a ceiling.
+    per:              what it is measured for, one at a time.
+    needs:            what the classifier or the run must be able to give.
+    measure:          the estimate with one-sided bounds at a level, or why there is none.
+    range:            the smallest and the largest value that a criterion's bound may state.
+    sets:             the only sets that it is measured on; empty where its questions say all.
+    kinds:            of a metric per corruption: where the protocol lists them.
+    protocol_table:   an optional table of the protocol that it cannot do without.
+    trials:           what the trials of a proportion of cells are; empty where it is none.
+    proportion_floor: a floor on the metric as a floor on that proportion.
+    holm:             "one class fails" is said after Holm's correction over the criteria on other classes.
+    counts:           what n counts.
+    bounded:          whether its estimates have bounds; without them it is reported, and no criterion can be on it.
+    """
+
+    name: str
+    questions: tuple[str, ...]
+    meaning: str
+    unit: Unit = "fraction"
+    higher_is_better: bool = True
+    per: Scope = "set"
+    needs: frozenset[str] = frozenset({PROBABILITIES})
+    measure: Measure
+    range: tuple[float, float] = (0.0, 1.0)
+    sets: tuple[str, ...] = ()
+    kinds: Kinds | None = None
+    protocol_table: str | None = None
+    trials: str = ""
+    proportion_floor: Callable[[float], float] = unchanged
+    holm: bool = False
+    counts: str = "cells"
+    bounded: bool = True
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether it compares two classifiers, and 0 is no difference."""
+        return self.range[0] < 0

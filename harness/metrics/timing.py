@@ -1,0 +1,93 @@
+"""How fast is the classifier? Order statistics of raw samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from harness.metrics.estimates import Estimate, Unavailable
+from harness.metrics.intervals import percentile_bounds
+from harness.metrics.measurements import Measurements
+from harness.metrics.metric import Metric, Subject
+from harness.model.records import Timing
+from harness.protocol.needs import NEW_IMAGES
+
+
+def latency(timing: Timing, *, metric: str, level: float) -> Estimate:
+    """The 90th percentile of seconds per single-image query, LoadGen's SingleStream figure."""
+    return _timed(timing, timing.samples_s, metric=metric, level=level, quantile=0.9, unit="s")
+
+
+def images_per_second(timing: Timing, *, metric: str, level: float) -> Estimate:
+    """The median over rounds of images per second."""
+    rates = [timing.images_per_query / seconds for seconds in timing.samples_s]
+    return _timed(timing, rates, metric=metric, level=level, quantile=0.5, unit="images/s")
+
+
+def _timed(
+    timing: Timing, values: Sequence[float], *, metric: str, level: float, quantile: float, unit: str
+) -> Estimate:
+    """A percentile with order-statistic bounds; a bound that so few values cannot give is None."""
+    value, *bounds = percentile_bounds(values, quantile=quantile, level=level)
+    lower, upper = (bound if math.isfinite(bound) else None for bound in bounds)
+    return Estimate(
+        metric,
+        timing.device,
+        None,
+        value,
+        lower,
+        upper,
+        level,
+        f"order statistics of the {quantile * 100:g}th percentile",
+        unit=unit,
+        n=len(values),
+        note=f"{timing.scenario}, {timing.span}, batch {timing.batch_size}, on {timing.device}; "
+        "samples taken as independent",
+    )
+
+
+def _measure(
+    name: str, scenario: str, span: str, summarise: Callable[..., Estimate]
+) -> Callable[[Measurements, Subject, float], Estimate | Unavailable]:
+    def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+        timing = measurements.timing(scenario, span, device=subject.set)
+        return timing if isinstance(timing, Unavailable) else summarise(timing, metric=name, level=level)
+
+    return measure
+
+
+def _latency(name: str, span: str, what: str) -> Metric:
+    return Metric(
+        name=name,
+        questions=("throughput",),
+        meaning=f"Seconds from {what}, one image at a time: the 90th percentile (LoadGen's SingleStream).",
+        unit="s",
+        higher_is_better=False,
+        per="device",
+        needs=frozenset({NEW_IMAGES}),
+        measure=_measure(name, "SingleStream", span, latency),
+        range=(0.0, math.inf),
+        counts="samples",
+    )
+
+
+def _rate(name: str, span: str, what: str) -> Metric:
+    return Metric(
+        name=name,
+        questions=("throughput",),
+        meaning=f"Images per second from {what}, many at once: the median over rounds (LoadGen's Offline).",
+        unit="images/s",
+        per="device",
+        needs=frozenset({NEW_IMAGES}),
+        measure=_measure(name, "Offline", span, images_per_second),
+        range=(0.0, math.inf),
+        counts="samples",
+    )
+
+
+METRICS = (
+    _latency("latency_s", "decode-to-label", "file to label"),
+    _latency("model_latency_s", "model-only", "decoded pixels to label"),
+    _rate("images_per_s", "decode-to-label", "files to labels"),
+    _rate("model_images_per_s", "model-only", "decoded pixels to labels"),
+)

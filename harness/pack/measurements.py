@@ -1,0 +1,229 @@
+"""What metrics and judge may ask of a pack: the same questions as of the live run, answered from what was written.
+
+What rests on cells is computed from the predictions, what rests on samples from the raw timings, what was counted from
+the listed findings and from the manifest. The judge that asks this is how `verify` recomputes every verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from harness.core.errors import DataError, EvidenceError, HarnessError
+from harness.data.records import Manifest
+from harness.data.split import leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
+from harness.judge.pretrained import lacking
+from harness.metrics.calibration import calibration_report
+from harness.metrics.calibration_records import CalibrationReport
+from harness.metrics.classification import evaluate
+from harness.metrics.comparison import Comparison
+from harness.metrics.detection import detect
+from harness.metrics.deviations import training_deviations
+from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
+from harness.metrics.fits import fits_on_judged_cells
+from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
+from harness.metrics.leakage import dependent_sets, leakage
+from harness.metrics.measurements import Count, NotRecorded
+from harness.metrics.paired import mcnemar_exact
+from harness.metrics.predictions import Predictions
+from harness.metrics.reproducibility import reproducibility
+from harness.metrics.robustness import FlipRate, SeverityPoint
+from harness.metrics.stability import Robustness
+from harness.model.records import Timing
+from harness.protocol.records import PARTS, Criterion, Protocol
+from harness.run.results import RunResults
+
+
+class RecordedMeasurements:
+    """The `Measurements` of a run whose records were read from its pack, its verdicts aside.
+
+    Args:
+        run: the records; nothing in them is recomputed here but what a metric asks for.
+        manifest: the dataset's, without a root; None where the pack has none.
+    """
+
+    def __init__(self, run: RunResults, manifest: Manifest | None) -> None:
+        self._run, self._manifest = run, manifest
+        self._calibrations = dict(run.calibrations)
+        self._robustness: dict[float, Robustness] = {}
+
+    @property
+    def protocol(self) -> Protocol:
+        return self._run.protocol
+
+    def lacking(self, need: str) -> Unavailable | None:
+        return lacking(need, self._run.model)
+
+    def evaluation(self, set_name: str) -> Evaluation | Unavailable:
+        if set_name not in self._run.evaluations:
+            raise NotRecorded(f"the pack has no predictions of {set_name}")
+        return self._run.evaluations[set_name]
+
+    def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
+        asked = self.protocol.training.every_seed
+        if not set(asked) <= set(self._run.seed_predictions):
+            raise NotRecorded(f"the pack has no predictions of {set_name} by the classifiers of all seeds")
+        correlation = self.protocol.clusters.intracluster_correlation
+        return {
+            seed: evaluate(self._run.seed_predictions[seed], intracluster_correlation=correlation) for seed in asked
+        }
+
+    def comparison(self, set_name: str) -> Comparison | Unavailable:
+        if set_name not in self._run.comparisons:
+            raise NotRecorded(f"the pack has no comparison on {set_name}")
+        return self._run.comparisons[set_name]
+
+    def calibration(self, set_name: str) -> CalibrationReport | Unavailable:
+        if set_name not in self._calibrations:
+            try:
+                self._calibrations[set_name] = calibration_of(self.protocol, self._run.predictions, set_name)
+            except HarnessError as error:
+                raise NotRecorded(str(error)) from None
+        return self._calibrations[set_name]
+
+    def robustness(self, *, level: float) -> Robustness | Unavailable:
+        if self._run.robustness is None:
+            raise NotRecorded("the pack says nothing of robustness")
+        if level not in self._robustness:
+            self._robustness[level] = at_level(self._run.robustness, self.protocol, level=level)
+        return self._robustness[level]
+
+    def count(self, question: str, metric: str) -> Count | Unavailable:
+        found = self._counted(question, metric)
+        if found is None:
+            raise NotRecorded(f"the pack does not hold what {metric} is counted from")
+        return found
+
+    def _counted(self, question: str, metric: str) -> Count | None:
+        run = self._run
+        match question:
+            case "integrity" if run.integrity is not None:
+                return Count(tuple(map(str, run.integrity.of(metric))), run.integrity.checked.get(metric))
+            case "split":
+                return self._split_count(metric)
+            case "leakage" if run.duplicates is not None and run.shortcuts is not None and run.split is not None:
+                of = None if self._manifest is None else len(self._manifest.images)
+                return Count(leakage(run.duplicates, run.shortcuts, run.split)[metric], of)
+            case "reproducibility" if run.reproducibility:
+                return Count(reproducibility(run.reproducibility)[metric])
+            case "training" if metric == "judged_cells_in_fits":
+                return Count(fits_on_judged_cells(run.fits))
+            case "training" if run.training is not None:
+                try:
+                    deviations = training_deviations(run.training, self.protocol.training)
+                except ValueError:
+                    raise EvidenceError("the training has other phases than the protocol") from None
+                return Count(deviations[metric]) if metric in deviations else None
+            case _:
+                return None
+
+    def _split_count(self, metric: str) -> Count | None:
+        split, manifest, plan = self._run.split, self._manifest, self.protocol.split
+        if split is None or manifest is None:
+            return None
+        checks: dict[str, Callable[[], Sequence[str]]] = {
+            "split_size_mismatches": lambda: size_mismatches(split, manifest, plan),
+            "leaked_units": lambda: leaked_units(split),
+            "listing_order_changes": lambda: listing_order_changes(manifest, plan),
+            "path_prefix_changes": lambda: path_prefix_changes(manifest, plan),
+        }
+        try:
+            return Count(tuple(checks[metric]())) if metric in checks else None
+        except DataError:
+            return None  # such a dataset cannot be drawn again
+
+    def timing(self, scenario: str, span: str, *, device: str) -> Timing | Unavailable:
+        for timing in self._run.timings:
+            if (timing.scenario, timing.span) == (scenario, span) and device in ("any", timing.device):
+                return timing
+        raise NotRecorded(f"the pack has no samples of {scenario}, {span}, on {device}")
+
+    def look(self, criterion: Criterion) -> int | None:
+        return self._run.looks.get(criterion.set)
+
+    def dependent_sets(self) -> Mapping[str, str] | None:
+        if self._run.duplicates is None:
+            return None
+        units: dict[str, Collection[str]] = {
+            name: each.groups or () for name, each in self._run.predictions.items() if name not in PARTS
+        }
+        if self._manifest is not None:
+            units["dataset"] = {image.unit for image in self._manifest.images}
+        return dependent_sets(self._run.duplicates, self._run.provenance, units)
+
+
+def calibration_of(protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str) -> CalibrationReport:
+    """The calibration report of one set, made from the predictions of it and of validation.
+
+    Raises:
+        NotRecorded: one of the two is not in the pack.
+    """
+    if set_name not in predictions or "validation" not in predictions:
+        raise NotRecorded("the predictions that it rests on are not in the pack")
+    plan, prevalence = protocol.calibration, protocol.prevalence
+    return calibration_report(
+        predictions["validation"],
+        predictions[set_name],
+        n_bins=plan.n_bins,
+        binning="equal-width",
+        alpha=plan.miscoverage,
+        level=DISPLAY_LEVEL,
+        prevalence=prevalence.shares if prevalence is not None else None,
+        seed=protocol.training.seed,
+    )
+
+
+# --- robustness -------------------------------------------------------------------------------
+
+
+def at_level(recorded: Robustness, protocol: Protocol, *, level: float) -> Robustness:
+    """The same counts and scores with bounds at another level.
+
+    Raises:
+        NotRecorded: cells are clustered, so the bounds need the corrupted predictions, which a pack does not hold;
+            those at the level of displays are taken as recorded.
+    """
+    counted = [point for curve in recorded.curves for point in curve.points] + list(recorded.flips)
+    if level != DISPLAY_LEVEL and any(each.effective_n is not None for each in counted):
+        raise NotRecorded(f"bounds at {level:g} need the predictions of corrupted cells")
+    plan, scores = protocol.detection, recorded.strangeness
+    return Robustness(
+        tuple(
+            replace(curve, points=tuple(_bounded(each, level) for each in curve.points)) for curve in recorded.curves
+        ),
+        tuple(_with_p(_bounded(each, level)) for each in recorded.flips),
+        None
+        if plan is None
+        else detect(
+            score=plan.score,
+            set_name="test",
+            cells=scores["test"],
+            reference=plan.reference,
+            reference_cells=scores[plan.reference],
+            others={kind: scores[kind] for kind in plan.kinds},
+            tpr=plan.true_positive_rate,
+            level=level,
+        ),
+        scores,
+    )
+
+
+Counted = TypeVar("Counted", SeverityPoint, FlipRate)
+
+
+def _bounded(counted: Counted, level: float) -> Counted:
+    """The same counts with bounds made anew; as recorded where cells are clustered."""
+    if counted.effective_n is not None:
+        return counted
+    lower, upper = clopper_pearson_bounds(counted.k, counted.n, level=level)
+    display = wilson_interval(counted.k, counted.n, level=DISPLAY_LEVEL)
+    bounded = replace(counted, lower=lower, upper=upper, display=display, level=level)
+    if isinstance(bounded, SeverityPoint):
+        recalls = tuple(replace(r, lower=clopper_pearson_bounds(r.k, r.n, level=level)[0]) for r in bounded.recalls)
+        bounded = replace(bounded, recalls=recalls)
+    return bounded
+
+
+def _with_p(flips: FlipRate) -> FlipRate:
+    return flips if flips.p is None else replace(flips, p=mcnemar_exact(flips.became_wrong, flips.became_right)[0])
