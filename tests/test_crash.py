@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from drawn import decoded
+from drawn import CLASSES, decoded
 from example_run import example_picture, example_run, write_example_dataset
 from failing_disk import REMOVING, FailingDisk, in_force
 from tiny_run import Pytest
@@ -233,7 +233,7 @@ def trained(cells: dict[str, CellPixels], plan: TrainingPlan) -> Callable[[Path]
             record = train(
                 plan,
                 **cells,
-                n_classes=5,
+                classes=CLASSES,
                 weights_file=None,
                 device=torch.device("cpu"),
                 folder=folder,

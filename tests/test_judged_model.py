@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from drawn import CLASSES, decoded
+from drawn import CLASSES, decoded, scored, shown
 from safetensors.torch import save
 from tiny_run import Pytest, evidence_of, verdicts_of
 
@@ -32,11 +33,12 @@ from harness.data.split import split_stratified, write_split
 from harness.judge.pretrained import unasked
 from harness.metrics.fits import fit_of
 from harness.model import tensorfiles
-from harness.model.classifier import load_classifier, predict, untrained, weights_digest
+from harness.model.classifier import Machine, predict
 from harness.model.exports import CLASSIFIER, EXPORT, Claims, claims_of, classifier_bytes, export_learner
-from harness.model.judged import ModelFile, read_model
-from harness.model.records import JudgedModel
-from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler, tensors_of
+from harness.model.model_file import ModelFile, read_model
+from harness.model.networks import untrained, weights_digest
+from harness.model.records import JudgedModel, Preprocessing
+from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler
 from harness.plugin import Exit
 from harness.protocol.file import read_protocol
 from harness.protocol.records import ModelPlan, Protocol, TrainingPlan
@@ -45,7 +47,7 @@ from harness.run.run import Run, RunOptions
 from harness.run.store import Store
 
 State = dict[str, torch.Tensor]
-CPU = torch.device("cpu")
+CPU = Machine("cpu", 6, workers=1, progress=silent)
 STATED = Claims(classes=CLASSES)
 
 
@@ -125,18 +127,13 @@ def test_a_plain_torchvision_network_predicts_what_torchvision_predicts(
     plain = torchvision.models.resnet18(weights=None, num_classes=5).eval()
     found = read_model(written(tmp_path / "plain.pth", torch_bytes(plain.state_dict())), spoken, trusted=())
     assert found.record.layout == "torchvision"
-    found.keep(tmp_path)
-    loaded = load_classifier(
-        tmp_path / CLASSIFIER, architecture="resnet18", normalisation="imagenet", n_classes=5, device=CPU
-    )
     cells = decoded(manifest, manifest.images[:6])
-    ours, theirs = (
-        predict(each, cells, device=CPU, batch_size=6, progress=silent, label="cells") for each in (loaded, plain)
-    )
-    assert abs(ours - theirs).max() < 1e-6
+    assert abs(predict(found.open(CPU), shown(cells)) - scored(plain, cells)).max() < 1e-6
 
 
-def test_what_was_hashed_is_what_is_kept_and_loaded(tmp_path: Path, spoken: Protocol, state: State):
+def test_what_was_hashed_is_what_is_kept_and_loaded(
+    tmp_path: Path, spoken: Protocol, state: State, model: torch.nn.Sequential, manifest: Manifest
+):
     file = written(tmp_path / "m.pth", torch_bytes(state))
     digest = file_digest(file)
     found = read_model(file, spoken, trusted=())
@@ -145,9 +142,23 @@ def test_what_was_hashed_is_what_is_kept_and_loaded(tmp_path: Path, spoken: Prot
     kept.mkdir()
     found.keep(kept)
     assert found.record.sha256 == file_digest(kept / "judged.pth") == digest
-    assert torch.equal(
-        tensors_of((kept / CLASSIFIER).read_bytes(), suffix=".safetensors", where="")["1.8.weight"], state["1.8.weight"]
-    )
+    cells = decoded(manifest, manifest.images[:6])
+    assert abs(predict(found.open(CPU), shown(cells)) - scored(copy.deepcopy(model), cells)).max() < 1e-6
+
+
+def test_the_card_says_what_the_file_claims_and_the_protocol_where_it_is_silent(
+    tmp_path: Path, protocol: Protocol, state: State, model
+):
+    file = written(tmp_path / CLASSIFIER, classifier_bytes(state, replace(STATED, image_size_px=32)))
+    found = read_model(file, protocol, trusted=())
+    card = found.card
+    assert card == found.record.card
+    assert (card.door, card.name, card.digest) == ("model file", CLASSIFIER, weights_digest(model))
+    assert (card.classes, card.file_sha256) == (CLASSES, file_digest(file))
+    assert card.preprocessing == Preprocessing(32, protocol.training.resize, normalisation="imagenet")
+    assert card.corruptions_act_on == "prepared arrays"
+    assert "cannot be trained by this run" in str(card.why_not({"probabilities", "training"}))
+    assert card.why_not({"probabilities", "features", "new images", "prepared arrays"}) is None
 
 
 # --- whose classes, whose preprocessing (L2) ---

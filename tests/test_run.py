@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from drawn import CLASSES, MeanColour
 from PIL import Image
 
 from fixtures.smears import HOME, SECOND, write_smears
@@ -14,6 +15,11 @@ from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.metrics.estimates import Unavailable
 from harness.model import devices
+from harness.model.classifier import predict
+from harness.model.exports import Claims
+from harness.model.formats import Found
+from harness.model.model_file import ModelFile
+from harness.model.records import JudgedModel
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
 from harness.run.run import Run, RunOptions, beside
@@ -33,7 +39,15 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
-def run_over(protocol: Protocol, data: Path, tmp_path: Path, *, device: str = "cpu", **external: Path) -> Run:
+def run_over(
+    protocol: Protocol,
+    data: Path,
+    tmp_path: Path,
+    *,
+    device: str = "cpu",
+    model: ModelFile | None = None,
+    **external: Path,
+) -> Run:
     options = RunOptions(
         run_id="test",
         data=data,
@@ -43,6 +57,7 @@ def run_over(protocol: Protocol, data: Path, tmp_path: Path, *, device: str = "c
         device=device,
         workers=2,
         ledger=tmp_path / "ledger.jsonl",
+        model=model,
     )
     return Run(protocol, options, store=Store(tmp_path / "stages", fresh=False), progress=silent)
 
@@ -100,7 +115,7 @@ def test_an_image_that_changes_while_the_run_goes_on_is_refused(protocol: Protoc
     other = data / run.split.test[1].path
     victim.write_bytes(other.read_bytes())
     with pytest.raises(DataError, match=rf"{victim.name}'? changed while the run was going on"):
-        run._cells("test")
+        predict(MeanColour(), run._images("test")[1])
 
 
 def test_a_device_that_is_not_there_ends_the_run_before_it_begins(
@@ -116,3 +131,24 @@ def test_what_lies_beside_a_csv_lies_beside_its_folder(tmp_path: Path):
     table = tmp_path / "cells" / "split.csv"
     table.touch()
     assert beside(tmp_path / "cells") == beside(table) == tmp_path.resolve()
+
+
+def test_a_door_that_offers_probabilities_alone_is_judged_as_far_as_it_goes(
+    protocol: Protocol, smears: Path, tmp_path: Path
+):
+    card = MeanColour.card
+    record = JudgedModel("m.bin", "1" * 64, 9, "test", "", "mean colour", card.digest, ("classes",), card=card)
+    found = Found(Claims(classes=CLASSES), "", "mean colour", card.digest, card.abilities, lambda *_: MeanColour())
+    run = run_over(protocol, smears, tmp_path, model=ModelFile(record, card, found.claims, b"anything", found))
+    assert len(run.predictions("test").digests) == len(run.split.test)
+    robustness = run.robustness(level=0.95)
+    assert len(robustness.curves) == len(protocol.robustness.kinds)
+    assert robustness.detection is not None
+    assert (protocol.detection.score, robustness.detection.score) == ("mahalanobis", "confidence")
+    timed = run.timing("model_latency_s", lambda scenario: [1.0])
+    assert isinstance(timed, Unavailable)
+    assert timed.not_asked
+    assert "not applicable: mean colour (test) cannot answer for arrays that were prepared" in timed.reason
+    assert not isinstance(run.timing("latency_s", lambda scenario: [1.0]), Unavailable)
+    assert run.options.model is not None
+    assert run.options.model.record.card.corruptions_act_on == "RGB frames"

@@ -7,7 +7,7 @@ written from `results`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from harness.core.digests import digest_of
-from harness.core.errors import DataError, InvalidPredictions
+from harness.core.errors import DataError
 from harness.core.files import write_atomically
 from harness.core.progress import Report
 from harness.data.hashing import ImageHashes, hash_images
@@ -27,7 +25,7 @@ from harness.data.integrity import inspect
 from harness.data.leakage import DuplicatePair, find_duplicates, unsearchable
 from harness.data.manifest import read_manifest
 from harness.data.metadata import SetFacts, read_facts
-from harness.data.records import CellImage, IntegrityReport, Manifest, Split
+from harness.data.records import CellImage, IntegrityReport, Manifest, Split, labels_of
 from harness.data.split import check_split, read_split, split_stratified
 from harness.judge.criteria import level_at
 from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
@@ -46,16 +44,18 @@ from harness.metrics.provenance import Provenance, compare_provenance, fingerpri
 from harness.metrics.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
 from harness.metrics.shortcuts import ShortcutReport, find_shortcuts
 from harness.metrics.stability import Robustness
-from harness.model.classifier import load_classifier, predict
-from harness.model.devices import choose_device
-from harness.model.exports import CLASSIFIER, EXPORT, Claims, classifier_bytes, export_learner
-from harness.model.judged import ModelFile
-from harness.model.preprocessing import CellPixels, decode_all
-from harness.model.records import JudgedModel, Timing, TrainingRecord
+from harness.model.classifier import Classifier, Machine, predict, refuse_wrong_card
+from harness.model.corrupted import corrupted_predictions
+from harness.model.devices import choose_device, n_threads
+from harness.model.exports import CLASSIFIER, EXPORT
+from harness.model.images import Images, files_of, images_of
+from harness.model.model_file import ModelFile
+from harness.model.ood import ood_features, ood_score_of
+from harness.model.records import JudgedModel, ModelCard, Timing, TrainingRecord
 from harness.model.scenarios import Scenario, scenarios
-from harness.model.stress import outlook, stressed
-from harness.model.training import best_weights, read_training_record, train
-from harness.model.weights import find_weights_file, read_tensors
+from harness.model.trained import card_of, open_trained, train_classifier, write_exports
+from harness.model.training import best_weights, read_training_record
+from harness.model.weights import find_weights_file
 from harness.protocol.records import PARTS, REPRODUCIBILITY_METRICS, Criterion, ExternalPlan, ImageRules, Protocol
 from harness.run.export_check import exported_differences
 from harness.run.reproduction import differences, reproduce
@@ -269,7 +269,7 @@ class Run:
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
             "device": self.device.type,
-            "threads": torch.get_num_threads(),
+            "threads": n_threads(),
         }
 
         def make(folder: Path) -> None:
@@ -338,19 +338,20 @@ class Run:
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
             "device": self.device.type,
-            "threads": torch.get_num_threads(),  # the order of summation, and so the last bit, follows it
+            "threads": n_threads(),  # the order of summation, and so the last bit, follows it
         }
 
         def make(folder: Path) -> None:
-            train(
+            train_classifier(
                 plan,
-                train=self._cells("train", oversampling=plan.augmentation.oversampling),
-                validation=self._cells("validation"),
-                n_classes=len(self.classes),
+                train_cells=self.split.train,
+                validation_cells=self.split.validation,
+                root=self.manifest.root,
+                classes=self.classes,
+                formats=self.protocol.dataset.images.formats,
                 weights_file=weights_file,
-                device=self.device,
+                machine=self._machine,
                 folder=folder,
-                progress=self._progress,
             )
 
         return self._store.fetch("training", key, make)
@@ -361,61 +362,58 @@ class Run:
 
     @cached_property
     def kept_model(self) -> Path:
-        """The folder with the judged file, as it was read, and with its weights."""
+        """The folder with the judged file, as it was read."""
         given = self.options.model
         assert given is not None  # asked for by --model alone
-        key = {"sha256": given.record.sha256, "weights": given.record.weights_digest, "claims": asdict(given.claims)}
+        key = {"sha256": given.record.sha256, "stored_as": given.stored_as}
         return self._store.fetch("model", key, given.keep)
 
-    @cached_property
-    def weights_digest(self) -> str:
+    @property
+    def card(self) -> ModelCard:
         """Of the classifier that is judged, whether it was trained here or not."""
-        return self._weights_digest(self.protocol.training.seed)
+        return self._card(self.protocol.training.seed)
 
-    def _weights_digest(self, seed: int) -> str:
+    def _card(self, seed: int) -> ModelCard:
         given = self.options.model
-        return given.record.weights_digest if given else read_training_record(self._trained(seed)).weights_digest
+        return given.card if given is not None else card_of(self._trained(seed))
 
-    def _weights(self, seed: int) -> Path:
-        if self.options.model is not None:
-            return self.kept_model / CLASSIFIER
-        return self._trained(seed) / best_weights(self.protocol.training.phases[-1].name)
+    @property
+    def _machine(self) -> Machine:
+        return Machine(
+            self.device.type, self.protocol.throughput.batch_size, self.options.workers, progress=self._progress
+        )
 
     @cached_property
-    def classifier(self) -> nn.Sequential:
-        """The judged network in evaluation mode on the run's device: that of the last phase, where one was trained."""
-        return self._loaded(self._weights(self.protocol.training.seed), self.device)
+    def classifier(self) -> Classifier:
+        """The judged classifier on the run's device: that of the last phase, where one was trained."""
+        return self._opened(self.protocol.training.seed)
+
+    def _opened(self, seed: int) -> Classifier:
+        given = self.options.model
+        opened = given.open(self._machine) if given is not None else open_trained(self._trained(seed), self._machine)
+        refuse_wrong_card(opened)
+        return opened
 
     @cached_property
     def export(self) -> Path:
         """The file `export.pkl` with, beside it, what opening it in a fresh process showed, and the safe format."""
-        plan = self.protocol.training
-        claims = Claims(
-            classes=self.classes,
-            architecture=plan.architecture,
-            image_size_px=plan.image_size_px,
-            resize=plan.resize,
-            normalisation=plan.normalisation,
-            protocol=self.protocol.identity.id,
+        told = {
+            "protocol": self.protocol.identity.id,
             **{part: self._fit("", part).cells for part in FITTING_PARTS},
-        )
+        }
         key = {
-            "weights": self.training.weights_digest,
-            "claims": asdict(claims),
+            "classifier": self.card.answers_by,
+            "told": told,
             "validation": self.predictions("validation").digest,
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
         }
 
         def make(folder: Path) -> None:
-            weights = self._weights(plan.seed)
-            write_atomically(folder / CLASSIFIER, classifier_bytes(read_tensors(weights, sha256=None), claims))
-            model = self._loaded(weights, torch.device("cpu"))
-            path = folder / EXPORT
-            export_learner(model, classes=self.classes, size_px=plan.image_size_px, resize=plan.resize, path=path)
+            write_exports(self.models, folder, **told)
             self._progress("export.pkl in a fresh process", 0, 1, "")
             some = _some_cells(self.predictions("validation"), EXPORT_CHECK_IMAGES)
-            _write_json(folder / "differences.json", exported_differences(path, some, self.manifest.root))
+            _write_json(folder / "differences.json", exported_differences(folder / EXPORT, some, self.manifest.root))
             self._progress("export.pkl in a fresh process", 1, 1, "")
 
         return self._store.fetch("export", key, make) / EXPORT
@@ -533,46 +531,42 @@ class Run:
 
     @cached_property
     def stress(self) -> dict[str, np.ndarray]:
-        """What the network says of the test part disturbed and turned, and how strange inputs look to it.
+        """What the classifier predicts for the test part corrupted and turned, and the out-of-distribution scores.
 
-        Keys as `model.stress` gives them; rows of the test part in the order of its predictions.
+        Keys as `model.corrupted` and `model.ood` give them; rows of the test part in the order of its predictions.
         """
-        plan, robustness, detection = self.protocol.training, self.protocol.robustness, self.protocol.detection
-        batch_size = self.protocol.throughput.batch_size
+        robustness, detection = self.protocol.robustness, self.protocol.detection
         key = {
-            "weights": self.weights_digest,
+            "classifier": self.card.answers_by,
             "parts": [_contents(self.split.part(name)) for name in PARTS],
             "robustness": robustness and robustness.model_dump(mode="json"),
             "detection": detection and detection.model_dump(mode="json"),
-            "pixels": [plan.image_size_px, plan.resize, plan.normalisation],
-            "batch_size": batch_size,
+            "batch_size": self.protocol.throughput.batch_size,
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
             "device": self.device.type,
-            "threads": torch.get_num_threads(),
+            "threads": n_threads(),
         }
 
         def make(folder: Path) -> None:
-            test, classifier = self._cells("test"), self.classifier
+            (cells, test), classifier = self._images("test"), self.classifier
+            digests = [cell.sha256 for cell in cells]
             found: dict[str, np.ndarray] = {}
             if robustness is not None:
-                found |= stressed(
-                    classifier, test, robustness, device=self.device, batch_size=batch_size, progress=self._progress
-                )
+                found |= corrupted_predictions(classifier, test, robustness, digests=digests, progress=self._progress)
             if detection is not None:
-                train_cells = self._cells("train")
-                seen = outlook(
+                train_cells, train = self._images("train")
+                seen = ood_features(
                     classifier,
                     detection,
-                    train=train_cells,
-                    sets={"test": test, detection.reference: self._cells(detection.reference)},
-                    device=self.device,
-                    batch_size=batch_size,
+                    train=train,
+                    sets={"test": test, detection.reference: self._images(detection.reference)[1]},
                     progress=self._progress,
                 )
-                scores = strangeness(detection.score, seen, train_labels=train_cells.labels)
+                score = ood_score_of(detection, self.card)
+                scores = strangeness(score, seen, train_labels=labels_of(train_cells, self.classes))
                 found |= {f"{STRANGENESS} {name}": values for name, values in scores.items()}
-            found["digests"] = np.array([image.sha256 for image in test.images])
+            found["digests"] = np.array(digests)
             np.savez(folder / KEPT, **found)  # type: ignore[arg-type]  # its stub takes any keyword for allow_pickle
 
         folder = self._store.fetch("robustness", key, make)
@@ -610,7 +604,7 @@ class Run:
         strange = {name.removeprefix(own): v for name, v in self.stress.items() if name.startswith(own)}
         if plan.detection is not None:
             detection = detect(
-                score=plan.detection.score,
+                score=ood_score_of(plan.detection, self.card),
                 set_name="test",
                 cells=strange["test"],
                 reference=plan.detection.reference,
@@ -628,17 +622,19 @@ class Run:
         """Throughput metric -> what to time."""
         return scenarios(
             self.classifier,
-            [self.manifest.root / image.path for image in self.split.test],
-            training=self.protocol.training,
-            formats=self.protocol.dataset.images.formats,
+            files_of(
+                [self.manifest.root / image.path for image in self.split.test],
+                formats=self.protocol.dataset.images.formats,
+            ),
             plan=self.protocol.throughput,
-            device=self.device,
-            workers=self.options.workers,
+            device=self.device.type,
         )
 
     def timing(self, metric: str, measure: Callable[[Scenario], Iterable[float] | None]) -> Timing | Unavailable:
         """The timing of one metric on this run's device: measured once by `measure`, then kept."""
         if metric not in self._timings:
+            if metric not in self.scenarios:
+                return Unavailable(self.card.why_not({"prepared arrays"}) or f"{metric} is not timed", not_asked=True)
             samples = measure(self.scenarios[metric])
             if samples is None:
                 return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)
@@ -710,16 +706,6 @@ class Run:
     def _evaluate(self, predictions: Predictions) -> Evaluation:
         return evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
 
-    def _loaded(self, weights: Path, device: torch.device) -> nn.Sequential:
-        plan = self.protocol.training
-        return load_classifier(
-            weights,
-            architecture=plan.architecture,
-            normalisation=plan.normalisation,
-            n_classes=len(self.classes),
-            device=device,
-        )
-
     def _predictions_of(self, set_name: str, seed: int) -> Predictions:
         if (set_name, seed) not in self._predictions:
             predictions = self._predicted(set_name, seed)
@@ -741,7 +727,7 @@ class Run:
             source=digest_of(sorted(image.sha256 for image in source.images)),
             cells=cells_digest(predictions),
             n=len(predictions.digests),
-            model=self._weights_digest(seed),
+            model=self._card(seed).digest,
             predictions=predictions.digest,
             protocol=self.protocol.digest,
             role="judged" if judged else "seed",
@@ -843,49 +829,32 @@ class Run:
             raise DataError(found.reason)
         return found.images, found.root, self._external_rules(set_name)
 
-    def _cells(self, set_name: str, *, oversampling: int = 1) -> CellPixels:
-        """Decoded cells in the order of their content: what a file is called must not reach the network's training."""
-        images, root, rules = self._source(set_name)
-        plan = self.protocol.training
-        return decode_all(
-            sorted(images, key=lambda image: image.sha256),
-            root,
-            classes=self.classes,
-            size_px=plan.image_size_px * oversampling,
-            resize=plan.resize,
-            formats=rules.formats,
-            workers=self.options.workers,
-            progress=self._progress,
-            label=f"decoding {set_name}",
-        )
+    def _images(self, set_name: str) -> tuple[list[CellImage], Images]:
+        """The cells of a set in the order of their content, and what a classifier is given of them."""
+        cells, root, rules = self._source(set_name)
+        # What a file is called must not reach the classifier, not even by the batch that the file is in.
+        ordered = sorted(cells, key=lambda cell: cell.sha256)
+        return ordered, images_of(ordered, root, formats=rules.formats, label=set_name)
 
     def _predicted(self, set_name: str, seed: int) -> Predictions:
         images = self._source(set_name)[0]
-        plan, judged = self.protocol.training, seed == self.protocol.training.seed
-        weights = self._weights(seed)
+        judged = seed == self.protocol.training.seed
         key = {
-            "weights": self._weights_digest(seed),
+            "classifier": self._card(seed).answers_by,
             "images": _contents(images),
-            "pixels": [plan.image_size_px, plan.resize, plan.normalisation],
             "batch_size": self.protocol.throughput.batch_size,  # sums of another batch may round otherwise
             "code": code_digest(*STAGE_CODE),
             "versions": _versions(),
             "device": self.device.type,
-            "threads": torch.get_num_threads(),
+            "threads": n_threads(),
         }
 
         def make(folder: Path) -> None:
-            cells = self._cells(set_name)
-            probabilities = predict(
-                self.classifier if judged else self._loaded(weights, self.device),
-                cells,
-                device=self.device,
-                batch_size=self.protocol.throughput.batch_size,
-                progress=self._progress,
-                label=f"scoring {set_name}" if judged else f"scoring {set_name}, seed {seed}",
-            )
-            _refuse_unscored(cells.images, probabilities, set_name=set_name)
-            np.savez(folder / KEPT, digests=[image.sha256 for image in cells.images], probabilities=probabilities)
+            cells, shown = self._images(set_name)
+            if not judged:
+                shown = replace(shown, label=f"{set_name}, seed {seed}")
+            probabilities = predict(self.classifier if judged else self._opened(seed), shown)
+            np.savez(folder / KEPT, digests=[cell.sha256 for cell in cells], probabilities=probabilities)
 
         folder = self._store.fetch(f"predictions-{set_name}", key, make)
         with np.load(folder / KEPT) as kept:
@@ -904,17 +873,6 @@ def _refuse_blocked(manifest: Manifest, report: IntegrityReport) -> None:
         raise DataError(
             f"set {manifest.name!r} cannot be used before {len(blocking)} integrity finding(s) are settled:\n"
             f"{listed}{more}"
-        )
-
-
-def _refuse_unscored(cells: Sequence[CellImage], probabilities: np.ndarray, *, set_name: str) -> None:
-    """Every cell is scored, or none is judged: a dropped last batch made 373 of 375 once."""
-    if len(probabilities) != len(cells):
-        missing = [cell.path for cell in cells[len(probabilities) :]]
-        named = f": without a score are {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}" if missing else ""
-        raise InvalidPredictions(
-            f"set {set_name}: {len(probabilities)} rows of probabilities for {len(cells)} cells{named}. Score every "
-            "cell exactly once; a loader that drops its last batch does not."
         )
 
 
