@@ -530,7 +530,7 @@ def _is_empty(item: pytest.Item) -> bool:
 
 def _conclude(session: pytest.Session, state: RunState) -> None:
     """One list of verdicts, and the pack that is written from it."""
-    from harness.model.devices import device_name
+    from harness.model.devices import choose_device, device_name
     from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
     from harness.run.environment import environment
@@ -541,7 +541,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     config = session.config
     early = state.stopped_because or session.shouldfail or session.shouldstop
     otherwise = "the run stopped before it" if early else "its test was not selected"
-    device = device_name(state.run.setting.device)
+    device = device_name(choose_device(state.run.setting.device))
     state.results = RunResults(
         run_id=state.run_id,
         started_at=state.started_at.isoformat(timespec="seconds"),

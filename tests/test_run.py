@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from drawn import CLASSES, MeanColour
 from PIL import Image
 
 from fixtures.smears import HOME, SECOND, write_smears
@@ -14,14 +15,21 @@ from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.metrics.estimates import Unavailable
 from harness.model import devices
+from harness.model.classifier import predict
+from harness.model.exports import Claims
+from harness.model.formats import Found
+from harness.model.model_file import ModelFile
+from harness.model.records import JudgedModel
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
 from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting, beside
+from harness.run.stages.corruptions import robustness
 from harness.run.stages.data import external, split
 from harness.run.stages.independence import dependent_sets, leakage_checks, provenance
-from harness.run.stages.model import pictures
-from harness.run.stages.predictions import evaluation
+from harness.run.stages.model import card, pictures
+from harness.run.stages.predictions import evaluation, predictions
+from harness.run.stages.timing import timing
 from harness.run.store import Store
 
 
@@ -38,7 +46,15 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
-def run_over(protocol: Protocol, data: Path, tmp_path: Path, *, device: str = "cpu", **sets: Path) -> Graph:
+def run_over(
+    protocol: Protocol,
+    data: Path,
+    tmp_path: Path,
+    *,
+    device: str = "cpu",
+    model: ModelFile | None = None,
+    **sets: Path,
+) -> Graph:
     options = RunOptions(
         run_id="test",
         data=data,
@@ -48,6 +64,7 @@ def run_over(protocol: Protocol, data: Path, tmp_path: Path, *, device: str = "c
         device=device,
         workers=2,
         ledger=tmp_path / "ledger.jsonl",
+        model=model,
     )
     return Graph(Setting.of(protocol, options), store=Store(tmp_path / "stages", fresh=False), progress=silent)
 
@@ -105,7 +122,7 @@ def test_an_image_that_changes_while_the_run_goes_on_is_refused(protocol: Protoc
     other = data / run(split).test[1].path
     victim.write_bytes(other.read_bytes())
     with pytest.raises(DataError, match=rf"{victim.name}'? changed while the run was going on"):
-        run(pictures, "test").decoded(silent)
+        predict(MeanColour(), run(pictures, "test").images())
 
 
 def test_a_device_that_is_not_there_ends_the_run_before_it_begins(
@@ -121,3 +138,23 @@ def test_what_lies_beside_a_csv_lies_beside_its_folder(tmp_path: Path):
     table = tmp_path / "cells" / "split.csv"
     table.touch()
     assert beside(tmp_path / "cells") == beside(table) == tmp_path.resolve()
+
+
+def test_a_door_that_offers_probabilities_alone_is_judged_as_far_as_it_goes(
+    protocol: Protocol, smears: Path, tmp_path: Path
+):
+    said = MeanColour.card
+    record = JudgedModel("m.bin", "1" * 64, 9, "test", "", "mean colour", said.digest, ("classes",), card=said)
+    found = Found(Claims(classes=CLASSES), "", "mean colour", said.digest, said.abilities, lambda *_: MeanColour())
+    run = run_over(protocol, smears, tmp_path, model=ModelFile(record, said, found.claims, b"anything", found))
+    assert len(run(predictions, "test").digests) == len(run(split).test)
+    stable = run(robustness, 0.95)
+    assert len(stable.curves) == len(protocol.robustness.kinds)
+    assert stable.detection is not None
+    assert (protocol.detection.score, stable.detection.score) == ("mahalanobis", "confidence")
+    timed = timing(run, "SingleStream", "model-only", lambda scenario: [1.0])
+    assert isinstance(timed, Unavailable)
+    assert timed.not_asked
+    assert "not applicable: mean colour (test) cannot answer for arrays that were prepared" in timed.reason
+    assert not isinstance(timing(run, "SingleStream", "decode-to-label", lambda scenario: [1.0]), Unavailable)
+    assert run(card).corruptions_act_on == "RGB frames"

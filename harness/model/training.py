@@ -37,12 +37,21 @@ from torch import nn
 from harness.core.errors import TrainingError
 from harness.core.files import atomic_stream, write_atomically
 from harness.core.progress import Report
-from harness.model.classifier import tensors_digest, untrained, weights_digest
+from harness.model.networks import tensors_digest, untrained, weights_digest
 from harness.model.preprocessing import CellPixels, reduced
-from harness.model.records import EpochRecord, LearningRateCurve, PhaseRecord, TrainingRecord
+from harness.model.records import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    EpochRecord,
+    LearningRateCurve,
+    ModelCard,
+    PhaseRecord,
+    TrainingRecord,
+    preprocessing_of,
+)
 from harness.model.seeding import derived_seed, seed_everything
 from harness.model.stain import laboratory_transforms
-from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
+from harness.model.torch_network import ABILITIES
 from harness.protocol.records import AugmentationPlan, PhasePlan, TrainingPlan
 
 RECORD = "training.json"
@@ -58,7 +67,7 @@ def train(
     *,
     train: CellPixels,
     validation: CellPixels,
-    n_classes: int,
+    classes: tuple[str, ...],
     weights_file: Path | None,
     device: torch.device,
     folder: Path,
@@ -87,7 +96,7 @@ def train(
         return read_training_record(folder)
     seed_everything(plan.seed)
     as_predicted = reduced(train, size_px=plan.image_size_px)
-    model, weights = untrained(plan, n_classes=n_classes, weights_file=weights_file, train=as_predicted)
+    model, weights = untrained(plan, n_classes=len(classes), weights_file=weights_file, train=as_predicted)
     learner = _learner(plan, model, train, validation, device=device, folder=folder)
     curve = _find_learning_rate(learner, plan, progress)
     phases = []
@@ -101,6 +110,7 @@ def train(
             phases.append(_run_phase(learner, phase, plan, folder, progress))
             write_atomically(record, TypeAdapter(PhaseRecord).dump_json(phases[-1]))
     _load(model, folder / best_weights(plan.phases[-1].name))
+    digest = weights_digest(model)
     result = TrainingRecord(
         architecture=plan.architecture,
         device=device.type,
@@ -109,7 +119,16 @@ def train(
         weights=weights,
         learning_rate_curve=curve,
         phases=tuple(phases),
-        weights_digest=weights_digest(model),
+        weights_digest=digest,
+        card=ModelCard(
+            door="trained here",
+            name=plan.architecture,
+            digest=digest,
+            classes=classes,
+            preprocessing=preprocessing_of(plan),
+            abilities=(*ABILITIES, "training"),
+            corruptions_act_on="prepared arrays",
+        ),
     )
     write_atomically(folder / RECORD, TypeAdapter(TrainingRecord).dump_json(result, indent=1))
     _tidy(plan, folder)

@@ -65,7 +65,7 @@ class LiveMeasurements:
                 return Count(run(training.training_checks)[metric])
 
     def timing(self, scenario: str, span: str, *, device: str) -> Timing | Unavailable:
-        own = self._run.setting.device.type
+        own = self._run.setting.device
         if device not in ("any", own):
             return Unavailable(f"this run's device is {own}, not {device}")
         return timing.timing(self._run, scenario, span, self._stopwatch)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from harness.model.devices import choose_device
 from harness.protocol.records import ImageRules, Protocol
 from harness.run.results import Baseline
 
 if TYPE_CHECKING:
-    from harness.model.judged import ModelFile
+    from harness.model.model_file import ModelFile
 
 # For a set of which the protocol says nothing: whatever becomes RGB without a guess. Public sets of TIFF files have a
 # channel of opacity that says nothing; one that does is a finding (`harness.data.decoding.facts_of`).
@@ -47,11 +45,11 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Everything that is fixed before the first stage. device: the one that the options' word stands for here."""
+    """Everything that is fixed before the first stage. device: "cpu", "cuda" or "mps"."""
 
     protocol: Protocol
     options: RunOptions
-    device: torch.device
+    device: str
 
     @classmethod
     def of(cls, protocol: Protocol, options: RunOptions) -> Setting:
@@ -59,7 +57,7 @@ class Setting:
         Raises:
             DeviceUnavailable: this machine has no such device; the run ends before it begins.
         """
-        return cls(protocol, options, choose_device(options.device))
+        return cls(protocol, options, choose_device(options.device).type)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -8,58 +8,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from harness.core.files import write_atomically
-from harness.core.progress import Report
 from harness.data.records import CellImage
-from harness.model.preprocessing import CellPixels, decode_all
+from harness.model.classifier import Machine
+from harness.model.devices import n_threads
+from harness.model.images import Images, images_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pictures:
-    """The images of one part or set, and how they are decoded.
-
-    root, workers: where they lie and how many threads decode them: neither can change a pixel.
-    """
+    """The images of one part or set. root: where they lie, which can change no pixel."""
 
     name: str
-    images: tuple[CellImage, ...]
-    classes: tuple[str, ...]
+    cells: tuple[CellImage, ...]
     formats: tuple[str, ...]
-    size_px: int
-    resize: str
     root: Path
-    workers: int
 
     def made_of(self) -> dict[str, object]:
-        """Content and label of every image, whatever the files are called, and how they are decoded."""
-        return {
-            "images": sorted([image.sha256, image.label] for image in self.images),
-            "classes": self.classes,
-            "formats": self.formats,
-            "size_px": self.size_px,
-            "resize": self.resize,
-        }
+        """Content and label of every image, whatever the files are called, and who may decode them."""
+        return {"cells": sorted([cell.sha256, cell.label] for cell in self.cells), "formats": self.formats}
 
-    def decoded(self, progress: Report, *, oversampling: int = 1) -> CellPixels:
-        """Decoded cells in the order of their content: what a file is called must not reach a training."""
-        return decode_all(
-            sorted(self.images, key=lambda image: image.sha256),
-            self.root,
-            classes=self.classes,
-            size_px=self.size_px * oversampling,
-            resize=self.resize,
-            formats=self.formats,
-            workers=self.workers,
-            progress=progress,
-            label=f"decoding {self.name}",
-        )
+    @property
+    def ordered(self) -> tuple[CellImage, ...]:
+        """The cells in the order of their content."""
+        # What a file is called must not reach the classifier, not even by the batch that the file is in.
+        return tuple(sorted(self.cells, key=lambda cell: cell.sha256))
+
+    def images(self, *, label: str | None = None) -> Images:
+        """What a classifier is given of them, in the order of `ordered`. label: what progress calls them."""
+        return images_of(self.ordered, self.root, formats=self.formats, label=label or self.name)
 
 
-def place(device: torch.device) -> Mapping[str, object]:
-    """Where a network computes: the order of summation, and so the last bit, follows it."""
-    return {"device": device.type, "threads": torch.get_num_threads()}
+def place(machine: Machine) -> Mapping[str, object]:
+    """Where a classifier computes: the order of summation, and so the last bit, follows device, threads and batch."""
+    return {"device": machine.device, "threads": n_threads(), "batch_size": machine.batch_size}
 
 
 def write_json(path: Path, value: object) -> None:
@@ -70,7 +52,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def rows_by_digest(digests: Iterable[str], images: Iterable[CellImage]) -> list[int]:
-    """Where each image's row stands in an array whose rows are kept in the order of `digests`."""
+def rows_by_digest(digests: Iterable[str], cells: Iterable[CellImage]) -> list[int]:
+    """Where each cell's row stands in an array whose rows are kept in the order of `digests`."""
     row = {digest: index for index, digest in enumerate(digests)}
-    return [row[image.sha256] for image in images]
+    return [row[cell.sha256] for cell in cells]

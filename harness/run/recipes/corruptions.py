@@ -7,81 +7,79 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
 from harness.core.progress import Report
+from harness.data.records import labels_of
 from harness.metrics.detection import strangeness
-from harness.model.stress import outlook, stressed
+from harness.model.classifier import Classifier
+from harness.model.corrupted import corrupted_predictions
+from harness.model.ood import ood_features, ood_score_of
 from harness.protocol.records import DetectionPlan, RobustnessPlan
 from harness.run.recipes.basis import Pictures, place, rows_by_digest
+from harness.run.recipes.classifier import Source
 
 KEPT = "predictions.npz"
-STRANGENESS = "strangeness "  # begins the name of what is a score of inputs, not probabilities of corrupted cells
+SCORES = "strangeness "  # begins the name of out-of-distribution scores; all else are probabilities of corrupted cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corruptions:
-    """What a classifier says of the test part corrupted and turned, and how strange inputs look to it.
+    """What a classifier predicts for the test part corrupted and turned, and the out-of-distribution scores.
 
-    parts:      the dataset's, by name.
-    weights:    digest of the classifier's; classifier: loads it, where its answers were not kept.
+    parts: the dataset's, by name.
+    open:  opens the classifier, where its answers were not kept.
     """
 
     parts: Mapping[str, Pictures]
-    weights: str
-    normalisation: str
+    classes: tuple[str, ...]
+    source: Source
     robustness: RobustnessPlan | None
     detection: DetectionPlan | None
-    batch_size: int
-    device: torch.device
-    classifier: Callable[[], nn.Sequential]
+    open: Callable[[], Classifier]
 
     def made_of(self) -> Mapping[str, object]:
         return {
-            "weights": self.weights,
+            "classifier": self.source.card.answers_by,
             "parts": {name: pictures.made_of() for name, pictures in self.parts.items()},
-            "normalisation": self.normalisation,
+            "classes": self.classes,
             "robustness": self.robustness and self.robustness.model_dump(mode="json"),
             "detection": self.detection and self.detection.model_dump(mode="json"),
-            "batch_size": self.batch_size,
-            **place(self.device),
+            **place(self.source.machine),
         }
 
     def make(self, folder: Path, progress: Report) -> None:
-        test, classifier = self.parts["test"].decoded(progress), self.classifier()
+        test, classifier = self.parts["test"], self.open()
+        digests = [cell.sha256 for cell in test.ordered]
         found: dict[str, np.ndarray] = {}
         if self.robustness is not None:
-            found |= stressed(
-                classifier, test, self.robustness, device=self.device, batch_size=self.batch_size, progress=progress
+            found |= corrupted_predictions(
+                classifier, test.images(), self.robustness, digests=digests, progress=progress
             )
-        if self.detection is not None:
-            reference = self.detection.reference
-            train = self.parts["train"].decoded(progress)
-            seen = outlook(
+        if (plan := self.detection) is not None:
+            train = self.parts["train"]
+            seen = ood_features(
                 classifier,
-                self.detection,
-                train=train,
-                sets={"test": test, reference: self.parts[reference].decoded(progress)},
-                device=self.device,
-                batch_size=self.batch_size,
+                plan,
+                train=train.images(),
+                sets={"test": test.images(), plan.reference: self.parts[plan.reference].images()},
                 progress=progress,
             )
-            scores = strangeness(self.detection.score, seen, train_labels=train.labels)
-            found |= {f"{STRANGENESS}{name}": values for name, values in scores.items()}
-        found["digests"] = np.array([image.sha256 for image in test.images])
+            score = ood_score_of(plan, self.source.card)
+            scores = strangeness(score, seen, train_labels=labels_of(train.ordered, self.classes))
+            found |= {f"{SCORES}{name}": values for name, values in scores.items()}
+        found["digests"] = np.array(digests)
         np.savez(folder / KEPT, **found)  # type: ignore[arg-type]  # its stub takes any keyword for allow_pickle
 
 
 def read_corruptions(folder: Path, test: Pictures) -> dict[str, np.ndarray]:
     """Name -> what was kept, with a row for each cell of the test part in the order of its predictions.
 
-    Names as `model.stress` gives them; those of scores begin with "strangeness ".
+    Names as `model.corrupted` and `model.ood` give them; those of scores begin with "strangeness ".
     """
     with np.load(folder / KEPT) as kept:
-        order = rows_by_digest(kept["digests"].tolist(), test.images)
+        order = rows_by_digest(kept["digests"].tolist(), test.cells)
         found = {name: kept[name] for name in kept.files if name != "digests"}
     return {
-        name: values[order] if not name.startswith(STRANGENESS) or name == f"{STRANGENESS}test" else values
+        name: values[order] if not name.startswith(SCORES) or name == f"{SCORES}test" else values
         for name, values in found.items()
     }

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import nn
-
-from harness.core.files import write_atomically
 from harness.core.progress import Report
 from harness.metrics.predictions import Predictions
-from harness.model.exports import CLASSIFIER, EXPORT, Claims, classifier_bytes, export_learner
-from harness.model.weights import read_tensors
+from harness.model.exports import EXPORT
+from harness.model.trained import card_of, write_exports
 from harness.run.export_check import exported_differences
 from harness.run.recipes.basis import read_json, write_json
 
 CHECKED_IMAGES = 20
 DIFFERENCES = "differences.json"
-# Runs in the process that opens the export, without this project.
+# Run in the process that opens the export, which does not import this project.
 RUNS = ("harness.model.export_reader", "harness.model.torchvision_compat")
 OPENING = "export.pkl in a fresh process"
 
@@ -27,39 +24,31 @@ OPENING = "export.pkl in a fresh process"
 class Export:
     """The file `export.pkl` with, beside it, what opening it in a fresh process showed, and the safe format.
 
-    weights:    digest of the classifier's; file: where they lie; classifier: loads it.
-    validation: what the classifier said of the validation part; root: where its images lie.
+    protocol:      id of the protocol that the classifier was trained by.
+    fitted:        part -> digest of the cells that it was trained on and chosen with.
+    validation:    what the classifier said of the validation part; root: where its images lie.
+    trained:       the folder of the training.
     """
 
-    weights: str
-    claims: Claims
+    protocol: str
+    fitted: Mapping[str, str]
     validation: Predictions
-    size_px: int
-    resize: str
-    file: Path
+    trained: Path
     root: Path
-    classifier: Callable[[], nn.Sequential]
 
     def made_of(self) -> Mapping[str, object]:
         return {
-            "weights": self.weights,
-            "claims": asdict(self.claims),
-            "pixels": [self.size_px, self.resize],
+            "classifier": card_of(self.trained).answers_by,
+            "protocol": self.protocol,
+            "fitted": dict(self.fitted),
             "validation": self.validation.digest,
         }
 
     def make(self, folder: Path, progress: Report) -> None:
-        path = folder / EXPORT
-        write_atomically(folder / CLASSIFIER, classifier_bytes(read_tensors(self.file, sha256=None), self.claims))
-        export_learner(
-            self.classifier(),
-            classes=self.validation.classes,
-            size_px=self.size_px,
-            resize=self.resize,
-            path=path,
-        )
+        write_exports(self.trained, folder, protocol=self.protocol, **self.fitted)
         progress(OPENING, 0, 1, "")
-        write_json(folder / DIFFERENCES, exported_differences(path, some_cells(self.validation), self.root))
+        found = exported_differences(folder / EXPORT, some_cells(self.validation), self.root)
+        write_json(folder / DIFFERENCES, found)
         progress(OPENING, 1, 1, "")
 
 

@@ -1,13 +1,13 @@
-"""How a classifier that existed before the run is kept: its file as it was read, and its weights."""
+"""How a classifier that existed before the run is kept: its file as it was read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.progress import Report
-from harness.model.judged import ModelFile
+from harness.model.model_file import ModelFile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,8 +17,7 @@ class GivenModel:
     given: ModelFile
 
     def made_of(self) -> Mapping[str, object]:
-        record = self.given.record
-        return {"sha256": record.sha256, "weights": record.weights_digest, "claims": asdict(self.given.claims)}
+        return {"sha256": self.given.record.sha256, "stored_as": self.given.stored_as}
 
     def make(self, folder: Path, progress: Report) -> None:
         self.given.keep(folder)

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from harness.core.progress import Report
 from harness.metrics.reproducibility import ProcessDigests
+from harness.model.devices import n_threads
 from harness.protocol.records import Protocol
-from harness.run.recipes.basis import place, read_json, write_json
+from harness.run.recipes.basis import read_json, write_json
 from harness.run.reproduction import reproduce
 
 KEPT = "processes.json"
@@ -28,7 +27,7 @@ class Reproduction:
     protocol: Protocol
     manifest: str
     split: str
-    device: torch.device
+    device: str
     data: Path
     split_file: Path | None
 
@@ -39,12 +38,13 @@ class Reproduction:
             "protocol": [part.model_dump(mode="json") for part in parts],
             "data": self.manifest,
             "split": self.split,
-            **place(self.device),
+            "device": self.device,
+            "threads": n_threads(),
         }
 
     def make(self, folder: Path, progress: Report) -> None:
         progress(REPEATING, 0, 1, "")
-        found = reproduce(self.protocol, data=self.data, split_file=self.split_file, device=self.device.type)
+        found = reproduce(self.protocol, data=self.data, split_file=self.split_file, device=self.device)
         write_json(folder / KEPT, [asdict(process) for process in found])
         progress(REPEATING, 1, 1, "")
 

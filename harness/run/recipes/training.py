@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from harness.core.progress import Report
-from harness.model.training import train
+from harness.model.classifier import Machine
+from harness.model.devices import n_threads
+from harness.model.trained import train_classifier
 from harness.protocol.records import TrainingPlan
-from harness.run.recipes.basis import Pictures, place
+from harness.run.recipes.basis import Pictures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,27 +22,31 @@ class Training:
     """
 
     plan: TrainingPlan
+    classes: tuple[str, ...]
     train: Pictures
     validation: Pictures
-    device: torch.device
+    machine: Machine
     weights_file: Path | None
 
     def made_of(self) -> Mapping[str, object]:
         return {
             "plan": self.plan.model_dump(mode="json"),
+            "classes": self.classes,
             "train": self.train.made_of(),
             "validation": self.validation.made_of(),
-            **place(self.device),
+            "device": self.machine.device,
+            "threads": n_threads(),  # the order of summation, and so the last bit, follows it
         }
 
     def make(self, folder: Path, progress: Report) -> None:
-        train(
+        train_classifier(
             self.plan,
-            train=self.train.decoded(progress, oversampling=self.plan.augmentation.oversampling),
-            validation=self.validation.decoded(progress),
-            n_classes=len(self.train.classes),
+            train_cells=self.train.cells,
+            validation_cells=self.validation.cells,
+            root=self.train.root,
+            classes=self.classes,
+            formats=self.train.formats,
             weights_file=self.weights_file,
-            device=self.device,
+            machine=self.machine,
             folder=folder,
-            progress=progress,
         )

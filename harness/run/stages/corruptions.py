@@ -10,34 +10,33 @@ from harness.metrics.detection import Detection, detect
 from harness.metrics.predictions import Predictions
 from harness.metrics.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
 from harness.metrics.stability import Robustness
+from harness.model.ood import ood_score_of
 from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
-from harness.run.recipes.corruptions import STRANGENESS, Corruptions, read_corruptions
-from harness.run.stages.model import classifier_of, pictures, weights_digest
+from harness.run.recipes.corruptions import SCORES, Corruptions, read_corruptions
+from harness.run.stages.model import card, opening, pictures, source
 from harness.run.stages.predictions import predictions
 
 
-@stage(pictures, weights_digest, classifier_of, keeps=Corruptions)
+@stage(pictures, source, opening, keeps=Corruptions)
 def stress(run: Asking) -> dict[str, np.ndarray]:
-    """What the network says of the test part corrupted and turned, and how strange inputs look to it.
+    """What the classifier predicts for the test part corrupted and turned, and the out-of-distribution scores.
 
     Keys as `read_corruptions` gives them; rows of the test part in the order of its predictions.
     """
     protocol, parts = run.setting.protocol, {part: run(pictures, part) for part in PARTS}
     recipe = Corruptions(
         parts=parts,
-        weights=run(weights_digest, protocol.training.seed),
-        normalisation=protocol.training.normalisation,
+        classes=run.setting.classes,
+        source=run(source, protocol.training.seed),
         robustness=protocol.robustness,
         detection=protocol.detection,
-        batch_size=protocol.throughput.batch_size,
-        device=run.setting.device,
-        classifier=run(classifier_of, protocol.training.seed),
+        open=run(opening, protocol.training.seed),
     )
     return read_corruptions(run.keep("robustness", recipe), parts["test"])
 
 
-@stage(stress, predictions)
+@stage(stress, predictions, card)
 def robustness(run: Asking, level: float) -> Robustness:
     """Severity curves, flip rates and detection with one-sided bounds at `level`."""
     protocol, clean, shown = run.setting.protocol, run(predictions, "test"), run(stress)
@@ -54,10 +53,10 @@ def robustness(run: Asking, level: float) -> Robustness:
         curves = severity_curves(clean, corrupted, intracluster_correlation=correlation, level=level)
         transformed = {name: answered(name) for name in plan.invariances}
         flips = flip_rates(clean, transformed, intracluster_correlation=correlation, level=level)
-    strange = {name.removeprefix(STRANGENESS): v for name, v in shown.items() if name.startswith(STRANGENESS)}
+    strange = {name.removeprefix(SCORES): v for name, v in shown.items() if name.startswith(SCORES)}
     if (asked := protocol.detection) is not None:
         detection = detect(
-            score=asked.score,
+            score=ood_score_of(asked, run(card)),
             set_name="test",
             cells=strange["test"],
             reference=asked.reference,

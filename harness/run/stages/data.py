@@ -100,7 +100,7 @@ def missing(run: Asking, set_name: str) -> Unavailable | None:
 
 
 @stage(manifest, external)
-def source(run: Asking, set_name: str) -> Manifest:
+def listing(run: Asking, set_name: str) -> Manifest:
     """The manifest that the images of a part or of an external set are listed in.
 
     Raises:
@@ -112,10 +112,10 @@ def source(run: Asking, set_name: str) -> Manifest:
     return found
 
 
-@stage(split, source)
+@stage(split, listing)
 def images(run: Asking, set_name: str) -> tuple[CellImage, ...]:
     """The images of a part or of an external set."""
-    return run(split).part(set_name) if set_name in PARTS else run(source, set_name).images
+    return run(split).part(set_name) if set_name in PARTS else run(listing, set_name).images
 
 
 def _inspected(run: Asking, found: Manifest, rules: ImageRules, images_per_class: int | None) -> IntegrityReport:

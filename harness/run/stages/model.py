@@ -1,4 +1,4 @@
-"""The classifier that is judged, whether it is trained here or was given, and what it was fitted on."""
+"""The classifier that is judged, whether it is trained here or was given."""
 
 from __future__ import annotations
 
@@ -6,37 +6,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import nn
-
 from harness.metrics.fits import FITTING_PARTS, fit_of
-from harness.model.classifier import load_classifier
-from harness.model.exports import CLASSIFIER
-from harness.model.records import JudgedModel, TrainingRecord
-from harness.model.training import best_weights, read_training_record
+from harness.model.classifier import Classifier, Machine
+from harness.model.records import JudgedModel, ModelCard, TrainingRecord
+from harness.model.training import read_training_record
 from harness.model.weights import find_weights_file
 from harness.run.graph import Asking, stage
 from harness.run.recipes.basis import Pictures
+from harness.run.recipes.classifier import Source
 from harness.run.recipes.judged import GivenModel
 from harness.run.recipes.training import Training
-from harness.run.setting import Setting, beside
-from harness.run.stages.data import images, source, split
+from harness.run.setting import beside
+from harness.run.stages.data import images, listing, split
 
 
-@stage(images, source)
+@stage(images, listing)
 def pictures(run: Asking, set_name: str) -> Pictures:
-    """The images of a part or set, as they are shown to the network."""
-    plan, found = run.setting.protocol.training, run(source, set_name)
-    return Pictures(
-        name=set_name,
-        images=run(images, set_name),
-        classes=run.setting.classes,
-        formats=run.setting.rules(found.name).formats,
-        size_px=plan.image_size_px,
-        resize=plan.resize,
-        root=found.root,
-        workers=run.setting.options.workers,
-    )
+    """The images of a part or set, as they may be shown to a classifier."""
+    found = run(listing, set_name)
+    formats = run.setting.rules(found.name).formats
+    return Pictures(name=set_name, cells=run(images, set_name), formats=formats, root=found.root)
 
 
 # --- trained here ---------------------------------------------------------------------------------
@@ -51,9 +40,10 @@ def trained(run: Asking, seed: int) -> Path:
     near = (setting.protocol.source.resolve().parent, beside(setting.options.data))
     recipe = Training(
         plan=plan,
+        classes=setting.classes,
         train=run(pictures, "train"),
         validation=run(pictures, "validation"),
-        device=setting.device,
+        machine=machine(run),
         weights_file=find_weights_file(plan.weights, near=near),
     )
     return run.keep("training", recipe)
@@ -93,7 +83,7 @@ def model(run: Asking) -> JudgedModel | None:
 
 @stage(keeps=GivenModel)
 def kept_model(run: Asking) -> Path:
-    """The folder with the judged file, as it was read, and with its weights."""
+    """The folder with the judged file, as it was read."""
     given = run.setting.options.model
     assert given is not None  # asked for by --model alone
     return run.keep("model", GivenModel(given))
@@ -103,42 +93,33 @@ def kept_model(run: Asking) -> Path:
 
 
 @stage(trained)
-def weights_digest(run: Asking, seed: int) -> str:
-    """Of the weights of the classifier with this seed, or of the one that was given."""
+def source(run: Asking, seed: int) -> Source:
+    """The classifier of the training with this seed, or the one that was given; it is not opened yet."""
     given = run.setting.options.model
-    return given.record.weights_digest if given else read_training_record(run(trained, seed)).weights_digest
+    return Source(given if given is not None else run(trained, seed), machine(run))
 
 
-@stage(trained, kept_model)
-def weights(run: Asking, seed: int) -> Path:
-    """The file with the weights of the classifier with this seed, or of the one that was given."""
-    if run.setting.options.model is not None:
-        return run(kept_model) / CLASSIFIER
-    return run(trained, seed) / best_weights(run.setting.protocol.training.phases[-1].name)
+@stage(source)
+def card(run: Asking) -> ModelCard:
+    """Of the judged classifier."""
+    return run(source, run.setting.protocol.training.seed).card
 
 
-@stage(weights)
-def classifier(run: Asking) -> nn.Sequential:
-    """The judged network in evaluation mode on the run's device: that of the last phase, where one was trained."""
-    return loaded(run.setting, run(weights, run.setting.protocol.training.seed), run.setting.device)
+@stage(source)
+def classifier(run: Asking) -> Classifier:
+    """The judged classifier on the run's device: that of the last phase, where one was trained."""
+    return run(source, run.setting.protocol.training.seed).open()
 
 
-@stage(weights, classifier)
-def classifier_of(run: Asking, seed: int) -> Callable[[], nn.Sequential]:
-    """Loads the classifier of a seed; only the judged one stays in memory."""
-    setting = run.setting
-    if seed == setting.protocol.training.seed:
+@stage(source, classifier)
+def opening(run: Asking, seed: int) -> Callable[[], Classifier]:
+    """Opens the classifier of a seed; only the judged one stays in memory."""
+    if seed == run.setting.protocol.training.seed:
         return lambda: run(classifier)
-    file = run(weights, seed)
-    return lambda: loaded(setting, file, setting.device)
+    return run(source, seed).open
 
 
-def loaded(setting: Setting, file: Path, device: torch.device) -> nn.Sequential:
-    plan = setting.protocol.training
-    return load_classifier(
-        file,
-        architecture=plan.architecture,
-        normalisation=plan.normalisation,
-        n_classes=len(setting.classes),
-        device=device,
-    )
+def machine(run: Asking) -> Machine:
+    setting = run.setting
+    batch_size = setting.protocol.throughput.batch_size
+    return Machine(setting.device, batch_size, setting.options.workers, progress=run.progress)

@@ -14,8 +14,8 @@ from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.predictions import Predictions
 from harness.run.graph import Asking, stage
 from harness.run.recipes.predictions import Scoring, read_scores
-from harness.run.stages.data import missing, source
-from harness.run.stages.model import classifier_of, pictures, weights_digest
+from harness.run.stages.data import listing, missing
+from harness.run.stages.model import opening, pictures, source
 
 FITTING_SETS = ("train", "validation")  # the sets that training may know: nobody counts the looks at them
 
@@ -33,25 +33,22 @@ class Seen:
     look: int | None
 
 
-@stage(pictures, source, weights_digest, classifier_of, keeps=Scoring)
+@stage(pictures, listing, source, opening, keeps=Scoring)
 def seen(run: Asking, set_name: str, seed: int) -> Seen:
     """The probabilities of one part or external set by the classifier of one seed; scored once, then kept.
 
     Raises:
         DataError: the external set is not there; ask `missing` first.
     """
-    protocol, judged = run.setting.protocol, seed == run.setting.protocol.training.seed
+    judged = seed == run.setting.protocol.training.seed
     shown = run(pictures, set_name)
     recipe = Scoring(
         pictures=shown,
-        weights=run(weights_digest, seed),
-        normalisation=protocol.training.normalisation,
-        batch_size=protocol.throughput.batch_size,
-        device=run.setting.device,
-        classifier=run(classifier_of, seed),
-        label=f"scoring {set_name}" if judged else f"scoring {set_name}, seed {seed}",
+        source=run(source, seed),
+        open=run(opening, seed),
+        label=set_name if judged else f"{set_name}, seed {seed}",
     )
-    found, scored = read_scores(run.keep(f"predictions-{set_name}", recipe), shown)
+    found, scored = read_scores(run.keep(f"predictions-{set_name}", recipe), shown, run.setting.classes)
     return Seen(found, scored, None if set_name in FITTING_SETS else _look(run, found, seed))
 
 
@@ -121,10 +118,10 @@ def _look(run: Asking, found: Predictions, seed: int) -> int | None:
         ledger,
         run=run.setting.options.run_id,
         set=found.set,
-        source=digest_of(sorted(image.sha256 for image in run(source, found.set).images)),
+        source=digest_of(sorted(image.sha256 for image in run(listing, found.set).images)),
         cells=cells_digest(found),
         n=len(found.digests),
-        model=run(weights_digest, seed),
+        model=run(source, seed).card.digest,
         predictions=found.digest,
         protocol=protocol.digest,
         role="judged" if judged else "seed",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from harness.metrics.estimates import Unavailable
+from harness.model.images import files_of
 from harness.model.records import Timing
 from harness.model.scenarios import Scenario
 from harness.model.scenarios import scenarios as scenarios_of
 from harness.run.graph import Asking, Graph, stage
 from harness.run.stages.data import manifest, split
-from harness.run.stages.model import classifier
+from harness.run.stages.model import card, classifier
 
 Stopwatch = Callable[[Scenario], Iterable[float] | None]
 
@@ -19,14 +20,12 @@ Stopwatch = Callable[[Scenario], Iterable[float] | None]
 def scenarios(run: Asking) -> Mapping[tuple[str, str], Scenario]:
     """(scenario, span) -> what to time."""
     setting = run.setting
+    files = [run(manifest).root / image.path for image in run(split).test]
     return scenarios_of(
         run(classifier),
-        [run(manifest).root / image.path for image in run(split).test],
-        training=setting.protocol.training,
-        formats=setting.protocol.dataset.images.formats,
+        files_of(files, formats=setting.rules("dataset").formats),
         plan=setting.protocol.throughput,
         device=setting.device,
-        workers=setting.options.workers,
     )
 
 
@@ -43,7 +42,10 @@ def timing(run: Graph, scenario: str, span: str, stopwatch: Stopwatch) -> Timing
         stopwatch: times a scenario, and returns its samples in seconds; None where timing is switched off.
     """
     if (scenario, span) not in run.results(timed):
-        asked = run(scenarios)[scenario, span]
+        asked = run(scenarios).get((scenario, span))
+        if asked is None:
+            reason = run(card).why_not({"prepared arrays"}) or f"{scenario} is not timed {span}"
+            return Unavailable(reason, not_asked=True)
         samples = stopwatch(asked)
         if samples is None:
             return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from harness.data.records import Manifest
 from harness.metrics.deviations import training_deviations
 from harness.metrics.fits import FITTING_PARTS, Fit, fit_of, fits_on_judged_cells
-from harness.model.exports import EXPORT, Claims
+from harness.model.exports import EXPORT
 from harness.run.export_check import exported_differences
 from harness.run.graph import Asking, stage
 from harness.run.recipes.export import RUNS, Export, read_differences, some_cells
 from harness.run.stages.data import external, manifest, split
-from harness.run.stages.model import kept_model, loaded, model, training, weights
+from harness.run.stages.model import kept_model, model, models, training
 from harness.run.stages.predictions import predictions
 
 
@@ -47,29 +45,15 @@ def fits(run: Asking) -> tuple[Fit, ...]:
     return tuple(run(fit, what, on) for what, on in (*fitted, *afterwards))
 
 
-@stage(fit, manifest, predictions, training, weights, keeps=Export, runs=RUNS)
+@stage(fit, manifest, predictions, models, keeps=Export, runs=RUNS)
 def export(run: Asking) -> Path:
     """The file `export.pkl` with, beside it, what opening it in a fresh process showed, and the safe format."""
-    setting, plan = run.setting, run.setting.protocol.training
-    claims = Claims(
-        classes=setting.classes,
-        architecture=plan.architecture,
-        image_size_px=plan.image_size_px,
-        resize=plan.resize,
-        normalisation=plan.normalisation,
-        protocol=setting.protocol.identity.id,
-        **{part: run(fit, "", part).cells for part in FITTING_PARTS},
-    )
-    file = run(weights, plan.seed)
     recipe = Export(
-        weights=run(training).weights_digest,
-        claims=claims,
+        protocol=run.setting.protocol.identity.id,
+        fitted={part: run(fit, "", part).cells for part in FITTING_PARTS},
         validation=run(predictions, "validation"),
-        size_px=plan.image_size_px,
-        resize=plan.resize,
-        file=file,
+        trained=run(models),
         root=run(manifest).root,
-        classifier=lambda: loaded(setting, file, torch.device("cpu")),
     )
     return run.keep("export", recipe) / EXPORT
 
