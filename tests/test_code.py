@@ -168,7 +168,7 @@ def test_no_stage_depends_on_judge_report_pack_claims_or_on_how_the_run_is_wired
 
 
 def meaning(text: str) -> str:
-    return read_module("harness.m", Source(text, package=False)).meaning
+    return read_module("harness.m", Source(text, package=False)).digest
 
 
 @pytest.mark.parametrize(

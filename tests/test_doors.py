@@ -66,7 +66,7 @@ def test_what_such_a_module_would_say_is_found(code: str, found: list[str]):
 
 def test_a_run_shows_no_cell_by_the_training_plan():
     # Preprocessing is on the classifier's card. The reproducibility plan's size is put into a small training plan.
-    for file in (ROOM / "run").glob("*.py"):
+    for file in (ROOM / "run").rglob("*.py"):
         read = {n.attr for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.Attribute)}
         allowed = {"image_size_px"} if file.name == "reproduction.py" else set()
         assert read & {"image_size_px", "resize", "normalisation"} <= allowed, file

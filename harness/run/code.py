@@ -43,10 +43,10 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
-    """meaning: digest of what the module does. imports: every name that may be a module of ours it imports."""
+class Meaning:
+    """digest: of what a module does. imports: every name that may be a module of ours which it imports."""
 
-    meaning: str
+    digest: str
     imports: frozenset[str]
 
 
@@ -64,7 +64,7 @@ class Code:
 
     def __init__(self, find: Callable[[str], Source | None] = on_disk) -> None:
         self._find = find
-        self._modules: dict[str, Module | None] = {}
+        self._modules: dict[str, Meaning | None] = {}
 
     def digest(self, *roots: str) -> str:
         """The meaning of these modules and of everything of ours that they import.
@@ -72,7 +72,7 @@ class Code:
         Raises:
             CodeError: there is no such module, or it does not parse.
         """
-        return digest_of([[name, module.meaning] for name, module in sorted(self._reached(roots).items())])
+        return digest_of([[name, module.digest] for name, module in sorted(self._reached(roots).items())])
 
     def closure(self, *roots: str) -> frozenset[str]:
         """The modules that `digest` takes in; those that hold only words are not among them."""
@@ -84,8 +84,8 @@ class Code:
         other._modules = {**self._modules, name: read_module(name, source)}
         return other
 
-    def _reached(self, roots: Iterable[str]) -> dict[str, Module]:
-        reached: dict[str, Module] = {}
+    def _reached(self, roots: Iterable[str]) -> dict[str, Meaning]:
+        reached: dict[str, Meaning] = {}
         for root in roots:
             if self._module(root) is None:
                 raise CodeError(f"there is no module {root} in {ROOT}, which a stage names as its code. Correct it.")
@@ -98,7 +98,7 @@ class Code:
                 waiting.extend(module.imports)
         return reached
 
-    def _module(self, name: str) -> Module | None:
+    def _module(self, name: str) -> Meaning | None:
         if name not in self._modules:
             source = self._find(name)
             self._modules[name] = read_module(name, source) if source is not None else None
@@ -111,7 +111,7 @@ def installed() -> Code:
     return Code()
 
 
-def read_module(name: str, source: Source) -> Module:
+def read_module(name: str, source: Source) -> Meaning:
     """
     Raises:
         CodeError: the text does not parse.
@@ -124,9 +124,9 @@ def read_module(name: str, source: Source) -> Module:
     said: list[str] = []
     body = _meaningful(tree.body, in_class=False)
     _write_down(body, said.append)
-    meaning = hashlib.sha256("\0".join(said).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256("\0".join(said).encode("utf-8", "surrogatepass")).hexdigest()
     package = name if source.package else name.rpartition(".")[0]
-    return Module(meaning, frozenset(each for node in _imports(body) for each in _imported(node, package)))
+    return Meaning(digest, frozenset(each for node in _imports(body) for each in _imported(node, package)))
 
 
 def _meaningful(body: Iterable[ast.stmt], *, in_class: bool) -> list[ast.stmt]:
