@@ -25,7 +25,6 @@ from types import MappingProxyType
 import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
 import torch
-from harness.run.run import RunOptions
 from PIL import Image
 from torch.nn import functional
 from torchvision.transforms import functional as colour
