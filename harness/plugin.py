@@ -26,7 +26,7 @@ from harness.core.text import visible
 from harness.judge.criteria import closed_gate, complete, explain, not_judged, observed
 from harness.judge.verdicts import Outcome, Verdict
 from harness.protocol.file import read_protocol
-from harness.protocol.questions import QUESTIONS
+from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.records import Criterion, Protocol
 from harness.run.environment import Source, source_state
 from harness.run.packages import Packages, packages_here
@@ -146,7 +146,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="sign the pack with this ed25519 key (PEM; HARNESS_KEY_PASSPHRASE opens an encrypted one)",
     )
-    group.addoption("--device", choices=("auto", "mps", "cuda", "cpu"), default="auto", help="default: mps, cuda, cpu")
+    group.addoption("--device", choices=("auto", *DEVICES), default="auto", help=f"default: {', '.join(DEVICES)}")
     group.addoption("--reports", metavar="DIR", type=Path, default=PROJECT / "reports", help="where packs are written")
     group.addoption("--fresh", action="store_true", help="make every stage anew instead of reusing kept results")
     group.addoption(

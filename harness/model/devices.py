@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from harness.core.errors import DeviceUnavailable
-
-DEVICES = ("mps", "cuda", "cpu")  # in order of preference
+from harness.protocol.questions import DEVICES
 
 
 def available_devices() -> tuple[str, ...]:
