@@ -19,7 +19,6 @@ import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -30,10 +29,11 @@ from PIL import Image
 from torch.nn import functional
 from torchvision.transforms import functional as colour
 
-from harness.core.progress import Report, TerminalProgress, silent
+from harness.core.progress import Report, TerminalProgress
 from harness.data.corruptions import AZURE, EOSIN
 from harness.model.classifier import predict
-from harness.model.preprocessing import CellPixels, decode_all
+from harness.model.images import frames_of
+from harness.model.preprocessing import decode_all
 from harness.model.stain import framed, in_optical_density
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
@@ -43,7 +43,7 @@ from harness.run.store import Store
 Shift = Callable[[torch.Tensor], torch.Tensor]  # (n, 3, side, side) in [0, 1], to the same
 Dyes = tuple[tuple[float, float, float], tuple[float, float, float]]
 
-BATCH_SIZE, WORKERS, N_WORST, NOISE_SEED = 64, 2, 5, 20_260
+WORKERS, N_WORST, NOISE_SEED = 2, 5, 20_260
 YELLOW, BLUISH, DARK = (1.0, 0.93, 0.68), (0.8, 0.85, 1.05), (0.6, 0.6, 0.6)
 # Optical densities of G. Landini's Colour Deconvolution for ImageJ, after Ruifrok and Johnston (2001): a blue dye of
 # nuclei and a red one of the rest.
@@ -204,13 +204,13 @@ def battery(protocol: Protocol, *, data: Path, reports: Path, progress: Report) 
         label="validation",
     )
 
-    def right(seen: CellPixels) -> float:
-        said = predict(run.classifier, seen, device=run.device, batch_size=BATCH_SIZE, progress=silent, label="battery")
-        return 100 * float((said.argmax(axis=1) == cells.labels).mean())
+    def right(seen: np.ndarray) -> float:
+        found = predict(run.classifier, frames_of(seen, names=[image.path for image in cells.images]))
+        return 100 * float((found.argmax(axis=1) == cells.labels).mean())
 
     pixels = as_floats(cells.pixels)
-    shifted = {name: right(replace(cells, pixels=as_bytes(shift(pixels)))) for name, shift in SHIFTS.items()}
-    return {"": right(cells), **shifted}
+    shifted = {name: right(as_bytes(shift(pixels))) for name, shift in SHIFTS.items()}
+    return {"": right(cells.pixels), **shifted}
 
 
 def summary(found: Mapping[str, float]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -75,10 +76,14 @@ class TorchNetwork:
 
     def forward_plainly(self, arrays: np.ndarray) -> np.ndarray:
         """On the CPU, without channels-last memory, one at a time."""
-        plain = copy.deepcopy(self._network).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         with inference():
-            alone = [plain(normalise(each[None], self._how).contiguous()) for each in torch.from_numpy(arrays)]
+            alone = [self._plain(normalise(each[None], self._how).contiguous()) for each in torch.from_numpy(arrays)]
         return _probabilities(torch.cat(alone))
+
+    @cached_property
+    def _plain(self) -> nn.Module:
+        plain: nn.Module = copy.deepcopy(self._network).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return plain.eval()
 
     def _outputs(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: np.ndarray) -> torch.Tensor:
         size, parts = self._machine.batch_size, []
