@@ -25,7 +25,7 @@ ABILITIES = ("probabilities", "new images", "features", "prepared arrays")
 
 
 class TorchNetwork:
-    """A body and a head whose outputs are logits, shown what its card says, in float32 whatever it was trained in."""
+    """A body and a head whose outputs are logits; computes in float32, whatever precision it was trained in."""
 
     def __init__(self, card: ModelCard, network: nn.Module, machine: Machine) -> None:
         assert card.preprocessing is not None  # every door that makes one of these knows it
@@ -70,7 +70,7 @@ class TorchNetwork:
         return self.features(self.prepare(images))
 
     def features(self, arrays: np.ndarray) -> np.ndarray:
-        body: Any = self._network[0]  # type: ignore[index]
+        body: Any = self._network[0]  # type: ignore[index]  # of (body, head)
         found: np.ndarray = self._outputs(body, arrays).mean(dim=(2, 3)).double().numpy()
         return found
 
