@@ -1,7 +1,7 @@
-"""The seam: what a classifier is, whoever made it, and the checks that its answers must stand.
+"""Defines what a classifier is, whoever made it, and checks the answers that it gives.
 
 Every kind of classifier is a door: one module beside this one. A door offers what its card says, and nothing outside
-this room knows more of it. Predictions that exist already are no classifier: see harness/run/sources.py.
+this room knows more about it. Predictions that already exist are not a classifier: see harness/run/sources.py.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Machine:
 
 
 class Classifier(Protocol):
-    """Anything that answers images with probabilities."""
+    """Anything that gives class probabilities for images."""
 
     @property
     def card(self) -> ModelCard: ...
@@ -55,10 +55,10 @@ class Classifier(Protocol):
 
 @runtime_checkable
 class Preparing(Classifier, Protocol):
-    """Lets others act between preprocessing and network: "prepared arrays" on its card."""
+    """Separates preprocessing from the network, so that others can act in between: "prepared arrays" on its card."""
 
     def prepare(self, images: Images) -> np.ndarray:
-        """(n, side, side, 3) uint8 RGB, resized and cropped as the network sees them; numbers come later."""
+        """(n, side, side, 3) uint8 RGB, resized and cropped to what the network sees, and not yet scaled."""
         ...
 
     def forward(self, arrays: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ class Preparing(Classifier, Protocol):
 
 @runtime_checkable
 class Embedding(Classifier, Protocol):
-    """Shows what it sees in an image: "features" on its card."""
+    """Gives the features that it computes of an image: "features" on its card."""
 
     def embed(self, images: Images) -> np.ndarray:
         """(n, n_features) float64, in the order of the images."""
@@ -84,7 +84,7 @@ class PreparedEmbedding(Preparing, Embedding, Protocol):
 
 @runtime_checkable
 class PlainlyScoring(Preparing, Protocol):
-    """Can score without its device: one array at a time on the CPU, as plainly as can be."""
+    """Can also score without its device: one array at a time, on the CPU."""
 
     @property
     def device(self) -> str: ...
@@ -93,13 +93,13 @@ class PlainlyScoring(Preparing, Protocol):
 
 
 def predict(classifier: Classifier, images: Images) -> np.ndarray:
-    """Probabilities of every image, each scored exactly once, by a classifier that stands the checks.
+    """Probabilities of every image, each scored exactly once, after checks that apply to every classifier.
 
     Returns:
         (n, n_classes) float64 in the order of the images.
     Raises:
-        InvalidPredictions: a row is missing or not finite, or another one when the same images are shown again, one at
-            a time, or to the same network on the CPU.
+        InvalidPredictions: a row is missing or not finite, or differs when the same images are shown again, one at a
+            time, or (for a network) on the CPU.
     """
 
     def plainly(some: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ def predict(classifier: Classifier, images: Images) -> np.ndarray:
 
 
 def predict_prepared(classifier: Preparing, arrays: np.ndarray, images: Images) -> np.ndarray:
-    """The same of arrays that the classifier prepared from `images`, and that somebody may have changed since."""
+    """As `predict`, for arrays that the classifier prepared from `images` and that may have been corrupted since."""
 
     def plainly(some: np.ndarray) -> np.ndarray:
         if isinstance(classifier, PlainlyScoring):
@@ -124,7 +124,7 @@ def predict_prepared(classifier: Preparing, arrays: np.ndarray, images: Images) 
 
 
 def refuse_wrong_card(classifier: Classifier) -> None:
-    """Refuse a classifier that does not offer what its card says, or more than that.
+    """Refuse a classifier whose methods are not those that its card promises.
 
     Raises:
         InvalidCard: with the ability.
@@ -142,7 +142,7 @@ def embed(classifier: Classifier, images: Images) -> np.ndarray:
     """(n, n_features) float64 of every image.
 
     Raises:
-        NotApplicable: the classifier has no features to show.
+        NotApplicable: the classifier gives no features.
         InvalidPredictions: a row is missing or not finite.
     """
     if (reason := classifier.card.why_not({"features"})) is not None:
@@ -165,7 +165,7 @@ def _checked(
     again: Callable[[np.ndarray], np.ndarray],
     plainly: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """`found`, which stands every check that makes sense of answers from a source that cannot be looked into."""
+    """`found`, after the checks that make sense for any classifier, of whose inside nothing is known."""
     _refuse_missing(found, images, classifier.card)
     _refuse_not_finite(found, images)
     if len(images):
@@ -196,8 +196,8 @@ def _refuse_not_finite(found: np.ndarray, images: Images) -> None:
     finite = np.isfinite(found).all(axis=1)
     if not finite.all():
         raise InvalidPredictions(
-            f"{_called(images)}: the output for {images.names[int(np.argmin(finite))]} is not finite. The classifier's "
-            "weights or its training diverged; lower the learning rate."
+            f"{_called(images)}: the output for {images.names[int(np.argmin(finite))]} is not finite. Its training "
+            "diverged (lower the learning rate), or what answers for it is broken."
         )
 
 
@@ -216,9 +216,9 @@ def _refuse_unsteady(once: np.ndarray, again: np.ndarray, images: Images) -> Non
 def _refuse_other_answers(
     classifier: Classifier, found: np.ndarray, plain: np.ndarray, names: list[str], images: Images
 ) -> None:
-    """Some cells, scored once more as plainly as can be.
+    """Some cells, scored once more in the plainest way, must get the same answer.
 
-    A device that computes wrongly says so to nobody; its answers are finite, and the same every time.
+    A device that computes wrongly does not say so: its answers are finite, and the same every time.
     """
     apart = np.abs(found - plain).max(axis=1)
     wrong = np.flatnonzero(~(apart <= PLAIN_PROBABILITY))  # True for NaN too

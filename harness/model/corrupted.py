@@ -1,4 +1,4 @@
-"""What does the classifier predict for corrupted cells, and for turned ones?"""
+"""Predicts corrupted and turned cells."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def corrupted_predictions(
 ) -> dict[str, np.ndarray]:
     """Probabilities of the same cells, corrupted and turned.
 
-    Corruptions act on the arrays that the classifier prepares, at the size that it sees, where it prepares any; else on
-    the decoded images. Its card says which.
+    Corruptions act on the arrays that the classifier prepares, at the size that its network sees; on the decoded images
+    where it prepares none. Its card says which.
 
     Args:
         digests: (n,) hex SHA-256 of each image's file.
@@ -51,6 +51,6 @@ def _scoring(classifier: Classifier, images: Images) -> Callable[[Change], np.nd
 
     def score(change: Change) -> np.ndarray:
         changed = np.stack([change(arrays.__getitem__, index) for index in range(len(arrays))])
-        return predict_prepared(classifier, changed, images.changed(change))
+        return predict_prepared(classifier, changed, images)
 
     return score

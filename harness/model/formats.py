@@ -1,4 +1,4 @@
-"""What a format of model files is: from the bytes of a file to what it claims, and to a classifier.
+"""Defines a format of model files: a function from the bytes of a file to its claims and to a classifier.
 
 A format is one module beside this one and one line in harness/model/model_file.py.
 """
@@ -17,7 +17,7 @@ from harness.protocol.records import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a format's reader is given. where: the file, for errors."""
+    """What the reader of a format is given. where: the file, for errors."""
 
     data: bytes
     suffix: str
@@ -27,7 +27,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What a format's reader found.
+    """What the reader of a format found.
 
     claims:    what the file says of itself.
     layout, architecture: as in a `JudgedModel`.
@@ -49,8 +49,8 @@ class Format:
     """One kind of model file.
 
     name:      as in a `JudgedModel`.
-    read:      raises WeightsError where the bytes are no such file, unsafe, or do not fit the protocol.
-    runs_code: opening one runs what is in it, so that somebody must trust its digest first.
+    read:      raises WeightsError where the bytes are not such a file, are unsafe, or do not fit the protocol.
+    runs_code: whether opening a file runs what is in it; then its digest must be trusted first.
     """
 
     name: str

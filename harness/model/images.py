@@ -1,4 +1,4 @@
-"""What a classifier is given: pictures in their order, each as an RGB frame that is decoded when it is asked for."""
+"""Images as a classifier is given them: in order, each an RGB frame that is decoded when it is asked for."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from harness.data.records import CellImage
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Images:
-    """Pictures in their order. They carry no reference label.
+    """Images in order, without their reference labels.
 
-    names: (n,) what each is called, for messages.
-    frame: the picture at an index: (height, width, 3) uint8 RGB, never changed by whoever asks.
+    names: (n,) what each is called in messages.
+    frame: index -> (height, width, 3) uint8 RGB; read-only.
     label: what progress calls the set; empty where its progress is not worth a line.
     """
 
@@ -31,17 +31,17 @@ class Images:
         return len(self.names)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Images:
-        """The pictures at these indices, in this order; no progress is shown of them."""
+        """The images at these indices, in this order; their progress is not shown."""
         chosen = [int(index) for index in indices]
         return Images(tuple(self.names[i] for i in chosen), lambda index: self.frame(chosen[index]))
 
     def changed(self, change: Callable[[Callable[[int], np.ndarray], int], np.ndarray]) -> Images:
-        """The same pictures, each as `change(frame, index)` makes it; no progress is shown of them."""
+        """The same images, each as `change(frame, index)` makes it; their progress is not shown."""
         return replace(self, frame=lambda index: change(self.frame, index), label="")
 
 
 def images_of(cells: Sequence[CellImage], root: Path, *, formats: Sequence[str], label: str = "") -> Images:
-    """The files of these cells, whose bytes must still be those that were listed.
+    """The images of these cells; a file whose bytes are no longer those that were listed raises when it is decoded.
 
     Args:
         formats: Pillow's names of the decoders that may see the bytes.
@@ -55,12 +55,12 @@ def images_of(cells: Sequence[CellImage], root: Path, *, formats: Sequence[str],
 
 
 def files_of(paths: Sequence[Path], *, formats: Sequence[str]) -> Images:
-    """Files from whose content nothing is concluded, so that nobody hashes them: for timing."""
+    """The images in these files, whose bytes are not checked: for timing."""
     return Images(tuple(map(str, paths)), lambda index: read_frame(paths[index], formats=formats))
 
 
 def frames_of(frames: np.ndarray | Sequence[np.ndarray], *, names: Sequence[str] | None = None) -> Images:
-    """Pictures that are in memory already."""
+    """Images that are in memory already."""
     called = tuple(names) if names is not None else tuple(f"frame {index}" for index in range(len(frames)))
     return Images(called, lambda index: frames[index])
 

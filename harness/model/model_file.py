@@ -1,4 +1,4 @@
-"""The door of a classifier that exists: which file is judged, may it be opened, and does it fit the protocol?
+"""Opens a classifier that already exists in a file (--model), if that is safe and the file fits the protocol.
 
 Nothing in the file is run, unless it is a pickle whose SHA-256 somebody trusted by name; then it is opened in a process
 of its own, and what comes back is tensors and text.

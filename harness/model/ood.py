@@ -1,6 +1,6 @@
-"""What does the classifier see in its training cells, in other cells, and in inputs without a cell?
+"""Collects what an out-of-distribution score is made of: for training cells, other cells and inputs without a cell.
 
-From these an out-of-distribution score is made: of its features where it shows them, else of its probabilities.
+That is the classifier's features where it gives any, else its probabilities.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from harness.protocol.records import DetectionPlan
 
 FEATURE_SCORES = ("mahalanobis",)
 WITHOUT_FEATURES = "confidence"  # the baseline of Hendrycks and Gimpel (2017), which needs nothing but probabilities
-# Inputs without a cell need a size where nobody knows what the classifier resizes to: ImageNet's.
+# The size of inputs without a cell where the classifier's own is not known: ImageNet's.
 COMMON_PX = 224
 
 Shown = Images | np.ndarray
 
 
 def ood_score_of(plan: DetectionPlan, card: ModelCard) -> str:
-    """The score that this classifier is judged by: the protocol's, or one of probabilities where it has no features."""
+    """The score that is used: the protocol's, or one of probabilities where that needs features that nobody gives."""
     needs_features = plan.score in FEATURE_SCORES
     return WITHOUT_FEATURES if needs_features and card.why_not({"features"}) else plan.score
 
@@ -39,7 +39,7 @@ def ood_features(
     sets: Mapping[str, Images],
     progress: Report,
 ) -> dict[str, np.ndarray]:
-    """What the out-of-distribution score is made of: the classifier's features, or its probabilities.
+    """Features, or probabilities, of cells and of inputs without a cell; `ood_score_of` says which.
 
     Returns:
         Name of the set -> one row a cell, in the order of its cells; kind -> one row an input without a cell; "train"
@@ -68,7 +68,7 @@ def ood_features(
 def _seeing(
     classifier: Classifier, *, of_features: bool
 ) -> tuple[Callable[[Any], np.ndarray], Callable[[Images], Shown]]:
-    """What to ask of inputs, and what to make of images first: arrays where the classifier prepares, once for all."""
+    """(how inputs are answered, how images become inputs): arrays where the classifier prepares any, decoded once."""
     if of_features:
         if isinstance(classifier, PreparedEmbedding):
             return classifier.features, classifier.prepare

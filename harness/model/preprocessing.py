@@ -67,7 +67,8 @@ def fitted_batches(
     total = len(images)
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")  # what is odd about a file is integrity's to say, not Pillow's
-        waiting = pool.map(lambda index: fitted(images.frame(index), how), range(total))
+        spread = map if total == 1 else pool.map  # a thread for one image costs more than it saves
+        waiting = spread(lambda index: fitted(images.frame(index), how), range(total))
         for start in range(0, total, batch_size):
             stop = min(start + batch_size, total)
             batch = np.empty((stop - start, how.size_px, how.size_px, 3), dtype=np.uint8)

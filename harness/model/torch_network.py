@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ ABILITIES = ("probabilities", "new images", "features", "prepared arrays")
 
 
 class TorchNetwork:
-    """A body and a head whose outputs are logits, shown what its card says, in float32 whatever it was trained in."""
+    """A body and a head whose outputs are logits; computes in float32, whatever precision it was trained in."""
 
     def __init__(self, card: ModelCard, network: nn.Module, machine: Machine) -> None:
         assert card.preprocessing is not None  # every door that makes one of these knows it
@@ -69,16 +70,20 @@ class TorchNetwork:
         return self.features(self.prepare(images))
 
     def features(self, arrays: np.ndarray) -> np.ndarray:
-        body: Any = self._network[0]  # type: ignore[index]
+        body: Any = self._network[0]  # type: ignore[index]  # of (body, head)
         found: np.ndarray = self._outputs(body, arrays).mean(dim=(2, 3)).double().numpy()
         return found
 
     def forward_plainly(self, arrays: np.ndarray) -> np.ndarray:
         """On the CPU, without channels-last memory, one at a time."""
-        plain = copy.deepcopy(self._network).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         with inference():
-            alone = [plain(normalise(each[None], self._how).contiguous()) for each in torch.from_numpy(arrays)]
+            alone = [self._plain(normalise(each[None], self._how).contiguous()) for each in torch.from_numpy(arrays)]
         return _probabilities(torch.cat(alone))
+
+    @cached_property
+    def _plain(self) -> nn.Module:
+        plain: nn.Module = copy.deepcopy(self._network).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return plain.eval()
 
     def _outputs(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: np.ndarray) -> torch.Tensor:
         size, parts = self._machine.batch_size, []

@@ -1,4 +1,4 @@
-"""The door of the classifier that this run trains: cells in, a folder of weights, a classifier and its exports out."""
+"""Trains a classifier on cells, opens it again from its folder, and writes the files that others open."""
 
 from __future__ import annotations
 

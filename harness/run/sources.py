@@ -1,4 +1,4 @@
-"""Where predictions come from: a classifier that a run asks, or predictions that exist already."""
+"""Defines where predictions come from: a run that asks a classifier, or a file of predictions that already exist."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from harness.metrics.predictions import Predictions
 
 
 class PredictionSource(Protocol):
-    """Anything that has the predictions of whole sets. A run has; so has a file of predictions that somebody made."""
+    """Anything that has the predictions of whole sets."""
 
     def predictions(self, set_name: str) -> Predictions: ...
