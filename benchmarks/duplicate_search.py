@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fixtures.duplicates import BEYOND, PLANTS, measure_detector
 from harness.core.progress import silent
 from harness.data.hashing import ImageHashes, hash_images, hash_pictures
-from harness.data.leakage import BEYOND, PLANTS, find_duplicates, measure_detector
+from harness.data.leakage import find_duplicates
 from harness.data.manifest import read_manifest
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.protocol.records import ImageRules

@@ -20,7 +20,7 @@ from scipy.stats import binom, norm
 
 from harness.metrics.clusters import clustered_bounds
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
-from harness.metrics.macro import macro_f1_bounds
+from harness.metrics.macro import lowest_macro_f1
 from harness.metrics.multiplicity import level_at_look
 from harness.metrics.paired import (
     SEARCH_SLACK,
@@ -201,7 +201,8 @@ def sizes() -> str:
 
 
 def _macro_bound(errors: int) -> float:
-    return macro_f1_bounds([PER_CLASS] * N_CLASSES, errors, level=LEVEL)[0]
+    n = PER_CLASS * N_CLASSES
+    return lowest_macro_f1((PER_CLASS,) * N_CLASSES, n * clopper_pearson_bounds(errors, n, level=LEVEL)[1])
 
 
 def report(rows: list[Row]) -> str:

@@ -6,6 +6,8 @@ prints the same for machines. To add a job, write a function that registers its 
 
 from __future__ import annotations
 
+import harness.core.threads  # noqa: F401  # isort: skip  (before anything that computes is imported)
+
 import argparse
 import json
 import sys
@@ -322,6 +324,18 @@ def _run_ledger(asked: argparse.Namespace) -> int:
     return HOLDS if holds else DOES_NOT_HOLD
 
 
+def register_metrics(jobs: Parsers) -> None:
+    parser = jobs.add_parser("metrics", help="which metrics can a criterion be on? (the text of docs/metrics.md)")
+    parser.set_defaults(run=_run_metrics)
+
+
+def _run_metrics(asked: argparse.Namespace) -> int:
+    from harness.metrics.documentation import metrics_page
+
+    _print(metrics_page().rstrip("\n"))
+    return HOLDS
+
+
 def register_prove(jobs: Parsers) -> None:
     parser = jobs.add_parser(
         "prove",
@@ -383,5 +397,6 @@ JOBS: tuple[Callable[[Parsers], None], ...] = (
     register_log,
     register_promote,
     register_ledger,
+    register_metrics,
     register_prove,
 )

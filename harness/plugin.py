@@ -5,6 +5,8 @@ Asleep unless a collected test asks for a `criterion`: `pytest tests/` never wak
 
 from __future__ import annotations
 
+from harness.core.threads import available_cores  # isort: skip  (before anything that computes is imported)
+
 import argparse
 import os
 import re
@@ -150,7 +152,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--reports", metavar="DIR", type=Path, default=PROJECT / "reports", help="where packs are written")
     group.addoption("--fresh", action="store_true", help="make every stage anew instead of reusing kept results")
     group.addoption(
-        "--workers", type=_positive, default=os.cpu_count() or 1, help="threads that decode (default: all cores)"
+        "--workers", type=_positive, default=available_cores(), help="threads that decode (default: one per core)"
     )
 
 

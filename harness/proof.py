@@ -26,6 +26,7 @@ from harness.core.digests import digest_of, file_digest
 from harness.core.errors import HarnessError
 from harness.core.files import write_atomically
 from harness.core.progress import Report
+from harness.core.threads import SETTINGS
 from harness.forkserver import AVAILABLE, Idle, fork_servers
 from harness.judge.proofs import LEVEL, Proof, Trial, alarms, detection
 from harness.run.store import stage_folder
@@ -37,8 +38,6 @@ WORK = ".proof"
 SCHEMA = "leukocyte-harness/proof/1"
 TIMEOUT_S = 300.0
 SUITES = "suites"
-# Several runs share the cores: a thread that waits for work must not spin on one meanwhile. Changes no number.
-SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
 SAID = 4000  # characters of a process's output that an error message holds
 SURVIVORS = "survivors"
 # What a proof speaks of: the same suites and the same harness, whatever the tests and texts beside them.
@@ -364,7 +363,7 @@ def _looked(look: Callable[[Scratch], str], scratch: Scratch) -> str:
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    return {**SHARING, **inherited, "PYTHONPATH": str(PROJECT), "COLUMNS": "400", **own}
+    return {**SETTINGS, **inherited, "PYTHONPATH": str(PROJECT), "COLUMNS": "400", **own}
 
 
 def _run(command: Command, own: Mapping[str, str], *, timeout_s: float, idle: Idle | None = None) -> _Done:

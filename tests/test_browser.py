@@ -69,7 +69,7 @@ def pack(run: RunResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("hostile")
     manifest = hostile_dataset(place / "data")
     with pytest.MonkeyPatch.context() as quick:  # what is drawn is pixels to a browser: tests/test_figures.py has it
-        quick.setattr("harness.pack.write.draw_figures", lambda *_: {"class_distribution": example_picture("one")})
+        quick.setattr("harness.report.figures.draw_figures", lambda *_: {"class_distribution": example_picture("one")})
         return write_pack(run, reports=place / "reports", manifest=manifest, models={}, formats=("JPEG", "PNG"))
 
 

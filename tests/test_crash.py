@@ -84,7 +84,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pack_module, "documents", lambda results, manifest: documents)
-        patch.setattr(pack_module, "draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
         patch.setattr(pack_module, "_load_shown", lambda *args: {})
         patch.setattr(pack_module, "render_report", lambda *args, **kwargs: "<html><body>page</body></html>")
         yield run

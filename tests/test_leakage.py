@@ -15,21 +15,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from fixtures.duplicates import PLANTS, DetectorRecord, measure_detector
 from fixtures.smears import HOME, SECOND, Laboratory, draw_cell
 from harness.core.errors import DataError, MissingData
 from harness.core.progress import silent
 from harness.data.hashing import THUMBNAIL_PX, ImageHashes, hash_images, hash_pictures, thumbnail
 from harness.data.leakage import (
     ALL_PAIRS_UP_TO,
-    PLANTS,
-    DetectorRecord,
     DuplicatePair,
     ListedImage,
     across_parts,
     across_sets,
     find_duplicates,
     label_conflicts,
-    measure_detector,
     unsearchable,
 )
 from harness.data.manifest import read_manifest

@@ -74,7 +74,7 @@ def written(run, manifest, models, tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch):
     """The pack without the seconds that drawing takes."""
-    monkeypatch.setattr(pack, "draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+    monkeypatch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -476,8 +476,8 @@ def test_a_class_that_reads_like_a_heading_costs_nobody_a_pack(run, tmp_path, mo
     monkeypatch.setattr(
         pack, "render_report", lambda *a, **k: "<p>Test accuracy 27/30 (93.33 %).</p><p>Test accuracy 95 %.</p>"
     )
-    monkeypatch.setattr(pack, "draw_figures", lambda *a: {})
-    monkeypatch.setattr(pack, "draw_thumbnails", lambda *a: {})
+    monkeypatch.setattr("harness.report.figures.draw_figures", lambda *a: {})
+    monkeypatch.setattr("harness.report.figures.draw_thumbnails", lambda *a: {})
     target = write_pack(doctored, reports=tmp_path, manifest=None, models={}, formats=FORMATS)
     assert json.loads((target / "claims.json").read_text())["findings"]
     with pytest.raises(EvidenceError, match="contradicts itself"):

@@ -21,7 +21,6 @@ from packageurl import PackageURL
 from referencing import Registry, Resource
 
 from harness.core.errors import EvidenceError
-from harness.pack import write as packs
 from harness.pack.components import components, read_components
 from harness.pack.tables import as_json
 from harness.pack.verify import verify_pack
@@ -337,7 +336,7 @@ def test_what_is_no_list_is_refused(content):
 
 def pack_of(run: RunResults, reports: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packs, "draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
         return write_pack(run, reports=reports, manifest=None, models={}, formats=("PNG",))
 
 

@@ -262,7 +262,10 @@ class TestThePublishedNumbers:
     def test_every_count_of_findings_must_be_zero(self, leukocyte):
         counts = [c for c in leukocyte.criteria if c.question in ("integrity", "split", "reproducibility")]
         assert {criterion.metric for criterion in counts} == {
-            metric.name for question in ("integrity", "split", "reproducibility") for metric in metrics_of(question)
+            metric.name
+            for question in ("integrity", "split", "reproducibility")
+            for metric in metrics_of(question)
+            if metric.name != "unmet_expectations"  # a suite of the user's own
         }
         assert {(criterion.ceiling, criterion.required) for criterion in counts} == {(0.0, True)}
 
@@ -310,7 +313,7 @@ REFUSED = {
     "unfed metric": (
         [(A1, 'metric = "kappa"\nfloor = 0.9')],
         "A1",
-        "no stage feeds metric 'kappa' .* one of accuracy, macro_f1, recall",
+        "no stage feeds metric 'kappa' .* one of .*accuracy, macro_f1, recall",
     ),
     "metric of another question": ([(A1, 'metric = "leaked_units"\nceiling = 0.0')], "A1", "no stage feeds metric"),
     "unknown set": ([('set = "test"', 'set = "tset"')], "A1", "has no set 'tset'; it can be one of validation, test"),

@@ -24,7 +24,6 @@ from harness.core.errors import EvidenceError
 from harness.judge.verdicts import Outcome
 from harness.pack import read as reader
 from harness.pack import tables
-from harness.pack import write as pack_module
 from harness.pack.read import (
     MAX_FILES,
     SCHEMAS,
@@ -57,7 +56,7 @@ def written(run: RunResults, reports: Path) -> Path:
     model = reports.with_name("model.pth")
     model.write_bytes(b"weights" * 1000)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pack_module, "draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patched.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
         return write_pack(run, reports=reports, manifest=None, models={"export.pkl": model}, formats=("PNG",))
 
 

@@ -95,13 +95,14 @@ RECIPES: list[tuple[Any, dict[str, tuple[list[Any], list[Any]]]]] = [
         },
     ),
     (
-        Training(PLAN, CLASSES, pictures(), pictures(), MACHINE, None),
+        Training(PLAN, CLASSES, pictures(), pictures(), MACHINE, "float32", None),
         {
             "plan": ([SEED_1, PLAN.model_copy(update={"image_size_px": 33})], []),
             "classes": ([CLASSES[::-1]], []),
             "train": ([OTHER_PICTURES], [pictures(root=THERE)]),
             "validation": ([OTHER_PICTURES], [pictures(root=THERE)]),
             "machine": ([OTHER_DEVICE], [OTHER_BATCH, MORE_WORKERS]),
+            "precision": (["bfloat16"], []),
             "weights_file": ([], [THERE]),
         },
     ),
@@ -140,12 +141,13 @@ RECIPES: list[tuple[Any, dict[str, tuple[list[Any], list[Any]]]]] = [
     ),
     (GivenModel(given()), {"given": ([given(sha256="3"), given(suffix="pth")], [])}),
     (
-        Reproduction(PROTOCOL, "m", "s", "cpu", HERE, None),
+        Reproduction(PROTOCOL, "m", "s", "cpu", "float32", HERE, None),
         {
             "protocol": ([PROTOCOL.model_copy(update={"training": SEED_1})], []),
             "manifest": (["n"], []),
             "split": (["t"], []),
             "device": (["cuda"], []),
+            "precision": (["bfloat16"], []),
             "data": ([], [THERE]),
             "split_file": ([], [THERE]),
         },

@@ -25,7 +25,6 @@ from example_run import example_run
 from harness.core.errors import EvidenceError, HarnessError
 from harness.judge.verdicts import Outcome
 from harness.pack import registry as registry_module
-from harness.pack import write as pack_module
 from harness.pack.read import open_pack, verify_digests
 from harness.pack.registry import (
     ARCHIVE,
@@ -55,7 +54,7 @@ def written(run: RunResults, reports: Path) -> Path:
     model = reports / "model.pth"
     model.write_bytes(b"weights" * 1000)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pack_module, "draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patched.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
         return write_pack(run, reports=reports, manifest=None, models={"export.pkl": model}, formats=("PNG",))
 
 

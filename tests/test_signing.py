@@ -35,7 +35,6 @@ from tiny_run import evidence_of, run_pytest
 from harness.cli import main
 from harness.core.errors import EvidenceError
 from harness.judge.verdicts import Outcome
-from harness.pack import write as packs
 from harness.pack.keys import PASSPHRASE, KeyFileError, read_signing_key, read_trusted_keys, write_key_pair
 from harness.pack.read import open_pack
 from harness.pack.sign import PREDICATE_TYPE, Standing, Trust, check_signature, sign_pack
@@ -67,7 +66,7 @@ def keys(tmp_path_factory) -> dict[str, Path]:
 def written(run: RunResults, reports: Path, **options: Any) -> Path:
     """A pack without the seconds that drawing takes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packs, "draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
         return write_pack(run, reports=reports, manifest=None, models={}, formats=("PNG",), **options)
 
 

@@ -312,6 +312,21 @@ def test_bfloat16_trains_and_leaves_float32_weights(run: Train, small_plan: Trai
     assert {tensor.dtype for name, tensor in weights.items() if name.endswith("weight")} == {torch.float32}
 
 
+@pytest.mark.parametrize("in_hardware", ["float32", "bfloat16"])
+def test_auto_trains_to_the_bits_of_what_it_chose_and_records_it(
+    run: Train, small_plan: TrainingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_hardware: str
+):
+    monkeypatch.setattr("harness.model.precision.bfloat16_flags", lambda: ("amx_bf16",) * (in_hardware == "bfloat16"))
+    short = with_phases(small_plan, max_epochs=1)
+    (named, chosen) = tmp_path / "named", tmp_path / "chosen"
+    for folder in (named, chosen):
+        folder.mkdir()
+    wanted = run(short.model_copy(update={"precision": in_hardware}), named)
+    found = run(short.model_copy(update={"precision": "auto"}), chosen)
+    assert found.precision == in_hardware
+    assert found.weights_digest == wanted.weights_digest
+
+
 def test_the_augmentations_are_the_published_ones():
     published = read_protocol(PROTOCOLS / "leukocyte.toml").training.augmentation
     # fastai folds flip, rotation and warp into one transform, and brightness, contrast and saturation into another.

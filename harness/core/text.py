@@ -12,6 +12,8 @@ def visible(text: str) -> str:
     >>> visible("cell\u202egpj.exe"), visible("Zelle \xe4\n2")
     ('cell\\u202egpj.exe', 'Zelle \xe4\n2')
     """
+    if text.isprintable():  # nearly every text is, and a page asks of two million characters
+        return text
     return "".join(
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape", "surrogatepass").decode("ascii")
         for c in text

@@ -87,11 +87,6 @@ def read_regular(path: Path, *, n_bytes: int = MOST_BYTES) -> bytes:
         return file.read(n_bytes + 1)
 
 
-def max_bytes(rules: ImageRules) -> int:
-    """The most bytes that an honest file can have: its pixels uncompressed (4 channels, 16 bits) and 1 MiB beside."""
-    return 8 * rules.max_side_px**2 + 2**20
-
-
 def format_of(content: bytes) -> str | None:
     """The format that the first bytes announce, whatever the file is called; None if they announce none."""
     return next((name for name, at, mark in SIGNATURES if content[at : at + len(mark)] == mark), None)
@@ -139,8 +134,8 @@ def facts_of(content: bytes, *, path: str, rules: ImageRules) -> ImageFacts:
     if kind is None:
         error = f"no image: the file begins with {content[:16]!r}" if content else "the file is empty (0 bytes)"
         return ImageFacts(path, None, None, None, None, error)
-    if len(content) > max_bytes(rules):
-        error = f"{REFUSED_AS_TOO_LARGE}: over {max_bytes(rules):,} bytes, the most that the largest image can need"
+    if len(content) > rules.max_bytes:
+        error = f"{REFUSED_AS_TOO_LARGE}: over {rules.max_bytes:,} bytes, the most that the largest image can need"
         return ImageFacts(path, None, None, kind, None, error)
     if kind not in rules.formats:
         error = f"not decoded: the content is {kind}, accepted are {', '.join(rules.formats)}"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from harness.core.errors import DataError, MissingData
 from harness.core.progress import Report
-from harness.data.decoding import max_bytes, open_picture, read_regular, strict_pillow
+from harness.data.decoding import open_picture, read_regular, strict_pillow
 from harness.data.records import CellImage
 from harness.protocol.records import ImageRules
 
@@ -127,7 +127,7 @@ def _pixel_digest(picture: Image.Image) -> str:
 
 def _decoded(path: Path, *, sha256: str, rules: ImageRules) -> Image.Image:
     try:
-        content = read_regular(path, n_bytes=max_bytes(rules))
+        content = read_regular(path, n_bytes=rules.max_bytes)
     except FileNotFoundError:
         raise MissingData(f"{str(path)!r} is gone. Let nothing write to the data folder during a run.") from None
     if hashlib.sha256(content).hexdigest() != sha256:

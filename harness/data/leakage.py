@@ -1,24 +1,22 @@
 """Is the same picture in two places? Duplicates within and across parts, sets and labels.
 
 The same pixels are found by digest; the same picture turned, mirrored, rescaled, cropped a little or re-encoded is
-found by `resemblance`. How well that works is itself measured: `measure_detector` plants duplicates and counts.
+found by `resemblance`. How well that works is measured by benchmarks/duplicate_search.py, which plants duplicates.
 """
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise, product
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
 
 from harness.core.errors import DataError
-from harness.data.hashing import THUMBNAIL_PX, ImageHashes, hash_pictures
+from harness.data.hashing import THUMBNAIL_PX, ImageHashes
 from harness.data.records import Split
 from harness.data.resemblance import WHOLE_FRAME_TOLERANCE, Resemblances, featureless, resembling
 from harness.protocol.records import PARTS
@@ -88,32 +86,6 @@ class PartLeak:
 
     def __str__(self) -> str:
         return f"{self.first_part} and {self.second_part} share a picture: {self.pair}"
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorRow:
-    """How many planted duplicates of one kind were found.
-
-    named: of those found, how many had the expected pose.
-    """
-
-    transform: str
-    planted: int
-    found: int
-    named: int
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorRecord:
-    """What `find_duplicates` finds and what it makes up, on given pictures. Counts only; bounds are `judge`'s.
-
-    false_alarms: pairs of different given pictures that were reported, though not by pixels, in any of the searches.
-    n_pairs:      pairs of different given pictures, each of which could have been a false alarm.
-    """
-
-    rows: tuple[DetectorRow, ...]
-    false_alarms: tuple[DuplicatePair, ...]
-    n_pairs: int
 
 
 # --- finding ------------------------------------------------------------------------------------
@@ -254,120 +226,3 @@ def _transform(near: Resemblances, index: int, sizes: Sequence[NDArray[np.int64]
     if abs(zoom - 1) > RESCALED_FROM:
         steps.append(f"rescaled x{zoom if from_wider else 1 / zoom:.2g}")
     return ", ".join(steps) or "re-encoded"
-
-
-# --- measuring the detector ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Plant:
-    """One way to make a near duplicate. pose: how `POSE_NAMES` calls it."""
-
-    name: str
-    make: Callable[[Image.Image], Image.Image]
-    pose: str = "upright"
-
-
-def _reencoded(picture: Image.Image, *, quality: int = 90) -> Image.Image:
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=quality)
-    return Image.open(stream).convert("RGB")
-
-
-def _turned(method: Image.Transpose) -> Callable[[Image.Image], Image.Image]:
-    return lambda picture: _reencoded(picture.transpose(method))
-
-
-def _rescaled(factor: float) -> Callable[[Image.Image], Image.Image]:
-    def make(picture: Image.Image) -> Image.Image:
-        size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-        return _reencoded(picture.resize(size, Image.Resampling.BICUBIC))
-
-    return make
-
-
-def _cropped(share: float, *, left: float, top: float) -> Callable[[Image.Image], Image.Image]:
-    """Keeps `share` of each side; left and top: how much of what goes, goes there."""
-
-    def make(picture: Image.Image) -> Image.Image:
-        width, height = max(1, round(picture.width * share)), max(1, round(picture.height * share))
-        x, y = round((picture.width - width) * left), round((picture.height - height) * top)
-        return _reencoded(picture.crop((x, y, x + width, y + height)))
-
-    return make
-
-
-def _combined(picture: Image.Image) -> Image.Image:
-    turned = picture.transpose(Image.Transpose.ROTATE_90)
-    return _reencoded(_rescaled(0.5)(_cropped(0.9, left=0.3, top=0.8)(turned)), quality=50)
-
-
-# Every one is re-encoded as JPEG (quality 90 where no other is named), as whoever makes such a copy would do.
-PLANTS: tuple[Plant, ...] = (
-    Plant("rotated 90", _turned(Image.Transpose.ROTATE_90), "rotated 90"),
-    Plant("rotated 180", _turned(Image.Transpose.ROTATE_180), "rotated 180"),
-    Plant("rotated 270", _turned(Image.Transpose.ROTATE_270), "rotated 270"),
-    Plant("flipped left-right", _turned(Image.Transpose.FLIP_LEFT_RIGHT), "flipped left-right"),
-    Plant("flipped top-bottom", _turned(Image.Transpose.FLIP_TOP_BOTTOM), "flipped top-bottom"),
-    Plant("transposed", _turned(Image.Transpose.TRANSPOSE), "transposed"),
-    Plant("transversed", _turned(Image.Transpose.TRANSVERSE), "transversed"),
-    Plant("rescaled x0.5", _rescaled(0.5)),
-    Plant("rescaled x1.5", _rescaled(1.5)),
-    Plant("JPEG quality 50", lambda picture: _reencoded(picture, quality=50)),
-    Plant("JPEG quality 30", lambda picture: _reencoded(picture, quality=30)),
-    Plant("cropped to 95 %, middle", _cropped(0.95, left=0.5, top=0.5)),
-    Plant("cropped to 95 %, corner", _cropped(0.95, left=0.0, top=1.0)),
-    Plant("cropped to 90 %, middle", _cropped(0.9, left=0.5, top=0.5)),
-    Plant("cropped to 90 %, edge", _cropped(0.9, left=0.5, top=0.0)),
-    Plant("cropped to 90 %, corner", _cropped(0.9, left=1.0, top=0.0)),
-    Plant("brightness x1.2", lambda picture: _reencoded(ImageEnhance.Brightness(picture).enhance(1.2))),
-    Plant("brightness x0.8", lambda picture: _reencoded(ImageEnhance.Brightness(picture).enhance(0.8))),
-    Plant("grey", lambda picture: _reencoded(picture.convert("L").convert("RGB"))),
-    Plant("rotated 90, cropped to 90 %, rescaled x0.5, JPEG quality 50", _combined, "rotated 90"),
-)
-# What is known to be missed; measured too, so that nobody takes the list above for all there is.
-BEYOND: tuple[Plant, ...] = (
-    Plant("cropped to 85 %, middle", _cropped(0.85, left=0.5, top=0.5)),
-    Plant("cropped to 80 %, middle", _cropped(0.8, left=0.5, top=0.5)),
-    Plant("cropped to 85 %, corner", _cropped(0.85, left=0.0, top=0.0)),
-    Plant("rotated 5", lambda picture: _reencoded(picture.rotate(5, Image.Resampling.BICUBIC))),
-    Plant("blurred, 3 % of the side", lambda picture: _reencoded(_rescaled(1 / 12)(picture).resize(picture.size))),
-)
-
-
-def measure_detector(
-    pictures: Mapping[str, Image.Image], *, workers: int, plants: Sequence[Plant] = PLANTS
-) -> DetectorRecord:
-    """Plant a duplicate of every picture in every way, search, and count what was found and what was made up.
-
-    Args:
-        pictures: by name, no two the same. Names are kept in false alarms.
-    Raises:
-        DataError: two of the pictures have the same pixels: which of the two a find belongs to could not be said.
-    """
-    names = sorted(pictures)
-    originals = hash_pictures([pictures[name] for name in names], set_name="original", label="original")
-    if len(set(originals.pixel_digests)) < len(names):
-        raise DataError("two of the pictures have the same pixels. Give every picture once to measure the detector.")
-    rows, alarms = [], set()
-    for plant in plants:
-        planted = hash_pictures([plant.make(pictures[name]) for name in names], set_name="planted", label="planted")
-        found = named = 0
-        for pair in find_duplicates([originals, planted], workers=workers):
-            if pair.first.path != pair.second.path:
-                alarms.add(_renamed(pair, names))
-            else:
-                found += 1
-                named += _pose_of(pair) == plant.pose
-        rows.append(DetectorRow(plant.name, len(names), found, named))
-    return DetectorRecord(tuple(rows), tuple(sorted(alarms)), len(names) * (len(names) - 1) // 2)
-
-
-def _pose_of(pair: DuplicatePair) -> str:
-    step = pair.transform.split(", ")[0]
-    return step if step in POSE_NAMES else "upright"
-
-
-def _renamed(pair: DuplicatePair, names: Sequence[str]) -> DuplicatePair:
-    first, second = (ListedImage(image.set, names[int(image.path)], image.label) for image in (pair.first, pair.second))
-    return DuplicatePair(first, second, pair.kind, pair.transform, pair.correlation, pair.detail)

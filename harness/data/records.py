@@ -116,16 +116,38 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectationResult:
+    """What became of one expectation of the table of images; docs/expectations.md says what may be expected.
+
+    source:       "protocol", or the suite file that states it.
+    rule:         the integrity rule that it breaks where it is not met.
+    n_unexpected: offending rows. An expectation with `mostly` may be met although there are some.
+    observed:     of an expectation on a whole column or table, the number that was compared.
+    examples:     paths of the first offending rows.
+    """
+
+    source: str
+    rule: str
+    expectation: str
+    met: bool
+    n_unexpected: int
+    observed: float | None
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class IntegrityReport:
     """Every rule that was checked and every finding, in the order of (rule, path).
 
     checked: rule name -> how many files or rows it looked at. A rule that is absent was not checked.
     facts:   one entry per image, in the manifest's order.
+    expectations: what was expected of the table of images, and met or not; None in packs that are older.
     """
 
     checked: dict[str, int]
     findings: tuple[Finding, ...]
     facts: tuple[ImageFacts, ...]
+    expectations: tuple[ExpectationResult, ...] | None = None
 
     def of(self, rule: str) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.rule == rule)

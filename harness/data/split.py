@@ -290,7 +290,7 @@ def _prefix(name: str, images: Collection[str]) -> str:
 
 
 def check_split(split: Split, manifest: Manifest, plan: SplitPlan) -> dict[str, tuple[str, ...]]:
-    """For each of `protocol.SPLIT_METRICS` what is wrong, one sentence each; empty means that nothing is."""
+    """For each metric of the split (docs/metrics.md) what is wrong, one sentence each; empty means that nothing is."""
     return {
         "split_size_mismatches": size_mismatches(split, manifest, plan),
         "leaked_units": leaked_units(split),

@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from harness.core.digests import digest_of
 from harness.core.errors import HarnessError
 from harness.core.files import WRITING, read_plain, write_atomically
+from harness.core.strict_json import parse_json
 from harness.metrics.predictions import Predictions
 
 Role = Literal["judged", "seed"]
@@ -148,18 +149,16 @@ def parse_ledger(content: bytes, *, where: str) -> tuple[Look, ...]:
 
 def _parsed(line: bytes) -> Look:
     try:
-        entry = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise LedgerError("the line is not JSON") from None
+        entry = parse_json(line)
+    except ValueError as error:
+        raise LedgerError(f"the line is not JSON ({error})") from None
     names = [field.name for field in fields(Look)]
     if not isinstance(entry, dict) or entry.keys() != set(names):
         found = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
         raise LedgerError(f"the entry has {found}; its fields are {', '.join(names)}")
     look = Look(**entry)
     if _line(look) != line:
-        raise LedgerError(
-            "the line has the right content in another spelling (spaces, order, escapes or a field twice)"
-        )
+        raise LedgerError("the line has the right content in another spelling (spaces, order or escapes)")
     return look
 
 

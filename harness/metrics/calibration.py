@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import logsumexp, softmax
-from scipy.stats import beta, betabinom, chi2
 
 from harness.core.errors import InvalidPredictions, UndefinedStatistic
 from harness.metrics.calibration_records import (
@@ -38,6 +37,7 @@ from harness.metrics.calibration_records import (
 # Named again, so that a caller finds the report's type where it finds the report.
 from harness.metrics.calibration_records import CalibrationReport as CalibrationReport
 from harness.metrics.classification import evaluate
+from harness.metrics.distributions import beta_quantile, betabinomial_quantile, chi_squared_sf
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions
 
@@ -345,8 +345,8 @@ def conformal_expectation(n_calibration: int, n_fresh: int, *, alpha: float) -> 
     if rank > n_calibration:  # full sets cover everything
         return ConformalExpectation(alpha, n_calibration, n_fresh, rank, 1.0, 1.0, 1.0, n_fresh, n_fresh)
     a, b = rank, n_calibration + 1 - rank
-    low, high = (float(beta.ppf(q, a, b)) for q in (0.05, 0.95))
-    hits_low, hits_high = (int(betabinom.ppf(q, n_fresh, a, b)) for q in (0.025, 0.975))
+    low, high = (beta_quantile(q, a, b) for q in (0.05, 0.95))
+    hits_low, hits_high = (betabinomial_quantile(q, n_fresh, a, b) for q in (0.025, 0.975))
     mean = rank / (n_calibration + 1)
     return ConformalExpectation(alpha, n_calibration, n_fresh, rank, mean, low, high, hits_low, hits_high)
 
@@ -537,7 +537,7 @@ def prevalence_shift(counts: Sequence[int], classes: Sequence[str], prevalence: 
     if observed[~occurs].any():
         return PrevalenceShift(statistic=None, degrees=degrees, p=0.0, few=few)
     statistic = float(((observed - expected)[occurs] ** 2 / expected[occurs]).sum())
-    p = float(chi2.sf(statistic, degrees)) if degrees else None
+    p = chi_squared_sf(statistic, degrees) if degrees else None
     return PrevalenceShift(statistic=statistic, degrees=degrees, p=p, few=few)
 
 

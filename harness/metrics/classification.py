@@ -46,7 +46,7 @@ def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, lev
     index J = TP / (TP + FP + FN), itself the proportion of true positives among the cells that are of the class or
     called so; its bounds are those of J, carried through that increasing map. (Conditional on TP + FP + FN, the
     true positives of independent cells are binomial with probability J; with fixed supports the coverage was
-    enumerated in tests/test_metrics.py.) macro_f1 has the projection bound of `macro.macro_f1_bounds`.
+    enumerated in tests/test_metrics.py.) macro_f1 has the projection bound of `macro.lowest_macro_f1`.
 
     Where the cells' patients or slides are known, the trials count as the fewer independent ones that they are worth
     (`clusters.effective_trials`).

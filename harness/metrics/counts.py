@@ -53,6 +53,7 @@ METRICS = (
     counted("unlisted_files", "integrity", "Files in the listed folders that no row of the manifest names."),
     counted("missing_files", "integrity", "Rows of the manifest whose file is not there."),
     counted("colliding_names", "integrity", "Paths that are the same where case or Unicode form is ignored."),
+    counted("unmet_expectations", "integrity", "Rows that break an expectation of the user's own suite."),
     counted("split_size_mismatches", "split", "Parts whose size per class is not the plan's."),
     counted("leaked_units", "split", "Patients, slides or contents that are in two parts."),
     counted("listing_order_changes", "split", "Images that change their part when the listing is shuffled."),

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
-from scipy.stats import norm
 
 from harness.core.errors import InvalidPredictions, UndefinedStatistic
+from harness.metrics.distributions import normal_quantile
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval
 from harness.metrics.intervals import check_level, clopper_pearson_bounds, wilson_interval
 
@@ -292,7 +292,7 @@ def _auroc_bounds(
         lower, upper = max(0.0, value - half), min(1.0, value + half)
         return min(lower, most), max(upper, 1.0 - most), f"Hoeffding for {pairs} disjoint pairs"
     logit = math.log(value / (1.0 - value))
-    half = float(norm.ppf(level)) * math.sqrt(variance) / (value * (1.0 - value))
+    half = normal_quantile(level) * math.sqrt(variance) / (value * (1.0 - value))
     lower, upper = (1.0 / (1.0 + math.exp(min(700.0, -x))) for x in (logit - half, logit + half))
     method = "DeLong, logit scale"
     if lower > most or upper < 1.0 - most:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy.stats import beta, binom, norm
-
 from harness.core.errors import UndefinedStatistic
+from harness.metrics.distributions import beta_quantile, binomial_cdf, binomial_quantile, normal_quantile
 from harness.metrics.estimates import Interval
 
 
@@ -30,8 +29,8 @@ def clopper_pearson_bounds(successes: int, trials: int, *, level: float) -> tupl
     check_counts(successes, trials)
     check_level(level)
     alpha = 1.0 - level
-    lower = 0.0 if successes == 0 else float(beta.ppf(alpha, successes, trials - successes + 1))
-    upper = 1.0 if successes == trials else float(beta.ppf(level, successes + 1, trials - successes))
+    lower = 0.0 if successes == 0 else beta_quantile(alpha, successes, trials - successes + 1)
+    upper = 1.0 if successes == trials else beta_quantile(level, successes + 1, trials - successes)
     return lower, upper
 
 
@@ -52,7 +51,7 @@ def wilson_interval(successes: int, trials: int, *, level: float) -> Interval:
     """
     check_counts(successes, trials)
     check_level(level)
-    z = float(norm.ppf(0.5 + level / 2))
+    z = normal_quantile(0.5 + level / 2)
     p, n = successes / trials, trials
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -85,8 +84,8 @@ def effective_bounds(successes: int, trials: int, effective_trials: float, *, le
     check_level(level)
     _check_effective(effective_trials, trials)
     k, n = successes * effective_trials / trials, effective_trials
-    lower = 0.0 if successes == 0 else float(beta.ppf(1.0 - level, k, n - k + 1))
-    upper = 1.0 if successes == trials else float(beta.ppf(level, k + 1, n - k))
+    lower = 0.0 if successes == 0 else beta_quantile(1.0 - level, k, n - k + 1)
+    upper = 1.0 if successes == trials else beta_quantile(level, k + 1, n - k)
     return lower, upper
 
 
@@ -113,31 +112,6 @@ def errors_allowed(trials: int, *, floor: float, level: float) -> int | None:
         middle = (low + high) // 2
         low, high = (middle, high) if passes(middle) else (low, middle)
     return low
-
-
-def errors_to_fail(trials: int, *, floor: float, level: float) -> int | None:
-    """The fewest errors among `trials` cells with which the upper bound falls below the floor.
-
-    Returns:
-        A count, or None where not even `trials` errors disprove the floor: too few cells.
-    Raises:
-        UndefinedStatistic: trials is 0.
-    >>> errors_to_fail(375, floor=0.98, level=0.95)
-    13
-    """
-    check_counts(0, trials)
-    _check_rate(floor, "floor")
-
-    def fails(errors: int) -> bool:
-        return clopper_pearson_bounds(trials - errors, trials, level=level)[1] < floor
-
-    if not fails(trials):
-        return None
-    low, high = 0, trials  # no error has the upper bound 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fails(middle) else (middle, high)
-    return high
 
 
 def trials_needed(errors: int, *, floor: float, level: float) -> int:
@@ -181,44 +155,7 @@ def probability_of_passing(true_rate: float, trials: int, *, floor: float, level
     if not 0.0 <= true_rate <= 1.0:
         raise ValueError(f"true_rate {true_rate} is not a fraction in [0, 1]; write 0.995 for 99.5 %")
     allowed = errors_allowed(trials, floor=floor, level=level)
-    return 0.0 if allowed is None else float(binom.cdf(allowed, trials, 1.0 - true_rate))
-
-
-def trials_for_power(true_rate: float, *, floor: float, level: float, power: float) -> tuple[int, int]:
-    """How many cells give a classifier of this true rate the chance `power` of passing the gate.
-
-    The chance is a sawtooth: it falls with every added cell until one more error is allowed. Hence two numbers.
-
-    Args:
-        true_rate: above the floor: otherwise no number of cells will do.
-        power: wanted chance, a fraction in (0, 1).
-    Returns:
-        (first, holds_from): the smallest number of cells that reaches the power, and the one from which every larger
-        number does too. The latter was looked for up to twice as many allowed errors as at the last tooth that fell
-        short, and 20 more.
-    >>> trials_for_power(0.995, floor=0.98, level=0.95, power=0.9)
-    (456, 523)
-    """
-    _check_rate(floor, "floor")
-    _check_rate(power, "power")
-    if not floor < true_rate <= 1.0:
-        raise ValueError(f"true_rate {true_rate} is not above the floor {floor}; no number of cells gives it power")
-
-    def reaches(errors: int, n: int) -> bool:
-        return bool(binom.cdf(errors, n, 1.0 - true_rate) >= power)
-
-    first, holds_from, last_short, errors = None, 0, 0, 0
-    start = trials_needed(0, floor=floor, level=level)
-    while first is None or errors <= 2 * last_short + 20:
-        end = trials_needed(errors + 1, floor=floor, level=level)  # this many errors are allowed in [start, end)
-        if first is None and reaches(errors, start):
-            first = start
-        if not reaches(errors, end - 1):
-            holds_from, last_short = end, errors
-        elif holds_from == 0:
-            holds_from = start
-        start, errors = end, errors + 1
-    return first, holds_from
+    return 0.0 if allowed is None else binomial_cdf(allowed, trials, 1.0 - true_rate)
 
 
 def percentile_bounds(samples: Sequence[float], *, quantile: float, level: float) -> tuple[float, float, float]:
@@ -243,7 +180,7 @@ def percentile_bounds(samples: Sequence[float], *, quantile: float, level: float
     check_level(level)
     ordered, n = sorted(samples), len(samples)
     # How many samples fall below the true percentile is Binomial(n, quantile); both ranks follow from its quantiles.
-    below, above = int(binom.ppf(1 - level, n, quantile)), int(binom.ppf(level, n, quantile))
+    below, above = binomial_quantile(1 - level, n, quantile), binomial_quantile(level, n, quantile)
     lower = ordered[below - 1] if below >= 1 else -math.inf
     upper = ordered[above] if above < n else math.inf
     return ordered[min(n - 1, math.floor(n * quantile))], lower, upper

@@ -11,7 +11,6 @@ from itertools import combinations
 import numpy as np
 
 from harness.core.errors import UndefinedStatistic
-from harness.metrics.intervals import clopper_pearson_bounds
 
 # The search over arrangements of the errors tries every set of classes that could be wrong throughout.
 MOST_CLASSES = 12
@@ -92,37 +91,12 @@ def multiclass_summary(confusion: np.ndarray) -> MulticlassSummary:
     )
 
 
-def macro_f1_bounds(supports: Sequence[int], errors: int, *, level: float) -> tuple[float, float]:
-    """One-sided bounds of macro-F1, each at `level`, projected from the exact bounds of the share of errors.
-
-    Clopper-Pearson bounds how many of the cells the classifier truly gets wrong. Of all confusion matrices with these
-    supports and so many errors, the worst arrangement gives the lower bound and the best the upper. Whatever the
-    arrangement is, macro-F1 is between the two; the bound pays for not knowing it by being wider than need be. A
-    bootstrap of macro-F1 is no substitute: near the ceiling its interval misses the truth far too often.
-
-    About the macro-F1 of a population with the classes in the proportions of `supports`.
-
-    Args:
-        supports: reference cells of each class, at least two classes, `MOST_CLASSES` at most.
-        errors: cells that were called another class than their own, over all classes.
-        level: one-sided confidence of each bound.
-    Returns:
-        (lower, upper) as fractions in [0, 1].
-    Raises:
-        UndefinedStatistic: a class has no cells.
-    >>> [round(bound, 5) for bound in macro_f1_bounds([75] * 5, 2, level=0.975)]
-    [0.9805, 0.99935]
-    """
-    n = sum(supports)
-    _check_supports(supports)
-    if not 0 <= errors <= n:
-        raise ValueError(f"{errors} errors of {n} cells is impossible; pass 0 <= errors <= {n}")
-    fewest, most = clopper_pearson_bounds(errors, n, level=level)
-    return lowest_macro_f1(tuple(supports), n * most), highest_macro_f1(tuple(supports), n * fewest)
+# Each end is a search of a tenth of a second, which report, tables and criteria all ask for.
 
 
-def macro_f1_range(supports: Sequence[int], errors: float) -> tuple[float, float]:
-    """The lowest and the highest macro-F1 of any confusion matrix with these supports and so many errors.
+@lru_cache(maxsize=1024)
+def lowest_macro_f1(supports: tuple[int, ...], errors: float) -> float:
+    """The lowest macro-F1 of any confusion matrix with these supports and so many errors.
 
     Errors may be fractional: shares of a population. With a missed cells and b false calls a class of support s loses
     1 - F1 = (a + b) / (2s - a + b), convex in a and concave in b. So the worst arrangement takes the missed cells from
@@ -130,23 +104,13 @@ def macro_f1_range(supports: Sequence[int], errors: float) -> tuple[float, float
     with one free number each, which is searched; what is to be spread is spread by its marginal effect. No class's
     missed cells can be its own false calls: a + b <= errors for each.
 
-    Raises:
-        UndefinedStatistic: a class has no cells.
-    >>> [round(value, 6) for value in macro_f1_range([75] * 5, 2)]
-    [0.994639, 0.994693]
+    At the upper bound of the errors it is the lower bound of macro-F1 that gates act on: whatever the arrangement is,
+    macro-F1 is no lower. It pays for not knowing it by being lower than need be. A bootstrap of macro-F1 is no
+    substitute: near the ceiling its interval misses the truth far too often.
+
+    >>> round(lowest_macro_f1((75,) * 5, 2), 6)
+    0.994639
     """
-    _check_supports(supports)
-    if not 0.0 <= errors <= sum(supports):
-        raise ValueError(f"{errors} errors of {sum(supports):g} cells is impossible")
-    return lowest_macro_f1(tuple(supports), errors), highest_macro_f1(tuple(supports), errors)
-
-
-# Each end is a search of a tenth of a second, which report, tables and criteria all ask for.
-
-
-@lru_cache(maxsize=1024)
-def lowest_macro_f1(supports: tuple[int, ...], errors: float) -> float:
-    """The lower end of `macro_f1_range`."""
     s = np.asarray(supports, dtype=np.float64)
     if errors == 0.0:
         return 1.0
@@ -156,7 +120,11 @@ def lowest_macro_f1(supports: tuple[int, ...], errors: float) -> float:
 
 @lru_cache(maxsize=1024)
 def highest_macro_f1(supports: tuple[int, ...], errors: float) -> float:
-    """The upper end of `macro_f1_range`."""
+    """The highest macro-F1 of any confusion matrix with these supports and so many errors: see `lowest_macro_f1`.
+
+    >>> round(highest_macro_f1((75,) * 5, 2), 6)
+    0.994693
+    """
     s = np.asarray(supports, dtype=np.float64)
     if errors == 0.0:
         return 1.0

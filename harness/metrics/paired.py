@@ -11,9 +11,9 @@ import math
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import bdtrc, gammaln, xlog1py, xlogy
-from scipy.stats import binom, norm
 
 from harness.core.errors import UndefinedStatistic
+from harness.metrics.distributions import binomial_cdf, binomial_pmf, normal_quantile
 from harness.metrics.intervals import check_level
 
 # A binomial count further from its mean than this has less than 1e-15 of the probability.
@@ -43,8 +43,8 @@ def mcnemar_exact(b: int, c: int) -> tuple[float, float]:
     smaller, discordant = min(b, c), b + c
     if discordant == 0:
         return 1.0, 1.0
-    tail = 2.0 * float(binom.cdf(smaller, discordant, 0.5))
-    return min(1.0, tail), min(1.0, tail - float(binom.pmf(smaller, discordant, 0.5)))
+    tail = 2.0 * binomial_cdf(smaller, discordant, 0.5)
+    return min(1.0, tail), min(1.0, tail - binomial_pmf(smaller, discordant, 0.5))
 
 
 def fewest_discordant_for_significance(*, level: float) -> int:
@@ -85,22 +85,10 @@ def tango_bounds(b: int, c: int, n: int, *, level: float) -> tuple[float, float]
     """
     _check_compared(b, c, n)
     check_level(level)
-    z = float(norm.ppf(level))
+    z = normal_quantile(level)
     if z < 0:  # below one half the "lower" bound lies above the estimate
         return -_score_limit(c, b, n, -z), _score_limit(b, c, n, -z)
     return _score_limit(b, c, n, z), -_score_limit(c, b, n, z)
-
-
-def smallest_provable_margin(n: int, *, level: float) -> float:
-    """The margin that Tango's bound cannot fall below where both classifiers answered alike on all n cells.
-
-    z^2 / (n + z^2). The exact gate needs more, at least 1 - (1 - level) ** (1 / n): ask
-    `-non_inferiority_lower_bound(0, 0, n, level=level)`.
-
-    >>> round(smallest_provable_margin(375, level=0.95), 4)
-    0.0072
-    """
-    return -tango_bounds(0, 0, n, level=level)[0]
 
 
 def non_inferiority_lower_bound(b: int, c: int, n: int, *, level: float) -> float:
@@ -125,7 +113,7 @@ def non_inferiority_lower_bound(b: int, c: int, n: int, *, level: float) -> floa
     check_level(level)
     if level < 0.5:
         raise ValueError(f"level {level} is below one half; a lower bound that is mostly too high bounds nothing")
-    alpha, z = 1.0 - level, float(norm.ppf(level))
+    alpha, z = 1.0 - level, normal_quantile(level)
     if b == n:
         return -1.0  # the least favourable result of all: every result is at least as favourable
     thresholds = favourable_region(_score_limit(b, c, n, z), n, z=z)

@@ -29,11 +29,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from scipy.spatial import cKDTree
-from scipy.stats import binom
 
 from harness.core.errors import DataError
 from harness.data.metadata import ABSENT, FileFacts, SetFacts
+from harness.metrics.distributions import binomial_sf
 from harness.metrics.intervals import check_counts, check_level, clopper_pearson_bounds
 from harness.metrics.shortcuts import colours, name_letters, name_number, predicted, with_products
 
@@ -484,6 +483,8 @@ def _outside(
     others, which is leave-one-out and not the split of exact conformal prediction: with hundreds of images the two
     agree, and no image is wasted.
     """
+    from scipy.spatial import cKDTree  # a quarter of a second to import, and nothing else here needs it
+
     reference, seen = np.array(source.colours)[:, columns], np.array(other.colours)[:, columns]
     labels = np.array([file.label for file in source.files])
     transform = _whitening(reference, labels)
@@ -570,7 +571,7 @@ def accuracy_p_value(correct: int, held_out: int) -> float:
     0.020019
     """
     check_counts(correct, held_out)
-    return float(binom.sf(correct - 1, held_out, 0.5))
+    return binomial_sf(correct - 1, held_out, 0.5)
 
 
 # --- words -----------------------------------------------------------------------------------------

@@ -20,10 +20,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import binom, fisher_exact
 
 from harness.core.errors import DataError
 from harness.data.metadata import ABSENT, SetFacts
+from harness.metrics.distributions import binomial_sf
 from harness.metrics.intervals import check_level, clopper_pearson_bounds
 from harness.metrics.multiplicity import holm
 
@@ -271,6 +271,8 @@ def linkage_p_value(table: Mapping[tuple[str, bool], int], label: str) -> float:
     >>> round(linkage_p_value({("a", True): 3, ("a", False): 0, ("b", True): 0, ("b", False): 3}, "a"), 6)
     0.1
     """
+    from scipy.stats import fisher_exact  # a second to import, and verifying a pack needs none of it
+
     cells = [[0, 0], [0, 0]]
     for (other, holds), n in table.items():
         cells[int(other == label)][int(holds)] += n
@@ -416,7 +418,7 @@ def _probe(facts: SetFacts, folds: np.ndarray, name: str, sees: str, view: np.nd
         right += int(np.sum(predicted(view[learnt], labels[learnt], view[held_out]) == labels[held_out]))
     n, chance = len(labels), _chance(labels.tolist())
     lower, upper = clopper_pearson_bounds(right, n, level=level)
-    return Probe(name, sees, right, n, chance, lower, upper, level, float(binom.sf(right - 1, n, chance)))
+    return Probe(name, sees, right, n, chance, lower, upper, level, binomial_sf(right - 1, n, chance))
 
 
 def predicted(view: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> np.ndarray:

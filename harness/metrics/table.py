@@ -12,7 +12,7 @@ from harness.metrics.metric import Metric
 from harness.protocol.questions import QUESTIONS
 
 # Modules of the room that read the table, so that it cannot wait for them.
-READERS = ("table", "summary")
+READERS = ("table", "summary", "documentation")
 
 
 def _discovered() -> Mapping[str, Metric]:

@@ -29,6 +29,7 @@ from safetensors.torch import save
 from torch import nn
 
 from harness.core.errors import TrainingError, WeightsError
+from harness.core.threads import SETTINGS
 from harness.model.preprocessing import RESIZE_METHODS
 from harness.model.records import IMAGENET_MEAN, IMAGENET_STD
 from harness.model.tensorfiles import read_whole
@@ -38,7 +39,10 @@ CLASSIFIER = "classifier.safetensors"
 CLAIMS_KEY = "classifier"
 READER_TIMEOUT_S = 600
 # What Python and torch need of the environment; a pickle needs no token that a CI job holds.
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "SYSTEMROOT")
+_ENVIRONMENT = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT"),
+    *("OMP_NUM_THREADS", *SETTINGS),
+)
 # Two correct implementations of one network in float32 differ by summation order alone; observed: under 1e-5.
 _READER = Path(__file__).with_name("export_reader.py")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import re
 import zipfile
@@ -24,6 +23,7 @@ from torch.torch_version import TorchVersion
 
 from harness.core.errors import WeightsError
 from harness.core.files import read_plain
+from harness.core.strict_json import parse_json
 
 MOST_BYTES = 512 * 1024**2  # a ResNet-50 with its optimiser has 300 MB
 MOST_HEADER_BYTES = 1024**2  # of .safetensors; a ResNet-50's has 40 kB
@@ -96,11 +96,11 @@ def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False)
 def metadata_of(content: bytes, *, where: str) -> dict[str, str]:
     """The free text fields of a .safetensors file that `tensors_of` has read."""
     try:
-        header = json.loads(_header(content), object_pairs_hook=_without_doubles)
-        found = header.get("__metadata__", {})
+        header = parse_json(_header(content))
+        found = header.get("__metadata__", {}) if isinstance(header, dict) else None
         if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
             return found
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise WeightsError(f"{where}: its header cannot be read: {_first_line(error)}. Save the file again.") from None
     raise WeightsError(f"{where}: its metadata are not text. Save the file again.")
 
@@ -143,12 +143,6 @@ def _header(content: bytes) -> bytes:
             "this is no .safetensors file of a supported network."
         )
     return content[8 : 8 + claimed]
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a name is in it twice")
-    return dict(pairs)
 
 
 def _npz(content: bytes) -> dict[str, torch.Tensor]:

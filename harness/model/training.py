@@ -33,6 +33,7 @@ from harness.core.errors import TrainingError
 from harness.core.files import write_atomically
 from harness.core.progress import Report
 from harness.model.networks import tensors_digest, untrained, weights_digest
+from harness.model.precision import precision_used
 from harness.model.preprocessing import CellPixels, reduced
 from harness.model.records import (
     IMAGENET_MEAN,
@@ -75,6 +76,7 @@ def train(
     Raises:
         TrainingError: too few images for one batch, images of another size, or a loss that is not a number.
     """
+    plan = plan.model_copy(update={"precision": precision_used(plan.precision, device)})
     if len(train.images) < plan.batch_size:
         raise TrainingError(
             f"the train part has {len(train.images)} images and a batch needs {plan.batch_size}. "

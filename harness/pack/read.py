@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import math
 import os
 import re
@@ -30,6 +29,7 @@ import numpy as np
 
 from harness.core.digests import digest_of
 from harness.core.errors import EvidenceError, InvalidPredictions
+from harness.core.strict_json import parse_json
 from harness.metrics.predictions import Predictions
 from harness.run.results import Baseline
 
@@ -438,30 +438,6 @@ def _parse_evidence(where: str, content: bytes) -> dict[str, object]:
             "version of the harness that wrote it."
         )
     return value
-
-
-def parse_json(content: bytes | str) -> object:
-    """The value of a JSON text that can be read in one way only.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        return json.loads(content, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-
-
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key {name!r} is there twice, and programs differ in which they take")
-    return found
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _text(where: str, content: bytes) -> str:

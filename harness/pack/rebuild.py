@@ -21,6 +21,8 @@ from pydantic import Field
 from harness.core.digests import digest_of
 from harness.core.errors import EvidenceError, HarnessError
 from harness.core.spreadsheet import active
+from harness.core.strict_json import parse_json
+from harness.data.expectations import answers, expected_by_user, expected_of, findings_of, results_of, table_of
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Split, sorted_by_path
 from harness.data.split import COLUMNS
@@ -47,7 +49,7 @@ from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import brief, decoded, recorded, rows_of, whole_number
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
-from harness.pack.read import EVIDENCE, Pack, parse_json, read_predictions, said
+from harness.pack.read import EVIDENCE, Pack, read_predictions, said
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, Criterion, Protocol
 from harness.run.packages import Declared, Packages, settled
@@ -59,6 +61,8 @@ MANIFEST_COLUMNS = (
     *("path", "label", "sha256", "bytes", "width", "height", "format", "mode"),
     *("patient", "slide", "site"),
 )
+# Integrity rules whose every finding follows from manifest.csv; files that could not be decoded, others had to see.
+FROM_EXPECTATIONS = ("count_mismatches", "unexpected_modes", "unmet_expectations")
 NOT_WAIVABLE = "; a waiver excuses what is absent, not this"
 
 
@@ -315,8 +319,26 @@ class _Rebuilding:
             ignored = self._of(tuple[str, ...], "ignored")
             self.manifest = Manifest("dataset", Path(), self.protocol.dataset.classes, tuple(images), ignored=ignored)
         if checked is not None:
-            self.integrity = IntegrityReport(checked, findings, tuple(facts))
+            self.integrity = self._expect_again(IntegrityReport(checked, findings, tuple(facts)))
         return True
+
+    def _expect_again(self, report: IntegrityReport) -> IntegrityReport:
+        """What was expected of the images, asked again of manifest.csv, and the findings that follow from it."""
+        if self.manifest is None or said(self.pack, "integrity", kind=dict).get("expectations") is None:
+            return report
+        plan = self.protocol.dataset
+        counted = plan.images_per_class if "count_mismatches" in report.checked else None
+        expected = expected_of(self.manifest, rules=plan.images, images_per_class=counted)
+        asked = (*expected, *expected_by_user(plan))
+        table = table_of(self.manifest, report.facts, rules=plan.images)
+        found = answers(table, [each.expectation for each in asked])
+        made = set(findings_of(self.manifest, report.facts, asked, found, rules=plan.images))
+        for each in sorted(made - set(report.findings), key=str):
+            self._note(EVIDENCE, "integrity > findings", f"missing is {each}")
+        for each in report.findings:
+            if each not in made and each.rule in FROM_EXPECTATIONS:
+                self._note(EVIDENCE, "integrity > findings", f"nothing in {MANIFEST} shows {each}")
+        return replace(report, expectations=results_of(self.manifest, asked, found))
 
     def _read_split(self) -> bool:
         if self.pack.evidence.get("split") is None:

@@ -23,13 +23,13 @@ from securesystemslib.signer import CryptoSigner, Signature
 
 from harness.core.errors import EvidenceError
 from harness.core.files import write_atomically
+from harness.core.strict_json import parse_json
 from harness.pack.keys import TrustedKey
 from harness.pack.read import (
     SIGNATURE,
     SUMS,
     Pack,
     open_pack,
-    parse_json,
     read_passed,
     read_protocol_digest,
     read_signature,

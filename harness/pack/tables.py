@@ -98,6 +98,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
             "checked": integrity.checked,
             "findings": [asdict(finding) for finding in integrity.findings],
             "undecodable": {facts.path: facts.error for facts in integrity.facts if facts.error is not None},
+            "expectations": integrity.expectations and [asdict(result) for result in integrity.expectations],
         },
         "ignored": manifest and list(manifest.ignored),
         "split": split

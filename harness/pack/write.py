@@ -24,7 +24,6 @@ from harness.data.records import Manifest
 from harness.data.split import write_split
 from harness.pack.read import SIGNATURE, open_pack
 from harness.pack.tables import as_json, documents
-from harness.report.figures import draw_figures, draw_thumbnails, images_to_show
 from harness.report.page import render_report
 from harness.run.results import RunResults
 
@@ -130,14 +129,16 @@ def _write_files(
     for name, source in models.items():
         (folder / "models").mkdir(exist_ok=True)
         shutil.copyfile(source, folder / "models" / name)
-    shown = _load_shown(images_to_show(results), manifest, formats)
-    figures = draw_figures(results, shown)
+    from harness.report import figures as drawing  # matplotlib takes a second to import, and a reader draws nothing
+
+    shown = _load_shown(drawing.images_to_show(results), manifest, formats)
+    figures = drawing.draw_figures(results, shown)
     for name, png in figures.items():
         _write(folder / "figures" / f"{name}.png", png)
     page = render_report(
         results,
         figures=figures,
-        thumbnails=draw_thumbnails(results, shown),
+        thumbnails=drawing.draw_thumbnails(results, shown),
         files=_digests(folder),
         ignored=manifest.ignored if manifest else None,
     )

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from harness.core.errors import ProtocolError
 from harness.core.files import read_plain
+from harness.protocol.expectations import read_suite
 from harness.protocol.records import Protocol, metric_table
 
 # Far above any honest protocol: the published one has 20 kB.
@@ -84,6 +85,9 @@ def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
         problem = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise ProtocolError(f"protocol {path}: not valid TOML: {problem}. Correct that line.") from None
     _refuse_doubles(path, own)
+    dataset = own.get("dataset")
+    if isinstance(dataset, dict) and isinstance(suite := dataset.get("expectations"), str):
+        dataset["expectations"] = read_suite(path.parent / suite)
     parent = own.pop("extends", None)
     if parent is None:
         return own

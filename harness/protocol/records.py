@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.core.digests import digest_of
+from harness.protocol.expectations import ExpectationSuite
 from harness.protocol.needs import OTHER_SEEDS
 from harness.protocol.questions import DEVICES, QUESTIONS
 
@@ -97,15 +98,25 @@ class ImageRules(_Record):
             raise ValueError("min_side_px is larger than max_side_px")
         return self
 
+    @property
+    def max_bytes(self) -> int:
+        """The most bytes that an honest file can have: its pixels uncompressed (4 channels, 16 bits) and 1 MiB."""
+        return 8 * self.max_side_px**2 + 2**20
+
 
 class DatasetPlan(_Record):
-    """The set that is split into train, validation and test."""
+    """The set that is split into train, validation and test.
+
+    expectations: the user's own suite; in the file, the name of a great-expectations JSON file beside it.
+    """
 
     description: str
     classes: tuple[Name, ...] = Field(min_length=2)
     images_per_class: int = Field(ge=1)
     images: ImageRules
     synthetic: SyntheticPlan | None = None
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    expectations: ExpectationSuite | None = Field(default=None, exclude_if=lambda suite: suite is None)
 
     @field_validator("classes")
     @classmethod
@@ -219,6 +230,8 @@ class TrainingPlan(_Record):
            deviation; "background-white": each channel's background made white first.
     seed:  that of the classifier that is judged and exported.
     seeds: every seed that is trained and reported, `seed` among them; empty means `seed` alone.
+    precision: of the forward pass while training; weights and predictions are float32 whatever it is. "auto" is
+           "bfloat16" where the processor has it in hardware, else "float32"; the training's record says which.
     weight_averaging: per step, what a running average of the weights keeps of itself; 0 keeps the last step's weights.
     """
 
@@ -230,7 +243,7 @@ class TrainingPlan(_Record):
     batch_size: int = Field(ge=2)
     seed: int
     seeds: tuple[int, ...] = ()
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16", "auto"]
     weight_decay: float = Field(ge=0.0)
     weight_averaging: float = Field(default=0.0, ge=0.0, lt=1.0)
     lr_finder: LearningRateFinderPlan | None = None
@@ -573,6 +586,11 @@ class Protocol(_Record):
                     f"criterion {criterion.id}: kind {criterion.kind!r} is not among what the tables `robustness` and "
                     f"`detection` make for {criterion.metric}: {', '.join(self.kinds_of(criterion.metric)) or 'none'}"
                 )
+        if (self.dataset.expectations is not None) != any(c.metric == "unmet_expectations" for c in self.criteria):
+            raise ValueError(
+                "dataset.expectations and a criterion on unmet_expectations go together: without the criterion nobody "
+                "judges the suite, without the suite there is nothing to judge. Add the other, or remove both"
+            )
         gated = any(OTHER_SEEDS in criterion.entry.needs for criterion in self.criteria)
         if gated != (len(self.training.seeds) > 1):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,7 @@ from harness.metrics.predictions import Predictions
 from harness.protocol.records import PARTS
 from harness.report import plots
 from harness.report.calibration_plots import reliability_diagram, risk_coverage
+from harness.report.counts import dataset_counts, part_counts
 from harness.report.plots import Tile
 from harness.report.robustness_plots import detection_figure, disturbance_sheet, severity_figure
 from harness.report.wording import probability, proportion, short
@@ -55,21 +56,6 @@ def draw_thumbnails(run: RunResults, images: Mapping[str, np.ndarray], *, side_p
     return {
         digest: _thumbnail(images[digest], side_px) for digest in sorted(wrong | _discordant(run)) if digest in images
     }
-
-
-def dataset_counts(run: RunResults) -> dict[str, int] | None:
-    """Images per class of the dataset: as listed, or, if the listing is not recorded, as split."""
-    summary = next((s for s in run.sets if "dataset" in (s.name, s.role) and s.absent_because is None), None)
-    if summary is not None:
-        return {name: summary.counts.get(name, 0) for name in run.protocol.dataset.classes}
-    if run.split is None:
-        return None
-    return _count_classes(run, [image for part in PARTS for image in run.split.part(part)])
-
-
-def part_counts(run: RunResults) -> dict[str, dict[str, int]]:
-    """Part -> class -> images; empty before the split."""
-    return {} if run.split is None else {part: _count_classes(run, run.split.part(part)) for part in PARTS}
 
 
 def external_evaluations(run: RunResults) -> list[Evaluation]:
@@ -233,13 +219,6 @@ def _wrong_rows(predictions: Predictions) -> list[int]:
     wrong = np.flatnonzero(~predictions.correct).tolist()
     confidence = predictions.confidence
     return sorted(wrong, key=lambda row: (-confidence[row], predictions.digests[row]))[:MOST_CELLS_SHOWN]
-
-
-def _count_classes(run: RunResults, images: Iterable[CellImage]) -> dict[str, int]:
-    counts = dict.fromkeys(run.protocol.dataset.classes, 0)
-    for image in images:
-        counts[image.label] += 1
-    return counts
 
 
 def _thumbnail(pixels: np.ndarray, side_px: int) -> bytes:

@@ -36,7 +36,7 @@ from harness.metrics.timing import images_per_second, latency
 from harness.model.records import Timing
 from harness.protocol.records import PARTS, Criterion
 from harness.report import wording
-from harness.report.figures import dataset_counts, part_counts
+from harness.report.counts import dataset_counts, part_counts
 from harness.report.limits import absent_classes, limits_of, unit_kinds
 from harness.run.results import RunResults
 

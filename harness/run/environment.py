@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import harness
+from harness.core.threads import SETTINGS
+from harness.model.precision import bfloat16_flags
 
 DISTRIBUTIONS = (
     "torch",
@@ -27,7 +29,10 @@ DISTRIBUTIONS = (
     "pytest-benchmark",
 )
 # Settings of the environment that can change a result or a timing.
-VARIABLES = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG", "CI", "PYTEST_ADDOPTS")
+VARIABLES = (
+    *("PYTHONHASHSEED", "OMP_NUM_THREADS", "MKL_NUM_THREADS", *SETTINGS),
+    *("CUBLAS_WORKSPACE_CONFIG", "CI", "PYTEST_ADDOPTS"),
+)
 # What git itself lists as bound to one repository (git rev-parse --local-env-vars), but for its configuration.
 REPOSITORY_VARIABLES = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE"),
@@ -67,6 +72,7 @@ def environment(*, device: str, source: Source) -> dict[str, str]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
         "device": device,
+        "bfloat16 in the processor": ", ".join(bfloat16_flags()) or "not stated",
     }
     facts |= {name: version(name) for name in DISTRIBUTIONS}
     facts |= {name: os.environ.get(name, "not set") for name in VARIABLES}

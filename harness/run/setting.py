@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.model.devices import choose_device
+from harness.model.precision import Precision, precision_used
 from harness.protocol.records import ImageRules, Protocol
 from harness.run.results import Baseline
 
@@ -58,6 +59,11 @@ class Setting:
             DeviceUnavailable: this machine has no such device; the run ends before it begins.
         """
         return cls(protocol, options, choose_device(options.device).type)
+
+    @property
+    def precision(self) -> Precision:
+        """What a training by the protocol computes in on this device."""
+        return precision_used(self.protocol.training.precision, choose_device(self.device))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -22,12 +22,14 @@ class Reproduction:
     """A small training under different conditions.
 
     manifest, split: digests of what every process must find for itself. data, split_file: where it looks.
+    precision: what the training plan's choice comes to on this device.
     """
 
     protocol: Protocol
     manifest: str
     split: str
     device: str
+    precision: str
     data: Path
     split_file: Path | None
 
@@ -38,6 +40,7 @@ class Reproduction:
             "protocol": [part.model_dump(mode="json") for part in parts],
             "data": self.manifest,
             "split": self.split,
+            "precision": self.precision,
             "device": self.device,
             "threads": n_threads(),
         }

@@ -18,6 +18,7 @@ from harness.run.recipes.basis import Pictures
 class Training:
     """One training with one seed.
 
+    precision:    what the plan's choice comes to on this device.
     weights_file: where the initial weights lie; the plan has their digest.
     """
 
@@ -26,6 +27,7 @@ class Training:
     train: Pictures
     validation: Pictures
     machine: Machine
+    precision: str
     weights_file: Path | None
 
     def made_of(self) -> Mapping[str, object]:
@@ -34,6 +36,7 @@ class Training:
             "classes": self.classes,
             "train": self.train.made_of(),
             "validation": self.validation.made_of(),
+            "precision": self.precision,
             "device": self.machine.device,
             "threads": n_threads(),  # the order of summation, and so the last bit, follows it
         }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from harness.core.errors import DataError
+from harness.data.expectations import Asked, expected_by_user
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, IntegrityReport, Manifest, Split
@@ -34,7 +35,7 @@ def manifest(run: Asking) -> Manifest:
 def integrity(run: Asking) -> IntegrityReport:
     """What of the dataset breaks the rules that the protocol gives it."""
     plan = run.setting.protocol.dataset
-    return _inspected(run, run(manifest), plan.images, plan.images_per_class)
+    return _inspected(run, run(manifest), plan.images, plan.images_per_class, further=expected_by_user(plan))
 
 
 @stage(manifest, integrity)
@@ -118,13 +119,21 @@ def images(run: Asking, set_name: str) -> tuple[CellImage, ...]:
     return run(split).part(set_name) if set_name in PARTS else run(listing, set_name).images
 
 
-def _inspected(run: Asking, found: Manifest, rules: ImageRules, images_per_class: int | None) -> IntegrityReport:
+def _inspected(
+    run: Asking,
+    found: Manifest,
+    rules: ImageRules,
+    images_per_class: int | None,
+    *,
+    further: Sequence[Asked] = (),
+) -> IntegrityReport:
     total = len(found.images)
     return inspect(
         found,
         images=rules,
         images_per_class=images_per_class,
         workers=run.setting.options.workers,
+        further=further,
         progress=lambda done: run.progress(f"inspecting {found.name}", done, total, ""),
     )
 

@@ -44,6 +44,7 @@ def trained(run: Asking, seed: int) -> Path:
         train=run(pictures, "train"),
         validation=run(pictures, "validation"),
         machine=machine(run),
+        precision=setting.precision,
         weights_file=find_weights_file(plan.weights, near=near),
     )
     return run.keep("training", recipe)

@@ -19,6 +19,7 @@ def processes(run: Asking) -> tuple[ProcessDigests, ...]:
         manifest=run(manifest).digest,
         split=run(split).digest,
         device=setting.device,
+        precision=setting.precision,
         data=setting.options.data,
         split_file=setting.options.split_file,
     )

@@ -1,0 +1,58 @@
+"""Cohen's kappa: agreement beyond chance."""
+
+from __future__ import annotations
+
+import math
+
+from harness.metrics.estimates import Estimate, Evaluation, Unavailable
+from harness.metrics.measurements import Measurements
+from harness.metrics.metric import Metric, Subject
+
+NAME = "cohen_kappa"
+
+
+def cohen_kappa(evaluation: Evaluation, *, level: float) -> Estimate:
+    """Observed minus chance agreement, as a share of what chance leaves.
+
+    It has no bound here: no exact one is known, and an asymptotic one is wrong where nearly everything is right. So it
+    is reported, and no criterion can be on it.
+
+    Returns:
+        value None where it is undefined: chance alone agrees on everything.
+    Source: Cohen (1960), Educ. Psychol. Meas. 20:37-46.
+    """
+    confusion = evaluation.confusion.astype(float)
+    n, right = confusion.sum(), confusion.trace()
+    reference, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    by_chance = float(reference @ predicted) / (n * n) if n else math.nan
+    value = float(right / n - by_chance) / (1 - by_chance) if by_chance < 1 else None
+    return Estimate(
+        NAME,
+        evaluation.set,
+        None,
+        value,
+        None,
+        None,
+        level,
+        "none",
+        n=evaluation.n,
+        note="no bound is computed" if value is not None else "chance alone agrees on everything",
+        support=evaluation.n,
+    )
+
+
+def _measured(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+    found = measurements.evaluation(subject.set)
+    return found if isinstance(found, Unavailable) else cohen_kappa(found, level=level)
+
+
+METRICS = (
+    Metric(
+        name=NAME,
+        questions=("accuracy", "external"),
+        meaning="Agreement of reference and predicted class beyond chance (Cohen's kappa); reported without a bound.",
+        measure=_measured,
+        range=(-1.0, 1.0),
+        bounded=False,
+    ),
+)
