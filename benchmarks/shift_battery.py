@@ -19,7 +19,6 @@ import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -30,20 +29,22 @@ from PIL import Image
 from torch.nn import functional
 from torchvision.transforms import functional as colour
 
-from harness.core.progress import Report, TerminalProgress, silent
+from harness.core.progress import Report, TerminalProgress
 from harness.data.corruptions import AZURE, EOSIN
-from harness.model.classifier import predict
-from harness.model.preprocessing import CellPixels, decode_all
+from harness.data.records import labels_of
+from harness.model.classifier import Preparing, predict_prepared
 from harness.model.stain import framed, in_optical_density
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
-from harness.run.run import Run, RunOptions
+from harness.run.graph import Graph
+from harness.run.setting import RunOptions, Setting
+from harness.run.stages.model import classifier, pictures
 from harness.run.store import Store
 
 Shift = Callable[[torch.Tensor], torch.Tensor]  # (n, 3, side, side) in [0, 1], to the same
 Dyes = tuple[tuple[float, float, float], tuple[float, float, float]]
 
-BATCH_SIZE, WORKERS, N_WORST, NOISE_SEED = 64, 2, 5, 20_260
+WORKERS, N_WORST, NOISE_SEED = 2, 5, 20_260
 YELLOW, BLUISH, DARK = (1.0, 0.93, 0.68), (0.8, 0.85, 1.05), (0.6, 0.6, 0.6)
 # Optical densities of G. Landini's Colour Deconvolution for ImageJ, after Ruifrok and Johnston (2001): a blue dye of
 # nuclei and a red one of the rest.
@@ -190,27 +191,18 @@ def battery(protocol: Protocol, *, data: Path, reports: Path, progress: Report) 
     place = reports / ".stages"
     place.mkdir(parents=True, exist_ok=True)
     options = RunOptions("battery", data, {}, frozenset(), None, "auto", WORKERS, reports / "ledger.jsonl")
-    run = Run(protocol, options, store=Store(place, fresh=False), progress=progress)
-    plan = protocol.training
-    cells = decode_all(
-        run.split.validation,
-        run.manifest.root,
-        classes=protocol.dataset.classes,
-        size_px=plan.image_size_px,
-        resize=plan.resize,
-        formats=protocol.dataset.images.formats,
-        workers=WORKERS,
-        progress=progress,
-        label="validation",
-    )
+    run = Graph(Setting.of(protocol, options), store=Store(place, fresh=False), progress=progress)
+    cells, door = run(pictures, "validation"), run(classifier)
+    assert isinstance(door, Preparing)  # what a run trains lets others act between preprocessing and network
+    images, labels = cells.images(), labels_of(cells.ordered, protocol.dataset.classes)
+    arrays = door.prepare(images)
 
-    def right(seen: CellPixels) -> float:
-        said = predict(run.classifier, seen, device=run.device, batch_size=BATCH_SIZE, progress=silent, label="battery")
-        return 100 * float((said.argmax(axis=1) == cells.labels).mean())
+    def right(seen: np.ndarray) -> float:
+        return 100 * float((predict_prepared(door, seen, images).argmax(axis=1) == labels).mean())
 
-    pixels = as_floats(cells.pixels)
-    shifted = {name: right(replace(cells, pixels=as_bytes(shift(pixels)))) for name, shift in SHIFTS.items()}
-    return {"": right(cells), **shifted}
+    pixels = as_floats(arrays)
+    shifted = {name: right(as_bytes(shift(pixels))) for name, shift in SHIFTS.items()}
+    return {"": right(arrays), **shifted}
 
 
 def summary(found: Mapping[str, float]) -> dict[str, float]:

@@ -28,7 +28,7 @@ from harness.core.text import visible
 from harness.judge.criteria import closed_gate, complete, explain, not_judged, observed
 from harness.judge.verdicts import Outcome, Verdict
 from harness.protocol.file import read_protocol
-from harness.protocol.questions import QUESTIONS
+from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.records import Criterion, Protocol
 from harness.run.environment import Source, source_state
 from harness.run.packages import Packages, packages_here
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
     from securesystemslib.signer import CryptoSigner
 
+    from harness.run.graph import Graph
     from harness.run.lock import Hold
     from harness.run.results import Baseline
-    from harness.run.run import Run
 
 PROJECT = Path(__file__).resolve().parents[1]
 SUITES = PROJECT / "suites"
@@ -74,7 +74,7 @@ class RunState:
     source: Source = field(default_factory=lambda: source_state(PROJECT))
     packages: Packages = field(default_factory=lambda: packages_here(PROJECT))
     signer: CryptoSigner | None = None
-    run: Run | None = None
+    run: Graph | None = None
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     stopped_because: str | None = None
     others_failed: bool = False
@@ -148,7 +148,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="sign the pack with this ed25519 key (PEM; HARNESS_KEY_PASSPHRASE opens an encrypted one)",
     )
-    group.addoption("--device", choices=("auto", "mps", "cuda", "cpu"), default="auto", help="default: mps, cuda, cpu")
+    group.addoption("--device", choices=("auto", *DEVICES), default="auto", help=f"default: {', '.join(DEVICES)}")
     group.addoption("--reports", metavar="DIR", type=Path, default=PROJECT / "reports", help="where packs are written")
     group.addoption("--fresh", action="store_true", help="make every stage anew instead of reusing kept results")
     group.addoption(
@@ -532,16 +532,18 @@ def _is_empty(item: pytest.Item) -> bool:
 
 def _conclude(session: pytest.Session, state: RunState) -> None:
     """One list of verdicts, and the pack that is written from it."""
-    from harness.model.devices import device_name
+    from harness.model.devices import choose_device, device_name
     from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
     from harness.run.environment import environment
+    from harness.run.evidence import model_files, reached
+    from harness.run.stages.data import manifest
 
     assert state.run is not None
     config = session.config
     early = state.stopped_because or session.shouldfail or session.shouldstop
     otherwise = "the run stopped before it" if early else "its test was not selected"
-    device = device_name(state.run.device)
+    device = device_name(choose_device(state.run.setting.device))
     state.results = RunResults(
         run_id=state.run_id,
         started_at=state.started_at.isoformat(timespec="seconds"),
@@ -554,14 +556,14 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         signed_with=state.signer.public_key.keyid if state.signer is not None else None,
         verdicts=complete(state.protocol, state.verdicts.values(), otherwise=otherwise),
         stopped_because=state.stopped_because,
-        **state.run.reached(),
+        **reached(state.run),
     )
     try:
         state.pack = write_pack(
             state.results,
             reports=config.getoption("--reports"),
-            manifest=state.run.__dict__.get("manifest"),
-            models=state.run.model_files(),
+            manifest=state.run.result(manifest),
+            models=model_files(state.run),
             formats=state.protocol.dataset.images.formats,
             signer=state.signer,
         )

@@ -22,13 +22,14 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from harness import __version__
+from harness.core.digests import digest_of, file_digest
 from harness.core.errors import HarnessError
 from harness.core.files import write_atomically
 from harness.core.progress import Report
 from harness.core.threads import SETTINGS
 from harness.forkserver import AVAILABLE, Idle, fork_servers
 from harness.judge.proofs import LEVEL, Proof, Trial, alarms, detection
-from harness.run.store import code_digest, stage_folder
+from harness.run.store import stage_folder
 
 PROJECT = Path(__file__).resolve().parents[1]
 PROOF = "proof.json"
@@ -285,8 +286,14 @@ def clean_run(work: Path, progress: Report, *, kept: Path) -> Clean:
 
 def proven_code() -> str:
     """Digest of the sources that a proof speaks of."""
-    places = [PROJECT / name for name in PROVEN_CODE]
-    return code_digest(*(place for place in places if place.exists()), suffixes=PROVEN_SUFFIXES)
+    return sources_digest(*(place for name in PROVEN_CODE if (place := PROJECT / name).exists()))
+
+
+def sources_digest(*places: Path) -> str:
+    """Digest of the bytes of every source in these files and folders: a proof speaks of its words and pages, too."""
+    found = (file for place in places for file in ([place] if place.is_file() else place.rglob("*")))
+    files = sorted(file for file in found if file.suffix in PROVEN_SUFFIXES)
+    return digest_of([[file.name, file_digest(file)] for file in files])
 
 
 # --- one fault --------------------------------------------------------------------------------

@@ -13,10 +13,9 @@ def test_this_metric_of_all_cells_reaches_its_floor(verdict):
 
 @pytest.mark.criteria("accuracy")
 @pytest.mark.parametrize("part", ["validation", "test"])
-def test_every_cell_of_the_part_is_scored_once(run, part):
+def test_every_cell_of_the_part_is_scored_once(scored, split, part):
     """No batch is dropped: the cells scored are the cells of the part."""
-    run.predictions(part)
-    assert sorted(run.scored[part]) == sorted(image.sha256 for image in run.split.part(part))
+    assert sorted(scored(part)) == sorted(image.sha256 for image in split.part(part))
 
 
 @pytest.mark.criteria("accuracy", per="class")

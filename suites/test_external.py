@@ -13,9 +13,8 @@ def test_this_metric_holds_elsewhere(verdict):
 
 
 @pytest.mark.criteria("external")
-def test_every_set_that_is_there_is_scored_once(run):
+def test_every_set_that_is_there_is_scored_once(scored, external):
     """With or without a criterion: a set that was named is reported, and no cell of it is dropped."""
-    there = {name: found for name, found in run.external.items() if not isinstance(found, Unavailable)}
+    there = {name: found for name, found in external.items() if not isinstance(found, Unavailable)}
     for name, found in there.items():
-        run.predictions(name)
-        assert sorted(run.scored[name]) == sorted(image.sha256 for image in found.images)
+        assert sorted(scored(name)) == sorted(image.sha256 for image in found.images)

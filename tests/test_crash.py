@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
-from drawn import decoded
+from drawn import CLASSES, decoded
 from example_run import example_picture, example_run, write_example_dataset
 from failing_disk import REMOVING, FailingDisk, in_force
 from tiny_run import Pytest
@@ -32,8 +33,10 @@ from harness.pack import write as pack_module
 from harness.pack.write import remove_unfinished, write_pack
 from harness.plugin import Exit
 from harness.protocol.records import LearningRateFinderPlan, TrainingPlan
+from harness.run.graph import Graph
 from harness.run.lock import HOLDER, LOCK, hold_reports
-from harness.run.run import Run
+from harness.run.setting import Setting
+from harness.run.stages import predictions
 from harness.run.store import Store
 
 FIRST, SECOND = "20260115T093000Z-example-1", "20260115T103000Z-example-2"
@@ -233,7 +236,7 @@ def trained(cells: dict[str, CellPixels], plan: TrainingPlan) -> Callable[[Path]
             record = train(
                 plan,
                 **cells,
-                n_classes=5,
+                classes=CLASSES,
                 weights_file=None,
                 device=torch.device("cpu"),
                 folder=folder,
@@ -291,16 +294,23 @@ def test_a_training_that_may_write_no_more_says_so_and_goes_on_later(
 # --- looks ----------------------------------------------------------------------------------------
 
 
-def test_the_judged_seed_is_looked_at_before_the_others_so_that_a_kill_between_them_costs_no_look():
+def test_the_judged_seed_is_looked_at_before_the_others_so_that_a_kill_between_them_costs_no_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     order: list[int] = []
-    run = SimpleNamespace(
-        protocol=SimpleNamespace(training=SimpleNamespace(seed=42, every_seed=(7, 42, 8))),
-        predictions=lambda name: order.append(42),
-        _predictions_of=lambda name, seed: order.append(seed),
-        _evaluate=lambda found: found,
+    training = SimpleNamespace(seed=42, every_seed=(7, 42, 8))
+    setting = cast(Setting, SimpleNamespace(protocol=SimpleNamespace(training=training)))
+    run = Graph(setting, store=Store(tmp_path, fresh=False), progress=silent)
+    seen = dataclasses.replace(
+        predictions.seen, make=lambda run, name, seed: order.append(seed) or SimpleNamespace(predictions=seed)
     )
-    assert list(Run.seed_evaluations(run, "test")) == [7, 42, 8]  # type: ignore[arg-type]
-    assert order[0] == 42
+    judged = dataclasses.replace(predictions.predictions, inputs=(seen,))
+    monkeypatch.setattr(predictions, "seen", seen)
+    monkeypatch.setattr(predictions, "predictions", judged)
+    monkeypatch.setattr(predictions, "evaluated", lambda run, found: found)
+    every_seed = dataclasses.replace(predictions.seed_evaluations, inputs=(judged, seen))
+    assert list(run(every_seed, "test")) == [7, 42, 8]
+    assert order == [42, 7, 8]
 
 
 # --- leftovers ------------------------------------------------------------------------------------

@@ -383,7 +383,7 @@ def test_what_does_not_fit_is_refused(cells, digests, background):
     with pytest.raises(DataError, match="'cell-1' is no digest"):
         disturb_set(cells[:1], ["cell-1"], "stain", 1, seed=0)
     with pytest.raises(DataError, match="do not keep their shape"):
-        turned(a_cell(32, 40), "rotation_90")
+        turned(a_cell(32, 40)[None], "rotation_90")
     with pytest.raises(DataError, match="shows nothing"):
         no_cell("blank", size_px=8, like=background, rng=np.random.default_rng(0))
     with pytest.raises(DataError, match="are no set of images"):

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from drawn import decoded
+from drawn import decoded, scored
 from torch import nn
 
 from harness.core.errors import TrainingError
-from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.metrics.predictions import Predictions, predictions_of
-from harness.model.classifier import predict, untrained
 from harness.model.exports import EXPORT, export_learner
+from harness.model.networks import untrained
 from harness.protocol.records import TrainingPlan
 from harness.run.export_check import exported_differences
 
@@ -33,8 +32,9 @@ def exported(
     model, _ = untrained(small_plan, n_classes=5, weights_file=None, train=cells)
     path = tmp_path_factory.mktemp("export") / EXPORT
     export_learner(model, classes=manifest.classes, size_px=32, resize="squish", path=path)
-    probabilities = predict(model, cells, device=torch.device("cpu"), batch_size=4, progress=silent, label="cells")
-    return path, predictions_of(some, probabilities, set_name="validation", classes=manifest.classes)
+    return path, predictions_of(
+        some, scored(model, cells, batch_size=4), set_name="validation", classes=manifest.classes
+    )
 
 
 def test_plain_fastai_opens_it_and_says_the_same(exported: tuple[Path, Predictions], manifest: Manifest):

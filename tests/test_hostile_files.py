@@ -248,12 +248,12 @@ def listed(root: Path, content: bytes, name: str = "x.jpg") -> CellImage:
 
 def readers(root: Path, image: CellImage) -> dict[str, Callable[[], object]]:
     """Every stage that decodes after integrity has spoken, as the run calls it."""
-    from harness.model.preprocessing import decode
+    from harness.model.images import read_frame
 
     path, formats = root / image.path, ("JPEG", "PNG")
     facts = {"set_name": "d", "rules": RULES, "workers": 1, "progress": silent}
     return {
-        "decode": lambda: decode(path, size_px=32, resize="squish", formats=formats, sha256=image.sha256),
+        "decode": lambda: read_frame(path, formats=formats, sha256=image.sha256),
         "hash_images": lambda: hash_images([image], root, **facts),
         "read_facts": lambda: read_facts([image], root, formats=formats, workers=1, progress=silent, label="f"),
     }

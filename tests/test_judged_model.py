@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from drawn import CLASSES, decoded
+from drawn import CLASSES, decoded, scored, shown
 from safetensors.torch import save
 from tiny_run import Pytest, evidence_of, verdicts_of
 
@@ -33,20 +34,26 @@ from harness.judge.pretrained import lacking
 from harness.metrics.estimates import Unavailable
 from harness.metrics.fits import fit_of
 from harness.model import tensorfiles
-from harness.model.classifier import load_classifier, predict, untrained, weights_digest
+from harness.model.classifier import Machine, predict
 from harness.model.exports import CLASSIFIER, EXPORT, Claims, claims_of, classifier_bytes, export_learner
-from harness.model.judged import ModelFile, read_model
-from harness.model.records import JudgedModel
-from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler, tensors_of
+from harness.model.model_file import ModelFile, read_model
+from harness.model.networks import untrained, weights_digest
+from harness.model.records import JudgedModel, Preprocessing
+from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler
 from harness.plugin import Exit
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Criterion, ModelPlan, Protocol, TrainingPlan
 from harness.report.limits import limits_of
-from harness.run.run import Run, RunOptions
+from harness.run.evidence import reached
+from harness.run.graph import Graph
+from harness.run.setting import RunOptions, Setting
+from harness.run.stages.data import split as split_stage
+from harness.run.stages.model import model as model_stage
+from harness.run.stages.training_checks import fits
 from harness.run.store import Store
 
 State = dict[str, torch.Tensor]
-CPU = torch.device("cpu")
+CPU = Machine("cpu", 6, workers=1, progress=silent)
 STATED = Claims(classes=CLASSES)
 
 
@@ -126,18 +133,13 @@ def test_a_plain_torchvision_network_predicts_what_torchvision_predicts(
     plain = torchvision.models.resnet18(weights=None, num_classes=5).eval()
     found = read_model(written(tmp_path / "plain.pth", torch_bytes(plain.state_dict())), spoken, trusted=())
     assert found.record.layout == "torchvision"
-    found.keep(tmp_path)
-    loaded = load_classifier(
-        tmp_path / CLASSIFIER, architecture="resnet18", normalisation="imagenet", n_classes=5, device=CPU
-    )
     cells = decoded(manifest, manifest.images[:6])
-    ours, theirs = (
-        predict(each, cells, device=CPU, batch_size=6, progress=silent, label="cells") for each in (loaded, plain)
-    )
-    assert abs(ours - theirs).max() < 1e-6
+    assert abs(predict(found.open(CPU), shown(cells)) - scored(plain, cells)).max() < 1e-6
 
 
-def test_what_was_hashed_is_what_is_kept_and_loaded(tmp_path: Path, spoken: Protocol, state: State):
+def test_what_was_hashed_is_what_is_kept_and_loaded(
+    tmp_path: Path, spoken: Protocol, state: State, model: torch.nn.Sequential, manifest: Manifest
+):
     file = written(tmp_path / "m.pth", torch_bytes(state))
     digest = file_digest(file)
     found = read_model(file, spoken, trusted=())
@@ -146,9 +148,23 @@ def test_what_was_hashed_is_what_is_kept_and_loaded(tmp_path: Path, spoken: Prot
     kept.mkdir()
     found.keep(kept)
     assert found.record.sha256 == file_digest(kept / "judged.pth") == digest
-    assert torch.equal(
-        tensors_of((kept / CLASSIFIER).read_bytes(), suffix=".safetensors", where="")["1.8.weight"], state["1.8.weight"]
-    )
+    cells = decoded(manifest, manifest.images[:6])
+    assert abs(predict(found.open(CPU), shown(cells)) - scored(copy.deepcopy(model), cells)).max() < 1e-6
+
+
+def test_the_card_says_what_the_file_claims_and_the_protocol_where_it_is_silent(
+    tmp_path: Path, protocol: Protocol, state: State, model
+):
+    file = written(tmp_path / CLASSIFIER, classifier_bytes(state, replace(STATED, image_size_px=32)))
+    found = read_model(file, protocol, trusted=())
+    card = found.card
+    assert card == found.record.card
+    assert (card.door, card.name, card.digest) == ("model file", CLASSIFIER, weights_digest(model))
+    assert (card.classes, card.file_sha256) == (CLASSES, file_digest(file))
+    assert card.preprocessing == Preprocessing(32, protocol.training.resize, normalisation="imagenet")
+    assert card.corruptions_act_on == "prepared arrays"
+    assert "cannot be trained by this run" in str(card.why_not({"probabilities", "training"}))
+    assert card.why_not({"probabilities", "features", "new images", "prepared arrays"}) is None
 
 
 # --- whose classes, whose preprocessing (L2) ---
@@ -504,11 +520,11 @@ def run_over(
     model: ModelFile,
     split: Path | None,
     external: dict[str, Path] | None = None,
-) -> Run:
+) -> Graph:
     options = RunOptions(
         "test", data, external or {}, frozenset(), split, "cpu", 2, folder / "ledger.jsonl", model=model
     )
-    return Run(protocol, options, store=Store(folder / "stages", fresh=False), progress=silent)
+    return Graph(Setting.of(protocol, options), store=Store(folder / "stages", fresh=False), progress=silent)
 
 
 def test_whose_word_says_which_cells_it_knows(
@@ -521,14 +537,15 @@ def test_whose_word_says_which_cells_it_knows(
     def told(claims: Claims, split: Path | None = None, data: Path = smears) -> str:
         file = read_model(written(tmp_path / CLASSIFIER, classifier_bytes(state, claims)), protocol, trusted=())
         run = run_over(protocol, data, tmp_path, file, split)
-        assert run.model is not None
+        known = run(model_stage)
+        assert known is not None
         # For the report, nobody having asked for it, and although a set cannot be read that has no say in it.
         unread = run_over(protocol, data, tmp_path, file, split, {"elsewhere": tmp_path / "not there"})
-        assert unread.split == run.split
-        assert unread.reached()["model"] == run.model
-        fitted = {fit.what.partition(" (")[0]: fit.on for fit in run.fits}
-        assert ("weights of the network" in fitted) == run.model.knows_its_cells
-        return run.model.cells
+        assert unread(split_stage) == run(split_stage)
+        assert reached(unread)["model"] == known
+        fitted = {fit.what.partition(" (")[0]: fit.on for fit in run(fits)}
+        assert ("weights of the network" in fitted) == known.knows_its_cells
+        return known.cells
 
     assert told(STATED) == "unknown"
     assert told(STATED, tmp_path / "split.csv") == "stated by the split file"

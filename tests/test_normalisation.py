@@ -10,29 +10,29 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from drawn import decoded
+from drawn import decoded, scored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from harness.core.digests import file_digest
 from harness.core.errors import WeightsError
-from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.metrics.predictions import predictions_of
-from harness.model.classifier import load_classifier, normalise, predict, untrained
 from harness.model.exports import EXPORT, Claims, classifier_bytes, export_learner, unpickled
-from harness.model.judged import read_model
+from harness.model.model_file import read_model
+from harness.model.networks import normalise, untrained
 from harness.model.normalisation import DARKEST, BackgroundWhite, first_layer
 from harness.model.preprocessing import CellPixels
-from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
+from harness.model.records import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from harness.model.torch_network import network_of
+from harness.model.weights import read_tensors
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Normalisation, TrainingPlan, WeightsPlan
 from harness.run.export_check import exported_differences
 
 PROTOCOLS = DEFAULT_PROTOCOL.parent
-CPU = torch.device("cpu")
 MEAN, STD = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
 
 
@@ -132,8 +132,10 @@ def model_of(plan: TrainingPlan, cells: CellPixels, how: Normalisation) -> nn.Se
     ].eval()
 
 
-def scored(model: nn.Module, cells: CellPixels) -> np.ndarray:
-    return predict(model, cells, device=CPU, batch_size=4, progress=silent, label="cells")
+def loaded_from(file: Path, how: Normalisation) -> nn.Sequential:
+    shown = Preprocessing(32, "squish", normalisation=how)
+    state = read_tensors(file, sha256=None)
+    return network_of(state, architecture="resnet18", n_classes=5, how=shown, where=str(file)).eval()
 
 
 def lit(cells: CellPixels, *gains: float) -> CellPixels:
@@ -164,15 +166,7 @@ def test_loaded_weights_answer_as_the_network_that_they_come_from(
 ):
     model = model_of(small_plan, cells, "background-white")
     torch.save(model.state_dict(), tmp_path / "weights.pth")
-    loaded = {
-        how: scored(
-            load_classifier(
-                tmp_path / "weights.pth", architecture="resnet18", normalisation=how, n_classes=5, device=CPU
-            ),
-            cells,
-        )
-        for how in get_args(Normalisation)
-    }
+    loaded = {how: scored(loaded_from(tmp_path / "weights.pth", how), cells) for how in get_args(Normalisation)}
     assert np.allclose(loaded["background-white"], scored(model, cells), atol=1e-6)  # another memory layout
     assert not np.allclose(loaded["imagenet"], loaded["background-white"], atol=1e-3)
 
@@ -238,11 +232,11 @@ def test_the_weights_of_an_export_keep_their_names(
     export_learner(model, classes=manifest.classes, size_px=32, resize="squish", path=path)
     file = tmp_path / "classifier.safetensors"
     file.write_bytes(unpickled(path.read_bytes())[0])
-    loaded = load_classifier(file, architecture="resnet18", normalisation="background-white", n_classes=5, device=CPU)
+    loaded = loaded_from(file, "background-white")
     assert np.allclose(scored(loaded, cells), scored(model, cells), atol=1e-6)
 
 
 def test_normalising_in_two_steps_is_what_the_network_is_given(cells: CellPixels):
-    seen = first_layer()(normalise(torch.from_numpy(cells.pixels)))
+    seen = first_layer()(normalise(torch.from_numpy(cells.pixels), Preprocessing(32, "squish")))
     light = torch.from_numpy(cells.pixels).permute(0, 3, 1, 2) / 255
     assert seen * STD + MEAN == pytest.approx(whitened(light), abs=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,9 +17,14 @@ from PIL import Image
 
 from harness.core.errors import DataError
 from harness.data.records import Manifest
-from harness.model.classifier import normalise
-from harness.model.preprocessing import CellPixels, decode, reduced
-from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
+from harness.model.images import frames_of, images_of, read_frame
+from harness.model.networks import normalise
+from harness.model.preprocessing import CellPixels, fitted, reduced
+from harness.model.records import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+
+def decode(path: Path, *, size_px: int, resize: Literal["squish", "crop"], formats: tuple[str, ...]) -> np.ndarray:
+    return fitted(read_frame(path, formats=formats), Preprocessing(size_px=size_px, resize=resize))
 
 
 @pytest.fixture
@@ -33,6 +39,30 @@ def wide(tmp_path: Path) -> Path:
 def test_decoding_equals_fastai_s_validation_pipeline_to_the_bit(wide: Path, resize: str, method: str):
     by_fastai = np.asarray(Resize(40, method=method)(PILImage.create(wide), split_idx=1))
     assert np.array_equal(decode(wide, size_px=40, resize=resize, formats=("PNG",)), by_fastai)
+
+
+@pytest.mark.parametrize("resize", ["squish", "crop"])
+def test_what_has_the_size_already_is_left_alone(resize: Literal["squish", "crop"]):
+    # So corruptions that act on prepared arrays, and inputs that are drawn at that size, reach the network as they are.
+    frame = np.random.default_rng(2).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    assert np.array_equal(fitted(frame, Preprocessing(40, resize)), frame)
+
+
+def test_a_crop_keeps_its_share_around_the_centre_and_a_filter_is_pillow_s():
+    # 224 of 256, as torchvision and timm evaluate ImageNet networks, here at an eighth.
+    frame = np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    by_hand = Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC).crop((2, 2, 30, 30))
+    assert np.array_equal(fitted(frame, Preprocessing(28, "squish", filter="bicubic", crop=0.875)), np.asarray(by_hand))
+
+
+def test_channels_and_value_range_become_what_the_card_says():
+    pixels = torch.tensor([[[[255, 0, 51]]]], dtype=torch.uint8)
+    caffe = Preprocessing(
+        1, "squish", channels="BGR", value_range=(0.0, 255.0), mean=(1.0, 2.0, 3.0), deviation=(1.0, 1.0, 2.0)
+    )
+    assert normalise(pixels, caffe).flatten().tolist() == pytest.approx([50.0, -2.0, 126.0])
+    symmetric = Preprocessing(1, "squish", value_range=(-1.0, 1.0), mean=(0.0, 0.0, 0.0), deviation=(1.0, 1.0, 1.0))
+    assert normalise(pixels, symmetric).flatten().tolist() == pytest.approx([1.0, -1.0, -0.6])
 
 
 def test_squish_keeps_the_whole_frame_and_crop_its_proportions(tmp_path: Path):
@@ -50,7 +80,17 @@ def test_normalising_equals_fastai_s_to_the_bit():
     pixels = torch.randint(0, 256, (3, 8, 8, 3), dtype=torch.uint8)
     batch = IntToFloatTensor()(TensorImage(pixels.permute(0, 3, 1, 2)))
     by_fastai = Normalize.from_stats(IMAGENET_MEAN, IMAGENET_STD, cuda=False)(batch)
-    assert torch.equal(normalise(pixels), torch.Tensor(by_fastai))
+    assert torch.equal(normalise(pixels, Preprocessing(8, "squish")), torch.Tensor(by_fastai))
+
+
+def test_images_are_taken_and_changed_one_by_one_and_carry_no_label(manifest: Manifest):
+    images = images_of(manifest.images, manifest.root, formats=("PNG",), label="test")
+    some = images.take([3, 1])
+    assert some.names == (manifest.images[3].path, manifest.images[1].path)
+    assert np.array_equal(some.frame(1), images.frame(1))
+    assert np.array_equal(images.changed(lambda frame, i: 255 - frame(i)).frame(2), 255 - images.frame(2))
+    assert (images.label, some.label, len(some)) == ("test", "", 2)
+    assert frames_of([images.frame(0)]).names == ("frame 0",)
 
 
 def test_the_number_of_workers_changes_nothing(manifest: Manifest):

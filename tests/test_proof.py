@@ -46,6 +46,7 @@ from harness.proof import (
     proof_of_this_code,
     proven_code,
     put,
+    sources_digest,
     write_proof,
 )
 from harness.protocol.file import read_protocol
@@ -366,3 +367,35 @@ def test_a_template_and_a_protocol_are_code_that_is_proven(name, tmp_path, monke
     with (tmp_path / name).open("a") as stream:
         stream.write("\n# changed\n")
     assert proven_code() != before
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    folder = tmp_path / "package"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "a.py").write_text("A = 1\n")
+    (folder / "inner" / "b.py").write_text("B = 1\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "a.py").write_text("A = 2\n"),
+        lambda folder: (folder / "inner" / "b.py").write_text("B = 1 \n"),
+        lambda folder: (folder / "c.py").write_text(""),
+        lambda folder: (folder / "a.py").unlink(),
+        lambda folder: (folder / "a.py").rename(folder / "d.py"),
+    ],
+)
+def test_changed_sources_have_another_digest(package, change):
+    before = sources_digest(package)
+    change(package)
+    assert sources_digest(package) != before
+
+
+def test_the_digest_of_sources_knows_neither_its_place_nor_what_python_leaves_beside_it(package, tmp_path):
+    elsewhere = shutil.copytree(package, tmp_path / "elsewhere")
+    (elsewhere / "__pycache__").mkdir()
+    (elsewhere / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"\0")
+    assert sources_digest(elsewhere) == sources_digest(package)

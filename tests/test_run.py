@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from drawn import CLASSES, MeanColour
 from PIL import Image
 
 from fixtures.smears import HOME, SECOND, write_smears
@@ -14,9 +15,21 @@ from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.metrics.estimates import Unavailable
 from harness.model import devices
+from harness.model.classifier import predict
+from harness.model.exports import Claims
+from harness.model.formats import Found
+from harness.model.model_file import ModelFile
+from harness.model.records import JudgedModel
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
-from harness.run.run import Run, RunOptions, beside
+from harness.run.graph import Graph
+from harness.run.setting import RunOptions, Setting, beside
+from harness.run.stages.corruptions import robustness
+from harness.run.stages.data import external, split
+from harness.run.stages.independence import dependent_sets, leakage_checks, provenance
+from harness.run.stages.model import card, pictures
+from harness.run.stages.predictions import evaluation, predictions
+from harness.run.stages.timing import timing
 from harness.run.store import Store
 
 
@@ -33,22 +46,31 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
-def run_over(protocol: Protocol, data: Path, tmp_path: Path, *, device: str = "cpu", **external: Path) -> Run:
+def run_over(
+    protocol: Protocol,
+    data: Path,
+    tmp_path: Path,
+    *,
+    device: str = "cpu",
+    model: ModelFile | None = None,
+    **sets: Path,
+) -> Graph:
     options = RunOptions(
         run_id="test",
         data=data,
-        external=external,
+        external=sets,
         synthetic=frozenset(),
         split_file=None,
         device=device,
         workers=2,
         ledger=tmp_path / "ledger.jsonl",
+        model=model,
     )
-    return Run(protocol, options, store=Store(tmp_path / "stages", fresh=False), progress=silent)
+    return Graph(Setting.of(protocol, options), store=Store(tmp_path / "stages", fresh=False), progress=silent)
 
 
 def test_a_set_from_elsewhere_is_used(protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path):
-    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere).external
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)(external)
     assert isinstance(found["second_laboratory"], Manifest)
     assert isinstance(found["nine_monocytes"], Unavailable)
     assert "no --external nine_monocytes=DIR" in found["nine_monocytes"].reason
@@ -56,7 +78,7 @@ def test_a_set_from_elsewhere_is_used(protocol: Protocol, smears: Path, tmp_path
 
 def test_cells_of_the_dataset_are_no_external_set(protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path):
     shutil.copy(next((smears / "monocyte").iterdir()), elsewhere / "monocyte" / "renamed.png")
-    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere).evaluation("second_laboratory")
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)(evaluation, "second_laboratory")
     assert isinstance(found, Unavailable)
     assert "is not external: 1 of its 5 images are also in the dataset" in found.reason
     assert "renamed.png" in found.reason
@@ -70,21 +92,21 @@ def test_a_copy_byte_for_byte_is_a_duplicate_across_sets_though_its_set_is_not_s
     (elsewhere / "basophil").mkdir()
     shutil.copy(cell, elsewhere / "basophil" / "relabelled.png")
     run = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)
-    assert isinstance(run.external["second_laboratory"], Unavailable)
-    [first, second] = run.leakage_checks["duplicates_across_sets"]
+    assert isinstance(run(external)["second_laboratory"], Unavailable)
+    [first, second] = run(leakage_checks)["duplicates_across_sets"]
     assert "basophil/relabelled.png" in first
     assert "monocyte/renamed.png" in second
-    [conflict] = run.leakage_checks["label_conflicts"]
+    [conflict] = run(leakage_checks)["label_conflicts"]
     assert "basophil/relabelled.png" in conflict
-    assert "pictures with the dataset" in run.dependent_sets["second_laboratory"]
-    assert run.provenance["second_laboratory"].facts[0].n_unusual == 2
+    assert "pictures with the dataset" in run(dependent_sets)["second_laboratory"]
+    assert run(provenance)["second_laboratory"].facts[0].n_unusual == 2
 
 
 def test_an_external_set_that_breaks_its_rules_is_not_assessed_and_stops_nothing(
     protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path
 ):
     Image.new("L", (48, 48)).save(elsewhere / "monocyte" / "grey.png")
-    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere).evaluation("second_laboratory")
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)(evaluation, "second_laboratory")
     assert isinstance(found, Unavailable)
     assert "1 integrity finding(s), first unexpected_modes" in found.reason
     assert "grey.png" in found.reason
@@ -96,11 +118,11 @@ def test_an_image_that_changes_while_the_run_goes_on_is_refused(protocol: Protoc
         data, images_per_class=dict.fromkeys(protocol.dataset.classes, 12), laboratory=HOME, size_px=48, seed=3
     )
     run = run_over(protocol, data, tmp_path)
-    victim = data / run.split.test[0].path
-    other = data / run.split.test[1].path
+    victim = data / run(split).test[0].path
+    other = data / run(split).test[1].path
     victim.write_bytes(other.read_bytes())
     with pytest.raises(DataError, match=rf"{victim.name}'? changed while the run was going on"):
-        run._cells("test")
+        predict(MeanColour(), run(pictures, "test").images())
 
 
 def test_a_device_that_is_not_there_ends_the_run_before_it_begins(
@@ -116,3 +138,23 @@ def test_what_lies_beside_a_csv_lies_beside_its_folder(tmp_path: Path):
     table = tmp_path / "cells" / "split.csv"
     table.touch()
     assert beside(tmp_path / "cells") == beside(table) == tmp_path.resolve()
+
+
+def test_a_door_that_offers_probabilities_alone_is_judged_as_far_as_it_goes(
+    protocol: Protocol, smears: Path, tmp_path: Path
+):
+    said = MeanColour.card
+    record = JudgedModel("m.bin", "1" * 64, 9, "test", "", "mean colour", said.digest, ("classes",), card=said)
+    found = Found(Claims(classes=CLASSES), "", "mean colour", said.digest, said.abilities, lambda *_: MeanColour())
+    run = run_over(protocol, smears, tmp_path, model=ModelFile(record, said, found.claims, b"anything", found))
+    assert len(run(predictions, "test").digests) == len(run(split).test)
+    stable = run(robustness, 0.95)
+    assert len(stable.curves) == len(protocol.robustness.kinds)
+    assert stable.detection is not None
+    assert (protocol.detection.score, stable.detection.score) == ("mahalanobis", "confidence")
+    timed = timing(run, "SingleStream", "model-only", lambda scenario: [1.0])
+    assert isinstance(timed, Unavailable)
+    assert timed.not_asked
+    assert "not applicable: mean colour (test) cannot answer for arrays that were prepared" in timed.reason
+    assert not isinstance(timing(run, "SingleStream", "decode-to-label", lambda scenario: [1.0]), Unavailable)
+    assert run(card).corruptions_act_on == "RGB frames"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from drawn import MeanColour, classifier_of
 from torch import nn
 
 from harness.data.records import Manifest
-from harness.model import devices
-from harness.model import scenarios as room
+from harness.model import devices, torch_network
+from harness.model.images import Images, files_of
 from harness.model.scenarios import Scenario, scenarios
-from harness.plugin import DEFAULT_PROTOCOL
-from harness.protocol.file import read_protocol
 from harness.protocol.records import ThroughputPlan
 
 CPU = torch.device("cpu")
@@ -32,18 +32,13 @@ class Counting(nn.Module):
         return torch.zeros(len(batch), 5)
 
 
+def pictures(manifest: Manifest) -> Images:
+    return files_of([manifest.root / image.path for image in manifest.images], formats=("PNG",))
+
+
 def prepared(manifest: Manifest) -> tuple[Counting, dict[str, Scenario]]:
-    model, plan = Counting(), read_protocol(DEFAULT_PROTOCOL)
-    found = scenarios(
-        model,
-        [manifest.root / image.path for image in manifest.images],
-        training=plan.training,
-        formats=("PNG",),
-        plan=PLAN,
-        device=CPU,
-        workers=2,
-    )
-    return model, found
+    model = Counting()
+    return model, scenarios(classifier_of(model), pictures(manifest), plan=PLAN, device="cpu")
 
 
 @pytest.mark.parametrize("timed", [OFFLINE, OFFLINE_MODEL])
@@ -63,20 +58,34 @@ def test_single_stream_scores_one_image_a_query(manifest: Manifest, timed: tuple
     assert (found[timed].rounds, found[timed].warmup) == (30, 2)
 
 
-def test_only_decode_to_label_decodes(manifest: Manifest, monkeypatch: pytest.MonkeyPatch):
-    _, found = prepared(manifest)
-    decoded: list[object] = []
-    honest = room.decode
-    monkeypatch.setattr(room, "decode", lambda path, **options: (decoded.append(path), honest(path, **options))[1])
+def test_only_decode_to_label_decodes(manifest: Manifest):
+    images, decoded = pictures(manifest), list[int]()
+
+    def noted(index: int) -> np.ndarray:
+        decoded.append(index)
+        return images.frame(index)
+
+    found = scenarios(classifier_of(Counting()), Images(images.names, noted), plan=PLAN, device="cpu")
+    decoded.clear()
     for timed, count in ((SINGLE_MODEL, 0), (OFFLINE_MODEL, 0), (SINGLE, 1), (OFFLINE, 71)):
         found[timed].query()
         assert len(decoded) == count, timed
+    found[SINGLE].query()
+    assert (decoded[0], decoded[-1]) == (0, 1)  # in turn: no query repeats the one before it
+
+
+def test_a_classifier_that_takes_no_prepared_arrays_is_timed_from_file_to_label_alone(manifest: Manifest):
+    door = MeanColour()
+    found = scenarios(door, pictures(manifest), plan=PLAN, device="cpu")
+    assert sorted(found) == [OFFLINE, SINGLE]
+    found[OFFLINE].query()
+    assert len(door.shapes) == 70
 
 
 def test_each_query_waits_for_the_device(manifest: Manifest, monkeypatch: pytest.MonkeyPatch):
     _, found = prepared(manifest)
     waited: list[torch.device] = []
-    monkeypatch.setattr(room, "synchronise", waited.append)
+    monkeypatch.setattr(torch_network, "synchronise", waited.append)
     found[SINGLE_MODEL].query()
     assert waited == [CPU]
 

@@ -14,7 +14,7 @@ from filelock import FileLock
 from harness.core.digests import file_digest
 from harness.core.errors import HarnessError, MissingData, StoreError
 from harness.core.files import write_atomically
-from harness.run.store import SEAL, Store, code_digest
+from harness.run.store import SEAL, Store
 
 KEY = {"data": "d", "seed": 42}
 
@@ -106,6 +106,12 @@ def test_a_stage_that_makes_no_file_is_kept_too(root):
 # --- tampering ------------------------------------------------------------------------------------
 
 
+def reseal(folder: Path, **changes: object) -> None:
+    """Write these values into the seal, as an editor does it."""
+    seal = json.loads((folder / SEAL).read_text())
+    (folder / SEAL).write_text(json.dumps({**seal, **changes}))
+
+
 @pytest.mark.parametrize(
     "tamper",
     [
@@ -114,29 +120,77 @@ def test_a_stage_that_makes_no_file_is_kept_too(root):
         lambda folder: (folder / "parts" / "one.txt").unlink(),
         lambda folder: (folder / "parts" / "two.txt").write_text("two"),
         lambda folder: (folder / "result.txt").rename(folder / "other.txt"),
+        lambda folder: (folder / SEAL).unlink(),
         lambda folder: (folder / SEAL).write_text((folder / SEAL).read_text()[:-20]),
         lambda folder: (folder / SEAL).write_text("[]"),
         lambda folder: (folder / SEAL).write_text("null"),
         lambda folder: (folder / SEAL).write_text("{}"),
-        lambda folder: (folder / SEAL).write_text('{"files": ["result.txt", "parts/one.txt"]}'),
-        lambda folder: (folder / SEAL).write_text('{"files": null}'),
         lambda folder: (folder / SEAL).write_bytes(b"\xff"),
+        lambda folder: reseal(folder, files=["result.txt", "parts/one.txt"]),
+        lambda folder: reseal(folder, files=None),
+        lambda folder: reseal(folder, stage="export"),
+        lambda folder: reseal(folder, key="0" * 64),
+        lambda folder: reseal(folder, made_of={**KEY, "seed": 43}),
+        lambda folder: reseal(folder, made_of=None),
+        lambda folder: reseal(folder, seal="0" * 64),
+        lambda folder: reseal(folder, note="a word more"),
     ],
-    ids=["altered", "emptied", "deleted", "added", "renamed", "cut", "list", "null", "empty", "names", "none", "bytes"],
+    ids=[
+        *("altered", "emptied", "deleted", "added", "renamed", "no seal", "cut", "list", "null", "empty", "bytes"),
+        *("names", "no files", "stage", "key", "made of other", "made of nothing", "digest", "a word more"),
+    ],
 )
-def test_a_folder_that_no_longer_matches_its_seal_is_made_anew_from_nothing(root, stage, tamper):
+def test_a_folder_that_does_not_fit_its_seal_is_made_anew(root, stage, tamper):
     tamper(fetched(root, stage))
     folder = fetched(root, stage)
-    assert stage.found == [[], []]
+    assert stage.times == 2
     assert (folder / "result.txt").read_text() == "made"
-    assert not (folder / "parts" / "two.txt").exists()
     fetched(root, stage)
     assert stage.times == 2
 
 
-def test_the_seal_says_what_the_result_depends_on_and_holds(root, stage):
-    seal = json.loads((fetched(root, stage) / SEAL).read_text())
-    assert seal["key"] == KEY
+def test_what_an_altered_folder_held_is_gone_before_its_stage_is_made_anew(root, stage):
+    folder = fetched(root, stage)
+    (folder / "parts" / "two.txt").write_text("two")
+    fetched(root, stage)
+    assert stage.found == [[], []]
+    assert not (folder / "parts" / "two.txt").exists()
+
+
+def test_a_file_and_its_digest_that_were_altered_together_are_found_by_the_digest_of_the_seal(root, stage):
+    folder = fetched(root, stage)
+    (folder / "result.txt").write_text("MADE")
+    files = json.loads((folder / SEAL).read_text())["files"]
+    reseal(folder, files={**files, "result.txt": file_digest(folder / "result.txt")})
+    fetched(root, stage)
+    assert stage.times == 2
+
+
+@pytest.mark.parametrize("other", [{"seed": 43}, {"data": "e"}])
+def test_a_folder_that_was_copied_under_the_name_of_another_key_is_made_anew(root, stage, other):
+    made, wanted = fetched(root, stage), fetched(root, stage, **other)
+    shutil.rmtree(wanted)
+    shutil.copytree(made, wanted)
+    fetched(root, stage, **other)
+    assert stage.times == 3
+    fetched(root, stage, **other)
+    assert stage.times == 3
+
+
+def test_a_folder_of_another_stage_with_the_same_key_is_made_anew(root, stage):
+    store = Store(root, fresh=False)
+    made, wanted = store.fetch("training", KEY, stage), store.fetch("export", KEY, stage)
+    shutil.rmtree(wanted)
+    shutil.copytree(made, wanted)
+    Store(root, fresh=False).fetch("export", KEY, stage)
+    assert stage.times == 3
+
+
+def test_the_seal_says_what_the_result_was_made_of_and_holds(root, stage):
+    folder = fetched(root, stage)
+    seal = json.loads((folder / SEAL).read_text())
+    assert (seal["stage"], seal["made_of"]) == ("training", KEY)
+    assert seal["key"].startswith(folder.name)
     # printf made | sha256sum; printf one | sha256sum
     assert seal["files"] == {
         "parts/one.txt": "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
@@ -321,38 +375,6 @@ def test_nothing_is_renamed_before_it_is_on_the_disk(tmp_path, monkeypatch):
 def test_the_digest_of_a_file_is_its_sha256(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     assert file_digest(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    folder = tmp_path / "package"
-    (folder / "inner").mkdir(parents=True)
-    (folder / "a.py").write_text("A = 1\n")
-    (folder / "inner" / "b.py").write_text("B = 1\n")
-    return folder
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda folder: (folder / "a.py").write_text("A = 2\n"),
-        lambda folder: (folder / "inner" / "b.py").write_text("B = 1 \n"),
-        lambda folder: (folder / "c.py").write_text(""),
-        lambda folder: (folder / "a.py").unlink(),
-        lambda folder: (folder / "a.py").rename(folder / "d.py"),
-    ],
-)
-def test_changed_code_has_another_digest(package, change):
-    before = code_digest(package)
-    change(package)
-    assert code_digest(package) != before
-
-
-def test_the_digest_of_code_knows_neither_its_place_nor_what_python_leaves_beside_it(package, tmp_path):
-    elsewhere = shutil.copytree(package, tmp_path / "elsewhere")
-    (elsewhere / "__pycache__").mkdir()
-    (elsewhere / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"\0")
-    assert code_digest(elsewhere) == code_digest(package)
 
 
 def test_a_store_error_is_an_error_of_the_harness():

@@ -9,16 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from drawn import decoded
+from drawn import CLASSES, decoded, shown
 
 from harness.core.errors import TrainingError
 from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.model import training as room
-from harness.model.classifier import load_classifier, predict, weights_digest
+from harness.model.classifier import Machine, predict
+from harness.model.networks import tensors_digest
 from harness.model.preprocessing import CellPixels
 from harness.model.records import TrainingRecord
+from harness.model.trained import card_of, open_trained
 from harness.model.training import augmentations, best_weights, read_training_record, train
+from harness.model.weights import read_tensors
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
 from harness.protocol.records import LearningRateFinderPlan, TrainingPlan
@@ -43,7 +46,7 @@ def run(cells: dict[str, CellPixels]) -> Train:
         return train(
             plan,
             **cells,
-            n_classes=5,
+            classes=CLASSES,
             weights_file=None,
             device=CPU,
             folder=folder,
@@ -59,7 +62,7 @@ def finished(
 ) -> tuple[TrainingRecord, Path]:
     """One uninterrupted training of the small plan."""
     folder = tmp_path_factory.mktemp("finished")
-    record = train(small_plan, **cells, n_classes=5, weights_file=None, device=CPU, folder=folder, progress=silent)
+    record = train(small_plan, **cells, classes=CLASSES, weights_file=None, device=CPU, folder=folder, progress=silent)
     return record, folder
 
 
@@ -146,7 +149,7 @@ def averaged(
     """One uninterrupted training of the small plan with averaged weights and every transform of another laboratory."""
     folder = tmp_path_factory.mktemp("averaged")
     plan = elsewhere(small_plan)
-    record = train(plan, **cells, n_classes=5, weights_file=None, device=CPU, folder=folder, progress=silent)
+    record = train(plan, **cells, classes=CLASSES, weights_file=None, device=CPU, folder=folder, progress=silent)
     return record, folder
 
 
@@ -173,11 +176,8 @@ def test_the_validation_loss_of_averaged_weights_is_theirs(
     averaged: tuple[TrainingRecord, Path], cells: dict[str, CellPixels]
 ):
     record, folder = averaged
-    model = load_classifier(
-        folder / best_weights("phase2"), architecture="resnet18", normalisation="imagenet", n_classes=5, device=CPU
-    )
     probabilities = torch.from_numpy(
-        predict(model, cells["validation"], device=CPU, batch_size=8, progress=silent, label="validation")
+        predict(open_trained(folder, Machine("cpu", 8, workers=1, progress=silent)), shown(cells["validation"]))
     )
     loss = torch.nn.functional.nll_loss(probabilities.log(), torch.from_numpy(cells["validation"].labels))
     phase = record.phases[-1]
@@ -228,7 +228,7 @@ def test_cells_decoded_at_twice_the_size_train_a_network_of_the_plan_s_size(
         parts = {"train": CellPixels(few.images, pixels, few.labels), "validation": cells["validation"]}
         folder = tmp_path / str(oversampling)
         folder.mkdir()
-        return train(plan, **parts, n_classes=5, weights_file=None, device=CPU, folder=folder, progress=silent)
+        return train(plan, **parts, classes=CLASSES, weights_file=None, device=CPU, folder=folder, progress=silent)
 
     few = cells["train"]
     once, twice = trained(few.pixels, 1), trained(few.pixels.repeat(2, axis=1).repeat(2, axis=2), 2)
@@ -245,7 +245,7 @@ def test_cells_of_any_other_size_are_refused(
     odd = CellPixels(cells["train"].images, pixels, cells["train"].labels)
     parts = {"train": odd, "validation": cells["validation"]}
     with pytest.raises(TrainingError, match=f"decoded at {side} px"):
-        train(small_plan, **parts, n_classes=5, weights_file=None, device=CPU, folder=tmp_path, progress=silent)
+        train(small_plan, **parts, classes=CLASSES, weights_file=None, device=CPU, folder=tmp_path, progress=silent)
 
 
 def test_what_remains_are_the_weights_of_both_phases_and_the_record(finished: tuple[TrainingRecord, Path]):
@@ -262,12 +262,10 @@ def test_the_kept_weights_are_those_of_the_lowest_validation_loss(
     finished: tuple[TrainingRecord, Path], cells: dict[str, CellPixels]
 ):
     record, folder = finished
-    model = load_classifier(
-        folder / best_weights("phase2"), architecture="resnet18", normalisation="imagenet", n_classes=5, device=CPU
-    )
-    assert weights_digest(model) == record.weights_digest
+    kept = read_tensors(folder / best_weights("phase2"), sha256=None)
+    assert card_of(folder).digest == record.weights_digest == tensors_digest(kept.items())
     probabilities = torch.from_numpy(
-        predict(model, cells["validation"], device=CPU, batch_size=8, progress=silent, label="validation")
+        predict(open_trained(folder, Machine("cpu", 8, workers=1, progress=silent)), shown(cells["validation"]))
     )
     loss = torch.nn.functional.nll_loss(probabilities.log(), torch.from_numpy(cells["validation"].labels))
     phase = record.phases[-1]

@@ -53,3 +53,11 @@ class StoreError(HarnessError, RuntimeError):
 
 class EvidenceError(HarnessError, RuntimeError):
     """An evidence pack cannot be written whole, or does not verify."""
+
+
+class InvalidCard(HarnessError, ValueError):
+    """A model card that contradicts itself, or a classifier that does not do what its card says."""
+
+
+class NotApplicable(HarnessError, LookupError):
+    """Something was asked of a classifier that it cannot do, and that nobody need ask of it."""

@@ -31,6 +31,8 @@ from harness.core.errors import DataError
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.floating[Any]]
+# (the image at a place, a place) -> that image, changed; given all images, so that one may take something of another.
+Change: TypeAlias = Callable[[Callable[[int], Pixels], int], Pixels]
 
 WORST = 5
 SEVERITIES = range(WORST + 1)
@@ -152,12 +154,39 @@ def disturb(
     return _DRAWERS[kind](pixels, AMOUNTS[kind].at(severity), rng)
 
 
-def disturb_set(pixels: Pixels, digests: Sequence[str], kind: str, severity: int, *, seed: int) -> Pixels:
-    """Every image of a set after the same kind of mishap, each its own.
+def corruption(digests: Sequence[str], kind: str, severity: int, *, seed: int) -> Change:
+    """One kind of mishap for every image of a set, each its own: as a function of the set's images and of one's place.
 
     What happens to an image depends on (seed, kind, its content) alone, for "second_cell" also on which other contents
     the set holds; never on order or batch. The second cell may be of any class: the reference label stays that of the
-    cell in the middle.
+    cell in the middle. Images may differ in size: a second cell is brought to the size of the image that it lands in.
+
+    Args:
+        digests: (n,) hex SHA-256 of each image's file.
+        seed: 0 or above.
+    Raises:
+        UnknownDisturbance, DataError: as `disturb`; or no second content in the set. The change raises them, too.
+    """
+    others = _partners(digests, seed=seed) if kind == "second_cell" else None
+
+    def change(image: Callable[[int], Pixels], index: int) -> Pixels:
+        pixels = image(index)
+        other = None if others is None else resized(image(int(others[index])), pixels.shape[0], pixels.shape[1])
+        return disturb(pixels, kind, severity, _generator(seed, kind, digests[index]), other=other)
+
+    return change
+
+
+def resized(pixels: Pixels, height_px: int, width_px: int | None = None) -> Pixels:
+    """One image in another size, square where only one side is given; the same array where it has that size."""
+    wanted = (height_px, height_px if width_px is None else width_px)
+    if pixels.shape[:2] == wanted:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(wanted[::-1], Image.Resampling.BILINEAR))
+
+
+def disturb_set(pixels: Pixels, digests: Sequence[str], kind: str, severity: int, *, seed: int) -> Pixels:
+    """Every image of a set after the same `corruption`.
 
     Args:
         pixels: (n, height, width, 3) uint8 RGB.
@@ -170,13 +199,10 @@ def disturb_set(pixels: Pixels, digests: Sequence[str], kind: str, severity: int
     """
     if len(digests) != len(pixels):
         raise DataError(f"{len(pixels)} images have {len(digests)} digests. Name one for each, in the same order.")
-    others: NDArray[np.int64] | None = None
-    if kind == "second_cell":
-        others = _partners(digests, seed=seed)
+    change = corruption(digests, kind, severity, seed=seed)
     disturbed = np.empty_like(pixels)
-    for i, digest in enumerate(digests):
-        other = None if others is None else pixels[others[i]]
-        disturbed[i] = disturb(pixels[i], kind, severity, _generator(seed, kind, digest), other=other)
+    for i in range(len(pixels)):
+        disturbed[i] = change(pixels.__getitem__, i)
     return disturbed
 
 
@@ -184,15 +210,15 @@ def turned(pixels: Pixels, invariance: str) -> Pixels:
     """Images turned or mirrored: the same pixels in other places, none of them computed.
 
     Args:
-        pixels: (..., height, width, 3) uint8; square for the quarter turns.
+        pixels: (..., height, width, 3) uint8; a stack must be of square images for the quarter turns.
         invariance: one of `INVARIANCES`.
     Raises:
         UnknownDisturbance: no such invariance.
-        DataError: a quarter turn of images that are not square.
+        DataError: a quarter turn of a stack of images that are not square.
     """
     _check_name(invariance, INVARIANCES, "invariance")
     height, width = pixels.shape[-3:-1]
-    if invariance in ("rotation_90", "rotation_270") and height != width:
+    if invariance in ("rotation_90", "rotation_270") and height != width and pixels.ndim > 3:
         raise DataError(f"images of {height} x {width} px do not keep their shape in a quarter turn. Give square ones.")
     match invariance:
         case "flip_horizontal":

@@ -1,231 +1,243 @@
-"""A trained network that answers with probabilities."""
+"""Defines what a classifier is, whoever made it, and checks the answers that it gives.
+
+Every kind of classifier is a door: one module beside this one. A door offers what its card says, and nothing outside
+this room knows more about it. Predictions that already exist are not a classifier: see harness/run/sources.py.
+"""
 
 from __future__ import annotations
 
-import copy
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
-import torch
-import torchvision
-from fastai.callback.hook import num_features_model
-from fastai.vision.learner import add_head, create_body
-from torch import nn
 
-from harness.core.errors import InvalidPredictions, WeightsError
+from harness.core.errors import InvalidCard, InvalidPredictions, NotApplicable
 from harness.core.progress import Report
-from harness.model.normalisation import first_layer, normalising
-from harness.model.preprocessing import CellPixels
-from harness.model.records import WeightsRecord
-from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD, network, read_tensors, unfold_batchnorm
-from harness.protocol.records import Normalisation, TrainingPlan, WeightsPlan
+from harness.model.images import Images
+from harness.model.records import ModelCard
 
-Layout = Literal["fastai", "torchvision"]  # body and head as `vision_learner` makes them; plain, with one last layer
-CUT = -2  # fastai's own cut for torchvision's ResNets: all but the average pool and the 1,000-class layer
-CALIBRATION_IMAGES = 256
 CHECKED_IMAGES = 8
-STEADY_LOGITS = 1e-4  # a device may sum in another order the second time; dropout moves a logit by tenths
+# Of log-probabilities, where a logit's change shows whatever the confidence: a device may sum in another order the
+# second time, which moves a logit by millionths; dropout moves it by tenths.
+STEADY = 1e-4
+LEAST_PROBABILITY = 1e-12  # what lies below counts as this: no float32 softmax is steady there
 # Between batches and memory layouts float32 differs by the order of summation: on the CPU, under 1e-5 was observed. No
 # other device was measured; those that are known to have been silently wrong gave other answers altogether.
 PLAIN_PROBABILITY = 1e-3
 
 
-def normalise(pixels: torch.Tensor) -> torch.Tensor:
-    """(n, size, size, 3) uint8 to (n, 3, size, size) float32 as ImageNet networks expect, channels last in memory.
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a door may use.
 
-    The same operations in the same order as fastai's IntToFloatTensor and Normalize, so the bits agree.
+    device:     "cpu", "cuda" or "mps".
+    batch_size: images at once where cells are scored.
+    workers:    threads that decode.
     """
-    mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return (pixels.permute(0, 3, 1, 2).float().div_(255.0) - mean) / std
+
+    device: str
+    batch_size: int
+    workers: int
+    progress: Report
 
 
-def untrained(
-    plan: TrainingPlan, *, n_classes: int, weights_file: Path | None, train: CellPixels
-) -> tuple[nn.Sequential, WeightsRecord]:
-    """fastai's vision model (body, head) with the protocol's initial weights. Draws from torch's generator.
+class Classifier(Protocol):
+    """Anything that gives class probabilities for images."""
 
-    train: the train part; only read where folded batch-norm needs statistics.
-    """
-    net, record, folded = network(plan.architecture, plan.weights, weights_file)
-    if folded:
-        step = max(1, len(train.pixels) // CALIBRATION_IMAGES)  # spread over the part, whatever its order
-        seen = normalise(torch.from_numpy(train.pixels[::step][:CALIBRATION_IMAGES]))
-        unfold_batchnorm(net, folded, seen if plan.normalisation == "imagenet" else first_layer()(seen))
-    return normalising(_with_head(net, n_classes), plan.normalisation), record
+    @property
+    def card(self) -> ModelCard: ...
+
+    def predict_proba(self, images: Images) -> np.ndarray:
+        """(n, n_classes) float64, rows sum to 1, in the order of the images and of the card's classes."""
+        ...
 
 
-def load_classifier(
-    file: Path, *, architecture: str, normalisation: Normalisation, n_classes: int, device: torch.device
-) -> nn.Sequential:
-    """The classifier whose weights are in `file` (.pth or .safetensors), ready to predict."""
-    state = read_tensors(file, sha256=None)
-    model = assembled(state, architecture=architecture, n_classes=n_classes, where=str(file))[0]
-    model = normalising(model, normalisation)
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval()
+@runtime_checkable
+class Preparing(Classifier, Protocol):
+    """Separates preprocessing from the network, so that others can act in between: "prepared arrays" on its card."""
+
+    def prepare(self, images: Images) -> np.ndarray:
+        """(n, side, side, 3) uint8 RGB, resized and cropped to what the network sees, and not yet scaled."""
+        ...
+
+    def forward(self, arrays: np.ndarray) -> np.ndarray:
+        """Probabilities of prepared arrays: `predict_proba(images)` is `forward(prepare(images))`, to the bit."""
+        ...
 
 
-def assembled(
-    state: Mapping[str, torch.Tensor], *, architecture: str, n_classes: int, where: str
-) -> tuple[nn.Sequential, Layout]:
-    """(body, head) of the network that these tensors are all of, and whose layout they have.
+@runtime_checkable
+class Embedding(Classifier, Protocol):
+    """Gives the features that it computes of an image: "features" on its card."""
 
-    Args:
-        where: the file, for the error.
-    Raises:
-        WeightsError: a tensor is missing, too many, or of another shape or type than the architecture's.
-    """
-    plain = getattr(torchvision.models, architecture)(weights=None, num_classes=n_classes)
-    nets: dict[Layout, nn.Module] = {
-        "fastai": _with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes),
-        "torchvision": plain,
-    }
-    misfits = {layout: _misfits(state, net.state_dict()) for layout, net in nets.items()}
-    layout = min(misfits, key=lambda each: len(misfits[each]))
-    if misfits[layout]:
-        raise WeightsError(
-            f"{where}: these are not the weights of a {architecture} for {n_classes} classes (nearest layout: "
-            f"{layout}): {len(misfits[layout])} tensors differ, first {'; '.join(misfits[layout][:3])}. "
-            "Check `architecture` and `classes` of the protocol, and save the whole state dict in float32."
-        )
-    nets[layout].load_state_dict(state, strict=True)
-    if layout == "fastai":
-        return nets[layout], layout  # type: ignore[return-value]  # which _with_head makes a Sequential
-    return nn.Sequential(
-        nn.Sequential(*list(plain.children())[:CUT]), nn.Sequential(plain.avgpool, nn.Flatten(), plain.fc)
-    ), layout
+    def embed(self, images: Images) -> np.ndarray:
+        """(n, n_features) float64, in the order of the images."""
+        ...
 
 
-def predict(
-    model: nn.Module,
-    cells: CellPixels,
-    *,
-    device: torch.device,
-    batch_size: int,
-    progress: Report,
-    label: str,
-    trusted: bool = False,
-) -> np.ndarray:
-    """Probabilities of every cell, each scored exactly once, in float32 whatever the training's precision.
+@runtime_checkable
+class PreparedEmbedding(Preparing, Embedding, Protocol):
+    """Both: `embed(images)` is `features(prepare(images))`, to the bit."""
 
-    Args:
-        trusted: the same network on the same device has just answered steadily and correctly: ask that once, not of
-            each of dozens of passes over the same cells.
+    def features(self, arrays: np.ndarray) -> np.ndarray: ...
+
+
+@runtime_checkable
+class PlainlyScoring(Preparing, Protocol):
+    """Can also score without its device: one array at a time, on the CPU."""
+
+    @property
+    def device(self) -> str: ...
+
+    def forward_plainly(self, arrays: np.ndarray) -> np.ndarray: ...
+
+
+def predict(classifier: Classifier, images: Images) -> np.ndarray:
+    """Probabilities of every image, each scored exactly once, after checks that apply to every classifier.
 
     Returns:
-        (n_cells, n_classes) float64 in the order of `cells`; the softmax is taken in float64.
+        (n, n_classes) float64 in the order of the images.
     Raises:
-        InvalidPredictions: a logit is not finite, or not the same when the same cells are shown again, or another
-            where the same network scores the same cells on the CPU.
+        InvalidPredictions: a row is missing or not finite, or differs when the same images are shown again, one at a
+            time, or (for a network) on the CPU.
     """
-    logits = []
-    model.eval()
-    with inference():
-        if not trusted:
-            _refuse_unsteady(model, cells, device=device, label=label)
-        for start in range(0, len(cells.images), batch_size):
-            batch = torch.from_numpy(cells.pixels[start : start + batch_size]).to(device)
-            logits.append(model(normalise(batch)).cpu())
-            progress(label, min(start + batch_size, len(cells.images)), len(cells.images), "")
-    scores = torch.cat(logits).double()
-    if not bool(torch.isfinite(scores).all()):
-        bad = int((~torch.isfinite(scores)).any(dim=1).nonzero()[0, 0])
+
+    def plainly(some: np.ndarray) -> np.ndarray:
+        if isinstance(classifier, PlainlyScoring):
+            return classifier.forward_plainly(classifier.prepare(images.take(some)))
+        return np.concatenate([classifier.predict_proba(images.take([index])) for index in some])
+
+    found = classifier.predict_proba(images)
+    return _checked(classifier, found, images, lambda some: classifier.predict_proba(images.take(some)), plainly)
+
+
+def predict_prepared(classifier: Preparing, arrays: np.ndarray, images: Images) -> np.ndarray:
+    """As `predict`, for arrays that the classifier prepared from `images` and that may have been corrupted since."""
+
+    def plainly(some: np.ndarray) -> np.ndarray:
+        if isinstance(classifier, PlainlyScoring):
+            return classifier.forward_plainly(arrays[some])
+        return np.concatenate([classifier.forward(arrays[[index]]) for index in some])
+
+    found = classifier.forward(arrays)
+    return _checked(classifier, found, images, lambda some: classifier.forward(arrays[some]), plainly)
+
+
+def refuse_wrong_card(classifier: Classifier) -> None:
+    """Refuse a classifier whose methods are not those that its card promises.
+
+    Raises:
+        InvalidCard: with the ability.
+    """
+    for ability, kind in (("prepared arrays", Preparing), ("features", Embedding)):
+        promised, offered = ability in classifier.card.abilities, isinstance(classifier, kind)
+        if promised != offered:
+            raise InvalidCard(
+                f"the card of {classifier.card.name} {'promises' if promised else 'does not name'} {ability!r}, and "
+                f"{type(classifier).__name__} {'offers' if offered else 'does not offer'} it. Let the two agree."
+            )
+
+
+def embed(classifier: Classifier, images: Images) -> np.ndarray:
+    """(n, n_features) float64 of every image.
+
+    Raises:
+        NotApplicable: the classifier gives no features.
+        InvalidPredictions: a row is missing or not finite.
+    """
+    if (reason := classifier.card.why_not({"features"})) is not None:
+        raise NotApplicable(reason)
+    refuse_wrong_card(classifier)
+    assert isinstance(classifier, Embedding)  # as its card says
+    found = classifier.embed(images)
+    if found.ndim != 2 or len(found) != len(images) or not np.isfinite(found).all():
         raise InvalidPredictions(
-            f"{label}: the network's output for {cells.images[bad].path} is not finite. "
-            "Its weights or its training diverged; lower the learning rate."
+            f"{_called(images)}: features of shape {found.shape} for {len(images)} images, or some not finite. A door "
+            "gives one finite row for each image."
         )
-    probabilities: np.ndarray = scores.softmax(dim=1).numpy()
-    if not trusted:
-        _refuse_other_answers(model, cells, probabilities, device=device, label=label)
-    return probabilities
+    return found
 
 
-@contextmanager
-def inference() -> Iterator[None]:
-    """Where networks answer: without gradients, and in float32 on every device.
+def _checked(
+    classifier: Classifier,
+    found: np.ndarray,
+    images: Images,
+    again: Callable[[np.ndarray], np.ndarray],
+    plainly: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """`found`, after the checks that make sense for any classifier, of whose inside nothing is known."""
+    _refuse_missing(found, images, classifier.card)
+    _refuse_not_finite(found, images)
+    if len(images):
+        first = np.arange(min(CHECKED_IMAGES, len(images)))
+        _refuse_unsteady(again(first), again(first), images)
+        spread = np.unique(np.linspace(0, len(images) - 1, CHECKED_IMAGES, dtype=np.int64))
+        _refuse_other_answers(classifier, found[spread], plainly(spread), [images.names[i] for i in spread], images)
+    return found
 
-    Some NVIDIA GPUs would round the inputs of every convolution to ten bits (TF32) unless told not to. What is timed
-    must be what is judged, so whatever shows cells to a network does it in here.
-    """
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        yield
 
-
-def _refuse_unsteady(model: nn.Module, cells: CellPixels, *, device: torch.device, label: str) -> None:
-    """Two forward passes over the same cells must agree: with dropout or augmentation left on they do not."""
-    few = normalise(torch.from_numpy(cells.pixels[:CHECKED_IMAGES]).to(device))
-    first, again = model(few).cpu(), model(few).cpu()
-    apart = float((first - again).abs().nan_to_num().max()) if len(first) else 0.0
-    if apart > STEADY_LOGITS:
+def _refuse_missing(found: np.ndarray, images: Images, card: ModelCard) -> None:
+    """Every cell is scored, or none is judged: a dropped last batch made 373 of 375 once."""
+    if found.ndim != 2 or found.shape[1] != len(card.classes):
         raise InvalidPredictions(
-            f"{label}: the network says something else when it is shown the same {len(first)} cells again (logits "
-            f"differ by {apart:.2g}). Something random is left on, such as dropout: make it follow model.eval()."
+            f"{_called(images)}: probabilities of shape {found.shape} from {card.name}, which has {len(card.classes)} "
+            "classes. Give one column for each class of the card, in its order."
+        )
+    if len(found) != len(images):
+        missing = images.names[len(found) :]
+        named = f": without a score are {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}" if missing else ""
+        raise InvalidPredictions(
+            f"{_called(images)}: {len(found)} rows of probabilities for {len(images)} cells{named}. Score every cell "
+            "exactly once; a loader that drops its last batch does not."
+        )
+
+
+def _refuse_not_finite(found: np.ndarray, images: Images) -> None:
+    finite = np.isfinite(found).all(axis=1)
+    if not finite.all():
+        raise InvalidPredictions(
+            f"{_called(images)}: the output for {images.names[int(np.argmin(finite))]} is not finite. Its training "
+            "diverged (lower the learning rate), or what answers for it is broken."
+        )
+
+
+def _refuse_unsteady(once: np.ndarray, again: np.ndarray, images: Images) -> None:
+    """Two answers for the same cells must agree: with dropout or augmentation left on they do not."""
+    one, other = (np.log(np.clip(each, LEAST_PROBABILITY, None)) for each in (once, again))
+    apart = float(np.abs(one - other).max())
+    if not apart <= STEADY:
+        raise InvalidPredictions(
+            f"{_called(images)}: the classifier answers differently when it is shown the same {len(once)} cells again "
+            f"(log-probabilities differ by {apart:.2g}). Something random is left on, such as dropout: make it follow "
+            "model.eval()."
         )
 
 
 def _refuse_other_answers(
-    model: nn.Module, cells: CellPixels, probabilities: np.ndarray, *, device: torch.device, label: str
+    classifier: Classifier, found: np.ndarray, plain: np.ndarray, names: list[str], images: Images
 ) -> None:
-    """Some cells, scored once more as plainly as can be: on the CPU, without channels-last memory, one at a time.
+    """Some cells, scored once more in the plainest way, must get the same answer.
 
-    A device that computes wrongly says so to nobody; its answers are finite, and the same every time.
+    A device that computes wrongly does not say so: its answers are finite, and the same every time.
     """
-    some = np.unique(np.linspace(0, len(cells.images) - 1, CHECKED_IMAGES, dtype=np.int64))
-    plain = copy.deepcopy(model).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    with inference():
-        one_by_one = [plain(normalise(each[None]).contiguous()) for each in torch.from_numpy(cells.pixels[some])]
-    wanted = torch.cat(one_by_one).double().softmax(dim=1).numpy()
-    apart = np.abs(probabilities[some] - wanted).max(axis=1)
+    apart = np.abs(found - plain).max(axis=1)
     wrong = np.flatnonzero(~(apart <= PLAIN_PROBABILITY))  # True for NaN too
     if len(wrong):
-        other = probabilities[some].argmax(axis=1) != wanted.argmax(axis=1)
-        told = "; ".join(
-            f"{cells.images[some[i]].path} (probabilities differ by {apart[i]:.2g}{', another class' * bool(other[i])})"
-            for i in wrong
+        other = found.argmax(axis=1) != plain.argmax(axis=1)
+        listed = "; ".join(
+            f"{names[i]} (probabilities differ by {apart[i]:.2g}{', another class' * bool(other[i])})" for i in wrong
         )
-        remedy = "another version of torch" if device.type == "cpu" else "--device cpu, or another version of torch"
+        how = "together than one by one"
+        remedy = "The answer for a cell must not depend on the cells beside it"
+        if isinstance(classifier, PlainlyScoring):
+            how = f"in batches on {classifier.device} than one by one, scored plainly on the CPU"
+            use = "" if classifier.device == "cpu" else "--device cpu, or "
+            remedy = f"The device, its driver or its memory layout computes wrongly: use {use}another version of torch"
         raise InvalidPredictions(
-            f"{label}: of {len(some)} cells {len(wrong)} are told otherwise in batches on {device} than by the same "
-            f"network one by one, scored plainly on the CPU: {told}. The device, its driver or its memory layout "
-            f"computes wrongly: use {remedy}."
+            f"{_called(images)}: {len(wrong)} of {len(found)} cells are predicted differently {how}: {listed}. "
+            f"{remedy}."
         )
 
 
-def _misfits(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> list[str]:
-    """One phrase for each tensor that is missing, unknown, or of another shape or type. No value is looked at."""
-    said = [f"{name!r} is missing" for name in wanted if name not in state]
-    said += [f"{name!r} fits no layer" for name in state if name not in wanted]
-    for name in wanted.keys() & state.keys():
-        one, other = state[name], wanted[name]
-        if (one.shape, one.dtype) != (other.shape, other.dtype):
-            said.append(f"{name!r} is {_kind(one)} instead of {_kind(other)}")
-    return sorted(said)
-
-
-def _kind(tensor: torch.Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
-
-
-def tensors_digest(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """SHA-256 over names, types, shapes and bytes of tensors; independent of device and memory layout."""
-    total = hashlib.sha256()
-    for name, tensor in sorted(tensors, key=lambda item: item[0]):
-        array = np.ascontiguousarray(tensor.detach().cpu().numpy())
-        total.update(f"{name} {array.dtype} {array.shape};".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
-
-
-def weights_digest(model: nn.Module) -> str:
-    return tensors_digest(model.state_dict().items())
-
-
-def _with_head(net: nn.Module, n_classes: int) -> nn.Sequential:
-    body = create_body(net, pretrained=False, cut=CUT)
-    n_features = num_features_model(nn.Sequential(*body.children()))
-    return add_head(body, n_features, n_classes)  # type: ignore[no-any-return]
+def _called(images: Images) -> str:
+    return images.label or f"{len(images)} images"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from harness.core.errors import DeviceUnavailable
-
-DEVICES = ("mps", "cuda", "cpu")  # in order of preference
+from harness.protocol.questions import DEVICES
 
 
 def available_devices() -> tuple[str, ...]:
@@ -31,6 +30,11 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def n_threads() -> int:
+    """The threads that torch computes with on the CPU. The order of summation, and so the last bit, follows them."""
+    return torch.get_num_threads()
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until the device has finished what it was given, so that a clock read now is honest."""
     if device.type == "mps":
@@ -45,4 +49,4 @@ def device_name(device: torch.device) -> str:
         return f"cuda ({torch.cuda.get_device_name(device)})"
     if device.type == "mps":
         return "mps (Apple GPU)"
-    return f"cpu ({torch.get_num_threads()} threads)"
+    return f"cpu ({n_threads()} threads)"

@@ -31,8 +31,8 @@ from torch import nn
 from harness.core.errors import TrainingError, WeightsError
 from harness.core.threads import SETTINGS
 from harness.model.preprocessing import RESIZE_METHODS
+from harness.model.records import IMAGENET_MEAN, IMAGENET_STD
 from harness.model.tensorfiles import read_whole
-from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
 
 EXPORT = "export.pkl"
 CLASSIFIER = "classifier.safetensors"
@@ -77,7 +77,7 @@ def reopened_predictions(path: Path, images: Sequence[Path]) -> tuple[tuple[str,
     """The vocabulary of an export.pkl and its probabilities of these images, from a fresh process.
 
     The process knows fastai but not this project. A file that somebody else made must be trusted first: see
-    harness/model/judged.py.
+    harness/model/model_file.py.
 
     Returns:
         The classes, and (n_images, n_classes) float64.

@@ -1,4 +1,4 @@
-"""Image files to the pixels that the network sees: decoded once, in parallel, for every later stage.
+"""RGB frames to the pixels that a network sees: resized and cropped as its card says, in parallel.
 
 The resize is fastai's own `Resize` in its validation form, so that a classifier exported with a stock fastai pipeline
 sees the same pixels to the last bit.
@@ -6,29 +6,36 @@ sees the same pixels to the last bit.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
 from fastai.vision.augment import Resize, ResizeMethod
 from fastai.vision.core import PILImage
+from PIL import Image
 
-from harness.core.errors import DataError
 from harness.core.progress import Report
-from harness.data.decoding import open_picture, read_regular
 from harness.data.records import CellImage, labels_of
+from harness.model.images import Images, images_of
+from harness.model.records import Preprocessing
 
 RESIZE_METHODS = {"squish": ResizeMethod.Squish, "crop": ResizeMethod.Crop}
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellPixels:
-    """The cells of one set, ready for the network.
+    """The cells of one set, ready for a training.
 
     images: (n,) the manifest's entries, in this order.
     pixels: (n, size, size, 3) uint8 RGB.
@@ -40,56 +47,62 @@ class CellPixels:
     labels: np.ndarray
 
 
-def decode(path: Path, *, size_px: int, resize: str, formats: Sequence[str], sha256: str | None = None) -> np.ndarray:
-    """One file as (size_px, size_px, 3) uint8 RGB.
+def fitted(frame: np.ndarray, how: Preprocessing) -> np.ndarray:
+    """One RGB frame of any size as (size_px, size_px, 3) uint8 RGB."""
+    side = round(how.size_px / how.crop)
+    resize = Resize(side, method=RESIZE_METHODS[how.resize], resamples=(FILTERS[how.filter], FILTERS["nearest"]))
+    pixels = np.array(resize(PILImage(Image.fromarray(frame)), split_idx=1))
+    start = (side - how.size_px) // 2
+    return pixels[start : start + how.size_px, start : start + how.size_px]
 
-    Args:
-        resize: "squish" changes the aspect ratio; "crop" keeps it and cuts the longer side around the centre.
-        formats: Pillow's names of the decoders that may see the bytes.
-        sha256: what the bytes must be; None where nothing is concluded from the pixels (timing).
-    Raises:
-        DataError: the file changed since it was listed, or does not decode (integrity names such files first).
+
+def fitted_batches(
+    images: Images, how: Preprocessing, *, workers: int, batch_size: int, progress: Report, label: str
+) -> Iterator[np.ndarray]:
+    """(n, size_px, size_px, 3) uint8 of every image in their order, batch by batch.
+
+    Pillow releases the GIL while it decodes, so threads are enough; they go on while a batch is being used. The result
+    does not depend on `workers`.
     """
-    try:
-        content = read_regular(path)
-        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-            raise DataError(f"{str(path)!r} changed while the run was going on. Leave the images alone and run again.")
-        with open_picture(content, formats=formats) as opened:
-            image = PILImage(opened.convert("RGB"))
-    except DataError:
-        raise
-    except Exception as error:  # a hostile file can make a parser raise anything; all of it means "unreadable"
-        raise DataError(f"{str(path)!r} does not decode: {error}. The integrity suite lists every such file.") from None
-    return np.array(Resize(size_px, method=RESIZE_METHODS[resize])(image, split_idx=1))
+    total = len(images)
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore")  # what is odd about a file is integrity's to say, not Pillow's
+        spread = map if total == 1 else pool.map  # a thread for one image costs more than it saves
+        waiting = spread(lambda index: fitted(images.frame(index), how), range(total))
+        for start in range(0, total, batch_size):
+            stop = min(start + batch_size, total)
+            batch = np.empty((stop - start, how.size_px, how.size_px, 3), dtype=np.uint8)
+            for into in batch:
+                into[:] = next(waiting)
+            progress(label, stop, total, "")
+            yield batch
+
+
+def fit_all(images: Images, how: Preprocessing, *, workers: int, progress: Report, label: str) -> np.ndarray:
+    """(n, size_px, size_px, 3) uint8 of every image in their order."""
+    pixels = np.empty((len(images), how.size_px, how.size_px, 3), dtype=np.uint8)
+    batches = fitted_batches(images, how, workers=workers, batch_size=1, progress=progress, label=label)
+    for into, batch in zip(pixels, batches, strict=True):
+        into[:] = batch[0]
+    return pixels
 
 
 def decode_all(
-    images: Sequence[CellImage],
+    cells: Sequence[CellImage],
     root: Path,
     *,
     classes: Sequence[str],
     size_px: int,
-    resize: str,
+    resize: Literal["squish", "crop"],
     formats: Sequence[str],
     workers: int,
     progress: Report,
     label: str,
 ) -> CellPixels:
-    """Decode the images of one set. Pillow releases the GIL while it decodes, so threads are enough.
-
-    The result does not depend on `workers`.
-    """
-    pixels = np.empty((len(images), size_px, size_px, 3), dtype=np.uint8)
-
-    def one(index: int) -> None:
-        image = images[index]
-        pixels[index] = decode(root / image.path, size_px=size_px, resize=resize, formats=formats, sha256=image.sha256)
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
-        warnings.simplefilter("ignore")  # what is odd about a file is integrity's to say, not Pillow's
-        for done, _ in enumerate(pool.map(one, range(len(images))), start=1):
-            progress(label, done, len(images), "")
-    return CellPixels(tuple(images), pixels, labels_of(images, classes))
+    """Decode the cells of one set for a training."""
+    how = Preprocessing(size_px=size_px, resize=resize)
+    pixels = fit_all(images_of(cells, root, formats=formats), how, workers=workers, progress=progress, label=label)
+    return CellPixels(tuple(cells), pixels, labels_of(cells, classes))
 
 
 def reduced(cells: CellPixels, *, size_px: int) -> CellPixels:

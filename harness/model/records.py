@@ -1,11 +1,109 @@
-"""How a classifier was trained or obtained, and how fast it answered. Values only; torch is not imported here."""
+"""What a classifier is, how it was trained or obtained, and how fast it answered. Values only, without torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from harness.core.digests import digest_of
+from harness.core.errors import InvalidCard
+from harness.protocol.records import Normalisation, TrainingPlan
+
+# ImageNet's mean and standard deviation per channel, of RGB / 255: what torchvision's weights were trained with.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# What a metric may need of a classifier, and what a classifier without it cannot do.
+ABILITIES = {
+    "probabilities": "give a probability of every class",
+    "new images": "answer for images that it has not been shown yet",
+    "features": "give the features that it sees in an image",
+    "training": "be trained by this run",
+    "prepared arrays": "answer for arrays that were prepared beforehand",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a decoded image becomes what a classifier is shown, in the order of the fields.
+
+    size_px:    side of the square that it is shown.
+    resize:     "squish" changes the aspect ratio; "crop" keeps it and cuts the longer side around the centre.
+    filter:     the resampling filter of the resize, in Pillow's words.
+    crop:       share of the resized side that is kept around the centre; 1.0 keeps everything.
+    channels:   their order.
+    value_range: what the levels 0 and 255 become.
+    mean, deviation: per channel, subtracted and divided by, in units of `value_range`.
+    normalisation: what the network's first layer adds; see harness/model/normalisation.py.
+    """
+
+    size_px: int
+    resize: Literal["squish", "crop"]
+    filter: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    crop: float = 1.0
+    channels: Literal["RGB", "BGR"] = "RGB"
+    value_range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    deviation: tuple[float, float, float] = IMAGENET_STD
+    normalisation: Normalisation = "imagenet"
+
+    def __post_init__(self) -> None:
+        if self.size_px < 1 or not 0 < self.crop <= 1 or min(self.deviation) <= 0:
+            raise InvalidCard(
+                f"{self}: a side has pixels, a crop keeps a share in (0, 1], and a deviation is above 0. Correct it."
+            )
+        if self.value_range[0] == self.value_range[1]:
+            raise InvalidCard(f"value_range = {self.value_range} makes every image one colour. Name two values.")
+
+
+def preprocessing_of(plan: TrainingPlan) -> Preprocessing:
+    """What a network that is trained by this plan will be shown."""
+    return Preprocessing(size_px=plan.image_size_px, resize=plan.resize, normalisation=plan.normalisation)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Who made a classifier, what identifies it, what its outputs mean and what it can do.
+
+    door:      how it came here, such as "trained here" or "model file".
+    name:      what a person calls it: its file or architecture.
+    digest:    what identifies the answers that it gives; of a network, the digest of its weights.
+    classes:   what each column of its probabilities stands for, in order.
+    preprocessing: what is done to an image before it sees it; None where its maker does that out of sight.
+    abilities: keys of `ABILITIES`.
+    corruptions_act_on: the arrays that it prepares, where it lets us at them, else the decoded images.
+    file_sha256: of the file that it was read from, if any.
+    """
+
+    door: str
+    name: str
+    digest: str
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing | None
+    abilities: tuple[str, ...]
+    corruptions_act_on: Literal["prepared arrays", "RGB frames"]
+    file_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.abilities) - set(ABILITIES)):
+            raise InvalidCard(f"card of {self.name!r}: unknown ability {unknown[0]!r}. Use {', '.join(ABILITIES)}.")
+        if len(set(self.classes)) != len(self.classes) or not self.classes:
+            raise InvalidCard(f"card of {self.name!r}: classes are {list(self.classes)}. Name each of them once.")
+        if ("prepared arrays" in self.abilities) != (self.corruptions_act_on == "prepared arrays"):
+            raise InvalidCard(
+                f"card of {self.name!r}: corruptions act on {self.corruptions_act_on}, and its abilities are "
+                f"{', '.join(self.abilities)}. Corruptions act on prepared arrays exactly where it prepares them."
+            )
+
+    @property
+    def answers_by(self) -> dict[str, object]:
+        """What its answers for an image depend on, for the keys of stages: what it is called is none of it."""
+        shown = None if self.preprocessing is None else asdict(self.preprocessing)
+        return {"digest": self.digest, "classes": self.classes, "preprocessing": shown}
+
+    def why_not(self, needs: Collection[str]) -> str | None:
+        """Why something that needs these abilities is not applicable to this classifier; None where it is."""
+        missing = [f"cannot {ABILITIES[need]}" for need in ABILITIES if need in needs and need not in self.abilities]
+        return f"not applicable: {self.name} ({self.door}) {' and '.join(missing)}" if missing else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +165,10 @@ class WeightsRecord:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """Everything about a training but the weights themselves."""
+    """Everything about a training but the weights themselves.
+
+    card: of the classifier that it left; None in the pack of an older harness.
+    """
 
     architecture: str
     device: str
@@ -77,6 +178,7 @@ class TrainingRecord:
     learning_rate_curve: LearningRateCurve | None
     phases: tuple[PhaseRecord, ...]
     weights_digest: str
+    card: ModelCard | None = None
 
     @property
     def losses_digest(self) -> str:
@@ -88,27 +190,29 @@ class JudgedModel:
     """A classifier that existed before the run, and was judged (--model) instead of training one.
 
     file:           the name of its file; sha256 and n_bytes are of the bytes that were loaded.
-    format:         what was read: tensors alone, or a pickle that was trusted by its digest.
-    layout:         "fastai" (body and head) or "torchvision" (one last layer).
+    format:         what was read, such as "safetensors", "state dict" or "fastai pickle".
+    layout:         how its tensors are named: "fastai" (body and head) or "torchvision" (one last layer).
     architecture:   of the network that its tensors fill, all of it.
     weights_digest: of these tensors, as in a `TrainingRecord`.
     stated:         what the file itself says, and the protocol agrees with, such as "classes" and "image_size_px".
     trained_by:     id of the protocol that it says it was trained by.
     trusted:        why a pickle was opened; None where none was.
     cells:          what is known of the cells that it was trained on.
+    card:           None in the pack of an older harness.
     """
 
     file: str
     sha256: str
     n_bytes: int
-    format: Literal["safetensors", "state dict", "fastai pickle"]
-    layout: Literal["fastai", "torchvision"]
+    format: str
+    layout: str
     architecture: str
     weights_digest: str
     stated: tuple[str, ...]
     trained_by: str | None = None
     trusted: str | None = None
     cells: Literal["unknown", "stated by the file", "stated by the split file", "others than this split's"] = "unknown"
+    card: ModelCard | None = None
 
     @property
     def knows_its_cells(self) -> bool:

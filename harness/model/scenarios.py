@@ -1,25 +1,21 @@
 """The queries that are timed: LoadGen's SingleStream and Offline, decode-to-label and model-only.
 
-pytest-benchmark does the timing and never synchronises a device, so every query here ends by doing so itself.
+pytest-benchmark does the timing and never synchronises a device; a classifier's answers are in memory, so that whoever
+has one has waited for the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 
-import numpy as np
-import torch
-from torch import nn
-
-from harness.model.classifier import inference, normalise
-from harness.model.devices import synchronise
-from harness.model.preprocessing import decode
+from harness.model.classifier import Classifier, Preparing
+from harness.model.images import Images
 from harness.model.records import Timing
-from harness.protocol.records import ThroughputPlan, TrainingPlan
+from harness.protocol.records import ThroughputPlan
+
+READY_IMAGES = 32  # prepared beforehand where one is answered at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,70 +29,55 @@ class Scenario:
     batch_size: int
     rounds: int
     warmup: int
-    query: Callable[[], None]
+    query: Callable[[], object]
 
     def timing(self, samples_s: Sequence[float]) -> Timing:
         return Timing(self.name, self.span, self.device, self.images_per_query, self.batch_size, tuple(samples_s))
 
 
 def scenarios(
-    model: nn.Module,
-    files: Sequence[Path],
-    *,
-    training: TrainingPlan,
-    formats: Sequence[str],
-    plan: ThroughputPlan,
-    device: torch.device,
-    workers: int,
+    classifier: Classifier, images: Images, *, plan: ThroughputPlan, device: str
 ) -> dict[tuple[str, str], Scenario]:
-    """(name, span) -> scenario. Files are taken in turn, so that no query repeats the one before it.
+    """(name, span) -> scenario; model-only ones where the classifier takes prepared arrays.
 
-    Offline decodes with `workers` threads, each batch while the network is busy with the one before.
+    Images are taken in turn, so that no query repeats the one before it.
     """
-    model.eval()
-
-    def decoded(file: Path) -> np.ndarray:
-        return decode(file, size_px=training.image_size_px, resize=training.resize, formats=formats)
-
-    def label(pixels: np.ndarray) -> torch.Tensor:
-        with inference():
-            # The copy to the CPU waits for the device, but only a synchronisation says so on every backend.
-            answer: torch.Tensor = model(normalise(torch.from_numpy(pixels).to(device))).argmax(dim=1).cpu()
-        synchronise(device)
-        return answer
-
-    single, ready = cycle(files), cycle([decoded(file)[None] for file in files[:32]])
-    offline = [files[i % len(files)] for i in range(plan.offline_images)]
-    batches = [offline[i : i + plan.batch_size] for i in range(0, len(offline), plan.batch_size)]
-    stacked = [np.stack([decoded(file) for file in batch]) for batch in batches]
-
-    def offline_decode_to_label() -> None:
-        with ThreadPoolExecutor(workers) as pool:
-            waiting = [[pool.submit(decoded, file) for file in batch] for batch in batches]
-            for batch in waiting:
-                label(np.stack([future.result() for future in batch]))
-
-    def offline_model_only() -> None:
-        for batch in stacked:
-            label(batch)
+    single = cycle(range(len(images)))
+    offline = images.take([i % len(images) for i in range(plan.offline_images)])
 
     def scenario(name: str, span: str, query: Callable[[], object]) -> Scenario:
         is_single = name == "SingleStream"
         return Scenario(
             name=name,
             span=span,
-            device=device.type,
+            device=device,
             images_per_query=1 if is_single else len(offline),
             batch_size=1 if is_single else plan.batch_size,
             rounds=plan.queries if is_single else plan.offline_rounds,
             warmup=plan.warmup_queries if is_single else 1,
-            query=lambda: (query(), None)[1],
+            query=query,
         )
 
-    queries: dict[tuple[str, str], Callable[[], object]] = {
-        ("SingleStream", "decode-to-label"): lambda: label(decoded(next(single))[None]),
-        ("SingleStream", "model-only"): lambda: label(next(ready)),
-        ("Offline", "decode-to-label"): offline_decode_to_label,
-        ("Offline", "model-only"): offline_model_only,
-    }
-    return {(name, span): scenario(name, span, query) for (name, span), query in queries.items()}
+    def answer(shown: Images) -> Callable[[], object]:
+        return lambda: classifier.predict_proba(shown).argmax(axis=1)
+
+    found = [
+        scenario("SingleStream", "decode-to-label", lambda: answer(images.take([next(single)]))()),
+        scenario("Offline", "decode-to-label", answer(offline)),
+    ]
+    found += _model_only(classifier, images, offline, scenario) if isinstance(classifier, Preparing) else []
+    return {(each.name, each.span): each for each in found}
+
+
+def _model_only(
+    classifier: Preparing,
+    images: Images,
+    offline: Images,
+    scenario: Callable[[str, str, Callable[[], object]], Scenario],
+) -> list[Scenario]:
+    arrays = classifier.prepare(offline)
+    ready = cycle(classifier.prepare(images.take(range(min(READY_IMAGES, len(images))))))
+    return [
+        scenario("SingleStream", "model-only", lambda: classifier.forward(next(ready)[None]).argmax(axis=1)),
+        scenario("Offline", "model-only", lambda: classifier.forward(arrays).argmax(axis=1)),
+    ]

@@ -1,7 +1,7 @@
 """Which named tensors does a file of unknown origin hold? Bytes in, tensors out; nothing that is in them is ever run.
 
 The bytes are read once, so that what was hashed is what is loaded. Every size is checked before memory is given to it.
-A pickle is only ever read by torch's weights-only unpickler; harness/model/judged.py says when a whole one is opened.
+A pickle is only ever read by torch's weights-only unpickler; model_file.py says when a whole one is opened.
 """
 
 from __future__ import annotations

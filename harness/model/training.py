@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
-import numpy as np
 import torch
-from fastai.callback.core import Callback, CancelEpochException, CancelFitException
+from fastai.callback.core import Callback, CancelEpochException
 from fastai.callback.schedule import lr_find  # noqa: F401  (patches Learner.lr_find and fit_one_cycle)
 from fastai.callback.training import BnFreeze
 from fastai.data.core import DataLoaders, TfmdDL
@@ -30,20 +26,28 @@ from fastai.optimizer import Adam
 from fastai.torch_core import TensorCategory, TensorImage
 from fastai.vision.augment import Hue, RandomResizedCropGPU, Saturation, aug_transforms
 from fastai.vision.learner import _resnet_split
-from fastcore.foundation import L
 from pydantic import TypeAdapter
 from torch import nn
 
 from harness.core.errors import TrainingError
-from harness.core.files import atomic_stream, write_atomically
+from harness.core.files import write_atomically
 from harness.core.progress import Report
-from harness.model.classifier import tensors_digest, untrained, weights_digest
+from harness.model.networks import tensors_digest, untrained, weights_digest
 from harness.model.precision import precision_used
 from harness.model.preprocessing import CellPixels, reduced
-from harness.model.records import EpochRecord, LearningRateCurve, PhaseRecord, TrainingRecord
+from harness.model.records import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    LearningRateCurve,
+    ModelCard,
+    PhaseRecord,
+    TrainingRecord,
+    preprocessing_of,
+)
 from harness.model.seeding import derived_seed, seed_everything
 from harness.model.stain import laboratory_transforms
-from harness.model.weights import IMAGENET_MEAN, IMAGENET_STD
+from harness.model.torch_network import ABILITIES
+from harness.model.training_callbacks import Averaging, Bfloat16, Checkpoint, Sentinel
 from harness.protocol.records import AugmentationPlan, PhasePlan, TrainingPlan
 
 RECORD = "training.json"
@@ -59,7 +63,7 @@ def train(
     *,
     train: CellPixels,
     validation: CellPixels,
-    n_classes: int,
+    classes: tuple[str, ...],
     weights_file: Path | None,
     device: torch.device,
     folder: Path,
@@ -89,7 +93,7 @@ def train(
         return read_training_record(folder)
     seed_everything(plan.seed)
     as_predicted = reduced(train, size_px=plan.image_size_px)
-    model, weights = untrained(plan, n_classes=n_classes, weights_file=weights_file, train=as_predicted)
+    model, weights = untrained(plan, n_classes=len(classes), weights_file=weights_file, train=as_predicted)
     learner = _learner(plan, model, train, validation, device=device, folder=folder)
     curve = _find_learning_rate(learner, plan, progress)
     phases = []
@@ -103,6 +107,7 @@ def train(
             phases.append(_run_phase(learner, phase, plan, folder, progress))
             write_atomically(record, TypeAdapter(PhaseRecord).dump_json(phases[-1]))
     _load(model, folder / best_weights(plan.phases[-1].name))
+    digest = weights_digest(model)
     result = TrainingRecord(
         architecture=plan.architecture,
         device=device.type,
@@ -111,7 +116,16 @@ def train(
         weights=weights,
         learning_rate_curve=curve,
         phases=tuple(phases),
-        weights_digest=weights_digest(model),
+        weights_digest=digest,
+        card=ModelCard(
+            door="trained here",
+            name=plan.architecture,
+            digest=digest,
+            classes=classes,
+            preprocessing=preprocessing_of(plan),
+            abilities=(*ABILITIES, "training"),
+            corruptions_act_on="prepared arrays",
+        ),
     )
     write_atomically(folder / RECORD, TypeAdapter(TrainingRecord).dump_json(result, indent=1))
     _tidy(plan, folder)
@@ -260,7 +274,7 @@ def _run_phase(
     _freeze(learner, phase.trains)
     sentinel = Sentinel(phase, progress)
     averaging = Averaging(plan.weight_averaging) if plan.weight_averaging else None
-    checkpoint = Checkpoint(phase, folder, sentinel, averaging)
+    checkpoint = Checkpoint(phase, folder, sentinel, averaging, best=folder / best_weights(phase.name))
     callbacks: list[Callback] = [EpochStart(plan.seed, phase.name), sentinel, checkpoint]
     callbacks += [averaging] if averaging else []
     callbacks += [BnFreeze()] if phase.trains == "head" else []
@@ -315,205 +329,6 @@ class EpochStart(Callback):  # type: ignore[misc]
         seed_everything(derived_seed(self._seed, self._phase, self.epoch))
         self.learn.dls.train.rng = Random(derived_seed(self._seed, self._phase, self.epoch, "order"))
         self.model.zero_grad(set_to_none=True)
-
-
-class Bfloat16(Callback):  # type: ignore[misc]
-    """bfloat16 autocast of the forward pass on any device; fastai's own callback is written for CUDA."""
-
-    order = 10
-
-    def before_batch(self) -> None:
-        self._context = torch.autocast(self.dls.device.type, dtype=torch.bfloat16)
-        self._context.__enter__()  # type: ignore[no-untyped-call]
-
-    def after_pred(self) -> None:
-        self._context.__exit__(None, None, None)
-        self.learn.pred = self.pred.float()
-
-
-class Sentinel(Callback):  # type: ignore[misc]
-    """Watches what the protocol limits: learning rate, trainable parameters, losses."""
-
-    order = 55  # after the Recorder (50), before the checkpoint (100)
-
-    def __init__(self, phase: PhasePlan, progress: Report) -> None:
-        self._phase, self._progress = phase, progress
-        self.latest: EpochRecord | None = None
-        self.failure: str | None = None
-
-    def before_epoch(self) -> None:
-        self._started, self._rate = time.monotonic(), 0.0
-        self._loss_sum, self._n_cells = 0.0, 0
-
-    def before_step(self) -> None:
-        self._rate = max(self._rate, *(float(hyper["lr"]) for hyper in self.opt.hypers))
-
-    def after_batch(self) -> None:
-        loss = self.loss.detach().item()
-        if not math.isfinite(loss):
-            part = "training" if self.training else "validation"
-            self.failure = (
-                f"{self._phase.name}, epoch {self.epoch}, batch {self.iter}: the {part} loss is {loss}. "
-                "Lower the learning rate of the phase in the protocol."
-            )
-            raise CancelFitException  # fastai would rewrite the words of any other exception
-        if self.training:
-            self._loss_sum += loss * len(self.yb[0])
-            self._n_cells += len(self.yb[0])
-            self._progress(self._label, self.iter, self.n_iter, self._detail)
-
-    def after_epoch(self) -> None:
-        if self.failure is not None:
-            return
-        # The mean over the epoch's cells: the recorder's own training loss is smoothed over all epochs before it.
-        train_loss = self._loss_sum / self._n_cells
-        _, validation_loss, share = map(float, self.recorder.values[-1])
-        trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        self.latest = EpochRecord(
-            epoch=self.epoch,
-            learning_rate=self._rate,
-            n_trainable_parameters=trainable,
-            train_loss=train_loss,
-            validation_loss=validation_loss,
-            validation_accuracy=share,
-            seconds=time.monotonic() - self._started,
-        )
-        self._progress(self._label, self.n_iter, self.n_iter, self._detail)
-
-    @property
-    def _label(self) -> str:
-        return f"{self._phase.name}, epoch {self.epoch + 1} of at most {self._phase.max_epochs}"
-
-    @property
-    def _detail(self) -> str:
-        if self.latest is None:
-            return ""
-        return f"train loss {self.latest.train_loss:.3f}, validation loss {self.latest.validation_loss:.3f}"
-
-
-class Averaging(Callback):  # type: ignore[misc]
-    """Validates, and lets the checkpoint keep, a running average of the weights instead of those of the last step.
-
-    The steps at the end of a training wander around a flat region; their mean lies inside it. BatchNorm statistics are
-    averaged like the weights. A tensor that does not change stays itself to the bit, so that frozen means frozen.
-    """
-
-    order = 60  # after the sentinel (55), which ends a training whose loss is no number
-
-    def __init__(self, decay: float) -> None:
-        self._decay = decay
-        self.average: dict[str, torch.Tensor] = {}
-        self.n_steps = 0
-
-    def before_fit(self) -> None:
-        if not self.average:  # a resumed phase brings its own
-            self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-
-    def after_batch(self) -> None:
-        if not self.training:
-            return
-        # The first steps count more, so that the average soon forgets where the phase began.
-        self.n_steps += 1
-        share = 1 - min(self._decay, (1 + self.n_steps) / (10 + self.n_steps))
-        for name, tensor in self.model.state_dict().items():
-            if tensor.is_floating_point():
-                self.average[name].lerp_(tensor, share)
-            else:
-                self.average[name].copy_(tensor)
-
-    def before_validate(self) -> None:
-        self._own = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
-
-    def after_validate(self) -> None:
-        self.model.load_state_dict(self._own)
-
-
-@dataclass(slots=True)
-class _PhaseState:
-    """What an epoch leaves for the next, beside weights and optimiser."""
-
-    epochs: list[EpochRecord] = field(default_factory=list)
-    best_loss: float = math.inf
-    best_epoch: int = -1
-    waited: int = 0
-    backbone_before: str = ""
-
-
-class Checkpoint(Callback):  # type: ignore[misc]
-    """Keeps the best weights by validation loss, stops early, and leaves what a killed run needs to continue."""
-
-    order = 100
-    FILE = "checkpoint.pt"
-
-    def __init__(self, phase: PhasePlan, folder: Path, sentinel: Sentinel, averaging: Averaging | None) -> None:
-        self._phase, self._folder, self._sentinel, self._averaging = phase, folder, sentinel, averaging
-        self.state = _PhaseState()
-        self.failure: OSError | None = None
-
-    def resume(self, learner: Learner, backbone: str) -> tuple[int, str]:
-        """(first epoch to run, backbone digest before the phase), after loading this phase's checkpoint if any."""
-        self.state.backbone_before = backbone
-        file = self._folder / self.FILE
-        if file.exists():
-            saved = torch.load(file, map_location=learner.dls.device, weights_only=True)
-            if saved["phase"] == self._phase.name:
-                learner.model.load_state_dict(saved["model"])
-                learner.opt.load_state_dict({key: L(value) for key, value in saved["optimiser"].items()})
-                epochs = [EpochRecord(**epoch) for epoch in saved["state"].pop("epochs")]
-                self.state = _PhaseState(epochs=epochs, **saved["state"])
-                if self._averaging:
-                    self._averaging.average, self._averaging.n_steps = saved["average"], saved["n_steps"]
-        return len(self.state.epochs), self.state.backbone_before
-
-    def before_fit(self) -> None:
-        if self.state.waited >= self._phase.patience:  # killed between the last epoch and the phase's end
-            raise CancelFitException
-
-    def after_epoch(self) -> None:
-        latest, state = self._sentinel.latest, self.state
-        if latest is None or self._sentinel.failure is not None:
-            return
-        try:
-            self._keep(latest, state)
-        except OSError as error:
-            self.failure = error
-            raise CancelFitException from error  # fastai would rewrite the words of any other exception
-        if state.waited >= self._phase.patience:
-            raise CancelFitException
-
-    def _keep(self, latest: EpochRecord, state: _PhaseState) -> None:
-        state.epochs.append(latest)
-        if latest.validation_loss < state.best_loss:
-            state.best_loss, state.best_epoch, state.waited = latest.validation_loss, latest.epoch, 0
-            kept = self._averaging.average if self._averaging else self.model.state_dict()
-            _save(kept, self._folder / best_weights(self._phase.name))
-        else:
-            state.waited += 1
-        saved = {
-            "phase": self._phase.name,
-            "model": self.model.state_dict(),
-            "optimiser": {key: [_plain(item) for item in value] for key, value in self.opt.state_dict().items()},
-            "state": asdict(state),
-            "average": self._averaging.average if self._averaging else {},
-            "n_steps": self._averaging.n_steps if self._averaging else 0,
-        }
-        _save(saved, self._folder / self.FILE)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """fastai's hyperparameters with NumPy's scalars as Python's, so that a weights-only unpickler can read them."""
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
-
-
-def _save(value: Any, path: Path) -> None:
-    with atomic_stream(path) as stream:
-        try:
-            torch.save(value, stream)
-        except RuntimeError as error:  # torch's own, at the end of a file that it could not write: it names no cause
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
 
 
 def _load(model: nn.Module, path: Path) -> None:

@@ -24,8 +24,6 @@ CHOICES = (
     'The protocol can say [training.weights] source = "file" with `file` and `sha256` (a local .safetensors, .pth or '
     '.npz), or source = "none" to train from random weights; suites/protocols/leukocyte-offline.toml is an example.'
 )
-# ImageNet's mean and standard deviation per channel, of RGB / 255: what torchvision's weights were trained with.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def network(

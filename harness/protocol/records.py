@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from harness.core.digests import digest_of
 from harness.protocol.expectations import ExpectationSuite
 from harness.protocol.needs import OTHER_SEEDS
-from harness.protocol.questions import QUESTIONS
+from harness.protocol.questions import DEVICES, QUESTIONS
 
 if TYPE_CHECKING:
     from harness.metrics.metric import Metric
@@ -50,7 +50,7 @@ Normalisation = Literal["imagenet", "background-white"]
 # 67 million pixels: below what Pillow takes for a decompression bomb, far above the photograph of one cell.
 LARGEST_SIDE_PX = 8192
 # Names of the dataset, its parts, the training and the devices, which no external set may have.
-RESERVED_SETS = ("dataset", *PARTS, "training", "mps", "cuda", "cpu", "any")
+RESERVED_SETS = ("dataset", *PARTS, "training", *DEVICES, "any")
 
 
 def metric_table() -> Mapping[str, Metric]:

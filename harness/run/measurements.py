@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
 from harness.judge.pretrained import lacking
 from harness.metrics.calibration_records import CalibrationReport
@@ -11,66 +11,71 @@ from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import Count
 from harness.metrics.stability import Robustness
 from harness.model.records import Timing
-from harness.model.scenarios import Scenario
+from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
-from harness.run.run import Run
-
-Stopwatch = Callable[[Scenario], Iterable[float] | None]
+from harness.run.graph import Graph
+from harness.run.stages import corruptions, data, independence, model, predictions, reproducibility, timing
+from harness.run.stages import training_checks as training
 
 
 class LiveMeasurements:
-    """Asks the run for one stage after the other; each is computed when it is first asked for.
+    """Asks the run's stages; each is made when it is first asked for.
 
     Args:
         stopwatch: times a scenario and returns its samples in seconds; None where timing is switched off.
     """
 
-    def __init__(self, run: Run, *, stopwatch: Stopwatch) -> None:
+    def __init__(self, run: Graph, *, stopwatch: timing.Stopwatch) -> None:
         self._run, self._stopwatch = run, stopwatch
 
     @property
     def protocol(self) -> Protocol:
-        return self._run.protocol
+        return self._run.setting.protocol
 
     def lacking(self, need: str) -> Unavailable | None:
-        return lacking(need, self._run.model)
+        return lacking(need, self._run(model.model))
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
-        return self._run.evaluation(set_name)
+        return self._run(predictions.evaluation, set_name)
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
-        return self._run.seed_evaluations(set_name)
+        return self._run(predictions.seed_evaluations, set_name)
 
     def comparison(self, set_name: str) -> Comparison | Unavailable:
-        return self._run.comparison(set_name)
+        return self._run(predictions.comparison, set_name)
 
     def calibration(self, set_name: str) -> CalibrationReport | Unavailable:
-        return self._run.calibration(set_name)
+        return self._run(predictions.calibration, set_name)
 
     def robustness(self, *, level: float) -> Robustness | Unavailable:
-        return self._run.robustness(level=level)
+        return self._run(corruptions.robustness, level)
 
     def count(self, question: str, metric: str) -> Count | Unavailable:
         run = self._run
         match question:
             case "integrity":
-                return Count(tuple(map(str, run.integrity.of(metric))), run.integrity.checked.get(metric))
+                return Count(tuple(map(str, run(data.integrity).of(metric))), run(data.integrity).checked.get(metric))
             case "split":
-                return Count(run.split_checks[metric])
+                return Count(run(data.split_checks)[metric])
             case "leakage":
-                return Count(run.leakage_checks[metric], len(run.manifest.images))
+                return Count(run(independence.leakage_checks)[metric], len(run(data.manifest).images))
             case "reproducibility":
-                return Count(run.reproducibility_checks[metric])
+                return Count(run(reproducibility.reproducibility_checks)[metric])
             case _:
-                return Count(run.training_checks[metric])
+                return Count(run(training.training_checks)[metric])
 
     def timing(self, scenario: str, span: str, *, device: str) -> Timing | Unavailable:
-        if device not in ("any", self._run.device.type):
-            return Unavailable(f"this run's device is {self._run.device.type}, not {device}")
-        return self._run.timing(scenario, span, self._stopwatch)
+        own = self._run.setting.device
+        if device not in ("any", own):
+            return Unavailable(f"this run's device is {own}, not {device}")
+        return timing.timing(self._run, scenario, span, self._stopwatch)
 
     def look(self, criterion: Criterion) -> int | None:
-        return self._run.look(criterion)
+        """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""
+        counted = QUESTIONS[criterion.question].counts_looks
+        if not counted or self._run(data.missing, criterion.set) is not None:
+            return None
+        return self._run(predictions.seen, criterion.set, self.protocol.training.seed).look
 
     def dependent_sets(self) -> Mapping[str, str]:
-        return self._run.dependent_sets
+        return self._run(independence.dependent_sets)

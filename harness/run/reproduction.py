@@ -18,8 +18,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
-
 from harness.core.errors import TrainingError
 from harness.core.progress import silent
 from harness.data.manifest import read_manifest, scan
@@ -27,10 +25,10 @@ from harness.data.records import CellImage
 from harness.data.split import read_split, split_stratified
 from harness.metrics.predictions import predictions_of
 from harness.metrics.reproducibility import ProcessDigests
-from harness.model.classifier import load_classifier, predict
-from harness.model.devices import choose_device
-from harness.model.preprocessing import CellPixels, decode_all
-from harness.model.training import best_weights, train
+from harness.model.classifier import Machine, predict
+from harness.model.devices import n_threads
+from harness.model.images import images_of
+from harness.model.trained import open_trained, train_classifier
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol, WeightsPlan
 
@@ -111,55 +109,37 @@ def _digests(request: dict[str, Any]) -> ProcessDigests:
     )
     share = max(2, plan.images_per_class // 3)
     wanted = {"train": plan.images_per_class, "validation": share, "test": share}
-
-    def cells(part: str, *, oversampling: int = 1) -> CellPixels:
-        return decode_all(
-            _small(split.part(part), wanted[part]),
-            manifest.root,
-            classes=classes,
-            size_px=plan.image_size_px * oversampling,
-            resize=protocol.training.resize,
-            formats=protocol.dataset.images.formats,
-            workers=request["workers"],
-            progress=silent,
-            label=part,
-        )
-
-    training = cells("train", oversampling=protocol.training.augmentation.oversampling)
+    small_parts = {part: _small(split.part(part), n) for part, n in wanted.items()}
+    formats = protocol.dataset.images.formats
     small = protocol.training.model_copy(
         update={
             "image_size_px": plan.image_size_px,
             "weights": WeightsPlan(source="none"),  # the question is whether the draws repeat, not where they start
             "lr_finder": None,
-            "batch_size": min(16, protocol.training.batch_size, len(training.images)),
+            "batch_size": min(16, protocol.training.batch_size, len(small_parts["train"])),
             "phases": tuple(p.model_copy(update={"max_epochs": plan.epochs}) for p in protocol.training.phases),
         }
     )
-    device = choose_device(request["device"])
+    machine = Machine(request["device"], batch_size=7, workers=request["workers"], progress=silent)
     with tempfile.TemporaryDirectory() as folder:
-        record = train(
+        record = train_classifier(
             small,
-            train=training,
-            validation=cells("validation"),
-            n_classes=len(classes),
+            train_cells=small_parts["train"],
+            validation_cells=small_parts["validation"],
+            root=manifest.root,
+            classes=classes,
+            formats=formats,
             weights_file=None,
-            device=device,
+            machine=machine,
             folder=Path(folder),
-            progress=silent,
         )
-        model = load_classifier(
-            Path(folder) / best_weights(small.phases[-1].name),
-            architecture=small.architecture,
-            normalisation=small.normalisation,
-            n_classes=len(classes),
-            device=device,
-        )
-        test = cells("test")
-        probabilities = predict(model, test, device=device, batch_size=7, progress=silent, label="test")
-        predictions = predictions_of(test.images, probabilities, set_name="test", classes=classes)
+        test = small_parts["test"]
+        images = images_of(test, manifest.root, formats=formats)
+        probabilities = predict(open_trained(Path(folder), machine), images)
+        predictions = predictions_of(test, probabilities, set_name="test", classes=classes)
     conditions = (
         f"PYTHONHASHSEED={os.environ.get('PYTHONHASHSEED')}, {request['workers']} workers, "
-        f"listing shuffled with {request['listing_seed']}, {torch.get_num_threads()} threads on {device.type}"
+        f"listing shuffled with {request['listing_seed']}, {n_threads()} threads on {machine.device}"
     )
     return ProcessDigests(conditions, split.digest, record.losses_digest, record.weights_digest, predictions.digest)
 

@@ -1,11 +1,11 @@
-"""Keeps each stage's result under a key made of the content that the result depends on."""
+"""Keeps each stage's result on disk, under a key made of the content that the result depends on."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,24 +32,17 @@ TORCH_WRITER = "inline_container.cc"  # named in the RuntimeError that torch.sav
 TORN = (f"*{WRITING}", ".*.partial")  # what a killed `write_atomically` leaves, and a killed drawing of smears
 
 
-def code_digest(*places: Path, suffixes: Sequence[str] = (".py",)) -> str:
-    """Digest of the sources in these places: a changed stage must not reuse what the old code made."""
-    found = (file for place in places for file in ([place] if place.is_file() else place.rglob("*")))
-    files = sorted(file for file in found if file.suffix in suffixes)
-    return digest_of([[file.name, file_digest(file)] for file in files])
-
-
 def stage_folder(root: Path, stage: str, key: str) -> Path:
     """Where the result of a stage lies; key: as the run's `StageRecord` has it."""
     return root / stage / key[:32]
 
 
 class Store:
-    """Stage results on disk: `<root>/<stage>/<key>/`, each sealed with the digests of its files.
+    """Stage results on disk: `<root>/<stage>/<key>/`, each sealed with its key and the digests of its files.
 
     A stage that was killed leaves its folder unsealed, with whatever checkpoints it wrote; the next run hands that
-    folder to the stage again, without the files that were only half written. A sealed folder whose files no longer
-    match is made anew.
+    folder to the stage again, without the files that were only half written. A sealed folder is made anew, from
+    nothing, where its seal is not the one of the key that is asked for, was edited, or no longer fits the files.
 
     Args:
         root: created if absent.
@@ -68,20 +61,20 @@ class Store:
         Raises:
             StoreError: another run is making the same stage, or the folder cannot be written.
         """
-        started, digest = time.monotonic(), digest_of({"stage": stage, **key})
+        started, digest = time.monotonic(), _key(stage, key)
         folder = stage_folder(self.root, stage, digest)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S):
                 unwanted = self._fresh and folder not in self._made
-                reused = not unwanted and self._usable(folder)
+                reused = not unwanted and _is_sealed(folder, digest)
                 if not reused:
                     if unwanted or (folder / SEAL).exists():  # with its checkpoints, or altered since it was sealed
                         shutil.rmtree(folder)
                         folder.mkdir()
                     _remove_torn(folder)
                     make(folder)
-                    self._seal(folder, key)
+                    _seal(folder, stage=stage, key=digest, made_of=key)
                 self._made.add(folder)
         except Timeout:
             raise StoreError(
@@ -100,19 +93,26 @@ class Store:
         self.records.append(StageRecord(stage, time.monotonic() - started, reused, digest))
         return folder
 
-    def _usable(self, folder: Path) -> bool:
-        try:
-            sealed = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        if not isinstance(sealed, dict):
-            return False
-        present = {file.relative_to(folder).as_posix() for file in _files(folder)}
-        return present == set(sealed) and all(file_digest(folder / name) == sealed[name] for name in sealed)
 
-    def _seal(self, folder: Path, key: Mapping[str, object]) -> None:
-        files = {file.relative_to(folder).as_posix(): file_digest(file) for file in _files(folder)}
-        write_atomically(folder / SEAL, json.dumps({"key": key, "files": files}, indent=1, default=str).encode())
+def _key(stage: str, made_of: Mapping[str, object]) -> str:
+    return digest_of({"stage": stage, **made_of})
+
+
+def _is_sealed(folder: Path, key: str) -> bool:
+    """Whether the folder holds what was made under this key, every file of it and no other."""
+    try:
+        seal = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        if seal.pop("seal") != digest_of(seal) or not key == seal["key"] == _key(seal["stage"], seal["made_of"]):
+            return False
+        return bool({name: file_digest(file) for name, file in _files(folder).items()} == seal["files"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
+def _seal(folder: Path, *, stage: str, key: str, made_of: Mapping[str, object]) -> None:
+    files = {name: file_digest(file) for name, file in _files(folder).items()}
+    seal = {"stage": stage, "key": key, "made_of": made_of, "files": files}
+    write_atomically(folder / SEAL, json.dumps({**seal, "seal": digest_of(seal)}, indent=1).encode())
 
 
 def _remove_torn(folder: Path) -> None:
@@ -124,5 +124,7 @@ def _remove_torn(folder: Path) -> None:
             torn.unlink()
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file() and file.name != SEAL)
+def _files(folder: Path) -> dict[str, Path]:
+    """Name -> file of everything in the folder that its seal speaks of."""
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != SEAL)
+    return {file.relative_to(folder).as_posix(): file for file in files}

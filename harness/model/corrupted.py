@@ -1,0 +1,56 @@
+"""Predicts corrupted and turned cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from harness.core.progress import Report
+from harness.data.corruptions import Change, corruption, turned
+from harness.model.classifier import Classifier, Preparing, predict, predict_prepared
+from harness.model.images import Images
+from harness.protocol.records import RobustnessPlan
+
+
+def corrupted_predictions(
+    classifier: Classifier, images: Images, plan: RobustnessPlan, *, digests: Sequence[str], progress: Report
+) -> dict[str, np.ndarray]:
+    """Probabilities of the same cells, corrupted and turned.
+
+    Corruptions act on the arrays that the classifier prepares, at the size that its network sees; on the decoded images
+    where it prepares none. Its card says which.
+
+    Args:
+        digests: (n,) hex SHA-256 of each image's file.
+    Returns:
+        "<kind> <severity>" or the name of a transform -> (n_cells, n_classes) float64 in the order of `images`.
+    """
+    changes: dict[str, Change] = {
+        f"{kind} {severity}": corruption(digests, kind, severity, seed=plan.seed)
+        for kind in plan.kinds
+        for severity in plan.severities
+    }
+    changes |= {name: _turning(name) for name in plan.invariances}
+    score, found = _scoring(classifier, images), {}
+    for done, (name, change) in enumerate(changes.items()):
+        progress("corrupting cells", done, len(changes), name)
+        found[name] = score(change)
+    progress("corrupting cells", len(changes), len(changes), "")
+    return found
+
+
+def _turning(name: str) -> Change:
+    return lambda frame, index: turned(frame(index), name)
+
+
+def _scoring(classifier: Classifier, images: Images) -> Callable[[Change], np.ndarray]:
+    if not isinstance(classifier, Preparing):
+        return lambda change: predict(classifier, images.changed(change))
+    arrays = classifier.prepare(images)
+
+    def score(change: Change) -> np.ndarray:
+        changed = np.stack([change(arrays.__getitem__, index) for index in range(len(arrays))])
+        return predict_prepared(classifier, changed, images)
+
+    return score

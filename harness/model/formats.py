@@ -1,0 +1,89 @@
+"""Defines a format of model files: a function from the bytes of a file to its claims and to a classifier.
+
+A format is one module beside this one and one line in harness/model/model_file.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.core.errors import WeightsError
+from harness.model.classifier import Classifier, Machine
+from harness.model.exports import Claims
+from harness.model.records import ModelCard
+from harness.protocol.records import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the reader of a format is given. where: the file, for errors."""
+
+    data: bytes
+    suffix: str
+    where: str
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What the reader of a format found.
+
+    claims:    what the file says of itself.
+    layout, architecture: as in a `JudgedModel`.
+    digest:    what identifies the answers, such as that of the weights.
+    abilities: as on a `ModelCard`.
+    build:     makes the classifier of this card.
+    """
+
+    claims: Claims
+    layout: str
+    architecture: str
+    digest: str
+    abilities: tuple[str, ...]
+    build: Callable[[ModelCard, Machine], Classifier]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One kind of model file.
+
+    name:      as in a `JudgedModel`.
+    read:      raises WeightsError where the bytes are not such a file, are unsafe, or do not fit the protocol.
+    runs_code: whether opening a file runs what is in it; then its digest must be trusted first.
+    """
+
+    name: str
+    read: Callable[[Content], Found]
+    runs_code: bool = False
+
+
+def refuse_other_claims(file: str, claims: Claims, protocol: Protocol) -> None:
+    """The file, the protocol's [model] and the protocol's data must speak of the same classes, in the same order."""
+    plan, wanted = protocol.training, protocol.dataset.classes
+    said = protocol.model.classes if protocol.model is not None else ()
+    if claims.classes is None and not said:
+        raise WeightsError(
+            f"--model {file} does not say which class each of its {len(wanted)} outputs stands for. State it in the "
+            f"protocol, in the order of the outputs and as its maker says, not as it would suit: [model] classes = "
+            f"{list(wanted)} if it is this one."
+        )
+    for where, classes in (("the file", claims.classes), ("[model] of the protocol", said or None)):
+        if classes is not None and tuple(classes) != wanted:
+            raise WeightsError(
+                f"--model {file}: the classes of {where} are {list(classes)}, those of the protocol's dataset are "
+                f"{list(wanted)}. One class would be read as another: state both in the same words and order."
+            )
+    own = {
+        "architecture": plan.architecture,
+        "image_size_px": plan.image_size_px,
+        "resize": plan.resize,
+        "normalisation": plan.normalisation,
+    }
+    for name, value in own.items():
+        claimed = getattr(claims, name)
+        if claimed is not None and claimed != value:
+            raise WeightsError(
+                f"--model {file} was made for {name} = {claimed!r}, the protocol says {value!r}. Judge it by a "
+                "protocol that shows it what it was made for (`extends` changes one line)."
+            )

@@ -1,0 +1,86 @@
+"""Images as a classifier is given them: in order, each an RGB frame that is decoded when it is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from harness.core.errors import DataError
+from harness.data.decoding import open_picture, read_regular
+from harness.data.records import CellImage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Images in order, without their reference labels.
+
+    names: (n,) what each is called in messages.
+    frame: index -> (height, width, 3) uint8 RGB; read-only.
+    label: what progress calls the set; empty where its progress is not worth a line.
+    """
+
+    names: tuple[str, ...]
+    frame: Callable[[int], np.ndarray]
+    label: str = ""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Images:
+        """The images at these indices, in this order; their progress is not shown."""
+        chosen = [int(index) for index in indices]
+        return Images(tuple(self.names[i] for i in chosen), lambda index: self.frame(chosen[index]))
+
+    def changed(self, change: Callable[[Callable[[int], np.ndarray], int], np.ndarray]) -> Images:
+        """The same images, each as `change(frame, index)` makes it; their progress is not shown."""
+        return replace(self, frame=lambda index: change(self.frame, index), label="")
+
+
+def images_of(cells: Sequence[CellImage], root: Path, *, formats: Sequence[str], label: str = "") -> Images:
+    """The images of these cells; a file whose bytes are no longer those that were listed raises when it is decoded.
+
+    Args:
+        formats: Pillow's names of the decoders that may see the bytes.
+    """
+    paths, digests = [root / cell.path for cell in cells], [cell.sha256 for cell in cells]
+
+    def frame(index: int) -> np.ndarray:
+        return read_frame(paths[index], formats=formats, sha256=digests[index])
+
+    return Images(tuple(cell.path for cell in cells), frame, label)
+
+
+def files_of(paths: Sequence[Path], *, formats: Sequence[str]) -> Images:
+    """The images in these files, whose bytes are not checked: for timing."""
+    return Images(tuple(map(str, paths)), lambda index: read_frame(paths[index], formats=formats))
+
+
+def frames_of(frames: np.ndarray | Sequence[np.ndarray], *, names: Sequence[str] | None = None) -> Images:
+    """Images that are in memory already."""
+    called = tuple(names) if names is not None else tuple(f"frame {index}" for index in range(len(frames)))
+    return Images(called, lambda index: frames[index])
+
+
+def read_frame(path: Path, *, formats: Sequence[str], sha256: str | None = None) -> np.ndarray:
+    """One file as (height, width, 3) uint8 RGB, in the size that it has.
+
+    Args:
+        formats: Pillow's names of the decoders that may see the bytes.
+        sha256: what the bytes must be; None where nothing is concluded from the pixels (timing).
+    Raises:
+        DataError: the file changed since it was listed, or does not decode (integrity names such files first).
+    """
+    try:
+        content = read_regular(path)
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+            raise DataError(f"{str(path)!r} changed while the run was going on. Leave the images alone and run again.")
+        with open_picture(content, formats=formats) as opened:
+            return np.array(opened.convert("RGB"))
+    except DataError:
+        raise
+    except Exception as error:  # a hostile file can make a parser raise anything; all of it means "unreadable"
+        raise DataError(f"{str(path)!r} does not decode: {error}. The integrity suite lists every such file.") from None

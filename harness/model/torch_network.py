@@ -1,0 +1,135 @@
+"""A torch network as a classifier: RGB frames in, probabilities and features out, on whatever device there is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.core.progress import Report, silent
+from harness.model.classifier import Machine
+from harness.model.devices import synchronise
+from harness.model.images import Images
+from harness.model.networks import assembled, normalise
+from harness.model.normalisation import normalising
+from harness.model.preprocessing import fit_all, fitted_batches
+from harness.model.records import ModelCard, Preprocessing
+
+ABILITIES = ("probabilities", "new images", "features", "prepared arrays")
+
+
+class TorchNetwork:
+    """A body and a head whose outputs are logits; computes in float32, whatever precision it was trained in."""
+
+    def __init__(self, card: ModelCard, network: nn.Module, machine: Machine) -> None:
+        assert card.preprocessing is not None  # every door that makes one of these knows it
+        self._card, self._machine, self._how = card, machine, card.preprocessing
+        self._device = torch.device(machine.device)
+        self._network = on_device(network, self._device)
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @property
+    def device(self) -> str:
+        return self._machine.device
+
+    def predict_proba(self, images: Images) -> np.ndarray:
+        """Softmax of the logits, taken in float64. Decodes the next images while the network is busy with a batch."""
+        batches = fitted_batches(
+            images,
+            self._how,
+            workers=self._machine.workers,
+            batch_size=self._machine.batch_size,
+            progress=self._progress(images),
+            label=f"scoring {images.label}",
+        )
+        return self._none if not len(images) else np.concatenate([self.forward(batch) for batch in batches])
+
+    def prepare(self, images: Images) -> np.ndarray:
+        return fit_all(
+            images,
+            self._how,
+            workers=self._machine.workers,
+            progress=self._progress(images),
+            label=f"decoding {images.label}",
+        )
+
+    def forward(self, arrays: np.ndarray) -> np.ndarray:
+        return _probabilities(self._outputs(self._network, arrays)) if len(arrays) else self._none
+
+    def embed(self, images: Images) -> np.ndarray:
+        """(n, n_features) float64: the activations of the network's body, averaged over the image."""
+        return self.features(self.prepare(images))
+
+    def features(self, arrays: np.ndarray) -> np.ndarray:
+        body: Any = self._network[0]  # type: ignore[index]  # of (body, head)
+        found: np.ndarray = self._outputs(body, arrays).mean(dim=(2, 3)).double().numpy()
+        return found
+
+    def forward_plainly(self, arrays: np.ndarray) -> np.ndarray:
+        """On the CPU, without channels-last memory, one at a time."""
+        with inference():
+            alone = [self._plain(normalise(each[None], self._how).contiguous()) for each in torch.from_numpy(arrays)]
+        return _probabilities(torch.cat(alone))
+
+    @cached_property
+    def _plain(self) -> nn.Module:
+        plain: nn.Module = copy.deepcopy(self._network).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return plain.eval()
+
+    def _outputs(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: np.ndarray) -> torch.Tensor:
+        size, parts = self._machine.batch_size, []
+        self._network.eval()
+        with inference():
+            for start in range(0, len(arrays), size):
+                batch = torch.from_numpy(arrays[start : start + size]).to(self._device)
+                parts.append(network(normalise(batch, self._how)).cpu())
+        synchronise(self._device)  # the copy to the CPU waits for the device, but only this says so on every backend
+        return torch.cat(parts)
+
+    @property
+    def _none(self) -> np.ndarray:
+        return np.empty((0, len(self._card.classes)))
+
+    def _progress(self, images: Images) -> Report:
+        return self._machine.progress if images.label else silent
+
+
+def network_of(
+    state: Mapping[str, torch.Tensor], *, architecture: str, n_classes: int, how: Preprocessing, where: str
+) -> nn.Sequential:
+    """(body, head) with these weights, and with the first layer that its preprocessing asks for."""
+    return normalising(
+        assembled(state, architecture=architecture, n_classes=n_classes, where=where)[0], how.normalisation
+    )
+
+
+def on_device(network: nn.Module, device: torch.device) -> nn.Module:
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval()
+
+
+@contextmanager
+def inference() -> Iterator[None]:
+    """Where networks answer: without gradients, and in float32 on every device.
+
+    Some NVIDIA GPUs would round the inputs of every convolution to ten bits (TF32) unless told not to. What is timed
+    must be what is judged, so whatever shows cells to a network does it in here.
+    """
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield
+
+
+def _probabilities(logits: torch.Tensor) -> np.ndarray:
+    scores = logits.double()
+    # An infinite logit is an answer of a diverged network, and could pass for a probability of 0 or 1.
+    found: np.ndarray = scores.masked_fill(~torch.isfinite(scores), float("nan")).softmax(dim=1).numpy()
+    return found

@@ -1,0 +1,138 @@
+"""What a run reached, for its pack: the results of the stages that ran, and of no stage that nobody asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.data.leakage import unsearchable
+from harness.data.records import Manifest
+from harness.judge.ledger import read_ledger
+from harness.metrics.calibration_records import CalibrationReport
+from harness.metrics.comparison import Comparison
+from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
+from harness.metrics.predictions import Predictions
+from harness.model.exports import CLASSIFIER, EXPORT
+from harness.model.training import best_weights
+from harness.protocol.records import PARTS, ExternalPlan
+from harness.run.graph import Graph
+from harness.run.results import SetSummary
+from harness.run.stages import corruptions, data, independence, model, predictions, reproducibility, timing
+from harness.run.stages import training_checks as checks
+
+
+def reached(run: Graph) -> dict[str, Any]:
+    """The fields of `RunResults` whose stages ran."""
+    options = run.setting.options
+    seen = judged_predictions(run)
+    looks = looks_taken(run)
+    hashes = run.result(independence.hashes)
+    return {
+        "integrity": run.result(data.integrity),
+        "split": run.result(data.split),
+        "training": run.result(model.training),
+        "model": run(model.model) if run.result(data.split) is not None else options.model and options.model.record,
+        "reproducibility": run.result(reproducibility.processes) or (),
+        "predictions": seen,
+        "evaluations": {name: _evaluation(run, name) for name in seen},
+        "seed_predictions": seed_predictions(run),
+        "baseline": options.baseline,
+        "comparisons": {
+            str(name): found
+            for (name,), found in run.results(predictions.comparison).items()
+            if isinstance(found, Comparison)
+        },
+        "calibrations": _calibrations(run, seen),
+        "duplicates": run.result(independence.duplicates),
+        "uncompared": unsearchable(hashes) if hashes is not None else (),
+        "shortcuts": run.result(independence.shortcuts),
+        "provenance": dict(run.result(independence.provenance) or {}),
+        "robustness": None if run.result(corruptions.stress) is None else run(corruptions.robustness, DISPLAY_LEVEL),
+        "fits": run.result(checks.fits) or (),
+        "looks": looks,
+        "ledger": read_ledger(options.ledger) if looks else (),
+        "timings": tuple(run.results(timing.timed).values()),
+        "sets": _summaries(run),
+        "stages": tuple(run.store.records),
+    }
+
+
+def judged_predictions(run: Graph) -> dict[str, Predictions]:
+    """Set name -> what the judged classifier said of it: of the parts, then of the external sets."""
+    names, seed = [*PARTS, *_externals(run)], run.setting.protocol.training.seed
+    seen = run.results(predictions.seen)
+    return {name: seen[name, seed].predictions for name in names if (name, seed) in seen}
+
+
+def seed_predictions(run: Graph) -> dict[int, Predictions]:
+    """Training seed -> what its classifier said of the test part, where several were trained."""
+    if len(run.setting.protocol.training.every_seed) == 1 or run.setting.options.model is not None:
+        return {}
+    seen = run.results(predictions.seen)
+    return {seed: each.predictions for (name, seed), each in seen.items() if name == "test" and isinstance(seed, int)}
+
+
+def looks_taken(run: Graph) -> dict[str, int]:
+    """Set -> the number of this look at it."""
+    seen = run.results(predictions.seen)
+    return {each.predictions.set: each.look for each in seen.values() if each.look is not None}
+
+
+def model_files(run: Graph) -> dict[str, Path]:
+    """File name -> file of every model that this run made, or of the one that it judged."""
+    files = {}
+    if (folder := run.result(model.models)) is not None:
+        names = [best_weights(phase.name) for phase in run.setting.protocol.training.phases]
+        files = {name: folder / name for name in names}
+    if (export := run.result(checks.export)) is not None:
+        files |= {name: export.with_name(name) for name in (EXPORT, CLASSIFIER)}
+    given = run.setting.options.model
+    if given is not None and run.result(data.manifest) is not None:  # judged or not, the record names it
+        files[given.stored_as] = run(model.kept_model) / given.stored_as
+    return files
+
+
+def _externals(run: Graph) -> Mapping[str, Manifest | Unavailable]:
+    """The external sets, where anybody has looked for them."""
+    return run(data.external) if run.result(data.listed) is not None else {}
+
+
+def _evaluation(run: Graph, name: str) -> Evaluation:
+    found = run(predictions.evaluation, name)
+    assert isinstance(found, Evaluation)  # a set that was scored is there
+    return found
+
+
+def _calibrations(run: Graph, seen: Mapping[str, Predictions]) -> dict[str, CalibrationReport]:
+    """The calibration of every judged set that was scored, whether or not a criterion asks for it."""
+    names = [name for name in seen if name not in predictions.FITTING_SETS]
+    found = {name: run(predictions.calibration, name) for name in names} if "validation" in seen else {}
+    return {name: each for name, each in found.items() if not isinstance(each, Unavailable)}
+
+
+def _summaries(run: Graph) -> tuple[SetSummary, ...]:
+    protocol, summaries = run.setting.protocol, []
+    if (dataset := run.result(data.manifest)) is not None:
+        summaries.append(_summary(run, dataset, "dataset", protocol.dataset.description))
+    plans: dict[str, ExternalPlan] = {plan.name: plan for plan in protocol.external}
+    for name, found in _externals(run).items():
+        note = plans[name].description if name in plans else "named on the command line; no criteria"
+        if isinstance(found, Unavailable):
+            summaries.append(SetSummary(name, "external", 0, {}, "", "", note, absent_because=found.reason))
+        else:
+            summaries.append(_summary(run, found, "external", note))
+    return tuple(summaries)
+
+
+def _summary(run: Graph, found: Manifest, role: str, note: str) -> SetSummary:
+    return SetSummary(
+        name=found.name,
+        role=role,
+        n_images=len(found.images),
+        counts=found.counts,
+        digest=found.digest,
+        location=found.root.name,  # the folder's name: a whole path says where a person lives
+        note=note,
+        synthetic=found.name in run.setting.options.synthetic,
+    )

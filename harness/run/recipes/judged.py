@@ -1,0 +1,23 @@
+"""How a classifier that existed before the run is kept: its file as it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.core.progress import Report
+from harness.model.model_file import ModelFile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenModel:
+    """The file that --model names."""
+
+    given: ModelFile
+
+    def made_of(self) -> Mapping[str, object]:
+        return {"sha256": self.given.record.sha256, "stored_as": self.given.stored_as}
+
+    def make(self, folder: Path, progress: Report) -> None:
+        self.given.keep(folder)

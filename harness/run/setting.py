@@ -1,0 +1,85 @@
+"""What one run is asked: its protocol, and what the command line says beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.model.devices import choose_device
+from harness.model.precision import Precision, precision_used
+from harness.protocol.records import ImageRules, Protocol
+from harness.run.results import Baseline
+
+if TYPE_CHECKING:
+    from harness.model.model_file import ModelFile
+
+# For a set of which the protocol says nothing: whatever becomes RGB without a guess. Public sets of TIFF files have a
+# channel of opacity that says nothing; one that does is a finding (`harness.data.decoding.facts_of`).
+UNDECLARED = ImageRules(formats=("JPEG", "PNG", "BMP", "TIFF"), modes=("RGB", "RGBA"), min_side_px=1, max_side_px=4096)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says, beside the protocol.
+
+    run_id:    what the run is called in the ledger and in its pack.
+    external:  set name -> folder.
+    synthetic: the names of the sets that were drawn; "dataset" is the one that is split.
+    ledger:    the file in which every look at a test or external set is recorded.
+    baseline:  the run that this one is compared with, if any.
+    model:     the classifier that is judged instead of training one, if any.
+    """
+
+    run_id: str
+    data: Path
+    external: Mapping[str, Path]
+    synthetic: frozenset[str]
+    split_file: Path | None
+    device: str
+    workers: int
+    ledger: Path
+    baseline: Baseline | None = None
+    model: ModelFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Everything that is fixed before the first stage. device: "cpu", "cuda" or "mps"."""
+
+    protocol: Protocol
+    options: RunOptions
+    device: str
+
+    @classmethod
+    def of(cls, protocol: Protocol, options: RunOptions) -> Setting:
+        """
+        Raises:
+            DeviceUnavailable: this machine has no such device; the run ends before it begins.
+        """
+        return cls(protocol, options, choose_device(options.device).type)
+
+    @property
+    def precision(self) -> Precision:
+        """What a training by the protocol computes in on this device."""
+        return precision_used(self.protocol.training.precision, choose_device(self.device))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.protocol.dataset.classes
+
+    def rules(self, set_name: str) -> ImageRules:
+        """What the protocol says of the images of the dataset or of an external set."""
+        if set_name == "dataset":
+            return self.protocol.dataset.images
+        for plan in self.protocol.external:
+            if plan.name == set_name:
+                return plan.images
+        return UNDECLARED
+
+
+def beside(data: Path) -> Path:
+    """The folder that holds the data folder; of a CSV, the one that holds the folder that it lies in."""
+    folder = data if data.is_dir() else data.parent
+    return folder.resolve().parent

@@ -1,0 +1,68 @@
+"""How far the classifier gives way to corrupted cells, and whether it tells cells from inputs without one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from harness.metrics.detection import Detection, detect
+from harness.metrics.predictions import Predictions
+from harness.metrics.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
+from harness.metrics.stability import Robustness
+from harness.model.ood import ood_score_of
+from harness.protocol.records import PARTS
+from harness.run.graph import Asking, stage
+from harness.run.recipes.corruptions import SCORES, Corruptions, read_corruptions
+from harness.run.stages.model import card, opening, pictures, source
+from harness.run.stages.predictions import predictions
+
+
+@stage(pictures, source, opening, keeps=Corruptions)
+def stress(run: Asking) -> dict[str, np.ndarray]:
+    """What the classifier predicts for the test part corrupted and turned, and the out-of-distribution scores.
+
+    Keys as `read_corruptions` gives them; rows of the test part in the order of its predictions.
+    """
+    protocol, parts = run.setting.protocol, {part: run(pictures, part) for part in PARTS}
+    recipe = Corruptions(
+        parts=parts,
+        classes=run.setting.classes,
+        source=run(source, protocol.training.seed),
+        robustness=protocol.robustness,
+        detection=protocol.detection,
+        open=run(opening, protocol.training.seed),
+    )
+    return read_corruptions(run.keep("robustness", recipe), parts["test"])
+
+
+@stage(stress, predictions, card)
+def robustness(run: Asking, level: float) -> Robustness:
+    """Severity curves, flip rates and detection with one-sided bounds at `level`."""
+    protocol, clean, shown = run.setting.protocol, run(predictions, "test"), run(stress)
+    correlation = protocol.clusters.intracluster_correlation
+
+    def answered(name: str) -> Predictions:
+        return replace(clean, probabilities=shown[name])
+
+    curves: tuple[SeverityCurve, ...] = ()
+    flips: tuple[FlipRate, ...] = ()
+    detection: Detection | None = None
+    if (plan := protocol.robustness) is not None:
+        corrupted = {(kind, n): answered(f"{kind} {n}") for kind in plan.kinds for n in plan.severities}
+        curves = severity_curves(clean, corrupted, intracluster_correlation=correlation, level=level)
+        transformed = {name: answered(name) for name in plan.invariances}
+        flips = flip_rates(clean, transformed, intracluster_correlation=correlation, level=level)
+    strange = {name.removeprefix(SCORES): v for name, v in shown.items() if name.startswith(SCORES)}
+    if (asked := protocol.detection) is not None:
+        detection = detect(
+            score=ood_score_of(asked, run(card)),
+            set_name="test",
+            cells=strange["test"],
+            reference=asked.reference,
+            reference_cells=strange[asked.reference],
+            others={kind: strange[kind] for kind in asked.kinds},
+            tpr=asked.true_positive_rate,
+            level=level,
+        )
+    return Robustness(curves, flips, detection, strange)

@@ -1,0 +1,185 @@
+"""What is judged: the dataset as it lies there, its integrity, its split, and the sets from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from harness.core.errors import DataError
+from harness.data.expectations import Asked, expected_by_user
+from harness.data.integrity import inspect
+from harness.data.manifest import read_manifest
+from harness.data.records import CellImage, IntegrityReport, Manifest, Split
+from harness.data.split import check_split, read_split, split_stratified
+from harness.metrics.comparison import refuse_other_cells
+from harness.metrics.estimates import Unavailable
+from harness.metrics.predictions import predictions_of
+from harness.protocol.records import PARTS, ImageRules
+from harness.run.graph import Asking, stage
+from harness.run.setting import Setting
+
+# Findings after which nothing can be computed; the others are judged, and the run goes on.
+BLOCKING_RULES = ("contract_violations", "unreadable_images", "missing_files")
+SHOWN_FINDINGS = 10
+
+
+@stage()
+def manifest(run: Asking) -> Manifest:
+    """The dataset as it lies there."""
+    options = run.setting.options
+    return read_manifest(options.data, name="dataset", classes=run.setting.classes, workers=options.workers)
+
+
+@stage(manifest)
+def integrity(run: Asking) -> IntegrityReport:
+    """What of the dataset breaks the rules that the protocol gives it."""
+    plan = run.setting.protocol.dataset
+    return _inspected(run, run(manifest), plan.images, plan.images_per_class, further=expected_by_user(plan))
+
+
+@stage(manifest, integrity)
+def split(run: Asking) -> Split:
+    """The split in use, after integrity found nothing that forbids one.
+
+    Raises:
+        DataError: integrity found images that cannot be used.
+        IncomparableSets: the baseline was judged on other test cells.
+    """
+    _refuse_blocked(run(manifest), run(integrity))
+    file = run.setting.options.split_file
+    if file is not None:
+        parts = read_split(file, run(manifest))
+    else:
+        parts = split_stratified(run(manifest), run.setting.protocol.split)
+    _refuse_other_test_part(parts, run.setting)
+    return parts
+
+
+@stage(manifest, split)
+def split_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
+    """Split metric -> what is wrong, one line each."""
+    return check_split(run(split), run(manifest), run.setting.protocol.split)
+
+
+@stage()
+def listed(run: Asking) -> Mapping[str, Manifest | Unavailable]:
+    """Every external set of protocol and command line as it lies there, or why its images cannot be looked at."""
+    options, sets = run.setting.options, dict[str, Manifest | Unavailable]()
+    for name in dict.fromkeys([*(plan.name for plan in run.setting.protocol.external), *options.external]):
+        folder = options.external.get(name)
+        if folder is None:
+            sets[name] = Unavailable(
+                f"external set {name} is not there: no --external {name}=DIR, no folder {name} beside the data"
+            )
+        else:
+            found = read_manifest(folder, name=name, classes=run.setting.classes, workers=options.workers)
+            sets[name] = _intact(run, found)
+    return sets
+
+
+@stage(listed)
+def comparable(run: Asking) -> tuple[Manifest, ...]:
+    """The external sets whose pictures are compared with the dataset's: those that hold copies of it above all."""
+    return tuple(found for found in run(listed).values() if isinstance(found, Manifest))
+
+
+@stage(manifest, listed)
+def external(run: Asking) -> Mapping[str, Manifest | Unavailable]:
+    """Every external set as it may be scored, or why not: also one that holds files of the dataset."""
+    return {
+        name: _apart(found, run(manifest)) if isinstance(found, Manifest) else found
+        for name, found in run(listed).items()
+    }
+
+
+@stage(external)
+def missing(run: Asking, set_name: str) -> Unavailable | None:
+    """Why an external set cannot be had; None for one that is there, and for the dataset's parts."""
+    found = None if set_name in PARTS else run(external)[set_name]
+    return found if isinstance(found, Unavailable) else None
+
+
+@stage(manifest, external)
+def listing(run: Asking, set_name: str) -> Manifest:
+    """The manifest that the images of a part or of an external set are listed in.
+
+    Raises:
+        DataError: the external set is not there; ask `missing` first.
+    """
+    found = run(manifest) if set_name in PARTS else run(external)[set_name]
+    if isinstance(found, Unavailable):
+        raise DataError(found.reason)
+    return found
+
+
+@stage(split, listing)
+def images(run: Asking, set_name: str) -> tuple[CellImage, ...]:
+    """The images of a part or of an external set."""
+    return run(split).part(set_name) if set_name in PARTS else run(listing, set_name).images
+
+
+def _inspected(
+    run: Asking,
+    found: Manifest,
+    rules: ImageRules,
+    images_per_class: int | None,
+    *,
+    further: Sequence[Asked] = (),
+) -> IntegrityReport:
+    total = len(found.images)
+    return inspect(
+        found,
+        images=rules,
+        images_per_class=images_per_class,
+        workers=run.setting.options.workers,
+        further=further,
+        progress=lambda done: run.progress(f"inspecting {found.name}", done, total, ""),
+    )
+
+
+def _intact(run: Asking, found: Manifest) -> Manifest | Unavailable:
+    """An external set, or why it is not one: it breaks the rules that it was given."""
+    findings = _inspected(run, found, run.setting.rules(found.name), None).findings
+    if findings:
+        return Unavailable(
+            f"set {found.name} is not what was declared: {len(findings)} integrity finding(s), first {findings[0]}",
+            waivable=False,
+        )
+    return found
+
+
+def _apart(found: Manifest, dataset: Manifest) -> Manifest | Unavailable:
+    """An external set, or why it is not one: it holds files of the dataset."""
+    own = {image.sha256 for image in dataset.images}
+    shared = [image.path for image in found.images if image.sha256 in own]
+    if shared:
+        return Unavailable(
+            f"set {found.name} is not external: {len(shared)} of its {len(found.images)} images are also in "
+            f"the dataset, first {shared[0]!r}",
+            waivable=False,
+        )
+    return found
+
+
+def _refuse_blocked(found: Manifest, report: IntegrityReport) -> None:
+    blocking = [finding for finding in report.findings if finding.rule in BLOCKING_RULES]
+    if blocking:
+        shown = "\n".join(f"  {finding}" for finding in blocking[:SHOWN_FINDINGS])
+        left = len(blocking) - SHOWN_FINDINGS
+        more = f"\n  ... and {left} more" if left > 0 else ""
+        raise DataError(
+            f"set {found.name!r} cannot be used before {len(blocking)} integrity finding(s) are settled:\n{shown}{more}"
+        )
+
+
+def _refuse_other_test_part(parts: Split, setting: Setting) -> None:
+    """A baseline of other test cells is refused before the hours of training, not after them."""
+    baseline, test, n_classes = setting.options.baseline, parts.test, len(setting.classes)
+    if baseline is not None and "test" in baseline.predictions:
+        level = np.full((len(test), n_classes), 1 / n_classes)
+        refuse_other_cells(
+            predictions_of(test, level, set_name="test", classes=setting.classes),
+            baseline.predictions["test"],
+            baseline_run=baseline.run_id,
+        )

@@ -1,0 +1,100 @@
+"""Is a cell in two places, and does anything but the cell tell its class or its origin?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from harness.data.hashing import ImageHashes, hash_images
+from harness.data.leakage import DuplicatePair, find_duplicates
+from harness.data.metadata import SetFacts, read_facts
+from harness.data.records import Manifest
+from harness.metrics.estimates import DISPLAY_LEVEL
+from harness.metrics.leakage import dependent_sets as dependence
+from harness.metrics.leakage import leakage
+from harness.metrics.provenance import Provenance, compare_provenance, fingerprint
+from harness.metrics.shortcuts import ShortcutReport, find_shortcuts
+from harness.run.graph import Asking, stage
+from harness.run.stages.data import comparable, manifest, split
+
+SHORTCUT_ALPHA = 0.01  # of any false finding among all headers that are tested
+
+
+@stage(manifest, comparable)
+def sets(run: Asking) -> Mapping[str, Manifest]:
+    """The dataset and the sets that are compared with it, by name."""
+    return {found.name: found for found in (run(manifest), *run(comparable))}
+
+
+@stage(sets)
+def hashes(run: Asking) -> tuple[ImageHashes, ...]:
+    """What each picture of the dataset and of the external sets is compared by."""
+    return tuple(
+        hash_images(
+            found.images,
+            found.root,
+            set_name=name,
+            rules=run.setting.rules(name),
+            workers=run.setting.options.workers,
+            progress=run.progress,
+        )
+        for name, found in run(sets).items()
+    )
+
+
+@stage(hashes)
+def duplicates(run: Asking) -> tuple[DuplicatePair, ...]:
+    """Every picture that is in two places, within and across the dataset and the external sets."""
+    return find_duplicates(run(hashes), workers=run.setting.options.workers)
+
+
+@stage(sets)
+def facts(run: Asking, set_name: str) -> SetFacts:
+    """What the files of one set say beside their pixels."""
+    found = run(sets)[set_name]
+    return read_facts(
+        found.images,
+        found.root,
+        formats=run.setting.rules(set_name).formats,
+        workers=run.setting.options.workers,
+        progress=run.progress,
+        label=f"reading headers of {set_name}",
+    )
+
+
+@stage(facts)
+def shortcuts(run: Asking) -> ShortcutReport:
+    """What can be guessed of a class from headers, borders, coarse pixels and names."""
+    rng = np.random.default_rng(run.setting.protocol.split.seed)
+    return find_shortcuts(run(facts, "dataset"), alpha=SHORTCUT_ALPHA, level=DISPLAY_LEVEL, rng=rng)
+
+
+@stage(facts, comparable)
+def provenance(run: Asking) -> Mapping[str, Provenance]:
+    """External set -> what its images say of where they come from, beside the dataset's."""
+    home = fingerprint(run(facts, "dataset"), name="dataset")
+    rng = np.random.default_rng(run.setting.protocol.split.seed)
+    return {
+        each.name: compare_provenance(
+            home,
+            fingerprint(run(facts, each.name), name=each.name),
+            alpha=SHORTCUT_ALPHA,
+            level=DISPLAY_LEVEL,
+            rng=rng,
+        )
+        for each in run(comparable)
+    }
+
+
+@stage(duplicates, shortcuts, split)
+def leakage_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
+    """Leakage metric -> what is wrong, one line each."""
+    return leakage(run(duplicates), run(shortcuts), run(split))
+
+
+@stage(sets, duplicates, provenance)
+def dependent_sets(run: Asking) -> Mapping[str, str]:
+    """External set -> what in its images speaks against its independence of the dataset."""
+    units = {name: {image.unit for image in found.images} for name, found in run(sets).items()}
+    return dependence(run(duplicates), run(provenance), units)

@@ -1,0 +1,133 @@
+"""What the classifier says of each set; every look at a set that training must not know goes on the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.core.digests import digest_of
+from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
+from harness.metrics.calibration import calibration_report
+from harness.metrics.calibration_records import CalibrationReport
+from harness.metrics.classification import evaluate
+from harness.metrics.comparison import Comparison, compare
+from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
+from harness.metrics.predictions import Predictions
+from harness.run.graph import Asking, stage
+from harness.run.recipes.predictions import Scoring, read_scores
+from harness.run.stages.data import listing, missing
+from harness.run.stages.model import opening, pictures, source
+
+FITTING_SETS = ("train", "validation")  # the sets that training may know: nobody counts the looks at them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What one classifier said of one set that it was shown.
+
+    scored: digests of the cells, in the order in which they were shown.
+    look:   the number of this look at the set; None where looks are not counted, as for a seed that is only reported.
+    """
+
+    predictions: Predictions
+    scored: tuple[str, ...]
+    look: int | None
+
+
+@stage(pictures, listing, source, opening, keeps=Scoring)
+def seen(run: Asking, set_name: str, seed: int) -> Seen:
+    """The probabilities of one part or external set by the classifier of one seed; scored once, then kept.
+
+    Raises:
+        DataError: the external set is not there; ask `missing` first.
+    """
+    judged = seed == run.setting.protocol.training.seed
+    shown = run(pictures, set_name)
+    recipe = Scoring(
+        pictures=shown,
+        source=run(source, seed),
+        open=run(opening, seed),
+        label=set_name if judged else f"{set_name}, seed {seed}",
+    )
+    found, scored = read_scores(run.keep(f"predictions-{set_name}", recipe), shown, run.setting.classes)
+    return Seen(found, scored, None if set_name in FITTING_SETS else _look(run, found, seed))
+
+
+@stage(seen)
+def predictions(run: Asking, set_name: str) -> Predictions:
+    """What the judged classifier says of one set."""
+    return run(seen, set_name, run.setting.protocol.training.seed).predictions
+
+
+@stage(predictions, missing)
+def evaluation(run: Asking, set_name: str) -> Evaluation | Unavailable:
+    """The confusion matrix of one part or external set, or why there is none."""
+    reason = run(missing, set_name)
+    return reason if reason is not None else evaluated(run, run(predictions, set_name))
+
+
+@stage(predictions, seen)
+def seed_evaluations(run: Asking, set_name: str) -> dict[int, Evaluation]:
+    """The evaluation of every seed's classifier on one set, the judged one among them."""
+    # First on the ledger: seeds that a killed run had looked at before would count as a choice made by another run.
+    run(predictions, set_name)
+    seeds = run.setting.protocol.training.every_seed
+    return {seed: evaluated(run, run(seen, set_name, seed).predictions) for seed in seeds}
+
+
+@stage(predictions, missing)
+def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
+    """Candidate and baseline on one set, or why they are not compared."""
+    baseline = run.setting.options.baseline
+    if baseline is None:
+        optional = run.setting.protocol.baseline.needed == "optional"
+        return Unavailable("no baseline given (--baseline PACK)", not_asked=optional)
+    if (reason := run(missing, set_name)) is not None:
+        return reason
+    if set_name not in baseline.predictions:
+        return Unavailable(f"baseline {baseline.run_id} has no predictions of {set_name}")
+    return compare(run(predictions, set_name), baseline.predictions[set_name], baseline_run=baseline.run_id)
+
+
+@stage(predictions, missing)
+def calibration(run: Asking, set_name: str) -> CalibrationReport | Unavailable:
+    """How far the confidences on one set can be believed; whatever is fitted is fitted on validation."""
+    if (reason := run(missing, set_name)) is not None:
+        return reason
+    plan, prevalence = run.setting.protocol.calibration, run.setting.protocol.prevalence
+    return calibration_report(
+        run(predictions, "validation"),
+        run(predictions, set_name),
+        n_bins=plan.n_bins,
+        binning="equal-width",
+        alpha=plan.miscoverage,
+        level=DISPLAY_LEVEL,
+        prevalence=prevalence.shares if prevalence is not None else None,
+        seed=run.setting.protocol.training.seed,
+    )
+
+
+def evaluated(run: Asking, found: Predictions) -> Evaluation:
+    return evaluate(found, intracluster_correlation=run.setting.protocol.clusters.intracluster_correlation)
+
+
+def _look(run: Asking, found: Predictions, seed: int) -> int | None:
+    """On the ledger before anybody sees a number; a seed that is only reported is recorded, and no look."""
+    ledger, protocol = run.setting.options.ledger, run.setting.protocol
+    judged = seed == protocol.training.seed
+    look = record_look(
+        ledger,
+        run=run.setting.options.run_id,
+        set=found.set,
+        source=digest_of(sorted(image.sha256 for image in run(listing, found.set).images)),
+        cells=cells_digest(found),
+        n=len(found.digests),
+        model=run(source, seed).card.digest,
+        predictions=found.digest,
+        protocol=protocol.digest,
+        role="judged" if judged else "seed",
+    )
+    if not judged:
+        return None
+    return look_number(
+        read_ledger(ledger), run=look.run, source=look.source, cells=look.cells, predictions=look.predictions
+    )

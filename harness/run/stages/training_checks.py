@@ -1,0 +1,75 @@
+"""Did training do what the protocol says, on cells that are not judged, and does its export say the same?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.data.records import Manifest
+from harness.metrics.deviations import training_deviations
+from harness.metrics.fits import FITTING_PARTS, Fit, fit_of, fits_on_judged_cells
+from harness.model.exports import EXPORT
+from harness.run.export_check import exported_differences
+from harness.run.graph import Asking, stage
+from harness.run.recipes.export import RUNS, Export, read_differences, some_cells
+from harness.run.stages.data import external, manifest, split
+from harness.run.stages.model import kept_model, model, models, training
+from harness.run.stages.predictions import predictions
+
+
+@stage(split, external)
+def fit(run: Asking, what: str, on: str) -> Fit:
+    """One thing that is fitted on a part, with its cells and those of them that are judged."""
+    judged = {"test": run(split).test} | {
+        name: found.images for name, found in run(external).items() if isinstance(found, Manifest)
+    }
+    return fit_of(what, on, run(split).part(on), judged=judged)
+
+
+@stage(fit, model)
+def fits(run: Asking) -> tuple[Fit, ...]:
+    """Everything that takes a value from cells, with the cells; the sets that are judged must be none of them."""
+    fitted = [
+        ("weights of the network", "train"),
+        ("learning rate that the finder suggests (reported; the protocol's is used)", "train"),
+        ("kept epoch of each phase, and when it stops early", "validation"),
+    ]
+    if (given := run(model)) is not None:  # what it was fitted on is somebody's word, or not known
+        stated = f"{given.cells}, not seen by this run"
+        fitted = [(f"weights of the network ({stated})", "train"), (f"kept epoch ({stated})", "validation")]
+        fitted = fitted if given.knows_its_cells else []
+    afterwards = [
+        ("temperature (reported; predictions are judged without it)", "validation"),
+        ("threshold of the conformal sets", "validation"),
+    ]
+    return tuple(run(fit, what, on) for what, on in (*fitted, *afterwards))
+
+
+@stage(fit, manifest, predictions, models, keeps=Export, runs=RUNS)
+def export(run: Asking) -> Path:
+    """The file `export.pkl` with, beside it, what opening it in a fresh process showed, and the safe format."""
+    recipe = Export(
+        protocol=run.setting.protocol.identity.id,
+        fitted={part: run(fit, "", part).cells for part in FITTING_PARTS},
+        validation=run(predictions, "validation"),
+        trained=run(models),
+        root=run(manifest).root,
+    )
+    return run.keep("export", recipe) / EXPORT
+
+
+@stage(fits, export, training, kept_model, predictions, manifest)
+def training_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
+    """Training metric -> what is wrong, one line each; of a judged classifier those that are asked of it."""
+    if (given := run.setting.options.model) is not None:
+        found = {"judged_cells_in_fits": fits_on_judged_cells(run(fits))}
+        if given.record.format == "fastai pickle":
+            some = some_cells(run(predictions, "validation"))
+            file = run(kept_model) / given.stored_as
+            found["exported_model_differences"] = exported_differences(file, some, run(manifest).root)
+        return found
+    return {
+        **training_deviations(run(training), run.setting.protocol.training),
+        "judged_cells_in_fits": fits_on_judged_cells(run(fits)),
+        "exported_model_differences": read_differences(run(export).parent),
+    }

@@ -1,0 +1,89 @@
+"""Inputs without a cell: a score for each, of the classifier's features where it has them, else of probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from drawn import MeanColour, classifier_of, decoded
+
+from harness.core.progress import silent
+from harness.data.records import Manifest, labels_of
+from harness.metrics.detection import strangeness
+from harness.model.classifier import Classifier
+from harness.model.images import Images, images_of
+from harness.model.networks import untrained
+from harness.model.ood import COMMON_PX, ood_features, ood_score_of
+from harness.protocol.records import DetectionPlan, TrainingPlan
+
+SCORES = ("confidence", "entropy", "mahalanobis")
+
+
+@pytest.fixture(scope="module")
+def network(manifest: Manifest, small_plan: TrainingPlan) -> torch.nn.Sequential:
+    torch.manual_seed(3)
+    cells = decoded(manifest, manifest.images[:8])
+    return untrained(small_plan, n_classes=5, weights_file=None, train=cells)[0].eval()
+
+
+class Embeds(MeanColour):
+    """Shows features of frames, and takes no prepared arrays."""
+
+    card = replace(MeanColour.card, abilities=("probabilities", "new images", "features"))
+
+    def embed(self, images: Images) -> np.ndarray:
+        return np.stack([images.frame(i).std(axis=(0, 1)) for i in range(len(images))])
+
+
+@pytest.fixture(params=["a network", "features of frames", "probabilities alone"])
+def door(request: pytest.FixtureRequest, network: torch.nn.Sequential) -> Classifier:
+    if request.param == "a network":
+        return classifier_of(network, batch_size=4)
+    return Embeds() if request.param == "features of frames" else MeanColour()
+
+
+def plan_of(score: str) -> DetectionPlan:
+    return DetectionPlan(score=score, true_positive_rate=0.9, kinds=("blank", "noise"), inputs_per_kind=10, seed=1)
+
+
+def seen_by(door: Classifier, manifest: Manifest, score: str) -> dict[str, np.ndarray]:
+    images = images_of(manifest.images[::5], manifest.root, formats=("PNG",))
+    sets = {"test": images, "validation": images}
+    return ood_features(door, plan_of(score), train=images, sets=sets, progress=silent)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_every_cell_and_every_input_without_one_has_a_score(door: Classifier, manifest: Manifest, score: str):
+    labels = labels_of(manifest.images[::5], manifest.classes)
+
+    def scores() -> dict[str, np.ndarray]:
+        used = ood_score_of(plan_of(score), door.card)
+        return strangeness(used, seen_by(door, manifest, score), train_labels=labels)
+
+    found = scores()
+    assert {name: len(values) for name, values in found.items()} == {
+        "test": 12,
+        "validation": 12,
+        "blank": 10,
+        "noise": 10,
+    }
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert np.array_equal(found["test"], found["validation"])
+    assert all(np.array_equal(values, scores()[name]) for name, values in found.items())
+
+
+def test_without_features_the_score_is_of_probabilities_and_says_so(manifest: Manifest):
+    assert ood_score_of(plan_of("mahalanobis"), MeanColour.card) == "confidence"
+    assert ood_score_of(plan_of("entropy"), MeanColour.card) == "entropy"
+    assert ood_score_of(plan_of("mahalanobis"), Embeds.card) == "mahalanobis"
+    assert seen_by(MeanColour(), manifest, "mahalanobis")["train"].shape == (12, 5)
+    assert seen_by(Embeds(), manifest, "mahalanobis")["train"].shape == (12, 3)
+
+
+def test_inputs_without_a_cell_have_the_size_that_the_classifier_sees(manifest: Manifest, network: torch.nn.Sequential):
+    door = MeanColour()
+    seen_by(door, manifest, "confidence")
+    assert set(door.shapes) == {(48, 48, 3), (COMMON_PX, COMMON_PX, 3)}
+    assert seen_by(classifier_of(network), manifest, "mahalanobis")["blank"].shape == (10, 512)
