@@ -22,6 +22,7 @@ from harness.core.digests import digest_of
 from harness.core.errors import DataError, InvalidPredictions
 from harness.core.files import write_atomically
 from harness.core.progress import Report
+from harness.core.text import first_few
 from harness.data.expectations import Asked, expected_by_user
 from harness.data.hashing import ImageHashes, hash_images
 from harness.data.integrity import inspect
@@ -903,11 +904,9 @@ class Run:
 def _refuse_blocked(manifest: Manifest, report: IntegrityReport) -> None:
     blocking = [finding for finding in report.findings if finding.rule in BLOCKING_RULES]
     if blocking:
-        listed = "\n".join(f"  {finding}" for finding in blocking[:10])
-        more = f"\n  ... and {len(blocking) - 10} more" if len(blocking) > 10 else ""
+        listed = "\n".join(f"  {finding}" for finding in first_few(blocking, 10))
         raise DataError(
-            f"set {manifest.name!r} cannot be used before {len(blocking)} integrity finding(s) are settled:\n"
-            f"{listed}{more}"
+            f"set {manifest.name!r} cannot be used before {len(blocking)} integrity finding(s) are settled:\n{listed}"
         )
 
 
