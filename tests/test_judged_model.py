@@ -20,6 +20,7 @@ import pytest
 import torch
 import torchvision
 from drawn import CLASSES, decoded
+from harness.report.limits import limits_of
 from safetensors.torch import save
 from tiny_run import Pytest, evidence_of, verdicts_of
 
@@ -40,7 +41,6 @@ from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler, tens
 from harness.plugin import Exit
 from harness.protocol.file import read_protocol
 from harness.protocol.records import ModelPlan, Protocol, TrainingPlan
-from harness.report.limits import limits_of
 from harness.run.run import Run, RunOptions
 from harness.run.store import Store
 

@@ -16,6 +16,7 @@ import pytest
 from cyclonedx.schema._res import BOM_JSON, JSF, SPDX_JSON
 from cyclonedx.schema.schema import SchemaVersion
 from example_run import example_packages, unread_run
+from harness.report.limits import limits_of
 from jsonschema import Draft7Validator
 from packageurl import PackageURL
 from referencing import Registry, Resource
@@ -27,7 +28,6 @@ from harness.pack.tables import as_json
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.plugin import PROJECT as CHECKOUT
-from harness.report.limits import limits_of
 from harness.report.page import render_report
 from harness.run.packages import (
     CONSTRAINTS,

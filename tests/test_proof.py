@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from example_run import example_run
+from harness.report.limits import limits_of
 from markupsafe import escape
 
 from fixtures.bugs import BUGS
@@ -49,7 +50,6 @@ from harness.proof import (
     write_proof,
 )
 from harness.protocol.file import read_protocol
-from harness.report.limits import limits_of
 from harness.report.page import render_report
 
 

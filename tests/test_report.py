@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from example_run import CLASSES, example_run, stopped_run, without_misclassified_cells
+from harness.report.limits import limits_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from harness.core.text import visible
 from harness.judge.ledger import record_look
 from harness.judge.verdicts import Outcome
 from harness.protocol.records import Waiver
-from harness.report.limits import limits_of
 from harness.report.page import _environment, render_report
 from harness.report.wording import number, percent, probability, proportion, share
 

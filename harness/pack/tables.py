@@ -30,10 +30,11 @@ from harness.metrics.predictions import Predictions
 from harness.metrics.stability import Robustness
 from harness.pack.components import COMPONENTS, components
 from harness.protocol.records import PARTS
+from harness.report.page import page_facts, renderer
 from harness.run.packages import Packages
 from harness.run.results import Baseline, RunResults
 
-SCHEMA = "leukocyte-harness/evidence/3"
+SCHEMA = "leukocyte-harness/evidence/4"
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
 
@@ -129,6 +130,8 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "baseline": results.baseline and _baseline(results.baseline),
         "comparisons": {name: comparison_record(found) for name, found in results.comparisons.items()},
         "calibrations": {name: asdict(found) for name, found in results.calibrations.items()},
+        "page": page_facts(results),
+        "renderer": renderer(),
     }
 
 
@@ -301,6 +304,7 @@ def verdict_record(verdict: Verdict) -> dict[str, object]:
         "gate": verdict.criterion.gate,
         "look": verdict.look,
         "not_asked": verdict.not_asked,
+        "unavailable": verdict.unavailable and asdict(verdict.unavailable),
         "waiver": verdict.waiver and verdict.waiver.model_dump(mode="json"),
         "estimate": verdict.estimate and asdict(verdict.estimate),
     }
