@@ -34,6 +34,8 @@ WORDING = (
     *("90th percentile", "given probability 0 of their class", "fewer than 5 cells", "(% of side)"),
 )
 
+PHASE = r"Training, phase \d{1,2}(?!\d)"  # the caption of a figure, which is drawn phase by phase
+
 # The table that lists a path -> the field of an entry -> the heading that it stands under, as a regular expression.
 # `*` in a path is the name of a set. A field that a table names here is in each of its rows, unless it is in SOMETIMES.
 INTERVAL = r"\d+(\.\d+)? % interval"
@@ -137,7 +139,7 @@ def check_page(html: str, places: Places, document: Mapping[str, Any]) -> Iterat
     for mark, heading in page.marks:
         if (wrong := _wrong(mark, places, page)) is not None:
             yield heading or mark.path or "", wrong
-    yield from _loose_figures(page, _names(document))
+    yield from _loose_figures(page, _names(document, places))
     yield from _tables(page, places, document)
     if not any(mark.path == "run > passed" for mark, _ in page.marks):
         yield "run > passed", "the page does not say whether the run passed"
@@ -182,7 +184,7 @@ def _brief(value: object) -> str:
     return text if len(text) <= 100 else text[:97] + "..."
 
 
-def _names(document: Mapping[str, Any]) -> list[str]:
+def _names(document: Mapping[str, Any], places: Places) -> list[str]:
     """Names of the run's own that hold figures and stand on the page without a mark."""
     content = document["protocol"]["content"]
     names = {
@@ -192,6 +194,7 @@ def _names(document: Mapping[str, Any]) -> list[str]:
         *document["environment"],
         *(document["integrity"] or {}).get("checked", ()),
         *document["seeds"],
+        *places.at(SUMS),
     }
     return sorted((visible(str(name)) for name in names if _has_figure(str(name))), key=len, reverse=True)
 
@@ -199,7 +202,7 @@ def _names(document: Mapping[str, Any]) -> list[str]:
 def _loose_figures(page: PageRead, names: Sequence[str]) -> Iterator[Found]:
     """Numbers outside of every mark, in what is seen and in what is only heard."""
     known = re.compile(
-        "|".join([*map(re.escape, WORDING), *(rf"(?<!\w){re.escape(n)}(?!\w)" for n in names)]), re.IGNORECASE
+        "|".join([*map(re.escape, WORDING), PHASE, *(rf"(?<!\w){re.escape(n)}(?!\w)" for n in names)]), re.IGNORECASE
     )
     for text, heading in page.loose:
         if _has_figure(known.sub("", text)) and not _is_caption(text):

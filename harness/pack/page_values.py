@@ -105,7 +105,7 @@ def _says_number(text: str, value: float, field: str) -> bool:
         hours, minutes, whole_minutes, seconds = (int(part or 0) for part in found.groups())
         in_hours = found[1] is not None
         said = 3600 * hours + 60 * minutes if in_hours else 60 * whole_minutes + seconds
-        return abs(value - said) <= (30 if in_hours else 0.5) + 1e-9
+        return -0.51 <= value - said <= (60 if in_hours else 0.51)  # a begun minute of hours is not counted
     return _is_number(text, Fraction(repr(float(value))))
 
 

@@ -35,6 +35,7 @@ from harness.run.packages import Packages
 from harness.run.results import Baseline, RunResults
 
 SCHEMA = "leukocyte-harness/evidence/4"
+JUNIT = "junit.xml"
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
 
@@ -51,7 +52,7 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
     """Path in the pack -> content, of every file that is made of records alone."""
     files = {
         "evidence.json": as_json(evidence(results, manifest)),
-        "junit.xml": junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
+        JUNIT: junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
     }
     if manifest is not None:
         facts = results.integrity.facts if results.integrity is not None else ()

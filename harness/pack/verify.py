@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from harness.core.errors import EvidenceError, HarnessError
 from harness.core.spreadsheet import inert
-from harness.data.records import Manifest, Split
+from harness.data.records import Split
 from harness.data.split import COLUMNS
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.estimates import Estimate
@@ -26,7 +26,7 @@ from harness.pack.read import EVIDENCE, SIGNATURE, SUMS, WITHOUT_PATHS, Pack, op
 from harness.pack.rebuild import SPLIT, Discrepancy, RecordedProtocol, rebuild
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
-from harness.pack.tables import as_csv, as_json, documents, evidence
+from harness.pack.tables import JUNIT, as_csv, as_json, documents, junit
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import renderer
 from harness.run.results import RunResults
@@ -122,23 +122,22 @@ def _remade(pack: Pack) -> Recomputed:
         return list(rebuilt.discrepancies), (), PageCheck.NOT_CHECKED
     run = _settled(rebuilt.results, pack)
     written = documents(rebuilt.results, rebuilt.manifest)
-    written[EVIDENCE] = as_json(_evidence(pack, rebuilt.results, rebuilt.manifest))
+    told = _in_schema_of(pack, rebuilt.results, json.loads(written[EVIDENCE]))
+    written[EVIDENCE] = as_json(told)
     if run.verdicts != rebuilt.results.verdicts:
-        written["junit.xml"] = documents(run, rebuilt.manifest)["junit.xml"]
+        written[JUNIT] = junit(run.verdicts, name=run.protocol.identity.id, seconds=run.seconds)
     if run.split is not None:
         written[SPLIT] = _split_csv(run.split)
     found = list(rebuilt.discrepancies)
     for name, expected in written.items():
         found += first_of(compared(pack, name, expected), name)
     found += _unexpected(pack, written)
-    document = as_written(_evidence(pack, rebuilt.results, rebuilt.manifest), pack.evidence)
-    found += check_report(pack, run, rebuilt.manifest, document)
+    found += check_report(pack, run, rebuilt.manifest, as_written(told, pack.evidence))
     return list(dict.fromkeys(found)), (*UNTOLD, *rebuilt.untold), how_far(pack)
 
 
-def _evidence(pack: Pack, run: RunResults, manifest: Manifest | None) -> dict[str, Any]:
-    """What evidence.json follows from these records, in the schema of the pack and without what it could not know."""
-    told: dict[str, Any] = json.loads(as_json(evidence(run, manifest)))
+def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str, Any]:
+    """The evidence.json of these records in the schema of the pack, without what its version did not record."""
     if isinstance(run.protocol, RecordedProtocol):
         told["protocol"] = pack.evidence["protocol"]
     schema = pack.evidence["schema"]

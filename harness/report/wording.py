@@ -123,7 +123,7 @@ def duration(seconds: float) -> str:
     ('0.042 s', '9.4 s', '1 min 15 s', '1 h 10 min')
     """
     if seconds < 60:
-        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2g} s"
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{number(seconds, significant=2)} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
