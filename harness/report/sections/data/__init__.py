@@ -18,14 +18,16 @@ MOST_NAMED = 8
 def facts(run: RunResults) -> dict[str, object]:
     """counts: set -> class -> images; files: what the files are and how many, the most frequent first.
 
-    found: rule -> findings, of which `shown` are on the page.
+    found: rule -> findings, of which `shown` are on the page. uncompared: how many the limits do not name.
     """
     classes = run.protocol.dataset.classes
     counts = {each.name: {name: each.counts.get(name, 0) for name in classes} for each in run.sets}
+    more = max(0, len(run.uncompared) - MOST_NAMED)
     if run.integrity is None:
-        return {"counts": counts}
+        return {"counts": counts, "uncompared": more}
     return {
         "counts": counts,
+        "uncompared": more,
         "files": _kinds_of_files(run),
         "found": {rule: len(run.integrity.of(rule)) for rule in run.integrity.checked},
         "shown": min(len(run.integrity.findings), MOST_FINDINGS_SHOWN),
@@ -70,7 +72,7 @@ def limits(page: Material) -> Iterator[Limit]:
                 "{n} pictures are too smooth to be compared but by their pixels: {named}{more}.",
                 n=e.size("uncompared"),
                 named=named,
-                more=", and more" if more else "",
+                more=sentence(", and {n} more", n=e.plain_count("page", "data", "uncompared")) if more else "",
             ),
             "That none of these is another one's near-duplicate.",
         )

@@ -18,8 +18,16 @@ def facts(run: RunResults) -> dict[str, object]:
         "n_installed": None if run.packages is None else len(run.packages.installed),
         "unsatisfied": [] if run.packages is None else [str(each) for each in run.packages.unsatisfied],
         "untried": [] if run.packages is None else [str(each) for each in run.packages.untried],
+        "more": _more(run),
         "proof": _facts_of_the_proof(run),
     }
+
+
+def _more(run: RunResults) -> dict[str, int]:
+    """How many differences are not named among the limits."""
+    found = run.packages
+    every = {} if found is None else {"unsatisfied": found.unsatisfied, "untried": found.untried}
+    return {name: max(0, len(each) - MOST_NAMED) for name, each in every.items()}
 
 
 def _facts_of_the_proof(run: RunResults) -> dict[str, object] | None:
@@ -116,9 +124,9 @@ def _limits_of_packages(page: Material) -> Iterator[Limit]:
 def _named(field: str, found: tuple[Declared, ...], e: Printer) -> object:
     here = ("page", "evidence", field)
     named = listed((e.text(*here, place) for place in range(min(len(found), MOST_NAMED))), "; ")
-    return (
-        named if len(found) <= MOST_NAMED else sentence("{named}; and more, {n} in all", named=named, n=e.size(*here))
-    )
+    if len(found) <= MOST_NAMED:
+        return named
+    return sentence("{named}; and {n} more", named=named, n=e.plain_count("page", "evidence", "more", field))
 
 
 SECTION = Section("evidence", "Evidence and how to recompute it", view, limits, facts)
