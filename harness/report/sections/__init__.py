@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from harness.report.section import Section
-from harness.report.sections import (
-    comparison,
-    confidence,
-    data,
-    disturbances,
-    evidence,
-    external,
-    failures,
-    identity,
-    limits,
-    protocol,
-    reference,
-    results,
-    speed,
-    split,
-    training,
-    use,
-    verdict,
-)
+from importlib import import_module
 
-SECTIONS: tuple[Section, ...] = (
-    verdict.SECTION,
-    identity.SECTION,
-    use.SECTION,
-    protocol.SECTION,
-    data.SECTION,
-    reference.SECTION,
-    split.SECTION,
-    training.SECTION,
-    results.SECTION,
-    comparison.SECTION,
-    confidence.SECTION,
-    external.SECTION,
-    disturbances.SECTION,
-    failures.SECTION,
-    speed.SECTION,
-    limits.SECTION,
-    evidence.SECTION,
+from harness.report.section import Section
+
+ORDER = (
+    "verdict",
+    "identity",
+    "use",
+    "protocol",
+    "data",
+    "reference",
+    "split",
+    "training",
+    "results",
+    "comparison",
+    "confidence",
+    "external",
+    "disturbances",
+    "failures",
+    "speed",
+    "limits",
+    "evidence",
 )
+SECTIONS: tuple[Section, ...] = tuple(import_module(f"{__name__}.{name}").SECTION for name in ORDER)
