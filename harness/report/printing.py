@@ -100,7 +100,7 @@ class Printer:
     def proportion(self, *steps: object) -> Markup:
         """k/n of a record that has both, with its percentage."""
         found = self.at(*steps)
-        if found is None or found["k"] is None or not found["n"]:
+        if found is None or found["k"] is None or found.get("value", 0) is None:
             return element(steps, wording.UNDEFINED)
         return element(steps, wording.proportion(found["k"], found["n"]))
 
