@@ -198,6 +198,13 @@ EDITS: dict[str, Callable[[str], str]] = {
         row := row_of(page, "verdicts > E1 > required"),
         once(row, element(page, "verdicts > E1 > criterion")[0], element(page, "verdicts > E2 > criterion")[0]),
     ),
+    "before and after temperature swapped": swapped(
+        "calibrations > test > before > mce", "calibrations > test > after > mce"
+    ),
+    "two measures of calibration swapped": swapped(
+        "calibrations > test > before > ece", "calibrations > test > before > mce"
+    ),
+    "a label that only narrow screens show": lambda page: once(page, 'data-label="Observed"', 'data-label="99.9 %"'),
     "a heading of a column": lambda page: once(page, 'class="number">Recall</th>', 'class="number">Precision</th>'),
     "a whole table lost": lambda page: once(page, table_of(page, "evaluations &gt; test &gt; confusion"), ""),
     "a whole table doubled": lambda page: once(page, found := table_of(page, "evaluations"), found * 2),

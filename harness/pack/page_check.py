@@ -117,6 +117,19 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "timings": {"scenario": "Scenario", "batch_size": "Batch"},
     SUMS: {"": "SHA-256"},
 }
+# The table of calibration lists no entries: its columns are two records, and each of its rows a field of both.
+RECORDS = {"As predicted": "before", "After temperature": "after"}
+MEASURES = {
+    "Expected calibration error": ("ece",),
+    "A calibrated classifier of these confidences, on average": ("mean",),
+    "and in 95 of 100 sets at most": ("limit",),
+    "More than chance explains?": ("exceeds_null",),
+    "Largest gap of a bin": ("mce",),
+    "Brier score, top label (0 to 1)": ("top_label_brier",),
+    "Brier score, all classes (0 to 2)": ("multiclass_brier",),
+    "Negative log-likelihood, nats": ("nll", "n_impossible"),
+}
+BOTH_BOUNDS = ("ece_lower", "ece_upper")
 # Fields that an entry may leave out: it has no such value, or prints it in another way.
 SOMETIMES = frozenset(
     (
@@ -234,6 +247,7 @@ def _tables(page: PageRead, places: Places, document: Mapping[str, Any]) -> Iter
         path = table.rows if table.rows is not None else table.some
         if path is None:
             yield from _doubled(table)
+            yield from _measures(table)
             continue
         try:
             yield from _table(table, path, places)
@@ -279,6 +293,19 @@ def _doubled(table: TableRead) -> Iterator[Found]:
     for row, n in rows.items():
         if n > 1 and any(row):
             yield table.caption, f"{n} rows are the same: {' | '.join(row)[:100]!r}"
+
+
+def _measures(table: TableRead) -> Iterator[Found]:
+    """Where a table of calibration has a value in another's row or column."""
+    if not RECORDS.keys() <= set(table.heads):
+        return
+    for row in table.body:
+        for head, cell in zip(table.heads, row, strict=False):
+            fields = MEASURES.get(" ".join(row[0].text.split()), BOTH_BOUNDS)
+            for mark in cell.marks if head in RECORDS else ():
+                own = parsed(mark.path or "")
+                if RECORDS[head] not in own or own[-1] not in fields:
+                    yield table.caption, f"{mark.text!r} stands in the row {_said(row)!r} under {head!r}: {mark.path}"
 
 
 def _table(table: TableRead, path: str, places: Places) -> Iterator[Found]:

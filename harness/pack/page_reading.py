@@ -26,7 +26,7 @@ ATTRIBUTES = frozenset(
     )
 )
 INLINE = ("data", "span", "strong", "em", "b", "i", "code", "a", "sub", "sup", "small")
-SPOKEN = ("alt", "title", "aria-label")  # attributes that a reader may come to see or hear
+SPOKEN = ("alt", "title", "aria-label", "data-label")  # attributes that a reader may come to see or hear
 
 
 @dataclass(slots=True)
