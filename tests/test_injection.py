@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 from drawn import CLASSES
+from example_run import page_of
 from hostile_run import NAMES, RAN, hostile_dataset, hostile_name, hostile_run
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -33,7 +34,6 @@ from harness.pack.registry import _plain
 from harness.pack.tables import as_json, confusion_csv, documents, junit, manifest_csv, predictions_csv
 from harness.plugin import Exit, _line
 from harness.protocol.records import DatasetPlan, ExternalPlan, ImageRules, SplitPlan
-from harness.report.page import render_report
 from harness.run.results import RunResults
 
 SERVER = "http://127.0.0.1:9"
@@ -167,7 +167,7 @@ def test_junit_stays_one_well_formed_tree_of_the_expected_elements(run):
 
 
 def test_every_attribute_of_the_page_is_its_own_and_none_is_an_address(run):
-    html = render_report(run, figures={})
+    html = page_of(run)
     tags = re.findall(r"<[a-z][^<>]*>", html)
     assert not [tag for tag in tags if re.search(r"\son\w+=|style=|srcdoc=|autofocus", re.sub('"[^"]*"', '""', tag))]
     assert all(value.startswith("#") for tag in tags for value in re.findall(r'\s(?:href|action)="([^"]*)"', tag))

@@ -30,10 +30,12 @@ from harness.metrics.predictions import Predictions
 from harness.metrics.stability import Robustness
 from harness.pack.components import COMPONENTS, components
 from harness.protocol.records import PARTS
+from harness.report.page import page_facts, renderer
 from harness.run.packages import Packages
 from harness.run.results import Baseline, RunResults
 
-SCHEMA = "leukocyte-harness/evidence/3"
+SCHEMA = "leukocyte-harness/evidence/4"
+JUNIT = "junit.xml"
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
 
@@ -50,7 +52,7 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
     """Path in the pack -> content, of every file that is made of records alone."""
     files = {
         "evidence.json": as_json(evidence(results, manifest)),
-        "junit.xml": junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
+        JUNIT: junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
     }
     if manifest is not None:
         facts = results.integrity.facts if results.integrity is not None else ()
@@ -130,6 +132,8 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "baseline": results.baseline and _baseline(results.baseline),
         "comparisons": {name: comparison_record(found) for name, found in results.comparisons.items()},
         "calibrations": {name: asdict(found) for name, found in results.calibrations.items()},
+        "page": page_facts(results),
+        "renderer": renderer(),
     }
 
 
@@ -302,6 +306,7 @@ def verdict_record(verdict: Verdict) -> dict[str, object]:
         "gate": verdict.criterion.gate,
         "look": verdict.look,
         "not_asked": verdict.not_asked,
+        "unavailable": verdict.unavailable and asdict(verdict.unavailable),
         "waiver": verdict.waiver and verdict.waiver.model_dump(mode="json"),
         "estimate": verdict.estimate and asdict(verdict.estimate),
     }
