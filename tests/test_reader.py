@@ -239,7 +239,7 @@ def test_a_place_without_a_pack_is_named(tmp_path):
     ("content", "message"),
     [
         (b"no JSON", "is not JSON"),
-        (b'{"schema": NaN}', "NaN is no JSON"),
+        (b'{"schema": NaN}', "NaN is not JSON"),
         (b'{"schema": "a", "schema": "b"}', "the key 'schema' is there twice"),
         (b"\xff", r"is not UTF-8 \(byte 0\)"),
         (b"[" * 200_000, "is nested too deep"),
