@@ -20,13 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fixtures.duplicates import BEYOND, PLANTS, measure_detector
 from harness.core.progress import silent
 from harness.data.hashing import ImageHashes, hash_images, hash_pictures
 from harness.data.leakage import find_duplicates
 from harness.data.manifest import read_manifest
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.protocol.records import ImageRules
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # fixtures are not installed, only the harness is
+from fixtures.duplicates import BEYOND, PLANTS, measure_detector
 
 LEVEL, SEED, N_PLANTED_IN = 0.95, 20_260, 50
 RULES = ImageRules(formats=("JPEG", "PNG"), min_side_px=1, max_side_px=4096)

@@ -1,6 +1,8 @@
-"""Text from outside, made safe to show."""
+"""Text from outside, made safe to show and short enough to read."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def visible(text: str) -> str:
@@ -18,3 +20,27 @@ def visible(text: str) -> str:
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape", "surrogatepass").decode("ascii")
         for c in text
     )
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, cut to `most` characters with "..." at its end where it is longer.
+
+    >>> shortened("neutrophil", 10), shortened("neutrophils", 10)
+    ('neutrophil', 'neutrop...')
+    """
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def brief(value: object, most: int = 80) -> str:
+    """`repr` of a value that somebody else chose, short enough for an error message."""
+    return shortened(repr(value), most)
+
+
+def first_few(items: Sequence[object], most: int, *, more: str = "... and {n} more") -> list[str]:
+    """The first `most` items as text, and a last entry that says how many are left out.
+
+    >>> first_few(["a", "b", "c"], 2), first_few(["a", "b"], 2)
+    (['a', 'b', '... and 1 more'], ['a', 'b'])
+    """
+    n_left_out = len(items) - most
+    return [*map(str, items[:most]), *([more.format(n=n_left_out)] if n_left_out > 0 else [])]

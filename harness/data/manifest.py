@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from harness.core.errors import DataError, MissingData
 from harness.core.files import open_plain, read_plain
 from harness.core.spreadsheet import active
+from harness.core.text import shortened
 from harness.data.decoding import MOST_BYTES, open_regular
 from harness.data.records import CellImage, Manifest, sorted_by_path
 
@@ -214,8 +215,7 @@ def _stranger(name: str, classes: Sequence[str]) -> str:
 
 
 def _brief(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 300 else f"{text[:297]}..."
+    return shortened(ascii(value), 300)
 
 
 # --- CSV --------------------------------------------------------------------------------------

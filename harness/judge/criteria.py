@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
+from harness.core.text import first_few
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import difference_bounds
 from harness.metrics.estimates import Estimate, Unavailable
@@ -148,7 +149,7 @@ def explain(verdict: Verdict) -> str:
         waiver = verdict.waiver
         lines.append(f"  waived    {waiver.reason} ({waiver.owner}, until {waiver.expires.isoformat()})")
     if estimate is not None and estimate.details:
-        lines += [f"  - {detail}" for detail in _first(estimate.details, 10)]
+        lines += [f"  - {detail}" for detail in first_few(estimate.details, 10)]
     lines.append(f"  because   {criterion.rationale}")
     return "\n".join(lines)
 
@@ -354,8 +355,3 @@ def _sides(criterion: Criterion, estimate: Estimate) -> tuple[bool, bool]:
         return lower is not None and lower >= criterion.floor, upper is not None and upper < criterion.floor
     assert criterion.ceiling is not None  # for the type checker: a criterion has exactly one of the two
     return upper is not None and upper <= criterion.ceiling, lower is not None and lower > criterion.ceiling
-
-
-def _first(items: Sequence[str], count: int) -> list[str]:
-    shown = list(items[:count])
-    return [*shown, f"... and {len(items) - count} more"] if len(items) > count else shown

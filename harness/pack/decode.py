@@ -13,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from harness.core.errors import EvidenceError
+from harness.core.text import brief
 from harness.pack.read import Pack
 
 Record = TypeVar("Record")
@@ -66,11 +67,6 @@ def decoded(kind: Any, value: Any, where: str) -> Any:
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
-
-
-def brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def rows_of(pack: Pack, name: str, header: Iterable[str]) -> list[list[str]]:

@@ -1,9 +1,8 @@
 """What does a pack say, and are its bytes what it says?
 
-Reads a pack that was written elsewhere, as a folder or a zip, as a stranger would: it shares no code with what writes
-packs, follows no link, unpacks nothing to disk, and takes no byte that SHA256SUMS does not vouch for, but those of the
-signature. The sums tell of damage and careless edits; whoever writes all of them anew is only found by a signature or a
-ledger.
+Reads a pack that was written elsewhere, as a folder or a zip, as a stranger would: it follows no link, unpacks nothing
+to disk, and takes no byte that SHA256SUMS does not vouch for, but those of the signature. The sums tell of damage and
+careless edits; whoever writes all of them anew is only found by a signature or a ledger.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TypeVar
@@ -29,7 +29,10 @@ import numpy as np
 
 from harness.core.digests import digest_of
 from harness.core.errors import EvidenceError, InvalidPredictions
+from harness.core.files import open_plain
+from harness.core.spreadsheet import active, inert
 from harness.core.strict_json import parse_json
+from harness.core.text import brief
 from harness.metrics.predictions import Predictions
 from harness.run.results import Baseline
 
@@ -250,7 +253,7 @@ def _folder_files(root: Path) -> dict[str, PackFile]:
                     elif stat.S_ISREG(info.st_mode):
                         n_bytes += info.st_size
                         _check_bytes(root.name, n_bytes)
-                        files[name] = PackFile(name, info.st_size, _opener(root / name))
+                        files[name] = PackFile(name, info.st_size, partial(open_plain, root / name, follow_link=False))
                     else:
                         raise EvidenceError(
                             f"{root.name}: {name!r} is a {_kind(info.st_mode)}. A pack holds plain files and folders "
@@ -259,19 +262,6 @@ def _folder_files(root: Path) -> dict[str, PackFile]:
         except OSError as error:
             raise EvidenceError(f"{root / folder} cannot be listed ({error.strerror}). Make it readable.") from None
     return files
-
-
-def _opener(path: Path) -> Callable[[], IO[bytes]]:
-    def open_plain() -> IO[bytes]:
-        # What was a plain file when it was listed may be a link or a pipe by now: neither is followed or waited for.
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        stream = os.fdopen(os.open(path, flags), "rb")
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            stream.close()
-            raise OSError("it is no plain file any more")
-        return stream
-
-    return open_plain
 
 
 def _kind(mode: int) -> str:
@@ -458,15 +448,10 @@ def said(pack: Pack, *keys: str, kind: type[Kind]) -> Kind:
         value = value.get(key) if isinstance(value, Mapping) else None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise EvidenceError(
-            f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} is {_short(value)}, expected is a {kind.__name__}. "
+            f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} is {brief(value)}, expected is a {kind.__name__}. "
             "The run did not get that far, or the pack was not written by the harness."
         )
     return value
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 # --- what a run was ---------------------------------------------------------------------------
@@ -476,7 +461,7 @@ def read_classes(pack: Pack) -> tuple[str, ...]:
     """The class vocabulary, in order."""
     names = said(pack, "protocol", "content", "dataset", "classes", kind=list)
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names) or not names:
-        raise EvidenceError(f"{pack.name}/{EVIDENCE}: the classes {_short(names)} are not distinct names.")
+        raise EvidenceError(f"{pack.name}/{EVIDENCE}: the classes {brief(names)} are not distinct names.")
     return tuple(names)
 
 
@@ -633,7 +618,7 @@ class _Rows:
             raise _misfit(
                 f"{here}, field predicted: {predicted!r}, but {list(column)[largest]!r} has the largest probability."
             )
-        self.paths.append(_active(f"{here}, field path", path))
+        self.paths.append(_path(f"{here}, field path", path))
         self.digests.append(sha256)
         self.labels.append(column[label])
         self.probabilities.append(probabilities)
@@ -656,13 +641,12 @@ def _probability(here: str, cell: str) -> float:
     return value
 
 
-def _active(here: str, cell: str) -> str:
-    """The path that a cell means: "./" stands before what a spreadsheet would run as a formula, and only there."""
-    begins = r"(?:\A|(?<=[,;|\t\r\n\"']))"
-    formula = " *[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
-    if not cell or re.search(begins + formula, cell):
+def _path(here: str, cell: str) -> str:
+    """The path that a cell means, which is what the harness would write for it."""
+    path = active(cell)
+    if not cell or inert(path) != cell:
         raise _misfit(f"{here}: {cell!r} is no path as the harness writes it.")
-    return re.sub(rf"{begins}\./(?=(?:\./)*{formula})", "", cell)
+    return path
 
 
 # --- the baseline -----------------------------------------------------------------------------

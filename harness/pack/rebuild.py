@@ -22,6 +22,7 @@ from harness.core.digests import digest_of
 from harness.core.errors import EvidenceError, HarnessError
 from harness.core.spreadsheet import active
 from harness.core.strict_json import parse_json
+from harness.core.text import brief
 from harness.data.expectations import answers, expected_by_user, expected_of, findings_of, results_of, table_of
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Split, sorted_by_path
@@ -47,7 +48,7 @@ from harness.metrics.stability import Robustness
 from harness.model.records import JudgedModel, Timing, TrainingRecord
 from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
-from harness.pack.decode import brief, decoded, recorded, rows_of, whole_number
+from harness.pack.decode import decoded, recorded, rows_of, whole_number
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.read import EVIDENCE, Pack, read_predictions, said
 from harness.protocol.questions import GATES

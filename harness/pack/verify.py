@@ -27,6 +27,7 @@ from harness.claims.extract import extract
 from harness.claims.printing import as_json as claims_json
 from harness.core.errors import EvidenceError, HarnessError
 from harness.core.spreadsheet import inert
+from harness.core.text import brief
 from harness.data.records import Manifest, Split
 from harness.data.split import COLUMNS
 from harness.metrics.calibration_records import CalibrationReport
@@ -250,9 +251,9 @@ def _differences(found: object, expected: object, field: str) -> Iterator[tuple[
             if key not in found and expected[key] is None:
                 continue  # a newer harness has a place for what the run's did not know of
             if key not in found:
-                yield here, f"is missing; {_brief(expected[key])} follows from the rest of the pack"
+                yield here, f"is missing; {brief(expected[key])} follows from the rest of the pack"
             elif key not in expected:
-                yield here, f"{_brief(found[key])} is written, and nothing belongs here"
+                yield here, f"{brief(found[key])} is written, and nothing belongs here"
             else:
                 yield from _differences(found[key], expected[key], here)
     elif isinstance(found, list) and isinstance(expected, list):
@@ -262,18 +263,13 @@ def _differences(found: object, expected: object, field: str) -> Iterator[tuple[
             label = other.get("criterion", place) if isinstance(other, dict) else place
             yield from _differences(one, other, f"{field} > {label}")
     elif not _same(found, expected):
-        yield field, f"{_brief(found)} is written, {_brief(expected)} follows from the rest of the pack"
+        yield field, f"{brief(found)} is written, {brief(expected)} follows from the rest of the pack"
 
 
 def _same(found: object, expected: object) -> bool:
     if isinstance(found, float) and isinstance(expected, float):
         return math.isclose(found, expected, rel_tol=RELATIVE_TOLERANCE, abs_tol=SMALLEST)
     return type(found) is type(expected) and found == expected
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."
 
 
 def _in_table(found: bytes, expected: bytes) -> Iterator[tuple[str, str]]:
@@ -291,7 +287,7 @@ def _in_table(found: bytes, expected: bytes) -> Iterator[tuple[str, str]]:
         for column, (cell, wanted) in enumerate(zip(row, other, strict=False)):
             if cell != wanted:
                 name = theirs[0][column] if column < len(theirs[0]) else column
-                yield f"row {number}, {name}", f"{_brief(cell)} is written, {_brief(wanted)} follows"
+                yield f"row {number}, {name}", f"{brief(cell)} is written, {brief(wanted)} follows"
         if len(row) != len(other):
             yield f"row {number}", f"{len(row)} cells are written, {len(other)} follow"
 

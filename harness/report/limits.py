@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.core.text import first_few
 from harness.data.records import Split
 from harness.judge.verdicts import Outcome
 from harness.metrics.classification import estimate
@@ -105,8 +106,7 @@ def _limits_of_the_proof(run: RunResults) -> Iterator[Limit]:
 
 
 def _named(found: tuple[Declared, ...]) -> str:
-    more = len(found) - MOST_NAMED
-    return "; ".join(map(str, found[:MOST_NAMED])) + (f"; and {more} more" if more > 0 else "")
+    return "; ".join(first_few(found, MOST_NAMED, more="and {n} more"))
 
 
 def _limits_of_the_model(run: RunResults) -> Iterator[Limit]:
@@ -175,11 +175,10 @@ def _limits_of_the_data(run: RunResults) -> Iterator[Limit]:
             "That no cell of the test part has a near-duplicate in the train part.",
         )
     if run.uncompared:
-        named = ", ".join(f"{image.path} of {image.set}" for image in run.uncompared[:MOST_NAMED])
-        more = len(run.uncompared) - MOST_NAMED
+        images = [f"{image.path} of {image.set}" for image in run.uncompared]
+        named = ", ".join(first_few(images, MOST_NAMED, more="and {n} more"))
         yield Limit(
-            f"{len(run.uncompared)} pictures are too smooth to be compared but by their pixels: {named}"
-            + (f", and {more} more." if more > 0 else "."),
+            f"{len(run.uncompared)} pictures are too smooth to be compared but by their pixels: {named}.",
             "That none of these is another one's near-duplicate.",
         )
     yield Limit(

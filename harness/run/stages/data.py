@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.core.errors import DataError
+from harness.core.text import first_few
 from harness.data.expectations import Asked, expected_by_user
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
@@ -165,11 +166,9 @@ def _apart(found: Manifest, dataset: Manifest) -> Manifest | Unavailable:
 def _refuse_blocked(found: Manifest, report: IntegrityReport) -> None:
     blocking = [finding for finding in report.findings if finding.rule in BLOCKING_RULES]
     if blocking:
-        shown = "\n".join(f"  {finding}" for finding in blocking[:SHOWN_FINDINGS])
-        left = len(blocking) - SHOWN_FINDINGS
-        more = f"\n  ... and {left} more" if left > 0 else ""
+        shown = "\n".join(f"  {finding}" for finding in first_few(blocking, SHOWN_FINDINGS))
         raise DataError(
-            f"set {found.name!r} cannot be used before {len(blocking)} integrity finding(s) are settled:\n{shown}{more}"
+            f"set {found.name!r} cannot be used before {len(blocking)} integrity finding(s) are settled:\n{shown}"
         )
 
 
