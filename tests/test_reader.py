@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from effort import examples
 from example_run import CLASSES, example_run, stopped_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -529,7 +530,7 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path, content):
         open_pack(tmp_path / "pack.zip")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(300), deadline=None)
 @given(data=st.data())
 def test_a_damaged_zip_gives_the_same_content_or_an_error_of_the_harness(original, tmp_path, data):
     whole = _small_zip(original)
