@@ -29,7 +29,7 @@ from harness.data.records import Manifest
 from harness.data.split import read_split, split_stratified, write_split
 from harness.metrics.classification import evaluate
 from harness.pack import read as reader
-from harness.pack.read import _active
+from harness.pack.read import _path
 from harness.pack.registry import _plain
 from harness.pack.tables import as_json, confusion_csv, documents, junit, manifest_csv, predictions_csv
 from harness.plugin import Exit, _line
@@ -71,12 +71,11 @@ def test_no_spreadsheet_finds_a_formula_whatever_it_takes_for_the_end_of_a_cell(
 
 @given(ODD_TEXT)
 def test_the_reader_of_packs_takes_off_exactly_what_the_writer_put_there(text):
-    # The two share no code: that of the reader is the witness of the writer's.
     if text:
-        assert _active("here", inert(text)) == text
+        assert _path("here", inert(text)) == text
     if text and inert(text) != text:
         with pytest.raises(reader.EvidenceError):
-            _active("here", text)
+            _path("here", text)
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,7 @@ class _Rebuilding:
             command=said(self.pack, "run", "command", kind=str),
             protocol=self.protocol,
             environment=self._of(dict[str, str], "environment"),
+            metrics=self._of(tuple[str, ...] | None, "metrics") or (),
             verdicts=(),
             sets=self.sets,
             integrity=self.integrity,

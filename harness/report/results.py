@@ -16,7 +16,10 @@ from harness.run.results import RunResults
 
 @dataclass(frozen=True, slots=True)
 class SetResult:
-    """One evaluated set. matrix: counts, rows reference; joint: class -> the bound that holds with all the others'."""
+    """One evaluated set. matrix: counts, rows reference; joint: class -> the bound that holds with all the others'.
+
+    reported: further metrics of the table, which no column above prints.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -28,6 +31,7 @@ class SetResult:
     absent: tuple[str, ...]
     interval_method: str
     joint_method: str
+    reported: tuple[str, ...]
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -52,6 +56,7 @@ def set_result(run: RunResults, evaluation: Evaluation, e: Printer) -> SetResult
         absent=tuple(absent_classes(evaluation)),
         interval_method="clustered" if evaluation.grouped else "Wilson",
         joint_method="Holm, against the criteria's floors" if by_floor else "Bonferroni",
+        reported=tuple(e.at("evaluations", name).get("reported", ())),
     )
 
 
