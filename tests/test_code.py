@@ -350,7 +350,7 @@ def test_no_stage_imports_by_a_name_that_only_running_it_would_tell():
     found = {
         (name, getattr(node, "attr", "") or getattr(node, "id", ""))
         for name, node in of_kind(ast.Name, ast.Attribute)
-        if HIDDEN & {getattr(node, "id", ""), getattr(node, "attr", "")}
+        if getattr(node, "id", "") in HIDDEN or getattr(node, "attr", "") in HIDDEN - {"eval", "exec"}
     }
     assert found <= {
         # A script, which runs the module beside it; the stage that exports names both.
