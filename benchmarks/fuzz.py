@@ -10,11 +10,11 @@ before, and gives each to the reader as a run would:
 - claims: `read_report` as Markdown, HTML and TOML; audit: the same, and what its numbers leave open;
 - pack: `verify_pack` of a small pack of which one file was changed and SHA256SUMS mended.
 
-A finding is an exception that is no HarnessError (of `facts_of`: any), a HarnessError without a text, more than 2 s of
+A finding is an exception that is not a HarnessError (of `facts_of`: any), a HarnessError without text, more than 2 s of
 CPU time or 1 GiB for one input, or the end of the process. The input of each finding is kept in DIR/findings, once for
 each place in the code. Prints executions, coverage and findings; exits 1 if there are any.
 
-The fuzzer is atheris (Apache-2.0), which is no dependency of the harness and runs under Linux and macOS:
+The fuzzer is atheris (Apache-2.0), which is not a dependency of the harness and runs under Linux and macOS:
 
     pip install atheris==3.0.0
 

@@ -231,7 +231,7 @@ def pytest_runtest_makereport(
     if report.failed and item.get_closest_marker("criteria") is None:
         state.others_failed = True  # somebody's own test, run beside the suites
     elif report.failed and (verdict is None or not isinstance(error, AssertionError)):
-        # A failure that is no verdict ends the run: what follows would only fail again in the same place.
+        # A failure that is not a verdict ends the run: what follows would only fail again in the same place.
         state.stopped_because = f"{type(error).__name__}: {error}"
         item.session.shouldfail = f"the run stopped: {type(error).__name__}"
         if isinstance(error, HarnessError):
@@ -244,7 +244,7 @@ def pytest_runtest_makereport(
         if verdict.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
             # Even under `python -O`, where the assertion in the test is gone.
             report.outcome, report.longrepr = "failed", visible(explain(verdict))
-            report.sections.clear()  # what a library logged meanwhile is no part of a verdict
+            report.sections.clear()  # what a library logged meanwhile is not part of a verdict
     return report
 
 

@@ -186,7 +186,7 @@ def catalogue(*, quick: bool, only: Sequence[str], seeds: int) -> tuple[tuple[Fa
         only: beginnings of ids; none means all.
         seeds: how many more controls are drawn, each with a seed of its own.
     Raises:
-        ProofError: this is no checkout, or no fault is called so.
+        ProofError: this is not a checkout, or no fault has this name.
     """
     try:
         from fixtures.faults import CONTROLS, FAULTS, drawn_controls
@@ -220,7 +220,7 @@ def prove(
         reports: where runs of this checkout write; their kept stages are reused, and nothing of theirs is changed.
         jobs: how many faults are tried at once.
     Raises:
-        ProofError: the clean run does not pass, or this is no checkout.
+        ProofError: the clean run does not pass, or this is not a checkout.
     """
     started, code = time.monotonic(), proven_code()
     work = reports.resolve() / WORK

@@ -642,7 +642,7 @@ def test_a_prevalence_that_is_none_is_refused(prevalence, message):
         ppv_at_prevalence([[1, 0], [0, 1]], "ab", prevalence, level=0.95)
 
 
-# --- what is no input -----------------------------------------------------------------------------
+# --- what is not an input -----------------------------------------------------------------------------
 
 
 def test_no_cells_have_no_calibration():
@@ -667,7 +667,7 @@ def test_unlike_shapes_logits_and_unknown_rules_are_refused():
         bins_of([0.5, 0.6], [1], 5)
     with pytest.raises(InvalidPredictions, match="other than 0 and 1"):
         top_label_brier([0.5], [2])
-    with pytest.raises(InvalidPredictions, match=r"row 0 is no distribution.*softmax"):
+    with pytest.raises(InvalidPredictions, match=r"row 0 is not a distribution.*softmax"):
         multiclass_brier([[8.0, 0.0]], [0])
     with pytest.raises(InvalidPredictions, match="labels 0 to 2 for 2 columns"):
         negative_log_likelihood([[0.5, 0.5], [0.5, 0.5]], [0, 2])

@@ -301,7 +301,7 @@ def test_a_rate_on_the_floor_is_decided_by_no_number_of_cells():
 
 
 def test_only_a_proportion_has_a_deciding_number_of_cells():
-    with pytest.raises(ValueError, match="latency_s is no proportion"):
+    with pytest.raises(ValueError, match="latency_s is not a proportion"):
         cells_to_decide(ID["T2"], Estimate("latency_s", "cpu", None, 1.0, 0.5, 2.0, 0.95, "order statistics", n=9))
 
 
@@ -642,7 +642,7 @@ def test_the_explanation_says_what_was_observed_required_and_why():
         "A1 accuracy on test: INCONCLUSIVE",
         "  observed  0.992 (372/375) [0.9795, 0.9978] at 95 % one-sided, "
         "no patient ids: best-case interval, independence not demonstrated",
-        "  required  lower 95 % bound >= 0.98; too little evidence to prove or disprove it",
+        "  required  lower 95 % bound >= 0.98; too little evidence to decide",
         f"  decidable about {judged(0.98, 372, 375).n_to_decide} cells at the observed rate would decide",
         "  power     at n = 375, a classifier truly at the observed rate passes in 42 of 100 runs",
         f"  because   {ID['A1'].rationale}",

@@ -380,11 +380,11 @@ def test_what_does_not_fit_is_refused(cells, digests, background):
         disturb_set(cells[:1], digests[:1], "second_cell", 1, seed=0)
     with pytest.raises(DataError, match="20 images have 3 digests"):
         disturb_set(cells, digests[:3], "stain", 1, seed=0)
-    with pytest.raises(DataError, match="'cell-1' is no digest"):
+    with pytest.raises(DataError, match="'cell-1' is not a digest"):
         disturb_set(cells[:1], ["cell-1"], "stain", 1, seed=0)
     with pytest.raises(DataError, match="do not keep their shape"):
         turned(a_cell(32, 40)[None], "rotation_90")
     with pytest.raises(DataError, match="shows nothing"):
         no_cell("blank", size_px=8, like=background, rng=np.random.default_rng(0))
-    with pytest.raises(DataError, match="are no set of images"):
+    with pytest.raises(DataError, match="are not a set of images"):
         background_of(cells[0])

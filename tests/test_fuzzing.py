@@ -52,7 +52,7 @@ LONGEST_REFUSAL = 5_000
 
 
 def bounded(n: int) -> settings:
-    """The same examples in every run, `n` with --all. Each sets up what it needs; a busy machine is no failure."""
+    """The same examples in every run, `n` with --all. Each sets up what it needs; a busy machine is not a failure."""
     return settings(
         max_examples=examples(n),
         derandomize=True,
@@ -293,7 +293,7 @@ def protocol_tree() -> dict[str, Any]:
 
 
 def places_of(tree: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
-    """Every way down to a value that is no table and no list."""
+    """Every way down to a value that is not a table and no list."""
     if isinstance(tree, dict | list):
         for key in keys_of(tree):
             yield from places_of(tree[key], *path, key)

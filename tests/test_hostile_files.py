@@ -330,7 +330,7 @@ def _pixels(found: object) -> bytes:
     return np.ascontiguousarray(getattr(found, "thumbnails", found)).tobytes()
 
 
-# --- what is no file --------------------------------------------------------------------------------
+# --- what is not a file --------------------------------------------------------------------------------
 
 
 def make_pipe(place: Path) -> None:

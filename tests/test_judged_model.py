@@ -506,7 +506,7 @@ def test_training_is_not_asked_of_it_and_whatever_it_says_is(
     trained = {c.id for c in protocol.criteria if c.question in ("training", "reproducibility")}
     assert {"F1", "F5", "F6", "F7", "P1"} <= trained
     assert {name for name, why in found.items() if why is not None} == trained - asked
-    # What its own file refutes is no question that nobody asked: a protocol that wants it so waives it openly.
+    # What its own file refutes is not a question that nobody asked: a protocol that wants it so waives it openly.
     refuted = {"F6", "F7"} if model.cells == "others than this split's" else set()
     assert {name for name, why in found.items() if why is not None and not why.not_asked} == refuted
     assert not any(unasked(criterion, None) for criterion in protocol.criteria)

@@ -258,8 +258,8 @@ def test_case_is_compared_exactly_on_every_system(folder):
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ("basophil/a.jpg,Basophil", r"line 3: the label 'Basophil' \(close to 'basophil', but not it\) is no class"),
-        ("basophil/a.jpg,", r"line 3: the label '' is no class"),
+        ("basophil/a.jpg,Basophil", r"line 3: the label 'Basophil' \(close to 'basophil', but not it\) is not a class"),
+        ("basophil/a.jpg,", r"line 3: the label '' is not a class"),
         ("monocyte/c.jpg,monocyte", r"line 3: 'monocyte/c.jpg' is already on line 2"),
         ("./monocyte/c.jpg,monocyte", r"line 3: 'monocyte/c.jpg' is already on line 2"),
         ("monocyte/../SOURCE.md,monocyte", r"line 3: .* '\.\.' step"),

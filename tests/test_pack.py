@@ -203,7 +203,7 @@ def test_an_image_that_is_gone_or_altered_since_it_was_listed_is_not_shown(manif
 
 def test_evidence_is_strict_json_and_undefined_is_null(written):
     def refuse(constant):
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     content = json.loads((written / "evidence.json").read_text(encoding="utf-8"), parse_constant=refuse)
     assert content["schema"] == "leukocyte-harness/evidence/4"
@@ -325,7 +325,7 @@ def test_an_absent_class_has_dashes_and_leaves_the_macro_average_undefined(run):
     assert cells["monocyte"] == ["1.0000", "1.0000", "1.0000", "9"]
     assert cells["macro"] == ["avg", "-", "-", "-", "9"]
     assert cells["weighted"] == ["avg", "1.0000", "1.0000", "1.0000", "9"]
-    assert lines[-1] == "-: undefined, because a class has no cells or none was called so"
+    assert lines[-1] == "-: undefined, because a class has no cells or none was predicted as it"
 
 
 def test_a_class_that_was_never_predicted_leaves_the_average_precision_undefined():

@@ -91,7 +91,7 @@ def test_what_is_installed_as_declared_is_no_finding(site):
     assert found.unsatisfied == ()
     assert found.untried == ()
     assert found.unlisted == ()
-    # The marker that is false here is no requirement; the extras that nobody installed may be absent.
+    # The marker that is false here is not a requirement; the extras that nobody installed may be absent.
     assert [(each.needed, each.extra, each.installed) for each in found.requirements] == [
         ("torch==2.13.0", None, "2.13.0+cpu"),
         ("torchvision==0.28.0", None, "0.28.0"),

@@ -145,7 +145,7 @@ EDITS: dict[str, Callable[[str], str]] = {
     "a level": said("verdicts > E1 > estimate > level", "99 %"),
     "a floor": said("protocol > content > criteria > E1 > floor", "70 %"),
     "a look": said("looks > test", "1"),
-    "a reason": said("verdicts > E1 > reason", "the bound proves it"),
+    "a reason": said("verdicts > E1 > reason", "the bound meets the requirement"),
     "a cell of a matrix": said("evaluations > test > confusion > 0 > 1", "0"),
     "a recall": said(RECALL.format("basophil"), "6/6 (100 %)"),
     "a recall's percentage alone": said(RECALL.format("basophil"), "5/6 (93.33 %)"),

@@ -471,7 +471,7 @@ REFUSED = {
         "at least 1",
     ),
     "no rationale": ([('rationale = "A1."', 'rationale = ""')], "criteria.A1.rationale", "at least 1 character"),
-    "a name that is no name": ([('id = "A1"', 'id = "../A1"')], "criteria.../A1.id", "match"),
+    "a name that is not a name": ([('id = "A1"', 'id = "../A1"')], "criteria.../A1.id", "match"),
     "a name with a line break": ([('id = "A1"', 'id = "A1\\n"')], "id", "match"),
     "sides the wrong way round": (
         [("min_side_px = 32", "min_side_px = 65")],

@@ -272,7 +272,7 @@ def test_images_of_one_patient_count_once(home, tmp_path):
     other = exported(tmp_path / "other", drawn(SECOND, seed=3, per_class=8))
     files = tuple(replace(file, unit=f"patient:{i % 3}") for i, file in enumerate(other.files))
     result = compared(home, replace(other, files=files))
-    # Forty images, but three patients: three of three is no evidence for "at least half".
+    # Forty images, but three patients: three of three is not evidence for "at least half".
     assert result.background is not None
     assert (result.background.k, result.background.n) == (3, 3)
     assert result.verdict is ChainVerdict.UNDECIDED

@@ -219,7 +219,7 @@ def test_sums_that_cannot_be_read_are_refused(folder, content, message):
         open_pack(folder)
 
 
-# --- what is no pack ------------------------------------------------------------------------------
+# --- what is not a pack ------------------------------------------------------------------------------
 
 
 def test_a_place_without_a_pack_is_named(tmp_path):
@@ -600,14 +600,14 @@ def first_row(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        (0, "abc", "row 2, field sha256: 'abc' is no SHA-256"),
-        (1, "=cmd()", "row 2, field path: '=cmd\\(\\)' is no path"),
+        (0, "abc", "row 2, field sha256: 'abc' is not a SHA-256"),
+        (1, "=cmd()", "row 2, field path: '=cmd\\(\\)' is not a path"),
         (1, "", "row 2, field path"),
         (2, "platelet", "row 2, field label: 'platelet' is none of the classes basophil"),
         (2, "eosinophil", "these predictions have the digest"),
         (3, "Basophil", "row 2, field predicted: 'Basophil' is none"),
         (3, "neutrophil", "row 2, field predicted: 'neutrophil', but 'basophil' has the largest probability"),
-        (4, "nan", "row 2, field p_basophil: 'nan' is no probability"),
+        (4, "nan", "row 2, field p_basophil: 'nan' is not a probability"),
         (4, "inf", "field p_basophil: 'inf'"),
         (4, "-0.1", "field p_basophil: '-0.1'"),
         (4, "1e0", "field p_basophil: '1e0'"),

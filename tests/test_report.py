@@ -370,7 +370,7 @@ def test_no_misclassified_cell_is_said_with_its_count():
 
 def test_percentages_have_their_integers_beside_them(page):
     body = page.text[page.text.index("9. Results") : page.text.index("What the criteria on test")]
-    # A level, or one of the bounds that hold jointly, is no share of cells.
+    # A level, or one of the bounds that hold jointly, is not a share of cells.
     body = re.sub(r"95 % (Wilson|interval|\(Holm|\(Bonferroni|clustered)|≥ [\d.]+ %|one-sided at 95 %", "", body)
     for match in re.finditer(r"[\d.]+ %", body):
         around = body[max(0, match.start() - 40) : match.end() + 3]

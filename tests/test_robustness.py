@@ -304,5 +304,5 @@ def test_no_cells_have_no_curve_and_no_flips():
 
 @pytest.mark.parametrize("transformed", [{}, {ANY: CLEAN}])
 def test_transforms_need_names_of_their_own(transformed):
-    with pytest.raises(ValueError, match="are no transforms"):
+    with pytest.raises(ValueError, match="are not transforms"):
         flip_rates(CLEAN, transformed, **LEVEL)

@@ -313,7 +313,7 @@ def test_the_exact_test_of_the_366_by_369_images_agrees_with_the_hypergeometric_
     held = dict(zip(CLASSES, (22, 6, 14, 16, 0), strict=True))
     table = {(label, True): n for label, n in held.items()} | {(label, False): 500 - n for label, n in held.items()}
     none = hypergeom.pmf(0, 2500, 500, 58)
-    # Two-sided: every count that is no likelier than none at all.
+    # Two-sided: every count that is not a likelier than none at all.
     pmf = hypergeom.pmf(np.arange(59), 2500, 500, 58)
     assert linkage_p_value(table, "neutrophil") == pytest.approx(pmf[pmf <= none * (1 + 1e-9)].sum(), rel=1e-6)
     # The published figure of the fault list is the chi-square test of all classes at once.

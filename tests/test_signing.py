@@ -555,7 +555,7 @@ def test_a_key_of_another_kind_is_refused(tmp_path):
         ('[[keys]]\npath = "author.pub"\nowner = "A"\nnot_after = "2027-01-01"\n', "keys > 0 > not_after"),
         ('[[keys]]\npath = "author.pub"\nowner = "A"\nnot_befor = 2027-01-01\n', "keys > 0 > not_befor"),
         ('[[keys]]\npath = "nowhere.pub"\nowner = "A"\n', "nowhere.pub cannot be read"),
-        ("this is no TOML", "neither a public key in PEM nor a trust file"),
+        ("this is not a TOML", "neither a public key in PEM nor a trust file"),
         ('[[keys]]\npath = "author.pub"\nowner = "A"\n' * 2, "Name it once"),
     ],
 )

@@ -373,7 +373,7 @@ def test_a_file_that_fits_is_accepted_with_its_aliases(tmp_path, rows):
         (lambda rows: rows[1:], r"1 missing images, such as 'basophil/0.jpg'. .*add a row for each"),
         (
             lambda rows: [*rows, "basophil/9.jpg,basophil,test"],
-            r"1 foreign rows, such as line 10 .* is no image of the set",
+            r"1 foreign rows, such as line 10 .* is not an image of the set",
         ),
         (
             lambda rows: [f"Dataset/{row}" for row in rows],

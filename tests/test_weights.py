@@ -230,7 +230,7 @@ def test_an_unfolded_file_that_is_declared_folded_is_refused_in_words(tmp_path: 
 def test_a_state_dict_with_something_else_in_it_is_refused_in_words(tmp_path: Path):
     file = tmp_path / "weights.pth"
     torch.save({"conv1.weight": [1, 2]}, file)
-    with pytest.raises(WeightsError, match=r"'conv1\.weight' is no tensor"):
+    with pytest.raises(WeightsError, match=r"'conv1\.weight' is not a tensor"):
         read_tensors(file, sha256=None)
 
 

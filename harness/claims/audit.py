@@ -1,6 +1,6 @@
 """Can everything that a report states hold together, and what do its numbers not support?
 
-One finding per thing that is wrong. A note is no finding: it says what was searched and what the numbers leave open.
+One finding per thing that is wrong. A note is not a finding: it says what was searched and what the numbers leave open.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ _RESULTS = (Accuracy, Averages, ClassCounts, Directions, Errors, FalseCounts, Ma
 _IN_PART = (Accuracy, Rows, Directions, Supports, FalseCounts)  # may say less than another; the others say the same
 _MOST_LINES = 2_000  # lines with a number; more are a log or data, not a report
 _NUMBER = re.compile(r"\d|\b(?:both|one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
-_MOST_COMPARED = 200  # statements of one kind; more are no report
+_MOST_COMPARED = 200  # statements of one kind; no report has more
 _CLASS_WORDS = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _N_CLASSES = re.compile(
     rf"(?<![\w.,/-])(\d{{1,2}}|{'|'.join(_CLASS_WORDS)})[\s-]+(?:\w+[\s-]+)?"

@@ -478,7 +478,7 @@ def _fixed_totals(tight: _Tightened, budget: _Budget) -> list[int]:
 
 
 class _Cut(list[int]):
-    """A list of totals that goes on; running off its end is no proof."""
+    """A list of totals that goes on; running off its end is not proof."""
 
     def __iter__(self) -> Iterator[int]:
         yield from super().__iter__()

@@ -39,7 +39,7 @@ _METRICS = {
 _SUPPORT = re.compile(r"support|n|count|# ?(?:images|cells|samples)", re.IGNORECASE)
 _TOTAL = re.compile(r"all|total|sum|images|cells|samples|n|size|support", re.IGNORECASE)
 _AVERAGE = re.compile(r"(?:overall )?accuracy|(macro|weighted|micro)[-_ ]*(?:avg\.?|average|mean)?", re.IGNORECASE)
-# Any other row of such a name sums up too: it is no class, and what it is the mean of is not said.
+# Any other row of such a name sums up too: it is not a class, and what it is the mean of is not said.
 _NO_CLASS = re.compile(
     r"\b(?:accuracy|macro|micro|weighted|overall|total|sum|mean|average[ds]?|avg|(?-i:[Aa]ll)|"  # ALL is a leukaemia
     r"gesamt|summe|mittelwert|mittel|durchschnitt|genauigkeit)\b",
@@ -164,11 +164,12 @@ def _read_classes(
             share, pair = _share(cells[k], percent[k])
             shares[metric] = share
             if share is not None and share.value > 1:
-                problems.append(Problem(f"{name}: {metric} {share.text} is no share of anything", (place,)))
+                problems.append(Problem(f"{name}: {metric} {share.text} is not a share of anything", (place,)))
                 shares[metric] = None
             if pair is not None:
                 if pair[0] > pair[1]:
-                    problems.append(Problem(f"{name}: {metric} {pair[0]}/{pair[1]} is no share of anything", (place,)))
+                    why = f"{name}: {metric} {pair[0]}/{pair[1]} is not a share of anything"
+                    problems.append(Problem(why, (place,)))
                     shares[metric] = None
                 else:
                     counts.append((metric, *pair))
@@ -178,7 +179,7 @@ def _read_classes(
             found += _average(average, shares, support, place) if average else []
             continue
         if support_at is not None and support is None and cells[support_at].strip().startswith("-"):
-            problems.append(Problem(f"{name}: support {cells[support_at]} is no count", (place,)))
+            problems.append(Problem(f"{name}: support {cells[support_at]} is not a count", (place,)))
         classes.append(name)
         if support is not None:
             supports.append((name, support))
@@ -369,7 +370,7 @@ def _read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
                 found += [Read(Size(pair[1]), (place,), name), Read(Errors(pair[1] - pair[0]), (place,), name)]
             if share is not None and (k in at_accuracy or "%" in share.text) and share.unit:
                 if share.value > 1:
-                    problems.append(Problem(f"{name}: accuracy {share.text} is no share of anything", (place,)))
+                    problems.append(Problem(f"{name}: accuracy {share.text} is not a share of anything", (place,)))
                 else:
                     found.append(Read(Accuracy(share), (place,), name))
     return TableReading("sets", (), tuple(found), tuple(problems))

@@ -223,7 +223,7 @@ class _Reader:
         )
         if not square:
             self._fail(
-                f"{where}: confusion is no table of {len(classes)} x {len(classes)}",
+                f"{where}: confusion is not a table of {len(classes)} x {len(classes)}",
                 f"one row per reference class, one column per predicted class, in the order {list(classes)}",
             )
         for row in rows:
@@ -251,9 +251,10 @@ class _Reader:
                 continue
             for label in pair:
                 if label.lower() not in known:
-                    self._fail(f"{where}: error names {label!r}, which is no class", f"the classes are {list(classes)}")
+                    stranger = f"{where}: error names {label!r}, which is not a class"
+                    self._fail(stranger, f"the classes are {list(classes)}")
             if pair[0].lower() == pair[1].lower():
-                self._fail(f"{where}: {pair[0]!r} predicted {pair[1]!r} is no error", "leave it out")
+                self._fail(f"{where}: {pair[0]!r} predicted {pair[1]!r} is not an error", "leave it out")
             cells.append((known[pair[0].lower()], known[pair[1].lower()], count))
             places.append(self._place(pair[0]))
         if len({cell[:2] for cell in cells}) != len(cells):
@@ -263,7 +264,7 @@ class _Reader:
     def _pins(self, data: Mapping[str, Any]) -> tuple[Pin, ...]:
         pins = data.get("pins", {})
         if not isinstance(pins, dict):
-            self._fail("pins is no table", 'write [pins] and torch = "2.9.1"')
+            self._fail("pins is not a table", 'write [pins] and torch = "2.9.1"')
         for name, version in pins.items():
             if not isinstance(version, str) or not re.match(r"\d", version):
                 self._fail(f"pins: {name} = {version!r}", 'a version is text such as "2.9.1"')
@@ -282,7 +283,7 @@ class _Reader:
             )
         share = printed(value)
         if share is None:
-            self._fail(f"{where}: {key} = {value!r} is no plain number", 'write "0.9733" or "97.33%"')
+            self._fail(f"{where}: {key} = {value!r} is not a plain number", 'write "0.9733" or "97.33%"')
             return None
         if share.value > 1:
             hint = f' If it is in percent, write "{value}%".' if "%" not in value and share.value <= 100 else ""
@@ -294,7 +295,7 @@ class _Reader:
             return None
         value = table[key]
         if type(value) is not int:
-            self._fail(f"{where}: {key} = {value!r} is no count", f"write a whole number, {key} = 75")
+            self._fail(f"{where}: {key} = {value!r} is not a count", f"write a whole number, {key} = 75")
         if value < 0:
             self._fail(f"{where}: {key} = {value} is negative", "a count is 0 or more")
         return int(value)
@@ -315,7 +316,7 @@ class _Reader:
         value = table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             head = "set" if key == "set" else f"set.{key}"
-            self._fail(f"{where}: {key} is no list of tables", f"write [[{head}]] above each one")
+            self._fail(f"{where}: {key} is not a list of tables", f"write [[{head}]] above each one")
         return list(value)
 
     def _known(self, table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:

@@ -1,6 +1,6 @@
 """Which words of a report claim more than its counts can carry?
 
-A word counts only in a sentence that claims performance. One that negates, limits, plans or hopes is no claim.
+A word counts only in a sentence that claims performance. One that negates, limits, plans or hopes is not a claim.
 """
 
 from __future__ import annotations

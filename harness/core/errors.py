@@ -24,7 +24,7 @@ class InvalidSplit(DataError):
 
 
 class InvalidPredictions(HarnessError, ValueError):
-    """Predictions that are no probabilities, or that do not fit the cells they speak of."""
+    """Predictions that are not probabilities, or that do not fit the cells they speak of."""
 
 
 class IncomparableSets(HarnessError, ValueError):

@@ -230,7 +230,7 @@ def turned(pixels: Pixels, invariance: str) -> Pixels:
     return np.ascontiguousarray(found)
 
 
-# --- what is no cell --------------------------------------------------------------------------
+# --- what is not a cell --------------------------------------------------------------------------
 
 
 def background_of(pixels: Pixels) -> Background:
@@ -241,7 +241,7 @@ def background_of(pixels: Pixels) -> Background:
             looked at.
     """
     if pixels.ndim != 4 or not len(pixels):
-        raise DataError(f"pixels of shape {pixels.shape} are no set of images. Give (n, height, width, 3), n >= 1.")
+        raise DataError(f"pixels of shape {pixels.shape} are not a set of images. Give (n, height, width, 3), n >= 1.")
     _check_image(pixels[0])
     colours = np.stack([_background_colour(image) for image in pixels])
     rings = pixels[:, _ring(*pixels.shape[1:3])].astype(np.float64)
@@ -556,7 +556,7 @@ def _generator(seed: int, kind: str, digest: str) -> np.random.Generator:
     try:
         content = int(digest, 16)
     except ValueError:
-        raise DataError(f"{digest!r} is no digest. Give the hex SHA-256 of the image's file.") from None
+        raise DataError(f"{digest!r} is not a digest. Give the hex SHA-256 of the image's file.") from None
     return np.random.default_rng([seed, int.from_bytes(kind.encode(), "big"), content])
 
 
@@ -587,6 +587,6 @@ def _check_name(name: str, among: Sequence[str], what: str) -> None:
 def _check_image(pixels: Pixels) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < MIN_SIZE_PX:
         raise DataError(
-            f"{pixels.dtype} of shape {pixels.shape} is no RGB image. Give (height, width, 3) uint8 of at least "
+            f"{pixels.dtype} of shape {pixels.shape} is not an RGB image. Give (height, width, 3) uint8 of at least "
             f"{MIN_SIZE_PX} px each way."
         )

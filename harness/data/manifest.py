@@ -91,8 +91,8 @@ def read_manifest(
         listing: lists one folder; tests pass one that shuffles.
     Raises:
         MissingData: there is nothing at `location`.
-        DataError: a folder or label that is no class, a link or other special file, a row that cannot be meant, or no
-            image at all.
+        DataError: a folder or label that is not a class, a link or other special file, a row that cannot be meant, or
+            no image at all.
     """
     if location.is_dir():
         listed = _list_folder(location, classes, listing)
@@ -168,7 +168,7 @@ def _list_folder(root: Path, classes: Sequence[str], listing: Listing) -> _Liste
             strangers.append(entry.name)
     if strangers:
         raise DataError(
-            f"{root} has {len(strangers)} sub-folder(s) that are no class: "
+            f"{root} has {len(strangers)} sub-folder(s) that are not classes: "
             f"{'; '.join(_stranger(name, classes) for name in strangers[:5])}. The classes are {', '.join(classes)}. "
             "Rename a folder to exactly its class, or move it out."
         )
@@ -245,7 +245,7 @@ def _rows_of(file: Path, classes: Sequence[str]) -> dict[str, _Row]:
             raise DataError(f"{where}: {path!r} is already on line {lines[path]}. Keep one row per image.")
         if label not in classes:
             raise DataError(
-                f"{where}: the label {_stranger(label, classes)} is no class; the classes are {', '.join(classes)}. "
+                f"{where}: the label {_stranger(label, classes)} is not a class; the classes are {', '.join(classes)}. "
                 "Write exactly one of them, or remove the row."
             )
         sha256 = row.cells.get("sha256")
@@ -343,7 +343,7 @@ def _plain_folders(root: Path) -> Callable[[str], bool]:
 
 
 def columns_of(file: Path) -> list[str]:
-    """The column names of a CSV; none where its first line is no list of names, which `read_table` then says."""
+    """The column names of a CSV; none where its first line is not a list of names, which `read_table` then says."""
     try:
         with open_plain(file, follow_link=True) as stream:
             first = stream.readline(LONGEST_LINE)

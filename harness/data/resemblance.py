@@ -31,7 +31,7 @@ from harness.data.hashing import THUMBNAIL_PX
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-N_MODES = 8  # coefficients per axis; the constant one is no part of the hash
+N_MODES = 8  # coefficients per axis; the constant one is not part of the hash
 N_BITS = N_MODES**2 - 1
 N_POSES = 8
 # Scale of a window and where it may begin, as fractions of the side. A window that is off by 2 % costs some 4 bits.
@@ -51,7 +51,8 @@ MIN_DETAIL_GREY_LEVELS = 1.0
 COARSE_PX = 32
 COARSE_STEPS, FINE_STEPS = 6, 3
 SCALE_LIMITS, SHIFT_LIMIT = (0.8, 1.06), 0.12
-WHOLE_FRAME_TOLERANCE = 0.015  # a window that differs less from the whole is no crop: half a thumbnail's pixel a side
+# A window that differs less from the whole is not a crop: half a thumbnail's pixel a side.
+WHOLE_FRAME_TOLERANCE = 0.015
 INVERSE_POSES = np.array([0, 1, 2, 3, 4, 6, 5, 7])  # the two quarter turns undo each other, all others themselves
 NUDGE = 0.02  # of the side; small against the shortest wave of the hash, which is a quarter of it
 IMAGES_PER_CHUNK, PAIRS_PER_CHUNK = 512, 256

@@ -201,7 +201,7 @@ def read_split(path: Path, manifest: Manifest) -> Split:
             remedy = (
                 f"Remove these rows, or add the files; paths are relative to {manifest.root}{_prefix(name, images)}."
             )
-            problems.add("foreign rows", f"{here} is no image of the set", remedy)
+            problems.add("foreign rows", f"{here} is not an image of the set", remedy)
             continue
         _note_mislabelled(problems, here, row.cells, images[name])
         if part is not None:

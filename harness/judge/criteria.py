@@ -61,15 +61,15 @@ def judge(
         return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {dependence}", look=look)
     if proved:
         computed = estimate.is_exact and estimate.unit != "count"
-        reason = "it is computed, and within the requirement" if computed else "the bound proves it"
+        reason = "it is computed, and within the requirement" if computed else "the bound meets the requirement"
         return Verdict(criterion, estimate, Outcome.PASSED, reason, look=look)
     corrected = _disproved_in_family(criterion, family, level) if disproved else False
     if disproved and corrected:
-        reason = "the bound disproves it" + (f", after Holm's correction for {len(family)} classes" * (len(family) > 1))
+        reason = "the bound excludes it" + (f", after Holm's correction for {len(family)} classes" * (len(family) > 1))
         return Verdict(criterion, estimate, Outcome.FAILED, reason, look=look)
-    needed, power, reason = None, None, "too little evidence to prove or disprove it"
+    needed, power, reason = None, None, "too little evidence to decide"
     if disproved:
-        reason = f"alone the bound would disprove it; as one of {len(family)} classes (Holm) it does not"
+        reason = f"alone the bound would exclude it; as one of {len(family)} classes (Holm) it does not"
     if not independent:
         reason += f", and {dependence}"
     elif criterion.entry.is_difference:
@@ -350,7 +350,7 @@ def _subject(metric: str, set_name: str, cell_class: str | None, kind: str | Non
 def _rate(estimate: Estimate) -> tuple[float, int]:
     """(observed rate, number of cells)."""
     if estimate.k is None or not estimate.n:
-        raise ValueError(f"{estimate.metric} is no proportion; only proportions have a deciding number of cells")
+        raise ValueError(f"{estimate.metric} is not a proportion; only proportions have a deciding number of cells")
     return estimate.k / estimate.n, estimate.n
 
 

@@ -104,7 +104,7 @@ def read_ledger(path: Path) -> tuple[Look, ...]:
     """Every look on record, oldest first; none where there is no file.
 
     Raises:
-        LedgerError: the file is no plain file, cannot be read, or is not a whole chain.
+        LedgerError: the file is not a regular file, cannot be read, or is not a whole chain.
     """
     try:
         if not stat.S_ISREG(path.lstat().st_mode):  # asked first: reading a pipe would wait for ever
@@ -269,7 +269,7 @@ def _sealed(entry: dict[str, object]) -> Look:
 def _hash_of(entry: dict[str, object]) -> str:
     try:
         return digest_of(entry)
-    except (TypeError, ValueError):  # a field that is no text, found when the record is checked
+    except (TypeError, ValueError):  # a field that is not text, found when the record is checked
         return START
 
 

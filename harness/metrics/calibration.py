@@ -466,7 +466,7 @@ def ppv_at_prevalence(
         One record per class. value and bounds None where a class that occurs has no cells here, or where no cell of a
         class that occurs was called c.
     Raises:
-        ValueError: the prevalence names other classes, or is no distribution.
+        ValueError: the prevalence names other classes, or is not a distribution.
     >>> table = np.array([[90, 10], [20, 80]])
     >>> rare, common = ppv_at_prevalence(table, ("rare", "common"), {"rare": 0.01, "common": 0.99}, level=0.95)
     >>> round(rare.value, 4)  # 0.01 * 0.9 / (0.01 * 0.9 + 0.99 * 0.2)
@@ -503,7 +503,7 @@ def ppv_at_prevalence(
         called = {int(j): (int(confusion[j, c]), int(support[j])) for j in occurring}
         bounds = {j: clopper_pearson_bounds(k, n, level=1.0 - share) for j, (k, n) in called.items()}
         others = [j for j in called if j != c]
-        own_low, own_high = bounds.get(c, (0.0, 0.0))  # a class that does not occur: whoever is called so is not
+        own_low, own_high = bounds.get(c, (0.0, 0.0))  # a class that does not occur: whatever is predicted as it is not
         own_k, own_n = called.get(c, (0, 1))
         return replace(
             undefined,
@@ -523,7 +523,7 @@ def prevalence_shift(counts: Sequence[int], classes: Sequence[str], prevalence: 
         prevalence: as for `ppv_at_prevalence`.
     Raises:
         UndefinedStatistic: there are no cells.
-        ValueError: the prevalence names other classes, or is no distribution.
+        ValueError: the prevalence names other classes, or is not a distribution.
     Source: K. Pearson (1900), Philosophical Magazine 50:157-175.
     >>> prevalence_shift([90, 70, 75, 80, 60], "abcde", dict.fromkeys("abcde", 0.2)).p  # doctest: +ELLIPSIS
     0.1545...
@@ -694,7 +694,7 @@ def _checked_prevalence(classes: Sequence[str], prevalence: Mapping[str, float])
     frequency = np.array([prevalence[name] for name in classes], dtype=np.float64)
     if not ((frequency >= 0).all() and abs(math.fsum(frequency) - 1.0) <= 1e-9):  # False for NaN too
         raise ValueError(
-            f"prevalence {dict(prevalence)} is no distribution (it sums to {math.fsum(frequency):.12g}); give "
+            f"prevalence {dict(prevalence)} is not a distribution (it sums to {math.fsum(frequency):.12g}); give "
             "fractions of at least 0 that sum to 1, not percent"
         )
     return frequency
@@ -734,7 +734,7 @@ def _checked_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> tuple
     if not valid.all():
         row = int(np.argmin(valid))
         raise InvalidPredictions(
-            f"row {row} is no distribution: {probabilities[row]}. If these are logits, apply softmax."
+            f"row {row} is not a distribution: {probabilities[row]}. If these are logits, apply softmax."
         )
     return probabilities, labels
 

@@ -44,7 +44,7 @@ def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, lev
 
     accuracy, recall and precision are proportions with Clopper-Pearson bounds. F1 is 2J / (1 + J) of the Jaccard
     index J = TP / (TP + FP + FN), itself the proportion of true positives among the cells that are of the class or
-    called so; its bounds are those of J, carried through that increasing map. (Conditional on TP + FP + FN, the
+    predicted as it; its bounds are those of J, carried through that increasing map. (Conditional on TP + FP + FN, the
     true positives of independent cells are binomial with probability J; with fixed supports the coverage was
     enumerated in tests/test_metrics.py.) macro_f1 has the projection bound of `macro.lowest_macro_f1`.
 

@@ -1,7 +1,7 @@
-"""Does the classifier notice an input that is no cell? Scores of strangeness, and how well they tell cells from others.
+"""Out-of-distribution detection: scores of inputs without a cell, and how well they tell cells from them.
 
 A score is higher the stranger the input. Which score is used is fixed in the protocol, before any was seen: the best of
-several, picked by its result, is no estimate. An abstention is the score +inf (the input was refused before it was
+several, picked by its result, is not an estimate. An abstention is the score +inf (the input was refused before it was
 scored); it counts among the n like any other, never as missing. Inputs are counted as independent.
 """
 
@@ -489,7 +489,7 @@ def _probabilities(values: ArrayLike) -> Scores:
     valid = (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1.0) <= ROUNDING)  # False for NaN too
     if not valid.all():
         row = int(np.argmin(valid))
-        raise InvalidPredictions(f"row {row} is no distribution: {p[row]}. If these are logits, apply softmax.")
+        raise InvalidPredictions(f"row {row} is not a distribution: {p[row]}. If these are logits, apply softmax.")
     return p
 
 

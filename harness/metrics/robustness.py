@@ -80,7 +80,7 @@ class SeverityCurve:
     def __post_init__(self) -> None:
         severities = [point.severity for point in self.points]
         if severities != sorted(set(severities)) or not severities or severities[0] != 0:
-            raise ValueError(f"{self.kind}: severities {severities} are no curve; give 0 and then each once, rising")
+            raise ValueError(f"{self.kind}: severities {severities} are not a curve; give 0 and then each once, rising")
 
     @property
     def clean(self) -> SeverityPoint:
@@ -254,7 +254,7 @@ def flip_rates(
         ValueError: no transform, or one that is called "any".
     """
     if not transformed or ANY in transformed:
-        raise ValueError(f"{list(transformed)} are no transforms to look for flips under; name one or more, none {ANY}")
+        raise ValueError(f"{list(transformed)} are not transforms to look for flips under; name one or more, not {ANY}")
     each = [
         flip_rate(clean, predictions, kind=kind, intracluster_correlation=intracluster_correlation, level=level)
         for kind, predictions in transformed.items()

@@ -161,7 +161,7 @@ def find_shortcuts(facts: SetFacts, *, alpha: float, level: float, rng: np.rando
     """Look for class-linked headers, borders and names, and measure what coarse pixels tell.
 
     Images of one patient, slide or content (`FileFacts.unit`) are never on both sides of a fold, and count once per
-    class and value in the exact tests: a patient's images share their export, and are no independent evidence of it.
+    class and value in the exact tests: a patient's images share their export, and are not independent evidence of it.
 
     Args:
         facts: of the whole set, from `metadata.read_facts`.

@@ -44,7 +44,7 @@ def read_whole(file: Path, *, follow_link: bool = False) -> bytes:
     follow_link: whether `file` may be a link: only where the digest of what it holds was stated beforehand.
 
     Raises:
-        WeightsError: it is not there, too large, or no plain file.
+        WeightsError: it is not there, too large, or not a regular file.
     """
     try:
         return read_plain(file, most_bytes=MOST_BYTES, follow_link=follow_link)
@@ -69,7 +69,8 @@ def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False)
         legacy: whether a .pth may have the layout that torch wrote before 1.6, as torchvision's own files have; its
             sizes cannot be checked beforehand.
     Raises:
-        WeightsError: the bytes are no such file, hold anything but finite tensors, or claim to be larger than they are.
+        WeightsError: the bytes are not such a file, hold anything but finite tensors, or claim to be larger than
+            they are.
     """
     readers = {".safetensors": _safetensors, ".npz": _npz, ".pth": _pth, ".pt": _pth}
     if suffix not in readers:
@@ -106,7 +107,7 @@ def metadata_of(content: bytes, *, where: str) -> dict[str, str]:
 
 
 def refuse_unsafe_unpickler(*, version: str, environment: Mapping[str, str]) -> None:
-    """Refuse to unpickle even tensors where torch's weights-only unpickler can be got round.
+    """Refuse to unpickle even tensors where torch's weights-only unpickler can be bypassed.
 
     Raises:
         WeightsError: torch is too old, or something in the environment or the process has widened what it loads.
@@ -203,9 +204,9 @@ def _rewritten(content: bytes) -> bytes:
 def _refuse_odd(tensors: Mapping[Any, Any], where: str) -> None:
     for name, tensor in tensors.items():
         if not isinstance(name, str) or type(tensor) not in (torch.Tensor, nn.Parameter):  # subclasses have code
-            raise WeightsError(f"{where}: {name!r} is no tensor. Save a state dict and nothing else.")
+            raise WeightsError(f"{where}: {name!r} is not a tensor. Save a state dict and nothing else.")
         if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested or tensor.device.type != "cpu":
-            raise WeightsError(f"{where}: {name!r} is no plain tensor (sparse, quantised, nested or without values).")
+            raise WeightsError(f"{where}: {name!r} is not a plain tensor (sparse, quantised, nested, without values).")
     if not tensors:
         raise WeightsError(f"{where}: holds no tensor. Save a state dict.")
 

@@ -103,7 +103,7 @@ class Averaging(Callback):  # type: ignore[misc]
     averaged like the weights. A tensor that does not change stays itself to the bit, so that frozen means frozen.
     """
 
-    order = 60  # after the sentinel (55), which ends a training whose loss is no number
+    order = 60  # after the sentinel (55), which ends a training whose loss is not a number
 
     def __init__(self, decay: float) -> None:
         self._decay = decay

@@ -37,7 +37,7 @@ def compare_packs(baseline: Path, candidate: Path) -> PackComparison:
     """Judge the regression criteria of the candidate's protocol on two packs whose every digest verifies.
 
     The margin, the level and the number of the look are the candidate's: fixed before its run, recorded in it. Reading
-    two packs once more is no new look.
+    two packs once more is not a new look.
 
     Args:
         baseline, candidate: folder or zip.

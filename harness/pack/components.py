@@ -77,5 +77,5 @@ def _package(component: object, where: str) -> Package:
     except (TypeError, LookupError, AttributeError):
         raise EvidenceError(f"{where} has no name and version, or licences of another form") from None
     if not all(isinstance(each, str) for each in (name, version, expression or "", *names)):
-        raise EvidenceError(f"{where} has a name, version or licence that is no text")
+        raise EvidenceError(f"{where} has a name, version or licence that is not text")
     return Package(name, version, expression, names)

@@ -85,5 +85,5 @@ def rows_of(pack: Pack, name: str, header: Iterable[str]) -> list[list[str]]:
 
 def whole_number(where: str, cell: str) -> int:
     if not cell.isascii() or not cell.isdecimal():
-        raise EvidenceError(f"{where}: {cell!r} is no whole number")
+        raise EvidenceError(f"{where}: {cell!r} is not a whole number")
     return int(cell)

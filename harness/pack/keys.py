@@ -88,7 +88,7 @@ def read_signing_key(path: Path) -> CryptoSigner:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         why = f"the passphrase in {PASSPHRASE} does not open it" if encrypted else _not_a_key(content, error)
         raise KeyFileError(
-            f"{path} is no private key that can be read: {why}. Name an ed25519 key in PEM (PKCS#8), such as "
+            f"{path} is not a private key that can be read: {why}. Name an ed25519 key in PEM (PKCS#8), such as "
             "`python -m harness keygen` writes."
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
@@ -145,7 +145,8 @@ def _public_key(path: Path, content: bytes) -> SSlibKey:
     try:
         key = load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyFileError(f"{path} is no public key in PEM ({str(error).rstrip('.')}). Name an ed25519 key.") from None
+        why = str(error).rstrip(".")
+        raise KeyFileError(f"{path} is not a public key in PEM ({why}). Name an ed25519 key.") from None
     if not isinstance(key, Ed25519PublicKey):
         raise KeyFileError(f"{path} holds a {type(key).__name__}. Name an ed25519 key.")
     return SSlibKey.from_crypto(key)

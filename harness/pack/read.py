@@ -124,7 +124,7 @@ def open_pack(path: Path) -> Pack:
         if needed not in files:
             with _at_fault(needed):
                 raise EvidenceError(
-                    f"{path} is no evidence pack: it has no {needed}. Name the folder of one run, such as "
+                    f"{path} is not an evidence pack: it has no {needed}. Name the folder of one run, such as "
                     "reports/latest, or a zip of it."
                 )
     name = place.name
@@ -228,7 +228,7 @@ def _bounded(pack: str, file: PackFile) -> bytes:
         if n_bytes > MAX_TEXT_BYTES:
             raise EvidenceError(
                 f"{pack}: {file.name!r} has more than the {MAX_TEXT_BYTES >> 20} MiB that a file of its kind may have. "
-                "This is no pack that the harness wrote."
+                "This is not a pack that the harness wrote."
             )
         parts.append(part)
     return b"".join(parts)
@@ -349,12 +349,12 @@ def _check_zip_end(path: Path) -> None:
     if directory_bytes > MAX_DIRECTORY_BYTES:
         raise EvidenceError(
             f"{path.name}: the list of its entries has {directory_bytes} bytes, more than the {MAX_DIRECTORY_BYTES} "
-            "that a pack's may have. This is no pack that the harness wrote."
+            "that a pack's may have. This is not a pack that the harness wrote."
         )
 
 
 def _no_zip(path: Path, why: str) -> EvidenceError:
-    return EvidenceError(f"{path} is no zip that can be read: {why}. Unpack it and name the folder, or fetch it anew.")
+    return EvidenceError(f"{path} is not a readable zip: {why}. Unpack it and name the folder, or fetch it anew.")
 
 
 def _check_entry(pack: str, entry: zipfile.ZipInfo) -> None:
@@ -391,15 +391,15 @@ def _entry_opener(path: Path, entry: zipfile.ZipInfo) -> Callable[[], IO[bytes]]
 
 
 def _check_name(pack: str, name: str) -> None:
-    """Refuse a name that would leave the pack, or that is no text."""
+    """Refuse a name that would leave the pack, or that is not text."""
     steps = name.split("/")
     if {"", ".", ".."} & set(steps) or "\\" in name or "\0" in name or re.match("[A-Za-z]:", name):
         raise EvidenceError(
-            f"{pack}: the name {name!r} is absolute, leads out of the pack or is not written plainly. This is no pack "
-            "that the harness wrote."
+            f"{pack}: the name {name!r} is absolute, leads out of the pack or is not written plainly. This is not a "
+            "pack that the harness wrote."
         )
     if any("\ud800" <= character <= "\udfff" for character in name):
-        raise EvidenceError(f"{pack}: the name {name!r} is not UTF-8. This is no pack that the harness wrote.")
+        raise EvidenceError(f"{pack}: the name {name!r} is not UTF-8. This is not a pack that the harness wrote.")
 
 
 def _check_count(pack: str, n_files: int) -> None:
@@ -552,7 +552,9 @@ def _blocking(pack: Pack) -> str | None:
 def _entries(pack: Pack, *keys: str) -> list[dict[str, object]]:
     found = said(pack, *keys, kind=list)
     if not all(isinstance(entry, dict) for entry in found):
-        raise EvidenceError(f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} holds what is no entry. Fetch the pack anew.")
+        raise EvidenceError(
+            f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} holds a value that is no entry. Fetch it anew."
+        )
     return found
 
 
@@ -631,7 +633,7 @@ class _Rows:
     def _add(self, here: str, cells: list[str], column: Mapping[str, int]) -> None:
         sha256, path, label, predicted, *numbers = cells
         if not re.fullmatch("[0-9a-f]{64}", sha256):
-            raise _misfit(f"{here}, field sha256: {sha256!r} is no SHA-256 digest in lower case.")
+            raise _misfit(f"{here}, field sha256: {sha256!r} is not a SHA-256 digest in lower case.")
         for field, name in (("label", label), ("predicted", predicted)):
             if name not in column:
                 raise _misfit(f"{here}, field {field}: {name!r} is none of the classes {', '.join(column)}.")
@@ -664,7 +666,7 @@ def _probability(here: str, cell: str) -> float:
     except ValueError:
         value = math.nan
     if repr(value) != cell or not 0 <= value <= 1:  # False for NaN too
-        raise _misfit(f"{here}: {cell[:40]!r} is no probability as the harness writes it, such as 0.25.")
+        raise _misfit(f"{here}: {cell[:40]!r} is not a probability as the harness writes it, such as 0.25.")
     return value
 
 
@@ -672,7 +674,7 @@ def _path(here: str, cell: str) -> str:
     """The path that a cell means, which is what the harness would write for it."""
     path = active(cell)
     if not cell or inert(path) != cell:
-        raise _misfit(f"{here}: {cell!r} is no path as the harness writes it.")
+        raise _misfit(f"{here}: {cell!r} is not a path as the harness writes it.")
     return path
 
 

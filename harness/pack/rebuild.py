@@ -157,7 +157,7 @@ class _Rebuilding:
     def whole(self) -> Rebuilt:
         seconds = said(self.pack, "run", kind=dict).get("seconds")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise EvidenceError(f"run > seconds holds {brief(seconds)}, which is no number")
+            raise EvidenceError(f"run > seconds holds {brief(seconds)}, which is not a number")
         readings = (
             (MANIFEST, self._read_manifest),
             (SPLIT, self._read_split),
@@ -248,7 +248,7 @@ class _Rebuilding:
         try:
             return datetime.fromisoformat(self.started_at).date()
         except ValueError:
-            raise EvidenceError(f"run > started_at holds {brief(self.started_at)}, which is no time") from None
+            raise EvidenceError(f"run > started_at holds {brief(self.started_at)}, which is not a time") from None
 
     def _packages(self) -> Packages | None:
         """What was declared, as recorded, against the list of what was installed."""
@@ -352,7 +352,9 @@ class _Rebuilding:
         for number, (path, _, label, part) in enumerate(rows_of(self.pack, SPLIT, COLUMNS), start=2):
             image = images.pop(active(path), None)
             if image is None or part not in parts:
-                self._note(SPLIT, f"row {number}", f"{path!r} in {part!r} is no image of manifest.csv in a known part")
+                self._note(
+                    SPLIT, f"row {number}", f"{path!r} in {part!r} is not an image of {MANIFEST} in a known part"
+                )
                 continue
             if image.label != label:
                 self._note(SPLIT, f"row {number}, label", f"{label!r} is written, manifest.csv says {image.label!r}")

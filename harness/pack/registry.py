@@ -137,7 +137,7 @@ def promote(source: Path | str, *, name: str, alias: str, registry: Registry) ->
         require_verified(local)
         _refuse_failed(local)  # before anything is written
     elif not re.fullmatch("[A-Za-z0-9_-]{1,255}", run):
-        raise RegistryError(f"{run!r} is no id of an MLflow run. Name one as MLflow shows it, or the path of a pack.")
+        raise RegistryError(f"{run!r} is not an MLflow run id. Name one as MLflow shows it, or the path of a pack.")
     with _connected(registry) as (mlflow, client):
         if local is not None:
             run = _log(mlflow, client, local, registry)
@@ -258,7 +258,7 @@ def _experiment(mlflow: ModuleType, client: Any, registry: Registry) -> str:
 
 @contextlib.contextmanager
 def _unless_there(mlflow: ModuleType) -> Iterator[None]:
-    """Making something that another process has made in the meantime is no error."""
+    """Making something that another process has made in the meantime is not an error."""
     try:
         yield
     except mlflow.MlflowException as error:

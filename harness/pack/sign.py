@@ -254,7 +254,7 @@ def _read(pack: Pack) -> Envelope:
         envelope.pae()
     except MALFORMED as error:
         raise EvidenceError(
-            f"{pack.name}/{SIGNATURE} is no DSSE envelope ({type(error).__name__}: {error}). Fetch the pack anew."
+            f"{pack.name}/{SIGNATURE} is not a DSSE envelope ({type(error).__name__}: {error}). Fetch the pack anew."
         ) from None
     return envelope
 
@@ -273,7 +273,7 @@ def _misstated(envelope: Envelope, pack: Pack) -> Iterator[str]:
     if stated == expected:
         return
     if not isinstance(stated, Mapping) or any(stated.get(key) != expected[key] for key in ("_type", "predicateType")):
-        yield "what it signs is no in-toto Statement of an evidence pack"
+        yield "what it signs is not an in-toto Statement of an evidence pack"
         return
     if stated.get("subject") != expected["subject"]:
         yield (

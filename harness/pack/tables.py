@@ -193,7 +193,7 @@ def classification_report(evaluation: Evaluation) -> str:
         line("weighted avg", [_average(values[metric], support) for metric in METRICS], evaluation.n),
     ]
     undefined = any(value is None for column in values.values() for value in column.values())
-    lines += ["", "-: undefined, because a class has no cells or none was called so"] if undefined else []
+    lines += ["", "-: undefined, because a class has no cells or none was predicted as it"] if undefined else []
     return "\n".join(lines) + "\n"
 
 

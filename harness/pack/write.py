@@ -64,7 +64,7 @@ def write_pack(
         formats: Pillow's names of the formats that may be decoded.
         signer: the key that `results.signed_with` announces; None for a draft.
     Raises:
-        EvidenceError: the folder cannot be written, or holds this run already; a set's name is no file name.
+        EvidenceError: the folder cannot be written, or holds this run already; a set's name is not a file name.
     """
     if results.signed_with != (None if signer is None else signer.public_key.keyid):
         raise EvidenceError(f"the run says that it is signed with {results.signed_with!r}: give write_pack that key.")
@@ -73,7 +73,7 @@ def write_pack(
         raise EvidenceError(f"{target} exists already. Two runs never share a folder; remove it or run again.")
     for name in results.predictions:
         if name != Path(name).name or name.startswith("."):
-            raise EvidenceError(f"set {name!r} is no file name, and its files would leave the pack. Rename the set.")
+            raise EvidenceError(f"set {name!r} is not a file name, and its files would leave the pack. Rename the set.")
     unfinished, pointer = reports / f".{results.run_id}{WRITING}", reports / f".{results.run_id}.{LATEST}"
     try:
         unfinished.mkdir(parents=True)

@@ -141,7 +141,7 @@ def element(
 
 
 def sentence(template: str, **parts: object) -> Markup:
-    """A sentence of ours with its parts: what is no element of a printer is escaped."""
+    """A sentence of ours with its parts: what is not an element of a printer is escaped."""
     return Markup(template).format(
         **{name: part if isinstance(part, Markup) else visible(str(part)) for name, part in parts.items()}
     )

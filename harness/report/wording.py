@@ -25,7 +25,7 @@ def percent(k: int, n: int, *, decimals: int = 2) -> str:
     if n == 0:
         raise UndefinedStatistic("a percentage of 0 cells does not exist; it is not 0 %. Write it as undefined.")
     if not 0 <= k <= n:
-        raise ValueError(f"{k} of {n} is no share; pass 0 <= k <= n")
+        raise ValueError(f"{k} of {n} is not a share; pass 0 <= k <= n")
     return f"{_rounded(Fraction(100 * k, n), decimals, beside=(Fraction(0), Fraction(100)))} %"
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ("harness", "fixtures")
 # Modules that hold only words: what a person reads, and no number that a stage makes. Reworded, they retrain nothing.
 NEUTRAL = frozenset({"harness", "harness.core.errors"})
-# Decorators that read the annotations of what they decorate: there, an annotation is no remark.
+# Decorators that read the annotations of what they decorate: there, an annotation is not a remark.
 READS_ANNOTATIONS = frozenset({"validate_call", "computed_field", "field_serializer", "model_serializer", "register"})
 # Fields of a node that other fields say already, or that say how a text was written.
 UNTOLD = frozenset({"ctx", "type_comment", "kind", "type_params"})
