@@ -122,7 +122,7 @@ def _run_verify(asked: argparse.Namespace) -> int:
     for discrepancy in result.discrepancies:
         _print(str(discrepancy))
     if result.holds:
-        for each in result.untold:
+        for each in result.not_recomputed:
             _print(f"note: not made again: {each}")
         if not whole:
             _print(f"note: its report was compared {result.page}")

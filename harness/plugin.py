@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
 
     from harness.run.graph import Graph
-    from harness.run.lock import Hold
+    from harness.run.lock import RunLock
     from harness.run.results import Baseline
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -82,7 +82,7 @@ class RunState:
     results: RunResults | None = None
     pack: Path | None = None
     pack_error: str | None = None
-    hold: Hold | None = None
+    hold: RunLock | None = None
 
     @property
     def run_id(self) -> str:

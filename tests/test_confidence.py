@@ -13,7 +13,7 @@ from harness.judge.criteria import judge
 from harness.judge.verdicts import Outcome
 from harness.metrics.calibration import calibration_error_bounds, calibration_report, ppv_at_prevalence
 from harness.metrics.classification import evaluate
-from harness.metrics.confidence import confidence
+from harness.metrics.confidence import calibration_estimate
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions
@@ -49,7 +49,9 @@ def measured(metric: str, *, n_wrong: int = 20, certainty: float = 0.9, n_fit: i
         fit, target, n_bins=15, binning="equal-width", alpha=0.05, level=0.95, prevalence=PREVALENCE, seed=42
     )
     cell_class = "rare" if metric == "ppv" else None
-    found = confidence(report, evaluate(target), metric, cell_class=cell_class, prevalence=PREVALENCE, level=0.975)
+    found = calibration_estimate(
+        report, evaluate(target), metric, cell_class=cell_class, prevalence=PREVALENCE, level=0.975
+    )
     assert isinstance(found, Estimate)
     return found
 
@@ -70,7 +72,9 @@ def test_bounds_come_from_the_bins_of_the_report():
     report = calibration_report(
         fit, target, n_bins=15, binning="equal-width", alpha=0.05, level=0.95, prevalence=None, seed=42
     )
-    found = confidence(report, evaluate(target), "calibration_error", cell_class=None, prevalence=None, level=0.99)
+    found = calibration_estimate(
+        report, evaluate(target), "calibration_error", cell_class=None, prevalence=None, level=0.99
+    )
     assert (found.lower, found.upper) == calibration_error_bounds(report.before.bins, level=0.99)
     assert found.value == pytest.approx(0.2)  # 0.9 claimed, 0.7 delivered
 
@@ -115,7 +119,7 @@ def test_a_predictive_value_is_that_of_the_stated_prevalence():
 @pytest.mark.parametrize("metric", [metric.name for metric in metrics_of("calibration")])
 def test_a_set_that_is_not_there_has_no_confidence(metric):
     missing = Unavailable("no such set")
-    assert confidence(missing, missing, metric, cell_class=None, prevalence=None, level=0.95) is missing
+    assert calibration_estimate(missing, missing, metric, cell_class=None, prevalence=None, level=0.95) is missing
 
 
 @pytest.mark.parametrize("metric", [metric.name for metric in metrics_of("calibration")])

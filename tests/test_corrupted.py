@@ -8,7 +8,7 @@ import torch
 from drawn import MeanColour, classifier_of, decoded, scored
 
 from harness.core.progress import silent
-from harness.data.corruptions import disturb_set, turned
+from harness.data.corruptions import corrupt_set, turned
 from harness.data.records import Manifest
 from harness.metrics.estimates import Unavailable
 from harness.metrics.stability import Robustness, stability
@@ -82,8 +82,8 @@ def test_a_network_s_corruptions_act_on_what_it_prepares(
     digests = [image.sha256 for image in cells.images]
     for name, pixels in {
         "rotation_90": turned(cells.pixels, "rotation_90"),
-        "stain 3": disturb_set(cells.pixels, digests, "stain", 3, seed=7),
-        "second_cell 1": disturb_set(cells.pixels, digests, "second_cell", 1, seed=7),
+        "stain 3": corrupt_set(cells.pixels, digests, "stain", 3, seed=7),
+        "second_cell 1": corrupt_set(cells.pixels, digests, "second_cell", 1, seed=7),
     }.items():
         alone = scored(model, CellPixels(cells.images, pixels, cells.labels), batch_size=5)
         assert np.array_equal(found[name], alone), name
@@ -94,7 +94,7 @@ def test_without_prepared_arrays_corruptions_act_on_the_frames(manifest: Manifes
     whole = np.stack([images.frame(i) for i in range(len(images))])
     found, door = corrupted(MeanColour(), images, digests), MeanColour()
     for kind, severity in (("stain", 3), ("second_cell", 1)):
-        alone = predict(door, frames_of(disturb_set(whole, digests, kind, severity, seed=7)))
+        alone = predict(door, frames_of(corrupt_set(whole, digests, kind, severity, seed=7)))
         assert np.array_equal(found[f"{kind} {severity}"], alone), kind
 
 

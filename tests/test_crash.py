@@ -35,7 +35,7 @@ from harness.pack.write import remove_unfinished, write_pack
 from harness.plugin import Exit
 from harness.protocol.records import LearningRateFinderPlan, TrainingPlan
 from harness.run.graph import Graph
-from harness.run.lock import HOLDER, LOCK, hold_reports
+from harness.run.lock import HOLDER, LOCK, lock_reports
 from harness.run.setting import Setting
 from harness.run.stages import predictions
 from harness.run.store import Store
@@ -64,7 +64,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         (folder / "parts" / "result.txt").write_text("made")
 
     def run(reports: Path, run_id: str) -> Path:
-        hold = hold_reports(reports, run_id=run_id)
+        hold = lock_reports(reports, run_id=run_id)
         try:
             remove_unfinished(reports)
             require_writable(reports / "ledger.jsonl")
@@ -333,7 +333,7 @@ def test_what_a_run_left_that_was_killed_while_it_wrote_its_pack_is_removed_by_t
 
 
 def test_a_second_run_in_the_same_reports_folder_is_refused_at_once(tiny: Pytest, place: Path):
-    hold = hold_reports(place / "reports", run_id="the-first")
+    hold = lock_reports(place / "reports", run_id="the-first")
     try:
         before = sorted(place.rglob("*"))
         done = tiny("-k", "D1")

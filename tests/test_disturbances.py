@@ -23,8 +23,8 @@ from harness.data.corruptions import (
     Background,
     UnknownDisturbance,
     background_of,
+    corrupt_set,
     disturb,
-    disturb_set,
     no_cell,
     turned,
 )
@@ -66,7 +66,7 @@ def a_cell(height: int, width: int, *, seed: int = 0) -> np.ndarray:
 
 @EACH_KIND
 def test_severity_0_is_the_same_image_to_the_bit_and_a_copy(cells, digests, kind):
-    same = disturb_set(cells, digests, kind, 0, seed=1)
+    same = corrupt_set(cells, digests, kind, 0, seed=1)
     assert np.array_equal(same, cells)
     assert not np.shares_memory(disturb(cells[0], kind, 0, np.random.default_rng(0), other=cells[1]), cells[0])
 
@@ -74,7 +74,7 @@ def test_severity_0_is_the_same_image_to_the_bit_and_a_copy(cells, digests, kind
 @EACH_KIND
 def test_a_higher_severity_changes_more_of_the_pixels(cells, digests, kind):
     changes = [
-        float(np.abs(disturb_set(cells, digests, kind, severity, seed=1).astype(int) - cells).mean())
+        float(np.abs(corrupt_set(cells, digests, kind, severity, seed=1).astype(int) - cells).mean())
         for severity in SEVERITIES
     ]
     assert changes == sorted(changes)
@@ -103,26 +103,26 @@ def test_the_amount_of_a_severity_is_written_with_its_unit():
 
 @EACH_KIND
 def test_the_same_generator_gives_the_same_pixels_and_another_seed_others(cells, digests, kind):
-    first, again = (disturb_set(cells[:5], digests[:5], kind, 3, seed=1) for _ in range(2))
+    first, again = (corrupt_set(cells[:5], digests[:5], kind, 3, seed=1) for _ in range(2))
     assert np.array_equal(first, again)
     if kind not in ("defocus", "jpeg", "resolution"):  # in which chance has no part
-        assert not np.array_equal(first, disturb_set(cells[:5], digests[:5], kind, 3, seed=2))
+        assert not np.array_equal(first, corrupt_set(cells[:5], digests[:5], kind, 3, seed=2))
 
 
 @EACH_KIND
 def test_order_and_batch_never_change_what_happens_to_an_image(cells, digests, kind):
-    together = disturb_set(cells, digests, kind, 4, seed=1)
-    backwards = disturb_set(cells[::-1], digests[::-1], kind, 4, seed=1)
+    together = corrupt_set(cells, digests, kind, 4, seed=1)
+    backwards = corrupt_set(cells[::-1], digests[::-1], kind, 4, seed=1)
     assert np.array_equal(together, backwards[::-1])
     if kind != "second_cell":  # its neighbour is drawn from the set
-        alone = disturb_set(cells[3:4], digests[3:4], kind, 4, seed=1)
+        alone = corrupt_set(cells[3:4], digests[3:4], kind, 4, seed=1)
         assert np.array_equal(together[3:4], alone)
 
 
 def test_an_image_is_left_as_it_was(cells, digests):
     before = cells.copy()
     for kind in KINDS:
-        disturb_set(cells[:3], digests[:3], kind, 5, seed=1)
+        corrupt_set(cells[:3], digests[:3], kind, 5, seed=1)
     assert np.array_equal(cells, before)
 
 
@@ -137,13 +137,13 @@ def test_one_image_goes_the_same_way_at_every_severity(cells):
 
 
 def test_images_go_either_way(cells, digests):
-    brighter = disturb_set(cells, digests, "brightness", 3, seed=1).mean(axis=(1, 2, 3)) > cells.mean(axis=(1, 2, 3))
+    brighter = corrupt_set(cells, digests, "brightness", 3, seed=1).mean(axis=(1, 2, 3)) > cells.mean(axis=(1, 2, 3))
     assert 3 < brighter.sum() < 17
 
 
 def test_a_second_cell_never_is_the_cell_itself_and_duplicates_share_a_fate(cells, digests):
     doubled = np.concatenate([cells, cells[:2]])
-    found = disturb_set(doubled, [*digests, *digests[:2]], "second_cell", 5, seed=3)
+    found = corrupt_set(doubled, [*digests, *digests[:2]], "second_cell", 5, seed=3)
     assert np.array_equal(found[:2], found[-2:])
     partners = disturbances._partners(digests, seed=3)
     assert (partners != np.arange(len(cells))).all()
@@ -377,11 +377,11 @@ def test_what_does_not_fit_is_refused(cells, digests, background):
     with pytest.raises(DataError, match="does not fit an image"):
         disturb(a_cell(32, 32), "second_cell", 1, np.random.default_rng(0), other=a_cell(32, 40))
     with pytest.raises(DataError, match="A second cell needs a second content"):
-        disturb_set(cells[:1], digests[:1], "second_cell", 1, seed=0)
+        corrupt_set(cells[:1], digests[:1], "second_cell", 1, seed=0)
     with pytest.raises(DataError, match="20 images have 3 digests"):
-        disturb_set(cells, digests[:3], "stain", 1, seed=0)
+        corrupt_set(cells, digests[:3], "stain", 1, seed=0)
     with pytest.raises(DataError, match="'cell-1' is not a digest"):
-        disturb_set(cells[:1], ["cell-1"], "stain", 1, seed=0)
+        corrupt_set(cells[:1], ["cell-1"], "stain", 1, seed=0)
     with pytest.raises(DataError, match="do not keep their shape"):
         turned(a_cell(32, 40)[None], "rotation_90")
     with pytest.raises(DataError, match="shows nothing"):

@@ -47,7 +47,7 @@ def drawn(run):
 
 
 @pytest.fixture
-def said(monkeypatch):
+def require_field(monkeypatch):
     """Every statement figure's words, in the order drawn."""
     texts = []
 

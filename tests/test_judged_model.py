@@ -62,7 +62,7 @@ def protocol(place: Path) -> Protocol:
 
 
 @pytest.fixture(scope="module")
-def spoken(protocol: Protocol) -> Protocol:
+def stating(protocol: Protocol) -> Protocol:
     """The protocol that says which class each output stands for."""
     return protocol.model_copy(update={"model": ModelPlan(classes=CLASSES)})
 
@@ -115,33 +115,33 @@ def test_the_same_weights_and_words_make_the_same_bytes_in_every_process(state: 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt"])
 def test_a_state_dict_is_judged_when_the_protocol_says_its_classes(
-    tmp_path: Path, protocol: Protocol, spoken: Protocol, state: State, model, suffix: str
+    tmp_path: Path, protocol: Protocol, stating: Protocol, state: State, model, suffix: str
 ):
     file = written(tmp_path / f"best{suffix}", torch_bytes(model.state_dict()))
     with pytest.raises(WeightsError, match=r"does not say which class .*\[model\] classes = \['basophil'"):
         read_model(file, protocol, trusted=())
-    found = read_model(file, spoken, trusted=())
+    found = read_model(file, stating, trusted=())
     assert found.record.weights_digest == weights_digest(model)
     assert found.record.stated == ()
 
 
 def test_a_plain_torchvision_network_predicts_what_torchvision_predicts(
-    tmp_path: Path, spoken: Protocol, manifest: Manifest
+    tmp_path: Path, stating: Protocol, manifest: Manifest
 ):
     torch.manual_seed(5)
     plain = torchvision.models.resnet18(weights=None, num_classes=5).eval()
-    found = read_model(written(tmp_path / "plain.pth", torch_bytes(plain.state_dict())), spoken, trusted=())
+    found = read_model(written(tmp_path / "plain.pth", torch_bytes(plain.state_dict())), stating, trusted=())
     assert found.record.layout == "torchvision"
     cells = decoded(manifest, manifest.images[:6])
     assert abs(predict(found.open(CPU), shown(cells)) - scored(plain, cells)).max() < 1e-6
 
 
 def test_what_was_hashed_is_what_is_kept_and_loaded(
-    tmp_path: Path, spoken: Protocol, state: State, model: torch.nn.Sequential, manifest: Manifest
+    tmp_path: Path, stating: Protocol, state: State, model: torch.nn.Sequential, manifest: Manifest
 ):
     file = written(tmp_path / "m.pth", torch_bytes(state))
     digest = file_digest(file)
-    found = read_model(file, spoken, trusted=())
+    found = read_model(file, stating, trusted=())
     file.write_bytes(b"swapped")
     kept = tmp_path / "kept"
     kept.mkdir()
@@ -228,12 +228,12 @@ def test_metadata_that_say_something_else_are_refused_in_words(
     ],
 )
 def test_weights_that_are_not_all_of_the_network_and_nothing_else_are_refused(
-    tmp_path: Path, spoken: Protocol, state: State, suffix: str, change: Callable[[State], object], words: str
+    tmp_path: Path, stating: Protocol, state: State, suffix: str, change: Callable[[State], object], words: str
 ):
     change(state)
     file = written(tmp_path / f"m{suffix}", save(state) if suffix == ".safetensors" else torch_bytes(state))
     with pytest.raises(WeightsError, match=words):
-        read_model(file, spoken, trusted=())
+        read_model(file, stating, trusted=())
 
 
 # --- files that would do something else (P1, P2, P3) ---
@@ -286,11 +286,11 @@ DISGUISES: dict[str, Callable[[Writes], bytes]] = {
 
 @pytest.mark.parametrize("suffix", [".pkl", ".pth", ".pt", ".safetensors", ".PKL", ".pt2", ".onnx", ".ts", ".bin", ""])
 @pytest.mark.parametrize("disguise", DISGUISES)
-def test_a_file_that_would_run_code_leaves_no_trace(tmp_path: Path, spoken: Protocol, disguise: str, suffix: str):
+def test_a_file_that_would_run_code_leaves_no_trace(tmp_path: Path, stating: Protocol, disguise: str, suffix: str):
     canary = tmp_path / "canary"
     file = written(tmp_path / f"model{suffix}", DISGUISES[disguise](Writes(canary)))
     with pytest.raises(WeightsError):
-        read_model(file, spoken, trusted=())
+        read_model(file, stating, trusted=())
     assert not canary.exists()
 
 
@@ -298,13 +298,13 @@ def test_a_file_that_would_run_code_leaves_no_trace(tmp_path: Path, spoken: Prot
     "added", ["archive/constants.pkl", "archive/code/__torch__.py", "other/data.pkl", "archive/data/../x", "data.pkl"]
 )
 def test_a_whole_state_dict_with_something_beside_it_is_refused(
-    tmp_path: Path, spoken: Protocol, state: State, added: str
+    tmp_path: Path, stating: Protocol, state: State, added: str
 ):
     file = written(tmp_path / "m.pth", torch_bytes(state))
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(added, pickle.dumps(Writes(tmp_path / "canary")))
     with pytest.raises(WeightsError, match=r"torch\.save never writes"):
-        read_model(file, spoken, trusted=())
+        read_model(file, stating, trusted=())
     assert not (tmp_path / "canary").exists()
 
 
@@ -363,7 +363,7 @@ class Tells:
         self.told = told
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        look = "import os; said = f\"{os.environ.get('REGISTRY_TOKEN')} {os.getpid()}\""
+        look = "import os; require_field = f\"{os.environ.get('REGISTRY_TOKEN')} {os.getpid()}\""
         return exec, (f"{look}; open({str(self.told)!r}, 'w').write(said)",)
 
 
@@ -375,19 +375,19 @@ def test_a_torch_whose_unpickler_can_be_got_round_is_refused(version: str):
 
 
 def test_an_environment_that_asks_to_run_code_is_refused(
-    tmp_path: Path, spoken: Protocol, state: State, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, stating: Protocol, state: State, monkeypatch: pytest.MonkeyPatch
 ):
     file = written(tmp_path / "m.pth", torch_bytes(state))
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     with pytest.raises(WeightsError, match="TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD is set"):
-        read_model(file, spoken, trusted=())
+        read_model(file, stating, trusted=())
 
 
-def test_a_process_that_widened_what_torch_loads_is_refused(tmp_path: Path, spoken: Protocol, state: State):
+def test_a_process_that_widened_what_torch_loads_is_refused(tmp_path: Path, stating: Protocol, state: State):
     file = written(tmp_path / "m.pth", torch_bytes(state))
     with torch.serialization.safe_globals([Writes]), pytest.raises(WeightsError, match="lets torch load more than"):
-        read_model(file, spoken, trusted=())
-    assert read_model(file, spoken, trusted=()).record.format == "state dict"
+        read_model(file, stating, trusted=())
+    assert read_model(file, stating, trusted=()).record.format == "state dict"
 
 
 # --- files that would eat the machine (P4, X1) ---
@@ -433,40 +433,40 @@ def tensor(shape: list[int], start: int, end: int) -> dict[str, Any]:
         "deep",
     ],
 )
-def test_a_header_that_lies_is_refused_before_memory_is_given_to_it(tmp_path: Path, spoken: Protocol, content: bytes):
+def test_a_header_that_lies_is_refused_before_memory_is_given_to_it(tmp_path: Path, stating: Protocol, content: bytes):
     with pytest.raises(WeightsError, match="cannot be read as weights"):
-        read_model(written(tmp_path / "m.safetensors", content), spoken, trusted=())
+        read_model(written(tmp_path / "m.safetensors", content), stating, trusted=())
 
 
-def test_a_pth_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path, spoken: Protocol):
+def test_a_pth_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path, stating: Protocol):
     bomb = zip_of({"m/data.pkl": b"", "m/data/0": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
     assert len(bomb) < 100_000
     with pytest.raises(WeightsError, match=r"unpacks to 50,000,000; torch\.save compresses nothing"):
-        read_model(written(tmp_path / "m.pth", bomb), spoken, trusted=())
+        read_model(written(tmp_path / "m.pth", bomb), stating, trusted=())
 
 
-def test_a_pth_whose_small_storage_claims_to_be_huge_is_refused(tmp_path: Path, spoken: Protocol):
+def test_a_pth_whose_small_storage_claims_to_be_huge_is_refused(tmp_path: Path, stating: Protocol):
     huge = torch.zeros(1).expand(10**6, 10**7)  # 40 TB by its shape, 4 bytes in the file
     with pytest.raises(WeightsError, match=r"its tensors claim 40,000,000,000,000 bytes"):
-        read_model(written(tmp_path / "m.pth", torch_bytes({"0.0.weight": huge})), spoken, trusted=())
+        read_model(written(tmp_path / "m.pth", torch_bytes({"0.0.weight": huge})), stating, trusted=())
 
 
 @pytest.mark.parametrize("odd", [torch.zeros(2, 2).to_sparse(), torch.empty(2, device="meta"), 3, [torch.zeros(1)]])
-def test_a_state_dict_holds_plain_tensors_and_nothing_else(tmp_path: Path, spoken: Protocol, odd: object):
+def test_a_state_dict_holds_plain_tensors_and_nothing_else(tmp_path: Path, stating: Protocol, odd: object):
     with pytest.raises(WeightsError, match=r"is no tensor|no plain tensor|cannot be read as weights"):
-        read_model(written(tmp_path / "m.pth", torch_bytes({"0.0.weight": odd})), spoken, trusted=())
+        read_model(written(tmp_path / "m.pth", torch_bytes({"0.0.weight": odd})), stating, trusted=())
 
 
 def test_a_file_that_is_too_large_is_not_read(
-    tmp_path: Path, spoken: Protocol, state: State, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, stating: Protocol, state: State, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(tensorfiles, "MOST_BYTES", 1_000_000)
     with pytest.raises(WeightsError, match="more than 1,000,000 bytes"):
-        read_model(written(tmp_path / "m.safetensors", save(state)), spoken, trusted=())
+        read_model(written(tmp_path / "m.safetensors", save(state)), stating, trusted=())
 
 
 @pytest.mark.parametrize("kind", ["nothing", "link", "folder", "pipe", "NUL"])
-def test_what_is_no_plain_file_is_no_model(tmp_path: Path, spoken: Protocol, state: State, kind: str):
+def test_what_is_no_plain_file_is_no_model(tmp_path: Path, stating: Protocol, state: State, kind: str):
     file = tmp_path / ("m\0.safetensors" if kind == "NUL" else "m.safetensors")
     if kind == "link":
         file.symlink_to(written(tmp_path / "real.safetensors", save(state)))
@@ -475,7 +475,7 @@ def test_what_is_no_plain_file_is_no_model(tmp_path: Path, spoken: Protocol, sta
     elif kind == "pipe":
         os.mkfifo(file)
     with pytest.raises(WeightsError, match="Name a plain file"):
-        read_model(file, spoken, trusted=())
+        read_model(file, stating, trusted=())
 
 
 # --- what is asked of it ---
@@ -627,7 +627,7 @@ def test_a_report_replayed_for_another_model_does_not_verify(tmp_path: Path, jud
 
 
 def test_a_state_dict_of_unknown_cells_is_judged_within_limits(tiny: Pytest, place: Path, cold):
-    own = place / "spoken.toml"
+    own = place / "stating.toml"
     own.write_text(f'extends = "tiny.toml"\n[model]\nclasses = {json.dumps(CLASSES)}\n')
     weights = cold[1] / "models" / "best_model_phase2.pth"
     done = tiny(f"--model={weights}", f"--protocol={own}", f"--reports={place / 'bare'}", "-k", "A1 or F6 or F7")

@@ -11,7 +11,6 @@ from drawn import MeanColour, classifier_of, decoded
 
 from harness.core.progress import silent
 from harness.data.records import Manifest, labels_of
-from harness.metrics.detection import strangeness
 from harness.model.classifier import Classifier
 from harness.model.images import Images, images_of
 from harness.model.networks import untrained
@@ -60,7 +59,7 @@ def test_every_cell_and_every_input_without_one_has_a_score(door: Classifier, ma
 
     def scores() -> dict[str, np.ndarray]:
         used = ood_score_of(plan_of(score), door.card)
-        return strangeness(used, seen_by(door, manifest, score), train_labels=labels)
+        return ood_score(used, seen_by(door, manifest, score), train_labels=labels)
 
     found = scores()
     assert {name: len(values) for name, values in found.items()} == {

@@ -778,7 +778,7 @@ def test_a_section_that_is_no_table_is_a_protocol_error(tmp_path_factory, value,
 
 
 def test_what_the_tables_name_is_what_the_modules_can_do():
-    assert protocol_module.DISTURBANCES == disturbances.KINDS
+    assert protocol_module.CORRUPTIONS == disturbances.KINDS
     assert protocol_module.INVARIANCES == disturbances.INVARIANCES
     assert protocol_module.NO_CELLS == disturbances.NO_CELLS
     assert set(disturbances.SEVERITIES) >= {1, 2, 3, 4, 5}

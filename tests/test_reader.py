@@ -36,7 +36,6 @@ from harness.pack.read import (
     read_predictions,
     read_protocol_digest,
     require_verified,
-    said,
     verify_digests,
 )
 from harness.pack.write import write_pack
@@ -103,7 +102,7 @@ def test_a_pack_that_was_just_written_verifies_to_the_last_file(original, run):
     assert verify_digests(pack, absent_ok=()) == ()
     assert pack.name == run.run_id
     assert pack.sums_digest == hashlib.sha256((original / "SHA256SUMS").read_bytes()).hexdigest()
-    assert said(pack, "run", "id", kind=str) == run.run_id
+    assert require_field(pack, "run", "id", kind=str) == run.run_id
     assert read_classes(pack) == CLASSES
     assert read_protocol_digest(pack) == run.protocol.digest
     assert read_passed(pack) is True
@@ -119,7 +118,7 @@ def test_the_committed_reference_run_verifies_without_its_models():
         WrongFile(name, "is listed in SHA256SUMS and missing") for name in left_out
     )
     classes = read_classes(pack)
-    baseline = read_baseline(REFERENCE, sets=tuple(said(pack, "predictions", kind=dict)), classes=classes)
+    baseline = read_baseline(REFERENCE, sets=tuple(require_field(pack, "predictions", kind=dict)), classes=classes)
     assert baseline.passed
     assert len(baseline.predictions) == 5
 
@@ -544,7 +543,7 @@ def test_a_damaged_zip_gives_the_same_content_or_an_error_of_the_harness(origina
         predictions = read_predictions(pack, "nine-monocytes")
     except EvidenceError:
         return
-    assert predictions.digest == said(pack, "predictions", "nine-monocytes", "digest", kind=str)
+    assert predictions.digest == require_field(pack, "predictions", "nine-monocytes", "digest", kind=str)
 
 
 def _small_zip(original: Path) -> bytes:

@@ -156,7 +156,7 @@ def test_names_that_mlflow_cannot_take_or_keeps_for_itself_are_refused(packs, tm
 
 @pytest.mark.parametrize("run", ["", "a' or '1'='1", "../x"])
 def test_what_is_no_id_of_a_run_is_refused(tmp_path, run):
-    with pytest.raises(RegistryError, match="is no id of an MLflow run"):
+    with pytest.raises(RegistryError, match="is not an MLflow run id"):
         promote(run, name="cells", alias="champion", registry=registry_at(tmp_path))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from harness.core.errors import IncomparableSets, UndefinedStatistic
-from harness.data.corruptions import INVARIANCES, SEVERITIES, disturb_set, turned
+from harness.data.corruptions import INVARIANCES, SEVERITIES, corrupt_set, turned
 from harness.metrics.classification import estimate, evaluate
 from harness.metrics.estimates import INDEPENDENCE_UNKNOWN, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
@@ -222,7 +222,7 @@ def judged(classify: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, dig
 
 def curve_of(classify, cells, digests, kind) -> SeverityCurve:
     disturbed = {
-        (kind, severity): judged(classify, disturb_set(cells, digests, kind, severity, seed=1), digests)
+        (kind, severity): judged(classify, corrupt_set(cells, digests, kind, severity, seed=1), digests)
         for severity in SEVERITIES[1:]
     }
     return severity_curves(judged(classify, cells, digests), disturbed, **LEVEL)[0]

@@ -23,7 +23,7 @@ from harness.model.records import JudgedModel
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
 from harness.run.graph import Graph
-from harness.run.setting import RunOptions, Setting, beside
+from harness.run.setting import RunOptions, Setting, sibling_dir
 from harness.run.stages.corruptions import robustness
 from harness.run.stages.data import external, split
 from harness.run.stages.independence import dependent_sets, leakage_checks, provenance
@@ -137,7 +137,7 @@ def test_what_lies_beside_a_csv_lies_beside_its_folder(tmp_path: Path):
     (tmp_path / "cells").mkdir()
     table = tmp_path / "cells" / "split.csv"
     table.touch()
-    assert beside(tmp_path / "cells") == beside(table) == tmp_path.resolve()
+    assert sibling_dir(tmp_path / "cells") == sibling_dir(table) == tmp_path.resolve()
 
 
 def test_a_door_that_offers_probabilities_alone_is_judged_as_far_as_it_goes(

@@ -185,7 +185,7 @@ def resized(pixels: Pixels, height_px: int, width_px: int | None = None) -> Pixe
     return np.asarray(Image.fromarray(pixels).resize(wanted[::-1], Image.Resampling.BILINEAR))
 
 
-def disturb_set(pixels: Pixels, digests: Sequence[str], kind: str, severity: int, *, seed: int) -> Pixels:
+def corrupt_set(pixels: Pixels, digests: Sequence[str], kind: str, severity: int, *, seed: int) -> Pixels:
     """Every image of a set after the same `corruption`.
 
     Args:

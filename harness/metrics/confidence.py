@@ -23,7 +23,7 @@ from harness.metrics.metric import Metric, Subject
 MOST_EXPLAINED_BY_CHANCE = 0.1
 
 
-def confidence(
+def calibration_estimate(
     report: CalibrationReport | Unavailable,
     evaluation: Evaluation | Unavailable,
     metric: str,
@@ -160,7 +160,7 @@ def _ppv(evaluation: Evaluation, cell_class: str, prevalence: Mapping[str, float
 def _measure(name: str) -> Callable[[Measurements, Subject, float], Estimate | Unavailable]:
     def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
         prevalence = measurements.protocol.prevalence
-        return confidence(
+        return calibration_estimate(
             measurements.calibration(subject.set),
             measurements.evaluation(subject.set),
             name,

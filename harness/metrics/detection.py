@@ -192,7 +192,7 @@ def mahalanobis_scores(train_features: ArrayLike, train_labels: ArrayLike, featu
 # --- areas ------------------------------------------------------------------------------------
 
 
-def strangeness(score: str, outlook: Mapping[str, ArrayLike], *, train_labels: ArrayLike) -> dict[str, Scores]:
+def ood_score(score: str, outlook: Mapping[str, ArrayLike], *, train_labels: ArrayLike) -> dict[str, Scores]:
     """How unlike a cell each input is; the higher the stranger.
 
     Args:

@@ -43,10 +43,10 @@ class Predictions:
             )
         if self.groups is not None and len(self.groups) != n:
             raise InvalidPredictions(f"set {self.set!r}: {len(self.groups)} groups for {n} cells. Name one per cell.")
-        homeless = self.labels[(self.labels < 0) | (self.labels >= len(self.classes))]
-        if homeless.size:
+        out_of_range = self.labels[(self.labels < 0) | (self.labels >= len(self.classes))]
+        if out_of_range.size:
             raise InvalidPredictions(
-                f"set {self.set!r}: label index {homeless[0]} has no column among {self.classes}. "
+                f"set {self.set!r}: label index {out_of_range[0]} has no column among {self.classes}. "
                 "Labels and probabilities must count the same classes in the same order."
             )
         valid = (p >= 0).all(axis=1) & np.isclose(p.sum(axis=1), 1.0, rtol=0, atol=1e-6)  # False for NaN too

@@ -16,7 +16,7 @@ from harness.judge.verdicts import Verdict
 from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import Unavailable
 from harness.metrics.measurements import NothingRecorded
-from harness.pack.read import Pack, open_pack, read_baseline, require_verified, said
+from harness.pack.read import Pack, open_pack, read_baseline, require_field, require_verified
 from harness.protocol.records import Criterion, Protocol
 
 
@@ -84,7 +84,7 @@ class _TwoPacks(NothingRecorded):
 
 def read_protocol_of(pack: Pack) -> Protocol:
     """The protocol that a pack's run was judged by."""
-    content = said(pack, "protocol", "content", kind=dict)
+    content = require_field(pack, "protocol", "content", kind=dict)
     try:
         return Protocol.model_validate_json(json.dumps({**content, "source": "evidence.json"}))
     except ValidationError as error:
@@ -97,9 +97,9 @@ def read_protocol_of(pack: Pack) -> Protocol:
 
 
 def _look(pack: Pack, set_name: str) -> int | None:
-    looks = said(pack, "looks", kind=dict)
-    return said(pack, "looks", set_name, kind=int) if set_name in looks else None
+    looks = require_field(pack, "looks", kind=dict)
+    return require_field(pack, "looks", set_name, kind=int) if set_name in looks else None
 
 
 def _day_of(pack: Pack) -> date:
-    return datetime.fromisoformat(said(pack, "run", "started_at", kind=str)).date()
+    return datetime.fromisoformat(require_field(pack, "run", "started_at", kind=str)).date()

@@ -464,8 +464,8 @@ def _text(where: str, content: bytes) -> str:
         raise EvidenceError(f"{where} is not UTF-8 (byte {error.start}). Fetch the pack anew.") from None
 
 
-def said(pack: Pack, *keys: str, kind: type[Kind]) -> Kind:
-    """The value at a place in evidence.json, such as `said(pack, "run", "id", kind=str)`.
+def require_field(pack: Pack, *keys: str, kind: type[Kind]) -> Kind:
+    """The value at a place in evidence.json, such as `require_field(pack, "run", "id", kind=str)`.
 
     Raises:
         EvidenceError: there is nothing at that place, or something of another kind.
@@ -486,7 +486,7 @@ def said(pack: Pack, *keys: str, kind: type[Kind]) -> Kind:
 
 def read_classes(pack: Pack) -> tuple[str, ...]:
     """The class vocabulary, in order."""
-    names = said(pack, "protocol", "content", "dataset", "classes", kind=list)
+    names = require_field(pack, "protocol", "content", "dataset", "classes", kind=list)
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names) or not names:
         raise EvidenceError(f"{pack.name}/{EVIDENCE}: the classes {brief(names)} are not distinct names.")
     return tuple(names)
@@ -498,7 +498,10 @@ def read_protocol_digest(pack: Pack) -> str:
     Raises:
         EvidenceError: the digest in evidence.json is another one: a threshold was edited after the run.
     """
-    stated, content = said(pack, "protocol", "digest", kind=str), said(pack, "protocol", "content", kind=dict)
+    stated, content = (
+        require_field(pack, "protocol", "digest", kind=str),
+        require_field(pack, "protocol", "content", kind=dict),
+    )
     try:
         found = digest_of(content)
     except (ValueError, RecursionError):
@@ -517,7 +520,7 @@ def read_passed(pack: Pack) -> bool:
     Raises:
         EvidenceError: it says that it passed, and its own verdicts contradict it.
     """
-    passed = said(pack, "run", "passed", kind=bool)
+    passed = require_field(pack, "run", "passed", kind=bool)
     if passed and (reason := _blocking(pack)):
         raise EvidenceError(
             f"{pack.name}/{EVIDENCE} says that the run passed, but {reason}. It contradicts itself and was edited "
@@ -528,11 +531,11 @@ def read_passed(pack: Pack) -> bool:
 
 def _blocking(pack: Pack) -> str | None:
     """Why a run with these verdicts cannot have passed."""
-    if said(pack, "run", kind=dict).get("stopped_because") is not None:
+    if require_field(pack, "run", kind=dict).get("stopped_because") is not None:
         return "it was stopped early"
     criteria, verdicts = _entries(pack, "protocol", "content", "criteria"), _entries(pack, "verdicts")
     outcomes = {verdict.get("criterion"): verdict for verdict in verdicts}
-    asked = said(pack, "protocol", "content", "baseline", kind=dict).get("needed")
+    asked = require_field(pack, "protocol", "content", "baseline", kind=dict).get("needed")
     without_baseline = pack.evidence.get("baseline") is None and asked == "optional"
     if len(outcomes) != len(verdicts) or not verdicts:
         return "it has no verdicts, or two on one criterion"
@@ -550,11 +553,9 @@ def _blocking(pack: Pack) -> str | None:
 
 
 def _entries(pack: Pack, *keys: str) -> list[dict[str, object]]:
-    found = said(pack, *keys, kind=list)
+    found = require_field(pack, *keys, kind=list)
     if not all(isinstance(entry, dict) for entry in found):
-        raise EvidenceError(
-            f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} holds a value that is no entry. Fetch it anew."
-        )
+        raise EvidenceError(f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} holds no entries. Fetch it anew.")
     return found
 
 
@@ -567,7 +568,7 @@ def read_predictions(pack: Pack, set_name: str) -> Predictions:
     Raises:
         EvidenceError: names file, row and field of the first thing that is not as the harness writes it.
     """
-    evaluated = said(pack, "predictions", kind=dict)
+    evaluated = require_field(pack, "predictions", kind=dict)
     if set_name not in evaluated:
         raise EvidenceError(
             f"{pack.name} has no predictions of the set {set_name!r}; its sets are "
@@ -588,8 +589,8 @@ def read_predictions(pack: Pack, set_name: str) -> Predictions:
     except InvalidPredictions as error:
         raise EvidenceError(f"{where}: {error}") from None
     n, digest = (
-        said(pack, "predictions", set_name, "n", kind=int),
-        said(pack, "predictions", set_name, "digest", kind=str),
+        require_field(pack, "predictions", set_name, "n", kind=int),
+        require_field(pack, "predictions", set_name, "digest", kind=str),
     )
     if n != len(rows.digests):
         raise EvidenceError(f"{where}: {len(rows.digests)} cells, {EVIDENCE} says {n}. Fetch the pack anew.")
@@ -697,8 +698,8 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str]) ->
         raise EvidenceError(f"{pack.name} cannot be the baseline: {_difference(theirs, ours)}. {CLASS_REMEDY}")
     return Baseline(
         name=pack.name,
-        run_id=said(pack, "run", "id", kind=str),
-        commit=said(pack, "environment", "commit", kind=str),
+        run_id=require_field(pack, "run", "id", kind=str),
+        commit=require_field(pack, "environment", "commit", kind=str),
         classes=theirs,
         predictions=MappingProxyType({name: read_predictions(pack, name) for name in sets}),
         protocol_digest=read_protocol_digest(pack),

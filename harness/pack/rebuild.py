@@ -1,8 +1,8 @@
 """Which run do these files tell of? An evidence pack in, the run's records out, every number made of the predictions.
 
 What rests on cells is computed again from predictions/, what rests on samples from the raw timings, what was counted
-from the listed findings. The rest (texts, times, environment, the network's training) is taken as recorded; `untold`
-says so. Neither the model nor an image is needed, and neither torch nor fastai is imported.
+from the listed findings. The rest (texts, times, environment, the network's training) is taken as recorded;
+`not_recomputed` says so. Neither the model nor an image is needed, and neither torch nor fastai is imported.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
-from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, said
+from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, Criterion, Protocol
 from harness.run.packages import Declared, Packages, settled
@@ -95,13 +95,13 @@ class Rebuilt:
 
     results:    None where a table or record could not be read, so that the rest cannot be told.
     manifest:   the dataset; its root is not known. None where the run read none.
-    untold:     what had to be taken as recorded, one sentence each.
+    not_recomputed:     what had to be taken as recorded, one sentence each.
     """
 
     results: RunResults | None
     manifest: Manifest | None
     discrepancies: tuple[Discrepancy, ...]
-    untold: tuple[str, ...]
+    not_recomputed: tuple[str, ...]
 
 
 def rebuild(pack: Pack) -> Rebuilt:
@@ -114,8 +114,8 @@ def rebuild(pack: Pack) -> Rebuilt:
 
 
 def _protocol_of(pack: Pack) -> Protocol:
-    protocol, digest = read_protocol_of(pack), said(pack, "protocol", "digest", kind=str)
-    if digest_of(said(pack, "protocol", "content", kind=dict)) != digest:
+    protocol, digest = read_protocol_of(pack), require_field(pack, "protocol", "digest", kind=str)
+    if digest_of(require_field(pack, "protocol", "content", kind=dict)) != digest:
         return protocol  # and the digest in evidence.json will be found not to be its own
     return RecordedProtocol.model_construct(**dict(protocol), recorded_digest=digest)
 
@@ -126,10 +126,10 @@ class _Rebuilding:
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
         self.discrepancies: list[Discrepancy] = []
-        self.untold: list[str] = []
+        self.not_recomputed: list[str] = []
         self.protocol = _protocol_of(pack)
-        self.run_id = said(pack, "run", "id", kind=str)
-        self.started_at = said(pack, "run", "started_at", kind=str)
+        self.run_id = require_field(pack, "run", "id", kind=str)
+        self.started_at = require_field(pack, "run", "started_at", kind=str)
         self.day = self._day()
         self.integrity: IntegrityReport | None = None
         self.manifest: Manifest | None = None
@@ -155,7 +155,7 @@ class _Rebuilding:
         self.robustness: Robustness | None = None
 
     def whole(self) -> Rebuilt:
-        seconds = said(self.pack, "run", kind=dict).get("seconds")
+        seconds = require_field(self.pack, "run", kind=dict).get("seconds")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise EvidenceError(f"run > seconds holds {brief(seconds)}, which is not a number")
         readings = (
@@ -181,26 +181,26 @@ class _Rebuilding:
         self.shortcuts = self._of(ShortcutReport | None, "shortcuts")
         self.provenance = self._of(dict[str, Provenance], "provenance")
         if self.duplicates is not None:
-            self.untold.append(
+            self.not_recomputed.append(
                 "which pictures resemble each other, and what headers and colours say of their origin: the images are "
                 "not in the pack"
             )
         self.robustness = self._recorded_robustness()
         if self.robustness is not None:
-            self.untold.append(
+            self.not_recomputed.append(
                 "what the network said of disturbed and turned cells, and how strange each input looked to it: counts "
                 "and scores are recorded, bounds and detection follow from them"
             )
         packages = self._packages()
         proof = self._of(Proof | None, "proof")
         if proof is not None:
-            self.untold.append("what became of the planted faults: recorded, and counted again")
+            self.not_recomputed.append("what became of the planted faults: recorded, and counted again")
         self._read_ledger()
         results = RunResults(
             run_id=self.run_id,
             started_at=self.started_at,
             seconds=seconds,
-            command=said(self.pack, "run", "command", kind=str),
+            command=require_field(self.pack, "run", "command", kind=str),
             protocol=self.protocol,
             environment=self._of(dict[str, str], "environment"),
             metrics=self._of(tuple[str, ...] | None, "metrics") or (),
@@ -233,7 +233,7 @@ class _Rebuilding:
             stopped_because=self._of(str | None, "run", "stopped_because"),
         )
         results = replace(results, verdicts=self._judge_again(RecordedMeasurements(results, self.manifest)))
-        return Rebuilt(results, self.manifest, tuple(self.discrepancies), tuple(self.untold))
+        return Rebuilt(results, self.manifest, tuple(self.discrepancies), tuple(self.not_recomputed))
 
     def _note(self, file: str, field: str, message: str) -> None:
         self.discrepancies.append(Discrepancy(file, field, message))
@@ -254,7 +254,7 @@ class _Rebuilding:
         """What was declared, as recorded, against the list of what was installed."""
         if self.pack.evidence.get("packages") is None:
             return None
-        self.untold.append("what was installed and what was declared: recorded, and compared with each other")
+        self.not_recomputed.append("what was installed and what was declared: recorded, and compared with each other")
         try:
             installed = read_components(parse_json(self.pack.read(COMPONENTS)))
         except (EvidenceError, ValueError) as error:
@@ -326,7 +326,7 @@ class _Rebuilding:
 
     def _expect_again(self, report: IntegrityReport) -> IntegrityReport:
         """What was expected of the images, asked again of manifest.csv, and the findings that follow from it."""
-        if self.manifest is None or said(self.pack, "integrity", kind=dict).get("expectations") is None:
+        if self.manifest is None or require_field(self.pack, "integrity", kind=dict).get("expectations") is None:
             return report
         plan = self.protocol.dataset
         counted = plan.images_per_class if "count_mismatches" in report.checked else None
@@ -352,16 +352,14 @@ class _Rebuilding:
         for number, (path, _, label, part) in enumerate(rows_of(self.pack, SPLIT, COLUMNS), start=2):
             image = images.pop(active(path), None)
             if image is None or part not in parts:
-                self._note(
-                    SPLIT, f"row {number}", f"{path!r} in {part!r} is not an image of {MANIFEST} in a known part"
-                )
+                self._note(SPLIT, f"row {number}", f"{path!r} in {part!r} is not an image of {MANIFEST} in one part")
                 continue
             if image.label != label:
                 self._note(SPLIT, f"row {number}, label", f"{label!r} is written, manifest.csv says {image.label!r}")
             parts[part].append(image)
         for path in images:
             self._note(SPLIT, "filepath", f"{path!r} is in manifest.csv and in no part")
-        origin = said(self.pack, "split", "origin", kind=str)
+        origin = require_field(self.pack, "split", "origin", kind=str)
         self.split = Split(**{part: sorted_by_path(found) for part, found in parts.items()}, origin=origin)
         return True
 
@@ -375,14 +373,14 @@ class _Rebuilding:
         self.timings = self._of(tuple[Timing, ...], "timings")
         if self.pack.evidence.get("baseline") is not None:
             self.baseline = Baseline(
-                name=said(self.pack, "baseline", "run", kind=str),
-                run_id=said(self.pack, "baseline", "run", kind=str),
-                commit=said(self.pack, "baseline", "commit", kind=str),
+                name=require_field(self.pack, "baseline", "run", kind=str),
+                run_id=require_field(self.pack, "baseline", "run", kind=str),
+                commit=require_field(self.pack, "baseline", "commit", kind=str),
                 classes=self.protocol.dataset.classes,
                 predictions={},
-                protocol_digest=said(self.pack, "baseline", "protocol", kind=str),
-                passed=said(self.pack, "baseline", "passed", kind=bool),
-                sums_digest=said(self.pack, "baseline", "sums", kind=str),
+                protocol_digest=require_field(self.pack, "baseline", "protocol", kind=str),
+                passed=require_field(self.pack, "baseline", "passed", kind=bool),
+                sums_digest=require_field(self.pack, "baseline", "sums", kind=str),
             )
         return True
 
@@ -394,7 +392,7 @@ class _Rebuilding:
         if list(files.values()) != [model.sha256]:
             held = ", ".join(f"{name} {sha256}" for name, sha256 in files.items()) or "no such file"
             self._note(EVIDENCE, "model > sha256", f"{model.sha256} is written, the sums list {held} in models/")
-        self.untold.append(
+        self.not_recomputed.append(
             f"that {model.file} makes these predictions, and what it says of itself: its file is in models/, and "
             "`pytest suites/ --model` judges it again"
         )
@@ -404,7 +402,7 @@ class _Rebuilding:
     def _read_predictions(self) -> bool:
         """False where one of the files cannot be read, or is not the one that evidence.json names."""
         whole = True
-        for name in said(self.pack, "predictions", kind=dict):
+        for name in require_field(self.pack, "predictions", kind=dict):
             try:
                 found = read_predictions(self.pack, name)
                 if name in PARTS:
@@ -418,7 +416,7 @@ class _Rebuilding:
                 continue
             self.predictions[name] = found
             self.evaluations[name] = self._evaluate(found)
-        for seed, stated in said(self.pack, "seeds", kind=dict).items():
+        for seed, stated in require_field(self.pack, "seeds", kind=dict).items():
             name = f"seeds/test_{seed}"
             try:
                 digest = {"digest": stated.get("predictions"), "n": stated.get("n")}
@@ -468,7 +466,9 @@ class _Rebuilding:
             else:
                 sets.append(summary)
                 if summary.absent_because is None:
-                    self.untold.append(f"size and digest of set {summary.name}: the pack has no list of its images")
+                    self.not_recomputed.append(
+                        f"size and digest of set {summary.name}: the pack has no list of its images"
+                    )
         self.sets = tuple(sets)
         for name in counted:
             if name not in {summary.name for summary in sets}:
@@ -499,12 +499,12 @@ class _Rebuilding:
     # --- what is made of predictions ---
 
     def _compare_again(self) -> None:
-        for name in said(self.pack, "comparisons", kind=dict):
+        for name in require_field(self.pack, "comparisons", kind=dict):
             comparison = self._compared(name)
             if comparison is not None:
                 self.comparisons[name] = comparison
         if self.comparisons:
-            self.untold.append(
+            self.not_recomputed.append(
                 "what the baseline called each cell: its predictions are in its own pack, and `python -m harness "
                 "compare` compares the two; here counts and bounds follow from the listed discordant cells"
             )
@@ -517,8 +517,8 @@ class _Rebuilding:
             return None
         cells = self._of(tuple[DiscordantCell, ...], "comparisons", name, "discordant")
         baseline, n_changed = (
-            said(self.pack, "comparisons", name, "baseline", kind=str),
-            said(self.pack, "comparisons", name, "n_changed", kind=int),
+            require_field(self.pack, "comparisons", name, "baseline", kind=str),
+            require_field(self.pack, "comparisons", name, "n_changed", kind=int),
         )
         if self.baseline is None or self.baseline.run_id != baseline:
             self._note(EVIDENCE, f"{field} > baseline", f"{baseline!r} is not the baseline that the run names")
@@ -557,7 +557,7 @@ class _Rebuilding:
         )
 
     def _calibrate_again(self) -> None:
-        for name in said(self.pack, "calibrations", kind=dict):
+        for name in require_field(self.pack, "calibrations", kind=dict):
             try:
                 self.calibrations[name] = calibration_of(self.protocol, self.predictions, name)
             except HarnessError as error:
@@ -646,7 +646,7 @@ class _Rebuilding:
     def _judge_again(self, evidence: RecordedMeasurements) -> tuple[Verdict, ...]:
         """One verdict per criterion, gate by gate, whatever evidence.json lists."""
         listed: list[Mapping[str, Any]] = [
-            each for each in said(self.pack, "verdicts", kind=list) if isinstance(each, Mapping)
+            each for each in require_field(self.pack, "verdicts", kind=list) if isinstance(each, Mapping)
         ]
         stated = {str(each.get("criterion")): each for each in listed}
         verdicts, taken = [], []
@@ -664,7 +664,7 @@ class _Rebuilding:
             verdicts.append(verdict)
             taken += [] if again else [criterion.id]
         if taken:
-            self.untold.append(
+            self.not_recomputed.append(
                 f"what {', '.join(taken)} were decided on, or why they were not: the pack records it, and "
                 "nothing in it measures it"
             )

@@ -26,7 +26,15 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from harness.core.errors import EvidenceError, HarnessError
-from harness.pack.read import EVIDENCE, Pack, open_pack, read_passed, read_protocol_digest, require_verified, said
+from harness.pack.read import (
+    EVIDENCE,
+    Pack,
+    open_pack,
+    read_passed,
+    read_protocol_digest,
+    require_field,
+    require_verified,
+)
 
 EXPERIMENT = "leukocyte-harness"
 ARTIFACTS, ARCHIVE = "pack", "pack.zip"  # the folder of a run's artifacts, and the file in it
@@ -279,7 +287,7 @@ def _log(mlflow: ModuleType, client: Any, pack: Pack, registry: Registry) -> str
             f"{pack.name}/{EVIDENCE} is not as the harness writes it ({type(error).__name__}: {error}). Fetch the pack "
             "anew from where it was made."
         ) from error
-    run = str(client.create_run(experiment, run_name=said(pack, "run", "id", kind=str)).info.run_id)
+    run = str(client.create_run(experiment, run_name=require_field(pack, "run", "id", kind=str)).info.run_id)
     try:
         with tempfile.TemporaryDirectory(dir=registry.scratch, prefix=".mlflow-") as folder:
             archive = Path(folder) / ARCHIVE
@@ -324,8 +332,9 @@ def _shown(uri: str) -> str:
 
 def _refuse_failed(pack: Pack) -> None:
     if not read_passed(pack):
+        run_id = require_field(pack, "run", "id", kind=str)
         raise NotPassed(
-            f"run {said(pack, 'run', 'id', kind=str)!r} did not pass, and only a run that passed may be a champion. "
+            f"run {run_id!r} did not pass, and only a run that passed may be a champion. "
             "Its report says what is missing."
         )
 
@@ -382,23 +391,23 @@ def _rename_new(source: Path, target: Path) -> None:
 def _metrics(pack: Pack) -> dict[str, float]:
     """Accuracy of each set and recall of each class, with their support, and how many criteria had which outcome."""
     metrics: dict[str, float] = {}
-    for set_name, evaluation in said(pack, "evaluations", kind=dict).items():
+    for set_name, evaluation in require_field(pack, "evaluations", kind=dict).items():
         entries = {f"{set_name}.accuracy": evaluation["accuracy"]}
         entries |= {f"{set_name}.recall.{name}": found["recall"] for name, found in evaluation["per_class"].items()}
         for name, entry in entries.items():
             if entry["value"] is not None:  # undefined is left out, never 0
                 metrics[_plain(name)] = float(entry["value"])
             metrics[_plain(f"{name}.n")] = float(entry["n"])
-    outcomes = Counter(verdict["outcome"] for verdict in said(pack, "verdicts", kind=list))
+    outcomes = Counter(verdict["outcome"] for verdict in require_field(pack, "verdicts", kind=list))
     return metrics | {_plain(f"verdicts.{outcome}"): float(n) for outcome, n in outcomes.items()}
 
 
 def _params(pack: Pack) -> dict[str, str]:
     return {
-        "protocol.id": said(pack, "protocol", "content", "identity", "id", kind=str),
+        "protocol.id": require_field(pack, "protocol", "content", "identity", "id", kind=str),
         "protocol.digest": read_protocol_digest(pack),
-        "run.started_at": said(pack, "run", "started_at", kind=str),
-        "run.command": said(pack, "run", "command", kind=str)[:500],
+        "run.started_at": require_field(pack, "run", "started_at", kind=str),
+        "run.command": require_field(pack, "run", "command", kind=str)[:500],
     }
 
 
@@ -407,18 +416,18 @@ def _tags(pack: Pack) -> dict[str, str]:
     subject: Mapping[str, object] = pack.evidence.get("training") or pack.evidence.get("model") or {}  # type: ignore[assignment]
     return {
         SUMS_TAG: pack.sums_digest,
-        "harness.run": said(pack, "run", "id", kind=str),
+        "harness.run": require_field(pack, "run", "id", kind=str),
         "harness.passed": str(read_passed(pack)).lower(),
         "harness.protocol": read_protocol_digest(pack),
-        "harness.commit": said(pack, "environment", "commit", kind=str),
+        "harness.commit": require_field(pack, "environment", "commit", kind=str),
         "harness.weights": str(subject.get("weights_digest", "none")),
         **{
             _plain(f"harness.predictions.{name}"): str(found["digest"])
-            for name, found in said(pack, "predictions", kind=dict).items()
+            for name, found in require_field(pack, "predictions", kind=dict).items()
         },
         **{
             _plain(f"harness.outcome.{verdict['criterion']}"): str(verdict["outcome"])
-            for verdict in said(pack, "verdicts", kind=list)
+            for verdict in require_field(pack, "verdicts", kind=list)
         },
     }
 

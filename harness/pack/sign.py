@@ -33,8 +33,8 @@ from harness.pack.read import (
     read_passed,
     read_protocol_digest,
     read_signature,
+    require_field,
     require_verified,
-    said,
 )
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -102,11 +102,11 @@ def statement_of(pack: Pack) -> dict[str, Any]:
         "subject": [{"name": SUMS, "digest": {"sha256": pack.sums_digest}}],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
-            "schema": said(pack, "schema", kind=str),
-            "run": said(pack, "run", "id", kind=str),
+            "schema": require_field(pack, "schema", kind=str),
+            "run": require_field(pack, "run", "id", kind=str),
             "protocol": read_protocol_digest(pack),
-            "commit": said(pack, "environment", "commit", kind=str),
-            "dirty": said(pack, "environment", "dirty", kind=str),
+            "commit": require_field(pack, "environment", "commit", kind=str),
+            "dirty": require_field(pack, "environment", "dirty", kind=str),
             "verdict": "passed" if read_passed(pack) else "not passed",
         },
     }

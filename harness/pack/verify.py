@@ -35,7 +35,7 @@ Record = TypeVar("Record")
 
 # What arithmetic on records says when somebody else chose what is in them.
 BROKEN = (HarnessError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-UNTOLD = (
+NOT_RECOMPUTED = (
     "texts, times, environment, training curves and the names of the sets' folders: recorded, and only compared with "
     "the page",
     "what is to be seen on figures and thumbnails: a figure's file is compared with the page's copy of it",
@@ -51,7 +51,7 @@ class Verification:
     passed:      as the run says of itself; the pack of a run that failed holds, too.
     sums_digest: SHA-256 of SHA256SUMS, which stands for the whole pack.
     signature:   what its signature is worth; None where the pack cannot be read.
-    untold:      what could not be made again, one sentence each.
+    not_recomputed:      what could not be made again, one sentence each.
     page:        how far the report could be compared.
     """
 
@@ -60,7 +60,7 @@ class Verification:
     sums_digest: str | None
     passed: bool | None
     discrepancies: tuple[Discrepancy, ...]
-    untold: tuple[str, ...] = ()
+    not_recomputed: tuple[str, ...] = ()
     signature: SignatureCheck | None = None
     page: PageCheck = PageCheck.NOT_CHECKED
 
@@ -86,16 +86,16 @@ def verify_pack(path: Path, *, trust: Trust | None = None) -> Verification:
     run = pack.evidence.get("run")
     run_id = run.get("id") if isinstance(run, Mapping) else None
     found = [*_digests(pack)]
-    untold: tuple[str, ...] = ()
+    not_recomputed: tuple[str, ...] = ()
     page = PageCheck.NOT_CHECKED
     if not found:  # numbers of bytes that are not the run's would only say the same again
-        found, untold, page = _recomputed(pack)
+        found, not_recomputed, page = _recomputed(pack)
     signature = check_signature(pack, trust=trust)
     found += [Discrepancy(SIGNATURE, "", problem) for problem in signature.problems]
     run_id = run_id if isinstance(run_id, str) else None
     passed = run.get("passed") if isinstance(run, Mapping) else None
     passed = passed if isinstance(passed, bool) else None
-    return Verification(pack.name, run_id, pack.sums_digest, passed, tuple(found), untold, signature, page)
+    return Verification(pack.name, run_id, pack.sums_digest, passed, tuple(found), not_recomputed, signature, page)
 
 
 def _digests(pack: Pack) -> Iterator[Discrepancy]:
@@ -135,7 +135,7 @@ def _remade(pack: Pack) -> Recomputed:
         found += first_of(compared(pack, name, expected), name)
     found += _unexpected(pack, written)
     found += check_report(pack, run, rebuilt.manifest, as_written(told, pack.evidence))
-    return list(dict.fromkeys(found)), (*UNTOLD, *rebuilt.untold), how_far(pack)
+    return list(dict.fromkeys(found)), (*NOT_RECOMPUTED, *rebuilt.not_recomputed), how_far(pack)
 
 
 # What sentences of packs of schemas 2 and 3 say today.

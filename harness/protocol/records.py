@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 
 # What `harness.data.corruptions` can do to a cell, and the inputs without one that it can make.
-DISTURBANCES = (
+CORRUPTIONS = (
     "stain",
     "brightness",
     "contrast",
@@ -365,7 +365,7 @@ class RobustnessPlan(_Record):
     severities: those that are drawn, from 1 to 5. agreed: kind -> the one at which it is judged.
     """
 
-    kinds: tuple[Literal[DISTURBANCES], ...] = Field(min_length=1)  # type: ignore[valid-type]
+    kinds: tuple[Literal[CORRUPTIONS], ...] = Field(min_length=1)  # type: ignore[valid-type]
     severities: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field(min_length=1)
     agreed: dict[str, Annotated[int, Field(ge=1, le=5)]]
     invariances: tuple[Literal[INVARIANCES], ...] = ()  # type: ignore[valid-type]

@@ -27,7 +27,7 @@ NEUTRAL = frozenset({"harness", "harness.core.errors"})
 # Decorators that read the annotations of what they decorate: there, an annotation is not a remark.
 READS_ANNOTATIONS = frozenset({"validate_call", "computed_field", "field_serializer", "model_serializer", "register"})
 # Fields of a node that other fields say already, or that say how a text was written.
-UNTOLD = frozenset({"ctx", "type_comment", "kind", "type_params"})
+NOT_RECOMPUTED = frozenset({"ctx", "type_comment", "kind", "type_params"})
 
 
 class CodeError(HarnessError, ImportError):
@@ -196,7 +196,7 @@ def _write_down(value: object, say: Callable[[str], None]) -> None:
 
 @cache
 def _told(kind: Any) -> tuple[str, ...]:
-    return tuple(field for field in kind._fields if field not in UNTOLD)
+    return tuple(field for field in kind._fields if field not in NOT_RECOMPUTED)
 
 
 def _imports(body: Iterable[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:

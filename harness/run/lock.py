@@ -19,7 +19,7 @@ REMEDY = "free space, make the folder writable, or name another one with --repor
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class RunLock:
     """A reports folder that one run alone writes to, until it lets go or its process ends, however it ends."""
 
     reports: Path
@@ -31,7 +31,7 @@ class Hold:
         self._lock.release()
 
 
-def hold_reports(reports: Path, *, run_id: str) -> Hold:
+def lock_reports(reports: Path, *, run_id: str) -> RunLock:
     """Take the folder for this run; it is made if absent, and seen to be writable before hours go into the run.
 
     The lock is the operating system's and goes with the process: what a killed run leaves never blocks the next.
@@ -55,7 +55,7 @@ def hold_reports(reports: Path, *, run_id: str) -> Hold:
         raise StoreError(
             f"the reports folder {reports} cannot be written: {error}. Before you run again, {REMEDY}."
         ) from error
-    return Hold(reports, lock)
+    return RunLock(reports, lock)
 
 
 def _holder(reports: Path) -> str:

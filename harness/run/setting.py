@@ -79,7 +79,7 @@ class Setting:
         return UNDECLARED
 
 
-def beside(data: Path) -> Path:
+def sibling_dir(data: Path) -> Path:
     """The folder that holds the data folder; of a CSV, the one that holds the folder that it lies in."""
     folder = data if data.is_dir() else data.parent
     return folder.resolve().parent

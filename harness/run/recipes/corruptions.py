@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.core.progress import Report
 from harness.data.records import labels_of
-from harness.metrics.detection import strangeness
+from harness.metrics.detection import ood_score
 from harness.model.classifier import Classifier
 from harness.model.corrupted import corrupted_predictions
 from harness.model.ood import ood_features, ood_score_of
@@ -18,7 +18,7 @@ from harness.protocol.records import DetectionPlan, RobustnessPlan
 from harness.run.recipes.basis import Pictures, place, rows_by_digest
 from harness.run.recipes.classifier import Source
 
-KEPT = "predictions.npz"
+CACHE_FILE = "predictions.npz"
 SCORES = "strangeness "  # begins the name of out-of-distribution scores; all else are probabilities of corrupted cells
 
 
@@ -65,10 +65,10 @@ class Corruptions:
                 progress=progress,
             )
             score = ood_score_of(plan, self.source.card)
-            scores = strangeness(score, seen, train_labels=labels_of(train.ordered, self.classes))
+            scores = ood_score(score, seen, train_labels=labels_of(train.ordered, self.classes))
             found |= {f"{SCORES}{name}": values for name, values in scores.items()}
         found["digests"] = np.array(digests)
-        np.savez(folder / KEPT, **found)  # type: ignore[arg-type]  # its stub takes any keyword for allow_pickle
+        np.savez(folder / CACHE_FILE, **found)  # type: ignore[arg-type]  # its stub takes any keyword for allow_pickle
 
 
 def read_corruptions(folder: Path, test: Pictures) -> dict[str, np.ndarray]:
@@ -76,7 +76,7 @@ def read_corruptions(folder: Path, test: Pictures) -> dict[str, np.ndarray]:
 
     Names as `model.corrupted` and `model.ood` give them; those of scores begin with "strangeness ".
     """
-    with np.load(folder / KEPT) as kept:
+    with np.load(folder / CACHE_FILE) as kept:
         order = rows_by_digest(kept["digests"].tolist(), test.cells)
         found = {name: kept[name] for name in kept.files if name != "digests"}
     return {

@@ -14,7 +14,7 @@ from harness.model.classifier import Classifier, predict
 from harness.run.recipes.basis import Pictures, place, rows_by_digest
 from harness.run.recipes.classifier import Source
 
-KEPT = "predictions.npz"
+CACHE_FILE = "predictions.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,12 +40,12 @@ class Scoring:
     def make(self, folder: Path, progress: Report) -> None:
         probabilities = predict(self.open(), self.pictures.images(label=self.label))
         digests = [cell.sha256 for cell in self.pictures.ordered]
-        np.savez(folder / KEPT, digests=digests, probabilities=probabilities)
+        np.savez(folder / CACHE_FILE, digests=digests, probabilities=probabilities)
 
 
 def read_scores(folder: Path, pictures: Pictures, classes: tuple[str, ...]) -> tuple[Predictions, tuple[str, ...]]:
     """(what was kept, in the order of the set; digests of the cells in the order in which they were scored)."""
-    with np.load(folder / KEPT) as kept:
+    with np.load(folder / CACHE_FILE) as kept:
         scored = tuple(kept["digests"].tolist())
         ordered = kept["probabilities"][rows_by_digest(scored, pictures.cells)]
     return predictions_of(pictures.cells, ordered, set_name=pictures.name, classes=classes), scored

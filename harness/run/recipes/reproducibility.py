@@ -13,7 +13,7 @@ from harness.protocol.records import Protocol
 from harness.run.recipes.basis import read_json, write_json
 from harness.run.reproduction import reproduce
 
-KEPT = "processes.json"
+CACHE_FILE = "processes.json"
 REPEATING = "small training in two fresh processes"
 
 
@@ -48,9 +48,9 @@ class Reproduction:
     def make(self, folder: Path, progress: Report) -> None:
         progress(REPEATING, 0, 1, "")
         found = reproduce(self.protocol, data=self.data, split_file=self.split_file, device=self.device)
-        write_json(folder / KEPT, [asdict(process) for process in found])
+        write_json(folder / CACHE_FILE, [asdict(process) for process in found])
         progress(REPEATING, 1, 1, "")
 
 
 def read_processes(folder: Path) -> tuple[ProcessDigests, ...]:
-    return tuple(ProcessDigests(**process) for process in read_json(folder / KEPT))
+    return tuple(ProcessDigests(**process) for process in read_json(folder / CACHE_FILE))

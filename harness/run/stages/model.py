@@ -16,7 +16,7 @@ from harness.run.recipes.basis import Pictures
 from harness.run.recipes.classifier import Source
 from harness.run.recipes.judged import GivenModel
 from harness.run.recipes.training import Training
-from harness.run.setting import beside
+from harness.run.setting import sibling_dir
 from harness.run.stages.data import images, listing, split
 
 
@@ -37,7 +37,7 @@ def trained(run: Asking, seed: int) -> Path:
     setting = run.setting
     # What other seeds are trained beside it changes nothing in a training.
     plan = setting.protocol.training.model_copy(update={"seed": seed, "seeds": ()})
-    near = (setting.protocol.source.resolve().parent, beside(setting.options.data))
+    near = (setting.protocol.source.resolve().parent, sibling_dir(setting.options.data))
     recipe = Training(
         plan=plan,
         classes=setting.classes,
