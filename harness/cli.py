@@ -82,7 +82,8 @@ def register_verify(jobs: Parsers) -> None:
         "verify",
         help="does an evidence pack hold: every digest, and every number made again from its predictions?",
         description="Checks every digest, the ledger and every number of a pack without its model or images, and "
-        "prints its report anew to compare. Fractions may differ by 1e-9 of their size, everything else not at all.",
+        "compares its report with them: every number and verdict, and the whole page where what printed it is "
+        "installed. Fractions may differ by 1e-9 of their size, everything else not at all.",
     )
     parser.add_argument("pack", type=Path, metavar="PACK", help="folder or zip, wherever it lies now")
     parser.add_argument(
@@ -93,13 +94,18 @@ def register_verify(jobs: Parsers) -> None:
         help="believe this public key (PEM), or the keys of this trust file (TOML: [[keys]] with path, owner, "
         "not_after); repeatable",
     )
-    parser.add_argument("--strict", action="store_true", help="end with 1 unless one of these keys signed the pack")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="end with 1 unless one of these keys signed the pack and its whole report was compared",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_run_verify)
 
 
 def _run_verify(asked: argparse.Namespace) -> int:
     from harness.pack.keys import read_trusted_keys
+    from harness.pack.report_check import PageCheck
     from harness.pack.sign import Standing, Trust
     from harness.pack.verify import verify_pack
 
@@ -108,7 +114,8 @@ def _run_verify(asked: argparse.Namespace) -> int:
         trust = Trust(read_trusted_keys(asked.key), today=datetime.now(UTC).date())
     result = verify_pack(asked.pack, trust=trust)
     verified = result.signature is not None and result.signature.standing is Standing.VERIFIED
-    code = HOLDS if result.holds and (verified or not asked.strict) else DOES_NOT_HOLD
+    whole = result.page is PageCheck.WHOLE
+    code = HOLDS if result.holds and ((verified and whole) or not asked.strict) else DOES_NOT_HOLD
     if asked.json:
         _print(json.dumps({"holds": result.holds, "signed_and_verified": verified, **asdict(result)}, indent=2))
         return code
@@ -117,6 +124,8 @@ def _run_verify(asked: argparse.Namespace) -> int:
     if result.holds:
         for each in result.untold:
             _print(f"note: not made again: {each}")
+        if not whole:
+            _print(f"note: its report was compared {result.page}")
     word = "holds" if result.holds else f"does not hold: {len(result.discrepancies)} finding(s)"
     run = {True: ", which passed,", False: ", which DID NOT PASS,", None: ""}[result.passed]
     _print(f"{result.pack} (run {result.run_id or 'unknown'}{run}) {word}".replace(",)", ")"))
@@ -124,6 +133,8 @@ def _run_verify(asked: argparse.Namespace) -> int:
         _print(remark)
     if asked.strict and not verified:
         _print("--strict: none of the given keys vouches for this pack")
+    if asked.strict and result.holds and not whole:
+        _print("--strict: the whole report was not compared; verify the pack with the version that wrote it")
     _print(f"SHA-256 of its SHA256SUMS: {result.sums_digest or 'not known'}")
     return code
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import effort
 import pytest
 from drawn import CLASSES
+from filelock import FileLock
 from tiny_run import TINY, Pytest, run_pytest
 
 import harness.model.torchvision_compat  # noqa: F401
@@ -18,7 +22,18 @@ from harness.data.records import Manifest
 from harness.plugin import SUITES
 from harness.protocol.records import AugmentationPlan, PhasePlan, TrainingPlan, WeightsPlan
 
+SAID = "said.json"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all", action="store_true", help="every random example and every planted failure, not a share of them"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    effort.EVERYTHING = config.getoption("--all")
 
 
 @pytest.fixture(scope="session")
@@ -95,8 +110,29 @@ def tiny(place: Path) -> Pytest:
     return run
 
 
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one run of the whole path, from nothing: `reports`, `tiny.toml` and what the process said.
+
+    Made once, by the worker that first asks; those beside it wait for it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "first-run"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / SAID).exists():
+            folder.mkdir()
+            (folder / "tiny.toml").write_text(TINY)
+            done = run_pytest(str(SUITES), f"--protocol={folder / 'tiny.toml'}", f"--reports={folder / 'reports'}")
+            (folder / SAID).write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+    return folder
+
+
 @pytest.fixture(scope="module")
-def cold(tiny: Pytest, place: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """The whole path, from nothing: terminal and pack."""
-    done = tiny()
-    return done, (place / "reports" / "latest").resolve()
+def cold(first_run: Path, place: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """The whole path, from nothing: terminal and pack. A copy for each module, which goes on where it ended."""
+    reports = place / "reports"
+    assert not reports.exists(), "ask for `cold` before the first `tiny` of a module"
+    shutil.copytree(first_run / "reports", reports, symlinks=True)
+    code, *said = json.loads((first_run / SAID).read_text())
+    stdout, stderr = (text.replace(str(first_run), str(place)) for text in said)
+    return subprocess.CompletedProcess(["pytest"], code, stdout, stderr), (reports / "latest").resolve()

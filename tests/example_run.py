@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import json
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -30,6 +32,7 @@ from harness.metrics.predictions import Predictions
 from harness.metrics.reproducibility import ProcessDigests
 from harness.metrics.timing import latency
 from harness.model.records import EpochRecord, LearningRateCurve, PhaseRecord, Timing, TrainingRecord, WeightsRecord
+from harness.pack.tables import as_json, evidence
 from harness.protocol.records import (
     PARTS,
     AugmentationPlan,
@@ -50,6 +53,7 @@ from harness.protocol.records import (
     Waiver,
     WeightsPlan,
 )
+from harness.report.page import limits_of, render_report
 from harness.run.packages import Declared, Package, Packages
 from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
@@ -553,3 +557,15 @@ def _cell(seed: int) -> np.ndarray:
 
 def _sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def page_of(run: RunResults, *, ignored: Sequence[str] | None = None, **options: Any) -> str:
+    """The report of a run, printed from the evidence that its pack would hold."""
+    manifest = None if ignored is None else Manifest("dataset", Path(), CLASSES, (), ignored=tuple(ignored))
+    options = {"figures": {}} | options
+    return render_report(run, evidence=json.loads(as_json(evidence(run, manifest))), ignored=ignored, **options)
+
+
+def limits_in(run: RunResults) -> list[str]:
+    """The limits of a run as plain text."""
+    return [limit.text for limit in limits_of(run, evidence=json.loads(as_json(evidence(run, None))))]

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from example_run import example_picture, example_run
+from example_run import example_picture, example_run, page_of
 from hostile_run import NAMES, RAN, hostile_dataset, hostile_run, reworded, texts
 
 from harness.pack.write import REPORT, write_pack
@@ -85,7 +85,7 @@ def unescaped(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setattr(report, "_environment", forgetful)
     run = reworded(example_run(), {"Example protocol": "".join(texts(server.address))})
-    return report.render_report(run, figures={})
+    return page_of(run)
 
 
 @pytest.fixture

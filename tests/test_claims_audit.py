@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -207,7 +208,7 @@ def matrices(draw: st.DrawFn) -> list[list[int]]:
     return matrix
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     matrix=matrices(),
     decimals=st.integers(2, 4),
@@ -223,7 +224,7 @@ def test_an_honest_report_has_no_finding(matrix, decimals, how, averages, percen
     assert messages(audited(table_only)) == [], table_only
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(matrix=matrices(), seed=st.integers(0, 2**32 - 1))
 def test_one_altered_digit_beside_a_printed_matrix_is_found(matrix, seed):
     """The printed matrix decides by hand: an altered share that is not the matrix's own must be found."""
@@ -250,7 +251,7 @@ def test_one_altered_digit_beside_a_printed_matrix_is_found(matrix, seed):
     assert any(finding.kind == "conflict" and at + 1 in {p.line for p in finding.places} for finding in result.findings)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     a=st.tuples(st.integers(1, 8), st.integers(0, 4)),
     b=st.tuples(st.integers(1, 8), st.integers(0, 4)),

@@ -7,6 +7,7 @@ from itertools import product
 
 import networkx
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -201,7 +202,7 @@ def questions(draw: st.DrawFn) -> tuple[tuple[int, int], MatrixQuestion]:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(asked=questions())
 def test_the_search_agrees_with_trying_every_matrix(asked):
     size, question = asked

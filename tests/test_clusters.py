@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import betabinom, f_oneway
@@ -145,7 +146,7 @@ def test_the_plain_rule_can_be_raised_by_an_error_and_the_bounds_cannot():
     assert bounds[1][0] <= bounds[0][0] == pytest.approx(plain_lower(before, 0.1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(patients=PATIENTS, assumed=ASSUMED, pick=st.integers(0, 10_000))
 @example(patients=[(5, 5), *[(10, 0)] * 36], assumed=0.1, pick=200)
 def test_another_error_never_raises_a_bound(patients, assumed, pick):

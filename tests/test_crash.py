@@ -19,6 +19,7 @@ from typing import cast
 import pytest
 import torch
 from drawn import CLASSES, decoded
+from effort import spread
 from example_run import example_picture, example_run, write_example_dataset
 from failing_disk import REMOVING, FailingDisk, in_force
 from tiny_run import Pytest
@@ -160,7 +161,7 @@ def test_whichever_write_fails_nothing_is_half_and_the_same_command_completes(
     assert n_writes > 100
     assert {event.split()[0] for event in disk.done} >= {"open", "os.mkdir", "os.rename", "os.symlink", "fsync"}
     # A disk that stays read-only: a third of the places will do, as each of them is met by what comes before it, too.
-    for n in range(1, n_writes + 1, 3 if lasting else 1):
+    for n in spread(range(1, n_writes + 1, 3 if lasting else 1)):
         reports = tmp_path / f"reports-{n}"
         with in_force(FailingDisk(reports, error, fails_at=n, lasting=lasting)) as disk:
             failure = failure_of(lambda reports=reports: session(reports, FIRST))

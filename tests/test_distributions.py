@@ -84,7 +84,6 @@ HEAVY = (
     "torchvision",
     "matplotlib",
     "scipy.stats",
-    "scipy.spatial",
     "sklearn",
     "great_expectations",
 )

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from effort import examples
 from example_run import example_picture, example_protocol, example_run, write_example_dataset
 from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
@@ -51,9 +52,9 @@ LONGEST_REFUSAL = 5_000
 
 
 def bounded(n: int) -> settings:
-    """The same `n` examples in every run; each sets up what it needs, and a busy machine is no failure."""
+    """The same examples in every run, `n` with --all. Each sets up what it needs; a busy machine is no failure."""
     return settings(
-        max_examples=n,
+        max_examples=examples(n),
         derandomize=True,
         deadline=None,
         phases=(Phase.explicit, Phase.generate),  # a seed does not become simpler by becoming smaller

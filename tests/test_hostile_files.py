@@ -36,7 +36,6 @@ from harness.data.decoding import (
     MOST_SCANS,
     MOST_SEGMENTS,
     facts_of,
-    max_bytes,
     open_picture,
     read_regular,
     strict_pillow,
@@ -178,7 +177,7 @@ def measure(folder: str) -> None:
 def _facts(path: Path) -> ImageFacts:
     with warnings.catch_warnings():
         strict_pillow()
-        return facts_of(read_regular(path, n_bytes=max_bytes(RULES)), path=path.name, rules=RULES)
+        return facts_of(read_regular(path, n_bytes=RULES.max_bytes), path=path.name, rules=RULES)
 
 
 def _memory_kb(field: str) -> int:

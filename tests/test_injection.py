@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 from drawn import CLASSES
+from example_run import page_of
 from hostile_run import NAMES, RAN, hostile_dataset, hostile_name, hostile_run
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -28,12 +29,11 @@ from harness.data.records import Manifest
 from harness.data.split import read_split, split_stratified, write_split
 from harness.metrics.classification import evaluate
 from harness.pack import read as reader
-from harness.pack.read import _active
+from harness.pack.read import _path
 from harness.pack.registry import _plain
 from harness.pack.tables import as_json, confusion_csv, documents, junit, manifest_csv, predictions_csv
 from harness.plugin import Exit, _line
 from harness.protocol.records import DatasetPlan, ExternalPlan, ImageRules, SplitPlan
-from harness.report.page import render_report
 from harness.run.results import RunResults
 
 SERVER = "http://127.0.0.1:9"
@@ -71,12 +71,11 @@ def test_no_spreadsheet_finds_a_formula_whatever_it_takes_for_the_end_of_a_cell(
 
 @given(ODD_TEXT)
 def test_the_reader_of_packs_takes_off_exactly_what_the_writer_put_there(text):
-    # The two share no code: that of the reader is the witness of the writer's.
     if text:
-        assert _active("here", inert(text)) == text
+        assert _path("here", inert(text)) == text
     if text and inert(text) != text:
         with pytest.raises(reader.EvidenceError):
-            _active("here", text)
+            _path("here", text)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +166,7 @@ def test_junit_stays_one_well_formed_tree_of_the_expected_elements(run):
 
 
 def test_every_attribute_of_the_page_is_its_own_and_none_is_an_address(run):
-    html = render_report(run, figures={})
+    html = page_of(run)
     tags = re.findall(r"<[a-z][^<>]*>", html)
     assert not [tag for tag in tags if re.search(r"\son\w+=|style=|srcdoc=|autofocus", re.sub('"[^"]*"', '""', tag))]
     assert all(value.startswith("#") for tag in tags for value in re.findall(r'\s(?:href|action)="([^"]*)"', tag))

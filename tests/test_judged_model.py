@@ -43,7 +43,6 @@ from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler
 from harness.plugin import Exit
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Criterion, ModelPlan, Protocol, TrainingPlan
-from harness.report.limits import limits_of
 from harness.run.evidence import reached
 from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting
@@ -681,11 +680,11 @@ def test_the_protocol_s_word_on_a_model_is_checked(place: Path, tmp_path: Path, 
 
 
 def test_limits_are_told_of_a_judged_model_alone(protocol: Protocol):
-    from example_run import example_run
+    from example_run import example_run, limits_in
 
     run = example_run()
     judged = replace(run, training=None, model=JUDGED)
-    told = {limit.what for limit in limits_of(judged)} - {limit.what for limit in limits_of(run)}
+    told = set(limits_in(judged)) - set(limits_in(run))
     assert any("existed before the run" in what for what in told)
     assert any("cells of the validation and test parts may be among them" in what for what in told)
 

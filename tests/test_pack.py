@@ -206,7 +206,7 @@ def test_evidence_is_strict_json_and_undefined_is_null(written):
         raise AssertionError(f"{constant} is no JSON")
 
     content = json.loads((written / "evidence.json").read_text(encoding="utf-8"), parse_constant=refuse)
-    assert content["schema"] == "leukocyte-harness/evidence/3"
+    assert content["schema"] == "leukocyte-harness/evidence/4"
     absent = content["evaluations"]["nine-monocytes"]["per_class"]["basophil"]
     assert absent["support"] == 0
     assert (absent["recall"]["value"], absent["recall"]["lower"], absent["recall"]["n"]) == (None, None, 0)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cyclonedx.schema._res import BOM_JSON, JSF, SPDX_JSON
 from cyclonedx.schema.schema import SchemaVersion
-from example_run import example_packages, unread_run
+from example_run import example_packages, limits_in, page_of, unread_run
 from jsonschema import Draft7Validator
 from packageurl import PackageURL
 from referencing import Registry, Resource
@@ -26,8 +26,6 @@ from harness.pack.tables import as_json
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.plugin import PROJECT as CHECKOUT
-from harness.report.limits import limits_of
-from harness.report.page import render_report
 from harness.run.packages import (
     CONSTRAINTS,
     METADATA,
@@ -127,10 +125,10 @@ def test_versions_that_nobody_declared_and_that_cannot_work_together_are_named(p
 
 def test_they_are_a_limit_of_the_report_and_stand_in_its_environment(published_pins):
     run = dataclasses.replace(unread_run(), packages=published_pins)
-    said = [limit.what for limit in limits_of(run)]
+    said = limits_in(run)
     assert any("not what was declared: " in each and "torchvision 0.14.1 needs torch==1.13.1" in each for each in said)
     assert any("another version than was tried together: " in each and "2.9.1" in each for each in said)
-    page = render_report(run, figures={})
+    page = page_of(run)
     environment = page[page.index("<caption>Environment") :]
     assert "Declared and not met:" in environment
     assert "torchvision 0.14.1 needs torch==1.13.1, installed is 2.9.1" in environment
@@ -138,8 +136,7 @@ def test_they_are_a_limit_of_the_report_and_stand_in_its_environment(published_p
 
 def test_a_clean_installation_is_no_limit():
     clean, faulty = (
-        {limit.what for limit in limits_of(dataclasses.replace(unread_run(), packages=packages))}
-        for packages in (example_packages(), None)
+        set(limits_in(dataclasses.replace(unread_run(), packages=packages))) for packages in (example_packages(), None)
     )
     assert not [each for each in clean if "declared" in each or "tried together" in each]
     assert [each for each in faulty if "Nothing recorded what the harness declares" in each]
@@ -148,7 +145,7 @@ def test_a_clean_installation_is_no_limit():
 def test_many_differences_are_counted_where_they_are_not_all_named():
     wrong = tuple(Declared(f"a{n}", "torch==1", None, "2") for n in range(11))
     run = dataclasses.replace(unread_run(), packages=dataclasses.replace(example_packages(), conflicts=wrong))
-    assert any("a7 needs torch==1, installed is 2; and 3 more." in limit.what for limit in limits_of(run))
+    assert any("a7 needs torch==1, installed is 2; and 3 more." in limit for limit in limits_in(run))
 
 
 def test_an_extra_may_be_absent_and_not_of_another_version(site):
@@ -236,7 +233,7 @@ def test_nothing_that_declares_is_a_limit_and_not_a_clean_bill(site):
     found = packages_here(site.checkout)
     assert (found.declared_in, found.requirements) == (None, ())
     run = dataclasses.replace(unread_run(), packages=found)
-    assert any("Nothing recorded what the harness declares" in limit.what for limit in limits_of(run))
+    assert any("Nothing recorded what the harness declares" in limit for limit in limits_in(run))
 
 
 def test_with_mlflow_the_versions_tried_with_it_count(site):

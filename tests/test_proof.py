@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from example_run import example_run
+from example_run import example_run, limits_in, page_of
 from markupsafe import escape
 
 from fixtures.bugs import BUGS
@@ -50,8 +50,6 @@ from harness.proof import (
     write_proof,
 )
 from harness.protocol.file import read_protocol
-from harness.report.limits import limits_of
-from harness.report.page import render_report
 
 
 @pytest.fixture
@@ -305,14 +303,14 @@ def test_a_proof_that_does_not_read_is_none(tmp_path, content):
 
 
 def test_the_page_tells_what_survived_and_a_run_without_a_proof_says_so():
-    page = render_report(example_run(), figures={})
+    page = page_of(example_run())
     assert "2 of 3 planted faults were caught" in page
     assert "SURVIVED: nothing complained" in page
     assert "a figure is &lt;gone&gt;" in page
-    assert any("H5" in limit.what for limit in limits_of(example_run()))
+    assert any("H5" in limit for limit in limits_in(example_run()))
     without = replace(example_run(), proof=None)
-    assert "planted faults were caught" not in render_report(without, figures={})
-    assert any("harness prove" in limit.what for limit in limits_of(without))
+    assert "planted faults were caught" not in page_of(without)
+    assert any("harness prove" in limit for limit in limits_in(without))
 
 
 @pytest.mark.parametrize(

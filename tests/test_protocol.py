@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -737,7 +738,7 @@ def mutated(seed: int, n_changes: int, characters: list[str]) -> str:
     return text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_changes=st.integers(0, 4),

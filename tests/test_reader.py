@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from effort import examples
 from example_run import CLASSES, example_run, stopped_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from harness.pack import tables
 from harness.pack.read import (
     MAX_FILES,
     SCHEMAS,
+    WrongFile,
     open_pack,
     read_baseline,
     read_classes,
@@ -114,7 +116,7 @@ def test_the_committed_reference_run_verifies_without_its_models():
     left_out = [line.split()[1] for line in (REFERENCE / "SHA256SUMS").read_text().splitlines() if "models/" in line]
     assert left_out
     assert verify_digests(pack, absent_ok=()) == tuple(
-        f"{name!r} is listed in SHA256SUMS and missing" for name in left_out
+        WrongFile(name, "is listed in SHA256SUMS and missing") for name in left_out
     )
     classes = read_classes(pack)
     baseline = read_baseline(REFERENCE, sets=tuple(said(pack, "predictions", kind=dict)), classes=classes)
@@ -148,7 +150,8 @@ def test_one_changed_byte_is_found_and_the_file_named(folder, name):
     pack = open_pack(folder)  # before: what is altered while the pack is open is found, too
     (folder / name).write_bytes(content)
     (problem,) = verify_digests(pack)
-    assert problem.startswith(f"'{name}' has SHA-256")
+    assert problem.file == name
+    assert problem.problem.startswith("has SHA-256")
     with pytest.raises(EvidenceError, match="does not verify, 1 file"):
         require_verified(pack)
     with pytest.raises(EvidenceError, match=f"'{name}' has SHA-256 .* was altered after the run"):
@@ -168,8 +171,8 @@ def test_missing_and_added_files_are_named_and_only_models_may_be_absent(folder)
     (folder / "metrics" / "added.txt").write_text("x")
     pack = open_pack(folder)
     assert verify_digests(pack) == (
-        "'metrics/added.txt' is not listed in SHA256SUMS: it was added after the run",
-        "'predictions/test.csv' is listed in SHA256SUMS and missing",
+        WrongFile("metrics/added.txt", "is not listed in SHA256SUMS: it was added after the run"),
+        WrongFile("predictions/test.csv", "is listed in SHA256SUMS and missing"),
     )
     assert len(verify_digests(pack, absent_ok=())) == 3
     with pytest.raises(EvidenceError, match="nothing vouches for it"):
@@ -182,14 +185,14 @@ def test_a_file_that_grows_while_it_is_read_is_not_read_for_ever(folder):
     pack = open_pack(folder)
     with (folder / "junit.xml").open("ab") as stream:
         stream.write(b" ")
-    assert "more than the" in verify_digests(pack)[0]
+    assert "more than the" in verify_digests(pack)[0].problem
 
 
 def test_a_file_that_became_a_link_since_it_was_listed_is_not_followed(folder, tmp_path):
     pack = open_pack(folder)
     shutil.move(folder / "junit.xml", tmp_path / "elsewhere.xml")
     (folder / "junit.xml").symlink_to(tmp_path / "elsewhere.xml")
-    assert "cannot be read" in verify_digests(pack)[0]
+    assert "cannot be read" in verify_digests(pack)[0].problem
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,7 @@ def test_a_place_without_a_pack_is_named(tmp_path):
     ("content", "message"),
     [
         (b"no JSON", "is not JSON"),
-        (b'{"schema": NaN}', "NaN is no JSON"),
+        (b'{"schema": NaN}', "NaN is not JSON"),
         (b'{"schema": "a", "schema": "b"}', "the key 'schema' is there twice"),
         (b"\xff", r"is not UTF-8 \(byte 0\)"),
         (b"[" * 200_000, "is nested too deep"),
@@ -362,7 +365,7 @@ def test_a_zip_made_by_shutil_is_read(original, tmp_path):
 def test_an_altered_file_in_a_zip_is_found(folder, tmp_path):
     (folder / "junit.xml").write_text("x")
     pack = open_pack(zipped(folder, tmp_path / "pack.zip"))
-    assert verify_digests(pack)[0].startswith("'junit.xml' has SHA-256")
+    assert str(verify_digests(pack)[0]).startswith("'junit.xml' has SHA-256")
 
 
 def test_a_zip_of_two_packs_is_none(original, tmp_path):
@@ -464,7 +467,7 @@ def test_a_bomb_that_lies_in_its_directory_is_stopped_while_it_is_read(original,
     pack = open_pack(path)
     n_read = sum(map(len, _parts_until_error(pack, "zeros")))
     assert n_read <= 1000
-    assert "'zeros' is not listed" in verify_digests(pack)[0]
+    assert "'zeros' is not listed" in str(verify_digests(pack)[0])
 
 
 def _parts_until_error(pack, name):
@@ -527,7 +530,7 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path, content):
         open_pack(tmp_path / "pack.zip")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(300), deadline=None)
 @given(data=st.data())
 def test_a_damaged_zip_gives_the_same_content_or_an_error_of_the_harness(original, tmp_path, data):
     whole = _small_zip(original)

@@ -134,7 +134,7 @@ def test_the_statement_names_the_sums_and_the_run_and_is_one_that_in_toto_accept
     found = payload_of(place)
     assert found["subject"] == [{"name": "SHA256SUMS", "digest": {"sha256": open_pack(place).sums_digest}}]
     assert found["predicate"] == {
-        "schema": "leukocyte-harness/evidence/3",
+        "schema": "leukocyte-harness/evidence/4",
         "run": run.run_id,
         "protocol": run.protocol.digest,
         "commit": run.environment["commit"],

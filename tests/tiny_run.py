@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness.forkserver import AVAILABLE, ForkServer
 from harness.plugin import DEFAULT_PROTOCOL, PROJECT
 
 Pytest = Callable[..., subprocess.CompletedProcess[str]]
+TIMEOUT_S = 600.0
 
 # The embedded protocol, cut down to seconds. It shows wiring: what ten seconds of training reach is not required.
 TINY = f"""
@@ -100,14 +105,35 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 
 def run_pytest(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`pytest` with these arguments in a process of its own, and what it said.
+
+    The process is forked from one that has imported the large libraries; a fresh interpreter imports them for seconds.
+    What that cannot do has one: another folder, or what Python reads when it starts. The words of a forked process are
+    in `stdout` and in `stderr` alike, in the order in which a terminal shows them.
+    """
+    whole = {**ENVIRONMENT, "PYTHONPATH": str(PROJECT), **environment}
+    if AVAILABLE and cwd is None and not any(name.startswith("PYTHON") for name in environment):
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "output"
+            code = _server().run(["pytest", *arguments], whole, output=output, timeout_s=TIMEOUT_S)
+            said = output.read_text(encoding="utf-8", errors="replace")
+        return subprocess.CompletedProcess(["pytest", *arguments], code, said, said)
     return subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=cwd or PROJECT,
-        env={**ENVIRONMENT, "PYTHONPATH": str(PROJECT), **environment},
+        env=whole,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@cache
+def _server() -> ForkServer:
+    """One for all runs of this process; each worker of pytest-xdist is a process, and has its own."""
+    server = ForkServer(cwd=PROJECT, environment={**ENVIRONMENT, "PYTHONPATH": str(PROJECT)})
+    atexit.register(server.close)
+    return server
 
 
 def evidence_of(pack: Path) -> dict[str, Any]:

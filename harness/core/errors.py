@@ -52,7 +52,12 @@ class StoreError(HarnessError, RuntimeError):
 
 
 class EvidenceError(HarnessError, RuntimeError):
-    """An evidence pack cannot be written whole, or does not verify."""
+    """An evidence pack cannot be written whole, or does not verify.
+
+    file: the one of the pack that is at fault, where it is a single one.
+    """
+
+    file: str | None = None
 
 
 class InvalidCard(HarnessError, ValueError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import IO, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 # (what is being done, steps done, steps in all, latest detail such as "train 0.31, validation 0.28")
 Report = Callable[[str, int, int, str], None]
@@ -62,16 +62,7 @@ class TerminalProgress:
 
     def _show(self, label: str, done: int, total: int, detail: str) -> None:
         if self._bar is None:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[detail]}"),
-            )
-            console = Console(file=cast(IO[str], self._stream), force_terminal=True)
-            self._bar = Progress(*columns, auto_refresh=False, console=console, transient=True)
+            self._bar = _bar(cast(IO[str], self._stream))
             self._bar.start()
         if label != self._label:
             for task in self._bar.task_ids:
@@ -81,3 +72,27 @@ class TerminalProgress:
         self._bar.refresh()
         if done >= total:
             self.close()
+
+
+def _bar(stream: IO[str]) -> Progress:
+    # Imported by who draws a bar: every module that reports progress imports this one for the type.
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    console = Console(file=stream, force_terminal=True)
+    return Progress(*columns, auto_refresh=False, console=console, transient=True)

@@ -1,10 +1,10 @@
-"""Sets how the thread pools of NumPy, SciPy, scikit-learn and torch share the cores; import before any of them.
+"""Lets the threads of the pools of NumPy, SciPy, scikit-learn and torch sleep while they wait; import it first.
 
 Each library reads its settings from the environment once, when it is loaded, so this module acts on import and the two
 front doors import it first. What the environment already says stays.
 
-How many threads torch computes with is left alone: it decides the order of summation, and so the last bit of weights
-and predictions.
+How many threads each pool has is left alone: by default as many as this process may use cores. The number decides the
+order of summation, and so the last bit of weights, predictions and distances between features.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         # Where other processes want the cores too, it spins away the very time that the thread it waits for needs, and
         # a stage takes many times its share. One that sleeps is woken at once.
         "OMP_WAIT_POLICY": "PASSIVE",
-        # Decoding and searching for duplicates run a thread per core already; a second pool below each would multiply.
-        "OPENBLAS_NUM_THREADS": "1",
+        # The same of NumPy's and SciPy's BLAS: a thread waits awake for two to this power of cycles. 4 is the least.
+        "OPENBLAS_THREAD_TIMEOUT": "4",
     }
 )
 

@@ -112,7 +112,13 @@ def _not_assessed(criterion: Criterion, missing: Unavailable, protocol: Protocol
         reason += f"; the waiver of {waiver.owner} expired on {waiver.expires.isoformat()}"
         waiver = None
     return Verdict(
-        criterion, None, Outcome.NOT_ASSESSED, reason, waiver=waiver, not_asked=missing.not_asked and waiver is None
+        criterion,
+        None,
+        Outcome.NOT_ASSESSED,
+        reason,
+        waiver=waiver,
+        not_asked=missing.not_asked and waiver is None,
+        unavailable=missing,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.metrics.estimates import Estimate
+from harness.metrics.estimates import Estimate, Unavailable
 from harness.protocol.records import Criterion, Waiver
 
 
@@ -29,6 +29,7 @@ class Verdict:
     waiver:      the protocol's waiver, in force on the day of the run, where a criterion was not assessed.
     look:        the number of the look at the criterion's set, from 1; None where looks are not counted.
     not_asked:   not assessed because nobody asked, such as a comparison without --baseline.
+    unavailable: what could not be answered, before anything was said of a waiver; None where it was answered.
     """
 
     criterion: Criterion
@@ -40,6 +41,7 @@ class Verdict:
     waiver: Waiver | None = None
     look: int | None = None
     not_asked: bool = False
+    unavailable: Unavailable | None = None
 
     @property
     def passed(self) -> bool:

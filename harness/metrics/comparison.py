@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -151,6 +152,7 @@ def remarks(comparison: Comparison, *, level: float) -> tuple[str, ...]:
     return tuple(said)
 
 
+@lru_cache(maxsize=4096)  # of three whole numbers; the pack and its page both ask
 def difference_bounds(b: int, c: int, n: int, *, level: float) -> tuple[float, float]:
     """Exact one-sided bounds of candidate minus baseline, each at `level`; see `paired.non_inferiority_lower_bound`."""
     upper = -non_inferiority_lower_bound(c, b, n, level=level)  # baseline minus candidate, from below

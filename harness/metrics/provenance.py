@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from harness.core.errors import DataError
 from harness.data.metadata import ABSENT, FileFacts, SetFacts
@@ -483,8 +484,6 @@ def _outside(
     others, which is leave-one-out and not the split of exact conformal prediction: with hundreds of images the two
     agree, and no image is wasted.
     """
-    from scipy.spatial import cKDTree  # a quarter of a second to import, and nothing else here needs it
-
     reference, seen = np.array(source.colours)[:, columns], np.array(other.colours)[:, columns]
     labels = np.array([file.label for file in source.files])
     transform = _whitening(reference, labels)

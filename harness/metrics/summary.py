@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.metrics import classification
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded, NotRecorded
 from harness.metrics.metric import Metric
@@ -30,21 +32,29 @@ class OneSet(NothingRecorded):
         return self._evaluation if set_name == self._evaluation.set else super().evaluation(set_name)
 
 
-def summarise(protocol: Protocol, evaluation: Evaluation, *, level: float) -> tuple[Estimate, ...]:
-    """The estimates of every metric of the table that the confusion matrix answers, in the order of the table.
+def summary_metrics() -> tuple[str, ...]:
+    """The metrics of a confusion matrix that the tables of classes and accuracies do not print."""
+    return tuple(
+        metric.name
+        for metric in TABLE.values()
+        if "accuracy" in metric.questions and metric.needs == {PROBABILITIES} and metric not in classification.METRICS
+    )
+
+
+def summarise(protocol: Protocol, evaluation: Evaluation, *, names: Sequence[str], level: float) -> dict[str, Estimate]:
+    """The estimate of each metric, or of each class by it, under names such as "specificity of monocyte".
 
     Args:
+        names: of metrics that a confusion matrix answers.
         level: one-sided, of the bounds.
     """
-    alone, found = OneSet(protocol, evaluation), []
-    for metric in TABLE.values():
-        if "accuracy" not in metric.questions or metric.needs != {PROBABILITIES}:
-            continue
+    alone, found = OneSet(protocol, evaluation), {}
+    for metric in map(TABLE.__getitem__, names):
         for cell_class in evaluation.classes if metric.per == "class" else (None,):
             measured = metric.measure(alone, _OfOneClass(evaluation.set, cell_class), level)
             assert isinstance(measured, Estimate)  # an evaluation is there
-            found.append(measured)
-    return tuple(found)
+            found[metric.name if cell_class is None else f"{metric.name} of {cell_class}"] = measured
+    return found
 
 
 def measured_again(protocol: Protocol, evaluation: Evaluation, metric: Metric, estimate: Estimate) -> Estimate | None:

@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,8 @@ from harness.run.results import Baseline
 SUMS = "SHA256SUMS"
 EVIDENCE = "evidence.json"
 SIGNATURE = "signature.dsse.json"  # signs SHA256SUMS, which therefore cannot list it
-SCHEMAS = ("leukocyte-harness/evidence/2", "leukocyte-harness/evidence/3")
+SCHEMAS = ("leukocyte-harness/evidence/2", "leukocyte-harness/evidence/3", "leukocyte-harness/evidence/4")
+WITHOUT_PATHS = SCHEMAS[:2]  # in which nothing on the page says what it follows from
 ABSENT_OK = ("models/",)  # large, and no number of the pack rests on them; the committed reference run has none
 
 # Far above any honest pack, far below what would hurt the machine that reads it.
@@ -120,14 +122,17 @@ def open_pack(path: Path) -> Pack:
         raise EvidenceError(f"{path} is neither a folder nor a file. Name a folder under reports/, or a zip.")
     for needed in (SUMS, EVIDENCE):
         if needed not in files:
-            raise EvidenceError(
-                f"{path} is no evidence pack: it has no {needed}. Name the folder of one run, such as reports/latest, "
-                "or a zip of it."
-            )
+            with _at_fault(needed):
+                raise EvidenceError(
+                    f"{path} is no evidence pack: it has no {needed}. Name the folder of one run, such as "
+                    "reports/latest, or a zip of it."
+                )
     name = place.name
-    sums_bytes = _bounded(name, files[SUMS])
-    sums = MappingProxyType(_parse_sums(name, sums_bytes))
-    evidence = _parse_evidence(f"{name}/{EVIDENCE}", _read_listed(name, files, sums, EVIDENCE))
+    with _at_fault(SUMS):
+        sums_bytes = _bounded(name, files[SUMS])
+        sums = MappingProxyType(_parse_sums(name, sums_bytes))
+    with _at_fault(EVIDENCE):
+        evidence = _parse_evidence(f"{name}/{EVIDENCE}", _read_listed(name, files, sums, EVIDENCE))
     return Pack(
         name=name,
         location=place,
@@ -138,8 +143,29 @@ def open_pack(path: Path) -> Pack:
     )
 
 
-def verify_digests(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> tuple[str, ...]:
-    """What is wrong with the bytes of a pack, one sentence per file in the order of names; empty when nothing is.
+@contextmanager
+def _at_fault(file: str) -> Iterator[None]:
+    """Names the file that an error is about."""
+    try:
+        yield
+    except EvidenceError as error:
+        error.file = file
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class WrongFile:
+    """A file whose bytes are not what SHA256SUMS says, and what is wrong with it."""
+
+    file: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file!r} {self.problem}"
+
+
+def verify_digests(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> tuple[WrongFile, ...]:
+    """What is wrong with the bytes of a pack, file by file in the order of names; empty when nothing is.
 
     Every file is read to its end, in pieces.
 
@@ -149,18 +175,19 @@ def verify_digests(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> tuple
     problems = []
     for name in sorted(pack.sums.keys() | pack.files.keys() - {SUMS, SIGNATURE}):
         if name not in pack.sums:
-            problems.append(f"{name!r} is not listed in {SUMS}: it was added after the run")
+            problems.append(WrongFile(name, f"is not listed in {SUMS}: it was added after the run"))
         elif name not in pack.files:
             if not name.startswith(tuple(absent_ok)):
-                problems.append(f"{name!r} is listed in {SUMS} and missing")
+                problems.append(WrongFile(name, f"is listed in {SUMS} and missing"))
         else:
             try:
                 found = _digest(pack.name, pack.files[name])
             except EvidenceError as error:
-                problems.append(f"{name!r} cannot be read: {error}")
+                problems.append(WrongFile(name, f"cannot be read: {error}"))
                 continue
             if found != pack.sums[name]:
-                problems.append(f"{name!r} has SHA-256 {found}, {SUMS} says {pack.sums[name]}: it was altered")
+                said = f"has SHA-256 {found}, {SUMS} says {pack.sums[name]}: it was altered"
+                problems.append(WrongFile(name, said))
     return tuple(problems)
 
 
@@ -690,8 +717,8 @@ def require_verified(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> Non
     problems = verify_digests(pack, absent_ok=absent_ok)
     if problems:
         raise EvidenceError(
-            f"{pack.name} does not verify, {len(problems)} file(s) are wrong: {'; '.join(problems[:3])}. Fetch the "
-            "pack anew from where it was made."
+            f"{pack.name} does not verify, {len(problems)} file(s) are wrong: {'; '.join(map(str, problems[:3]))}. "
+            "Fetch the pack anew from where it was made."
         )
 
 

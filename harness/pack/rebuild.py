@@ -50,7 +50,7 @@ from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
-from harness.pack.read import EVIDENCE, Pack, read_predictions, said
+from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, said
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, Criterion, Protocol
 from harness.run.packages import Declared, Packages, settled
@@ -64,7 +64,7 @@ MANIFEST_COLUMNS = (
 )
 # Integrity rules whose every finding follows from manifest.csv; files that could not be decoded, others had to see.
 FROM_EXPECTATIONS = ("count_mismatches", "unexpected_modes", "unmet_expectations")
-NOT_WAIVABLE = "; a waiver excuses what is absent, not this"
+NOT_WAIVABLE = "; a waiver excuses what is absent, not this"  # as schemas 2 and 3 recorded it
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +203,7 @@ class _Rebuilding:
             command=said(self.pack, "run", "command", kind=str),
             protocol=self.protocol,
             environment=self._of(dict[str, str], "environment"),
+            metrics=self._of(tuple[str, ...] | None, "metrics") or (),
             verdicts=(),
             sets=self.sets,
             integrity=self.integrity,
@@ -699,12 +700,22 @@ class _Rebuilding:
 
     def _unavailable(self, criterion: Criterion, stated: Mapping[str, Any], reason: str) -> Unavailable:
         """Why the criterion could not be assessed, without what `judge` says of its waiver."""
-        waiver, waivable = self.protocol.waiver_for(criterion.id), True
-        if waiver is not None and waiver.expires < self.day:
-            reason = reason.removesuffix(f"; the waiver of {waiver.owner} expired on {waiver.expires.isoformat()}")
-        elif waiver is not None and reason.endswith(NOT_WAIVABLE):
-            reason, waivable = reason.removesuffix(NOT_WAIVABLE), False
+        where = f"verdicts > {criterion.id} > unavailable"
+        held: Unavailable | None = decoded(Unavailable | None, stated.get("unavailable"), where)
+        if self.pack.evidence["schema"] in WITHOUT_PATHS:
+            held = self._unavailable_of_old(criterion, reason)
+        if held is None:
+            raise EvidenceError(f"{where} does not say why it was not assessed")
         unasked = (
             criterion.question == "regression" and self.baseline is None and self.protocol.baseline.needed == "optional"
         )
-        return Unavailable(reason, not_asked=unasked and stated.get("not_asked") is not False, waivable=waivable)
+        return replace(held, not_asked=unasked and stated.get("not_asked") is not False)
+
+    def _unavailable_of_old(self, criterion: Criterion, reason: str) -> Unavailable:
+        """The same of a pack of schema 2 or 3, whose reason ends with what was said of the waiver."""
+        waiver = self.protocol.waiver_for(criterion.id)
+        if waiver is not None and waiver.expires < self.day:
+            expired = f"; the waiver of {waiver.owner} expired on {waiver.expires.isoformat()}"
+            return Unavailable(reason.removesuffix(expired))
+        waivable = waiver is None or not reason.endswith(NOT_WAIVABLE)
+        return Unavailable(reason if waivable else reason.removesuffix(NOT_WAIVABLE), waivable=waivable)

@@ -28,12 +28,15 @@ from harness.metrics.macro import multiclass_summary
 from harness.metrics.paired import mcnemar_exact
 from harness.metrics.predictions import Predictions
 from harness.metrics.stability import Robustness
+from harness.metrics.summary import summarise
 from harness.pack.components import COMPONENTS, components
 from harness.protocol.records import PARTS
+from harness.report.page import page_facts, renderer
 from harness.run.packages import Packages
 from harness.run.results import Baseline, RunResults
 
-SCHEMA = "leukocyte-harness/evidence/3"
+SCHEMA = "leukocyte-harness/evidence/4"
+JUNIT = "junit.xml"
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
 
@@ -50,7 +53,7 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
     """Path in the pack -> content, of every file that is made of records alone."""
     files = {
         "evidence.json": as_json(evidence(results, manifest)),
-        "junit.xml": junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
+        JUNIT: junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
     }
     if manifest is not None:
         facts = results.integrity.facts if results.integrity is not None else ()
@@ -65,7 +68,7 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
     for seed, predictions in results.seed_predictions.items():
         files[f"predictions/seeds/test_{seed}.csv"] = predictions_csv(predictions)
     for name, evaluation in results.evaluations.items():
-        files[f"metrics/metrics_{name}.json"] = as_json(metrics(evaluation))
+        files[f"metrics/metrics_{name}.json"] = as_json(metrics(results, evaluation))
         files[f"metrics/confusion_matrix_{name}.csv"] = confusion_csv(evaluation)
         files[f"metrics/classification_report_{name}.txt"] = classification_report(evaluation).encode()
     return files
@@ -111,7 +114,8 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "model": results.model and asdict(results.model),
         "reproducibility": [asdict(process) for process in results.reproducibility],
         "predictions": {name: _predicted(name, found) for name, found in results.predictions.items()},
-        "evaluations": {name: metrics(evaluation) for name, evaluation in results.evaluations.items()},
+        "metrics": list(results.metrics) or None,
+        "evaluations": {name: metrics(results, evaluation) for name, evaluation in results.evaluations.items()},
         "timings": [asdict(timing) for timing in results.timings],
         "stages": [asdict(stage) for stage in results.stages],
         "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
@@ -130,11 +134,14 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "baseline": results.baseline and _baseline(results.baseline),
         "comparisons": {name: comparison_record(found) for name, found in results.comparisons.items()},
         "calibrations": {name: asdict(found) for name, found in results.calibrations.items()},
+        "page": page_facts(results),
+        "renderer": renderer(),
     }
 
 
-def metrics(evaluation: Evaluation) -> dict[str, object]:
+def metrics(results: RunResults, evaluation: Evaluation) -> dict[str, object]:
     """Every metric of one set with k, n and bounds; undefined ones are None, never 0."""
+    reported = summarise(results.protocol, evaluation, names=results.metrics, level=DISPLAY_LEVEL)
 
     def entry(metric: str, cell_class: str | None) -> dict[str, object]:
         return asdict(estimate(evaluation, metric, cell_class=cell_class, level=DISPLAY_LEVEL))
@@ -151,6 +158,7 @@ def metrics(evaluation: Evaluation) -> dict[str, object]:
             name: {"support": evaluation.support[name], **{metric: entry(metric, name) for metric in METRICS}}
             for name in evaluation.classes
         },
+        **({"reported": {name: asdict(found) for name, found in reported.items()}} if reported else {}),
     }
 
 
@@ -302,6 +310,7 @@ def verdict_record(verdict: Verdict) -> dict[str, object]:
         "gate": verdict.criterion.gate,
         "look": verdict.look,
         "not_asked": verdict.not_asked,
+        "unavailable": verdict.unavailable and asdict(verdict.unavailable),
         "waiver": verdict.waiver and verdict.waiver.model_dump(mode="json"),
         "estimate": verdict.estimate and asdict(verdict.estimate),
     }

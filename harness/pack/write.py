@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ from harness.core.files import WRITING
 from harness.data.decoding import open_picture, read_regular
 from harness.data.records import Manifest
 from harness.data.split import write_split
-from harness.pack.read import SIGNATURE, open_pack
+from harness.pack.read import EVIDENCE, SIGNATURE, open_pack
 from harness.pack.tables import as_json, documents
 from harness.report.page import render_report
 from harness.run.results import RunResults
@@ -122,7 +123,8 @@ def _write_files(
     folder: Path, results: RunResults, manifest: Manifest | None, models: Mapping[str, Path], formats: Sequence[str]
 ) -> None:
     """Every file of the pack; the report after what it lists, the sums after everything."""
-    for path, content in documents(results, manifest).items():
+    written = documents(results, manifest)
+    for path, content in written.items():
         _write(folder / path, content)
     if results.split is not None:
         write_split(results.split, folder / "data_split.csv")
@@ -137,6 +139,7 @@ def _write_files(
         _write(folder / "figures" / f"{name}.png", png)
     page = render_report(
         results,
+        evidence=json.loads(written[EVIDENCE]),
         figures=figures,
         thumbnails=drawing.draw_thumbnails(results, shown),
         files=_digests(folder),

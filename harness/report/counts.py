@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from harness.data.records import CellImage
@@ -25,7 +26,5 @@ def part_counts(run: RunResults) -> dict[str, dict[str, int]]:
 
 
 def _count_classes(run: RunResults, images: Iterable[CellImage]) -> dict[str, int]:
-    counts = dict.fromkeys(run.protocol.dataset.classes, 0)
-    for image in images:
-        counts[image.label] += 1
-    return counts
+    found = Counter(image.label for image in images)
+    return {name: found[name] for name in run.protocol.dataset.classes}

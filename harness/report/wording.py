@@ -7,9 +7,6 @@ from decimal import Decimal
 from fractions import Fraction
 
 from harness.core.errors import UndefinedStatistic
-from harness.metrics.calibration_records import PrevalenceShift
-from harness.metrics.estimates import Estimate
-from harness.protocol.records import Criterion, metric_table
 
 UNDEFINED = "undefined"
 NOTHING = "—"
@@ -88,58 +85,6 @@ def quantity(value: float | None, unit: str, *, beside: Iterable[float] = ()) ->
             return f"{number(value, beside=beside)} {unit}"
 
 
-def observed_value(criterion: Criterion, estimate: Estimate | None) -> str:
-    return NOTHING if estimate is None else quantity(estimate.value, estimate.unit, beside=(criterion.bound,))
-
-
-def observed_counts(estimate: Estimate | None) -> str:
-    """The integers behind a value: k/n of a proportion, 2TP/(2TP+FP+FN) of an F1, what a count looked at."""
-    if estimate is None or estimate.n is None:
-        return NOTHING
-    if estimate.paired is not None:
-        return f"{estimate.paired[1]} gained, {estimate.paired[0]} lost of {estimate.n:,}"
-    if _counts_seeds(estimate):
-        return f"{estimate.n} seeds"
-    if estimate.k is None and estimate.unit == "fraction":
-        return f"n = {estimate.n:,}"
-    if estimate.k is None:
-        return f"{estimate.n:,} checked" if estimate.is_exact else f"{estimate.n:,} samples"
-    # An F1's k and n are those of its Jaccard index, TP / (TP + FP + FN).
-    return f"{2 * estimate.k}/{estimate.k + estimate.n}" if estimate.metric == "f1" else f"{estimate.k}/{estimate.n}"
-
-
-def _counts_seeds(estimate: Estimate) -> bool:
-    return metric_table()[estimate.metric].counts == "seeds"
-
-
-def observed_bounds(criterion: Criterion, estimate: Estimate | None) -> tuple[str, str]:
-    """(the bound that the criterion acts on, the other one)."""
-    if estimate is None or estimate.value is None:
-        return NOTHING, ""
-    if estimate.is_exact:
-        return ("exact count" if estimate.unit == "count" else "computed, not sampled"), ""
-
-    def written(name: str, bound: float | None) -> str:
-        one_sided = _counts_seeds(estimate) and name == "upper"
-        unbounded = "none: one-sided by design" if one_sided else "none: too little to bound it"
-        return f"{name} {quantity(bound, estimate.unit, beside=(criterion.bound,)) if bound is not None else unbounded}"
-
-    lower, upper = written("lower", estimate.lower), written("upper", estimate.upper)
-    return (lower, upper) if criterion.floor is not None else (upper, lower)
-
-
-def requirement(criterion: Criterion, level: float | None = None) -> str:
-    """What is required, in the unit in which the value is printed. level: the protocol's, unless looks share it."""
-    side, sign = ("lower", "≥") if criterion.floor is not None else ("upper", "≤")
-    unit = criterion.entry.unit
-    bound = quantity(criterion.bound, unit)
-    return (
-        f"exact count {sign} {bound}"
-        if unit == "count"
-        else f"{side} {percent_of(level or criterion.level)} bound {sign} {bound}"
-    )
-
-
 def percent_of(level: float) -> str:
     """A confidence level, such as "98.3333 %".
 
@@ -169,32 +114,9 @@ def duration(seconds: float) -> str:
     ('0.042 s', '9.4 s', '1 min 15 s', '1 h 10 min')
     """
     if seconds < 60:
-        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2g} s"
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{number(seconds, significant=2)} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def shift(found: PrevalenceShift) -> str:
-    """How far a set is from the stated prevalence, as the end of a sentence.
-
-    >>> shift(PrevalenceShift(statistic=6.666667, degrees=4, p=0.154587, few=0))
-    'chi-squared 6.667 with 4 degrees of freedom, p = 0.1546'
-    >>> shift(PrevalenceShift(statistic=0.00001, degrees=1, p=0.99999, few=0))
-    'chi-squared 0.00001 with 1 degree of freedom, p > 0.9999'
-    >>> shift(PrevalenceShift(statistic=12183.0, degrees=4, p=0.0, few=2))
-    'chi-squared 12183 with 4 degrees of freedom, p < 0.0001; coarse, as fewer than 5 cells of 2 classes were expected'
-    """
-    if found.statistic is None:
-        return "a class that the protocol says does not occur is in this set"
-    if found.p is None:
-        return "the protocol says that a single class occurs, and all cells here are of it"
-    classes = "1 class" if found.few == 1 else f"{found.few} classes"
-    coarse = f"; coarse, as fewer than 5 cells of {classes} were expected" if found.few else ""
-    p = probability(max(found.p, 1e-12))  # never 0, which only the impossible has
-    degrees = "1 degree" if found.degrees == 1 else f"{found.degrees} degrees"
-    return (
-        f"chi-squared {number(found.statistic)} with {degrees} of freedom, p {p if p[0] in '<>' else f'= {p}'}{coarse}"
-    )
 
 
 def _exact(value: float) -> Fraction:

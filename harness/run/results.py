@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.verdicts import Verdict
 from harness.metrics.predictions import Predictions
+from harness.metrics.summary import summary_metrics
 
 if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair, ListedImage
@@ -63,6 +64,7 @@ class RunResults:
     proof: whether each check of this code was seen to close; None where nobody tried.
     signed_with: id of the key that signs the pack as it is written; None for a draft.
     stopped_because: the error that ended the run early, or None.
+    metrics: those that are reported of every set beside the usual ones; a newer harness may know more.
     """
 
     run_id: str
@@ -98,6 +100,7 @@ class RunResults:
     proof: Proof | None = None
     signed_with: str | None = None
     stopped_because: str | None = None
+    metrics: tuple[str, ...] = field(default_factory=summary_metrics)
 
     @property
     def passed(self) -> bool:

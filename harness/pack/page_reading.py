@@ -1,0 +1,216 @@
+"""Reads a report as a reader sees it: its text, its tables, and the elements that carry the path of their evidence.
+
+A page may come from another version of the harness, or from somebody who edited it. What a page of the harness never
+has (a script, a style of its own, a hidden element) is listed, not followed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+VOID = ("meta", "br", "img")
+ELEMENTS = frozenset(
+    (
+        *("html", "head", "meta", "title", "style", "body", "header", "nav", "main", "section", "div", "footer"),
+        *("h1", "h2", "h3", "h4", "p", "ol", "ul", "li", "dl", "dt", "dd", "details", "summary", "br", "a"),
+        *("span", "strong", "em", "b", "i", "code", "data", "sub", "sup", "small", "figure", "img", "figcaption"),
+        *("table", "caption", "thead", "tbody", "tr", "th", "td"),
+    )
+)
+ATTRIBUTES = frozenset(
+    (
+        *("id", "class", "lang", "charset", "name", "content", "http-equiv", "href", "role", "tabindex", "scope"),
+        *("colspan", "src", "alt", "title", "aria-label", "aria-labelledby", "aria-hidden"),
+        *("data-path", "data-of", "data-section", "data-rows", "data-some", "data-label"),
+    )
+)
+INLINE = ("data", "span", "strong", "em", "b", "i", "code", "a", "sub", "sup", "small")
+SPOKEN = ("alt", "title", "aria-label", "data-label")  # attributes that a reader may come to see or hear
+
+
+@dataclass(slots=True)
+class Mark:
+    """An element that prints a value. path, of: of what it prints; section: whose number it is, where it is one."""
+
+    path: str | None
+    of: str | None
+    section: str | None
+    title: str | None
+    text: str = ""
+    before: str = ""
+
+
+@dataclass(slots=True)
+class Cell:
+    is_head: bool
+    n_columns: int
+    text: str = ""
+    marks: list[Mark] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class TableRead:
+    """rows: the path whose entries it lists, one a row; some: the same where it need not list all of them."""
+
+    rows: str | None
+    some: str | None
+    caption: str = ""
+    heads: list[str] = field(default_factory=list)
+    body: list[list[Cell]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Picture:
+    """src: as it stands; caption: of its figure; digest: the full one that stands next, of a cell in a table."""
+
+    src: str
+    in_figure: bool
+    caption: str = ""
+    digest: str | None = None
+
+
+@dataclass(slots=True)
+class PageRead:
+    """loose: text outside of every mark, with the heading that it stands under. sections: ids of the h2, in order."""
+
+    title: str = ""
+    marks: list[tuple[Mark, str]] = field(default_factory=list)
+    loose: list[tuple[str, str]] = field(default_factory=list)
+    spoken: list[str] = field(default_factory=list)
+    tables: list[TableRead] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    sections: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(piece for piece, _ in self.loose)
+
+
+def read_page(html: str) -> PageRead:
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    if reader.open:
+        reader.page.problems.append(f"<{reader.open[-1]}> is never closed")
+    return reader.page
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.page = PageRead()
+        self.open: list[str] = []
+        self.heading = ""
+        self.mark: Mark | None = None
+        self.table: TableRead | None = None
+        self.cell: Cell | None = None
+        self.last = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag not in INLINE:
+            self.last = ""
+        self._check(tag, given, len(attrs))
+        if tag not in VOID:
+            self.open.append(tag)
+        match tag:
+            case "data":
+                self._begin_mark(given)
+            case "h2":
+                self.page.sections.append(given.get("id", ""))
+                self.heading = ""
+            case "h3":
+                self.heading = ""
+            case "table":
+                self.table = TableRead(given.get("data-rows"), given.get("data-some"))
+                self.page.tables.append(self.table)
+            case "tr" if self.table is not None and "tbody" in self.open:
+                self.table.body.append([])
+            case "td" | "th" if self.table is not None:
+                self._begin_cell(tag, given)
+            case "img":
+                self.page.pictures.append(Picture(given.get("src", ""), "figure" in self.open))
+            case "br":
+                self._add_text(" ")
+
+    handle_startendtag = handle_starttag
+
+    def _begin_mark(self, given: dict[str, str]) -> None:
+        if self.mark is not None:
+            self.page.problems.append("one <data> stands in another")
+        self.mark = Mark(given.get("data-path"), given.get("data-of"), given.get("data-section"), given.get("title"))
+        self.mark.before = self.last
+        self.page.marks.append((self.mark, self.heading))
+        if self.cell is not None:
+            self.cell.marks.append(self.mark)
+        if self.mark.title is not None and self.page.pictures and self.page.pictures[-1].digest is None:
+            self.page.pictures[-1].digest = self.mark.title
+
+    def _begin_cell(self, tag: str, given: dict[str, str]) -> None:
+        columns = given.get("colspan", "1")
+        self.cell = Cell(tag == "th", int(columns) if columns.isascii() and columns.isdecimal() else 1)
+        if self.table is not None and "tbody" in self.open and self.table.body:
+            self.table.body[-1].append(self.cell)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open[-1] != tag:
+            self.page.problems.append(f"</{tag}> closes something else")
+            return
+        self.open.pop()
+        if tag not in INLINE:
+            self.last = ""
+        match tag:
+            case "data":
+                self.mark = None
+            case "td" | "th":
+                if self.table is not None and self.cell is not None and "thead" in self.open:
+                    self.table.heads.append(_plain(self.cell.text))
+                self.cell = None
+            case "table":
+                self.table = None
+
+    def handle_data(self, data: str) -> None:
+        where = self.open[-1] if self.open else ""
+        if where == "style":
+            return
+        if where == "title":
+            self.page.title += data
+            return
+        self._add_text(data)
+
+    def _add_text(self, text: str) -> None:
+        if self.mark is not None:
+            self.mark.text += text
+        else:
+            self.page.loose.append((text, self.heading))
+        if {"h2", "h3"} & set(self.open):
+            self.heading += text
+        if self.cell is not None:
+            self.cell.text += text
+        elif self.table is not None and "caption" in self.open:
+            self.table.caption += text
+        if "figcaption" in self.open and self.page.pictures:
+            self.page.pictures[-1].caption += text
+        self.last = text
+
+    def _check(self, tag: str, given: dict[str, str], n_given: int) -> None:
+        if tag not in ELEMENTS or (tag in ("style", "title") and self.open != ["html", "head"]):
+            self.page.problems.append(f"<{tag}> stands on it, which no report has there")
+        for name in sorted(set(given) - ATTRIBUTES):
+            self.page.problems.append(f"<{tag}> has the attribute {name!r}, which no report has")
+        if len(given) != n_given:
+            self.page.problems.append(f"<{tag}> has one attribute twice")
+        if tag != "data":
+            self.page.spoken += [given[name] for name in SPOKEN if name in given]
+
+    def handle_pi(self, data: str) -> None:
+        self.page.problems.append("a processing instruction stands on it")
+
+    def unknown_decl(self, data: str) -> None:
+        self.page.problems.append("a declaration stands on it that no report has")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())

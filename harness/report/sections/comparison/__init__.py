@@ -1,0 +1,53 @@
+"""What other seeds came to, and how the candidate stands against its baseline, cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from harness.metrics.classification import estimate, evaluate
+from harness.metrics.comparison import Comparison, difference, remarks
+from harness.metrics.estimates import DISPLAY_LEVEL, Estimate
+from harness.metrics.paired import mcnemar_exact
+from harness.report.section import Section
+from harness.run.results import RunResults
+
+
+def facts(run: RunResults) -> dict[str, object]:
+    """seeds: seed -> its accuracy; sets: set -> what its pairs of answers come to, in all and class by class."""
+    seeds = {
+        str(seed): asdict(estimate(evaluate(found), "accuracy", cell_class=None, level=DISPLAY_LEVEL))
+        for seed, found in run.seed_predictions.items()
+    }
+    return {"seeds": seeds, "sets": {name: _facts_of(found) for name, found in run.comparisons.items()}}
+
+
+def _facts_of(comparison: Comparison) -> dict[str, object]:
+    every = [None, *(name for name in comparison.classes if comparison.counts(name)[2])]
+    return {
+        "n": comparison.counts()[2],
+        "rows": [_paired(comparison, name) for name in every],
+        "remarks": list(remarks(comparison, level=DISPLAY_LEVEL)),
+    }
+
+
+def _paired(comparison: Comparison, cell_class: str | None) -> dict[str, object]:
+    b, c, n = comparison.counts(cell_class)
+    table = comparison.table if cell_class is None else comparison.table[[comparison.classes.index(cell_class)]]
+    metric = "accuracy_difference" if cell_class is None else "recall_difference"
+    found = difference(comparison, metric, cell_class=cell_class, level=DISPLAY_LEVEL)
+    assert isinstance(found, Estimate) and found.value is not None  # only classes with cells get a row
+    return {
+        "name": cell_class or "all",
+        "n": n,
+        "both_right": int(table[:, 1, 1].sum()),
+        "gained": c,
+        "lost": b,
+        "both_wrong": int(table[:, 0, 0].sum()),
+        "difference": found.value,
+        "bounds": {"lower": found.lower, "upper": found.upper},
+        "interval": found.display and asdict(found.display),
+        "mcnemar_p": mcnemar_exact(b, c)[0],
+    }
+
+
+SECTION = Section("comparison", "Other seeds, and the baseline", facts=facts)

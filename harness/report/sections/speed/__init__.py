@@ -1,0 +1,39 @@
+"""How long does an image take?"""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from harness.metrics.estimates import DISPLAY_LEVEL, Estimate
+from harness.metrics.timing import images_per_second, latency
+from harness.model.records import Timing
+from harness.report.section import Material, Section
+from harness.run.results import RunResults
+
+SINGLE = "SingleStream"
+
+
+def view(page: Material) -> list[tuple[str, Markup, Markup]]:
+    """(measure, value, bounds) of each timing."""
+    e, rows = page.evidence, []
+    for index, timing in enumerate(page.run.timings):
+        here, unit = ("page", "speed", index), "s" if timing.scenario == SINGLE else "images/s"
+        measure = "90th percentile, per image" if timing.scenario == SINGLE else "median rate over rounds"
+        rows.append((measure, e.quantity(*here, "value", unit=unit), e.interval(*here, unit=unit)))
+    return rows
+
+
+def facts(run: RunResults) -> list[dict[str, object]]:
+    return [_facts_of(timing) for timing in run.timings]
+
+
+def _facts_of(timing: Timing) -> dict[str, object]:
+    found: Estimate = (
+        latency(timing, metric="latency_s", level=DISPLAY_LEVEL)
+        if timing.scenario == SINGLE
+        else images_per_second(timing, metric="images_per_s", level=DISPLAY_LEVEL)
+    )
+    return {"value": found.value, "lower": found.lower, "upper": found.upper}
+
+
+SECTION = Section("speed", "Speed", view, facts=facts)

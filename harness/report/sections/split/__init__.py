@@ -1,0 +1,63 @@
+"""Who is in which part, what was kept together, and what tells the class without the cell?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from harness.data.records import Split
+from harness.protocol.records import PARTS
+from harness.report.counts import part_counts
+from harness.report.section import Limit, Material, Section
+from harness.run.results import RunResults
+
+MOST_PAIRS_SHOWN = 100
+
+
+def unit_kinds(split: Split) -> Counter[str]:
+    """How many images are kept together by patient, by slide, or only by content."""
+    return Counter(image.unit.partition(":")[0] for part in PARTS for image in split.part(part))
+
+
+def facts(run: RunResults) -> dict[str, object]:
+    return {
+        "parts": part_counts(run),
+        "units": {} if run.split is None else dict(unit_kinds(run.split)),
+        "shortcuts": [] if run.shortcuts is None else [str(each) for each in run.shortcuts.findings],
+        "names": None if run.shortcuts is None or run.shortcuts.names is None else str(run.shortcuts.names),
+        "pairs_shown": min(len(run.duplicates or ()), MOST_PAIRS_SHOWN),
+    }
+
+
+def view(page: Material) -> list[str]:
+    """What images were kept together by."""
+    return list(unit_kinds(page.run.split)) if page.run.split is not None else []
+
+
+def limits(page: Material) -> Iterator[Limit]:
+    run = page.run
+    if run.split is None:
+        return
+    kinds = unit_kinds(run.split)
+    if kinds["patient"] < kinds.total():
+        counted = (
+            "cells without patient or slide count as independent" if kinds["content"] else "slides count as patients"
+        )
+        yield Limit(
+            f"Not every image names its patient: patient leakage cannot be checked; {counted}.",
+            "Performance on new patients; that no patient is in both train and test. Intervals are a best case.",
+        )
+    if kinds["patient"] or kinds["slide"]:
+        yield Limit(
+            "Intervals are widened for cells of one patient by a design effect, whose correlation is assumed or "
+            "estimated from these cells.",
+            "An exact level of these bounds, above all with a handful of patients.",
+        )
+    if run.duplicates is None:
+        yield Limit(
+            "Files were compared byte by byte: two pictures of one cell that differ in a pixel were not searched for.",
+            "That no cell of the test part has a near-duplicate in the train part.",
+        )
+
+
+SECTION = Section("split", "Split and independence", view, limits, facts)

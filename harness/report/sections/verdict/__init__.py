@@ -1,0 +1,157 @@
+"""Did the run pass, and what did each criterion come to?"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.judge.verdicts import Outcome, Verdict
+from harness.report.printing import listed, sentence
+from harness.report.section import Limit, Material, Section
+from harness.report.verdicts import MARKS, VerdictRow, criterion_place, rows_of
+from harness.run.results import RunResults
+
+LOOKS_RULES = {
+    "look-number": "At the m-th look at a set its criteria are judged at 1 - (1 - level) / m.",
+    "budget": "Each look of the protocol's budget has an equal share of 1 - level; after the last nothing passes.",
+    "none": "The protocol corrects nothing for repeated looks:",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """unmet: for information, not required, and not passed. outcomes: (mark, word) of each outcome that occurred."""
+
+    rows: tuple[VerdictRow, ...]
+    blocking: tuple[VerdictRow, ...]
+    unmet: tuple[VerdictRow, ...]
+    not_asked: tuple[VerdictRow, ...]
+    waived: tuple[VerdictRow, ...]
+    outcomes: tuple[tuple[str, str], ...]
+    looks_rule: str
+
+
+def view(page: Material) -> View:
+    rows = rows_of(page.run, page.evidence)
+    return View(
+        rows=rows,
+        blocking=tuple(row for row in rows if row.verdict.blocks),
+        unmet=tuple(row for row in rows if not (_required(row) or row.verdict.passed or row.verdict.not_asked)),
+        not_asked=tuple(row for row in rows if row.verdict.not_asked),
+        waived=tuple(row for row in rows if row.verdict.waiver is not None),
+        outcomes=tuple((MARKS[Outcome(word)], word) for word in _tally(page.run)),
+        looks_rule=LOOKS_RULES[page.run.protocol.looks.correction],
+    )
+
+
+def _required(row: VerdictRow) -> bool:
+    return row.verdict.criterion.required
+
+
+def facts(run: RunResults) -> dict[str, object]:
+    """How many criteria ended how; and 2TP/(2TP+FP+FN) of each F1, whose own k/n is TP/(TP+FP+FN)."""
+    scores = {v.criterion.id: v.estimate for v in run.verdicts if v.estimate is not None and v.estimate.metric == "f1"}
+    return {
+        "blocking": sum(verdict.blocks for verdict in run.verdicts),
+        "required": sum(verdict.criterion.required for verdict in run.verdicts),
+        "tally": _tally(run),
+        "f1": {
+            name: {"k": 2 * found.k, "n": found.k + found.n}
+            for name, found in scores.items()
+            if found.k is not None and found.n is not None
+        },
+        "cells_needed": {v.criterion.id: n for v in run.verdicts if (n := _cells_needed(v)) is not None},
+        "other_protocols": _other_protocols(run),
+    }
+
+
+def _tally(run: RunResults) -> dict[str, dict[str, int]]:
+    counts = Counter((v.outcome, v.criterion.required) for v in run.verdicts)
+    every = {o.value: {"required": counts[o, True], "other": counts[o, False]} for o in Outcome}
+    return {word: row for word, row in every.items() if any(row.values())}
+
+
+def limits(page: Material) -> Iterator[Limit]:
+    e = page.evidence
+    if page.run.stopped_because is not None:
+        yield Limit(
+            sentence("The run stopped early: {why}", why=e.text("run", "stopped_because")),
+            "Everything that a later stage would have measured.",
+        )
+    yield from _limits_of_looks(page)
+    for verdict in page.run.verdicts:
+        yield from _limits_of(verdict, page)
+
+
+def _limits_of_looks(page: Material) -> Iterator[Limit]:
+    """Predictions that were seen under other criteria: these may have been chosen in their light."""
+    for name, others in _other_protocols(page.run).items():
+        here = ("page", "verdict", "other_protocols", name)
+        seen = listed(page.evidence.digest(*here, place) for place in range(len(others)))
+        yield Limit(
+            sentence(
+                "These predictions of {name} were scored before under {n} other protocol(s), {seen}.",
+                name=name,
+                n=page.evidence.size(*here),
+                seen=seen,
+            ),
+            f"That the criteria on {name} were fixed before anybody knew its numbers.",
+        )
+
+
+def _other_protocols(run: RunResults) -> dict[str, list[str]]:
+    """Set -> digests of other protocols that its predictions were judged by before."""
+    found = {}
+    for name in run.looks:
+        seen = run.predictions[name].digest if name in run.predictions else None
+        others = {e.protocol for e in run.ledger if e.predictions == seen and e.protocol != run.protocol.digest}
+        if others:
+            found[name] = sorted(others)
+    return found
+
+
+def _limits_of(verdict: Verdict, page: Material) -> Iterator[Limit]:
+    criterion, found, e = verdict.criterion, verdict.estimate, page.evidence
+    here, asked = ("verdicts", criterion.id), criterion_place(criterion)
+    name, metric, place = e.text(*here, "criterion"), e.text(*asked, "metric"), e.text(*asked, "set")
+    if verdict.outcome in (Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):
+        yield Limit(
+            sentence("{id} was {what}: {why}.", id=name, what=e.text(*here, "outcome"), why=e.text(*here, "reason")),
+            sentence("Any statement on {metric} ({set}) from this run.", metric=metric, set=place),
+        )
+    needed = _cells_needed(verdict)
+    if needed is None or found is None:
+        return
+    floor, n = e.share(*asked, "floor"), e.plain_count(*here, "estimate", "n")
+    yield Limit(
+        sentence(
+            "{id} cannot pass with n = {n}: even {n} of {n} correct leaves its lower bound under {floor}. At least "
+            "{needed} cells are needed{whose}.",
+            id=name,
+            n=n,
+            floor=floor,
+            needed=e.plain_count("page", "verdict", "cells_needed", criterion.id),
+            whose=", of independent patients" if found.effective_n else "",
+        ),
+        sentence(
+            "That {metric} on {set} reaches {floor}, whatever was observed.", metric=metric, set=place, floor=floor
+        ),
+    )
+
+
+def _cells_needed(verdict: Verdict) -> int | None:
+    """How many cells a criterion needs that these could not have met without an error; None where they could."""
+    criterion, found = verdict.criterion, verdict.estimate
+    if criterion.floor is None or not 0 < criterion.floor < 1 or criterion.metric not in ("accuracy", "recall"):
+        return None
+    if found is None or not found.n:
+        return None
+    # Clopper-Pearson's lower bound of n correct out of n is (1 - level) ** (1 / n).
+    if (1 - found.level) ** (1 / (found.effective_n or found.n)) >= criterion.floor:
+        return None
+    return math.ceil(math.log(1 - found.level) / math.log(criterion.floor))
+
+
+SECTION = Section("verdict", "Verdict", view, limits, facts)

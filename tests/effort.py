@@ -1,0 +1,27 @@
+"""How hard the tests look: a share of the random examples and of the planted failures by default, each with `--all`.
+
+`tests/conftest.py` sets `EVERYTHING` before it collects any test module, so that a decorator may ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+EVERYTHING = False
+SHARE = 8  # by default one of so many
+FEWEST = 10
+
+
+def examples(n: int) -> int:
+    """How many random examples to try of the n that `--all` tries."""
+    return n if EVERYTHING else min(n, max(FEWEST, n // SHARE))
+
+
+def spread(places: Sequence[Item]) -> Sequence[Item]:
+    """The places to break, of all that there are: by default some, from the first to near the last."""
+    if EVERYTHING or len(places) <= FEWEST:
+        return places
+    return places[:: min(SHARE, len(places) // FEWEST)]
