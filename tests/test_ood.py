@@ -11,6 +11,7 @@ from drawn import MeanColour, classifier_of, decoded
 
 from harness.core.progress import silent
 from harness.data.records import Manifest, labels_of
+from harness.metrics.detection import ood_score
 from harness.model.classifier import Classifier
 from harness.model.images import Images, images_of
 from harness.model.networks import untrained

@@ -35,6 +35,7 @@ from harness.pack.read import (
     read_passed,
     read_predictions,
     read_protocol_digest,
+    require_field,
     require_verified,
     verify_digests,
 )
