@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import NoneType
 
 import pytest
 from stage_code import KEPT_STAGES
@@ -332,11 +333,18 @@ def test_modules_that_hold_only_words_are_reached_and_hold_no_number_and_reach_n
     for name in NEUTRAL:
         source = source_of(name)
         assert read_module(name, source).imports <= NEUTRAL
-        for node in ast.walk(ast.parse(source.text)):
+        tree = ast.parse(source.text)
+        annotations = [node.annotation for node in ast.walk(tree) if isinstance(node, ast.AnnAssign)]
+        told = {id(inner) for annotation in annotations for inner in ast.walk(annotation)}
+        for node in ast.walk(tree):
+            if id(node) in told:
+                continue
             # Not even a flag: what a stage could take from here are exceptions and texts.
             assert not isinstance(node, ast.BinOp | ast.AugAssign | ast.UnaryOp), (name, ast.unparse(node))
-            value = node.value if isinstance(node, ast.Constant) else ""
-            assert isinstance(value, str), (name, value)
+            assert not isinstance(node, ast.Constant) or isinstance(node.value, str | NoneType), (
+                name,
+                ast.unparse(node),
+            )
             if isinstance(node, ast.FunctionDef):
                 assert ast.unparse(node.returns or ast.Constant(None)) == "str", (name, node.name)
 
