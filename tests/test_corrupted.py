@@ -7,12 +7,13 @@ import pytest
 import torch
 from drawn import MeanColour, classifier_of, decoded, scored
 
+from harness.core.errors import InvalidPredictions
 from harness.core.progress import silent
 from harness.data.corruptions import corrupt_set, turned
 from harness.data.records import Manifest
 from harness.metrics.estimates import Unavailable
 from harness.metrics.stability import Robustness, stability
-from harness.model.classifier import Classifier, predict
+from harness.model.classifier import CHECKED_IMAGES, Classifier, predict
 from harness.model.corrupted import corrupted_predictions
 from harness.model.images import Images, frames_of, images_of
 from harness.model.networks import untrained
@@ -73,6 +74,24 @@ def test_the_order_of_the_cells_changes_no_cell_s_answer(door: Classifier, manif
     back = corrupted(door, images.take(order), [digests[i] for i in order])
     for name, probabilities in corrupted(door, images, digests).items():
         assert np.allclose(back[name][order], probabilities, atol=1e-5), name
+
+
+def test_steadiness_is_asked_once_and_not_of_every_corruption(manifest: Manifest):
+    images, digests = files(manifest)
+    door = MeanColour()
+    found = corrupted(door, images, digests)
+    n = len(images)
+    # Every image once in each pass; in the first also some twice in one batch, and some again one by one.
+    assert len(door.shapes) == len(found) * n + 3 * min(n, CHECKED_IMAGES)
+
+
+def test_a_classifier_that_answers_at_random_is_found_at_the_first_corruption(manifest: Manifest):
+    class Random(MeanColour):
+        def predict_proba(self, images: Images) -> np.ndarray:
+            return np.random.default_rng().dirichlet(np.ones(5), len(images))
+
+    with pytest.raises(InvalidPredictions, match="shown the same"):
+        corrupted(Random(), *files(manifest))
 
 
 def test_a_network_s_corruptions_act_on_what_it_prepares(

@@ -92,9 +92,12 @@ class PlainlyScoring(Preparing, Protocol):
     def forward_plainly(self, arrays: np.ndarray) -> np.ndarray: ...
 
 
-def predict(classifier: Classifier, images: Images) -> np.ndarray:
+def predict(classifier: Classifier, images: Images, *, known_steady: bool = False) -> np.ndarray:
     """Probabilities of every image, each scored exactly once, after checks that apply to every classifier.
 
+    Args:
+        known_steady: the same classifier has just answered as many images steadily: that is asked once, not again of
+            each of dozens of passes over the same cells. Every row is there and finite in any case.
     Returns:
         (n, n_classes) float64 in the order of the images.
     Raises:
@@ -108,10 +111,14 @@ def predict(classifier: Classifier, images: Images) -> np.ndarray:
         return np.concatenate([classifier.predict_proba(images.take([index])) for index in some])
 
     found = classifier.predict_proba(images)
+    if known_steady:
+        return _whole(classifier, found, images)
     return _checked(classifier, found, images, lambda some: classifier.predict_proba(images.take(some)), plainly)
 
 
-def predict_prepared(classifier: Preparing, arrays: np.ndarray, images: Images) -> np.ndarray:
+def predict_prepared(
+    classifier: Preparing, arrays: np.ndarray, images: Images, *, known_steady: bool = False
+) -> np.ndarray:
     """As `predict`, for arrays that the classifier prepared from `images` and that may have been corrupted since."""
 
     def plainly(some: np.ndarray) -> np.ndarray:
@@ -120,6 +127,8 @@ def predict_prepared(classifier: Preparing, arrays: np.ndarray, images: Images) 
         return np.concatenate([classifier.forward(arrays[[index]]) for index in some])
 
     found = classifier.forward(arrays)
+    if known_steady:
+        return _whole(classifier, found, images)
     return _checked(classifier, found, images, lambda some: classifier.forward(arrays[some]), plainly)
 
 
@@ -166,13 +175,18 @@ def _checked(
     plainly: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """`found`, after the checks that make sense for any classifier, of whose inside nothing is known."""
-    _refuse_missing(found, images, classifier.card)
-    _refuse_not_finite(found, images)
+    _whole(classifier, found, images)
     if len(images):
         first = np.arange(min(CHECKED_IMAGES, len(images)))
         _refuse_unsteady(again(first), again(first), images)
         spread = np.unique(np.linspace(0, len(images) - 1, CHECKED_IMAGES, dtype=np.int64))
         _refuse_other_answers(classifier, found[spread], plainly(spread), [images.names[i] for i in spread], images)
+    return found
+
+
+def _whole(classifier: Classifier, found: np.ndarray, images: Images) -> np.ndarray:
+    _refuse_missing(found, images, classifier.card)
+    _refuse_not_finite(found, images)
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -32,10 +33,11 @@ def corrupted_predictions(
         for severity in plan.severities
     }
     changes |= {name: _turning(name) for name in plan.invariances}
-    score, found = _scoring(classifier, images), {}
+    score = _scoring(classifier, images)
+    found: dict[str, np.ndarray] = {}
     for done, (name, change) in enumerate(changes.items()):
         progress("corrupting cells", done, len(changes), name)
-        found[name] = score(change)
+        found[name] = score(change, known_steady=bool(found))  # the first pass asks whether it is
     progress("corrupting cells", len(changes), len(changes), "")
     return found
 
@@ -44,13 +46,17 @@ def _turning(name: str) -> Change:
     return lambda frame, index: turned(frame(index), name)
 
 
-def _scoring(classifier: Classifier, images: Images) -> Callable[[Change], np.ndarray]:
+class _Scoring(Protocol):
+    def __call__(self, change: Change, *, known_steady: bool) -> np.ndarray: ...
+
+
+def _scoring(classifier: Classifier, images: Images) -> _Scoring:
     if not isinstance(classifier, Preparing):
-        return lambda change: predict(classifier, images.changed(change))
+        return lambda change, *, known_steady: predict(classifier, images.changed(change), known_steady=known_steady)
     arrays = classifier.prepare(images)
 
-    def score(change: Change) -> np.ndarray:
+    def score(change: Change, *, known_steady: bool) -> np.ndarray:
         changed = np.stack([change(arrays.__getitem__, index) for index in range(len(arrays))])
-        return predict_prepared(classifier, changed, images)
+        return predict_prepared(classifier, changed, images, known_steady=known_steady)
 
     return score
