@@ -35,16 +35,16 @@ def _no_split_criterion_failed(pytestconfig):
 
 @DRAWN
 @given(data=st.data())
-def test_no_order_of_the_listing_moves_an_image(run, protocol, data):
-    listing = data.draw(listings(run.manifest), "listing")
+def test_no_order_of_the_listing_moves_an_image(manifest, protocol, data):
+    listing = data.draw(listings(manifest), "listing")
     shuffled = replace(listing, images=tuple(data.draw(st.permutations(listing.images), "order")))
     assert part_of_content(shuffled, protocol.split) == part_of_content(listing, protocol.split), shuffled.images
 
 
 @DRAWN
 @given(data=st.data())
-def test_no_prefix_of_the_paths_moves_an_image(run, protocol, data):
-    listing = data.draw(listings(run.manifest), "listing")
+def test_no_prefix_of_the_paths_moves_an_image(manifest, protocol, data):
+    listing = data.draw(listings(manifest), "listing")
     prefix = data.draw(LETTERS, "prefix")
     moved = renamed(listing, {image.path: f"{prefix}/{image.path}" for image in listing.images})
     assert part_of_content(moved, protocol.split) == part_of_content(listing, protocol.split), moved.images
@@ -52,9 +52,9 @@ def test_no_prefix_of_the_paths_moves_an_image(run, protocol, data):
 
 @DRAWN
 @given(data=st.data())
-def test_no_name_of_a_file_moves_an_image(run, protocol, data):
+def test_no_name_of_a_file_moves_an_image(manifest, protocol, data):
     """Names are swapped among the files of the listing, so that each image gets one that another had."""
-    listing = data.draw(listings(run.manifest), "listing")
+    listing = data.draw(listings(manifest), "listing")
     paths = [image.path for image in listing.images]
     other = renamed(listing, dict(zip(paths, data.draw(st.permutations(paths), "names"), strict=True)))
     assert part_of_content(other, protocol.split) == part_of_content(listing, protocol.split), other.images
@@ -62,12 +62,12 @@ def test_no_name_of_a_file_moves_an_image(run, protocol, data):
 
 @settings(DRAWN, max_examples=10)
 @given(data=st.data())
-def test_no_number_of_workers_moves_an_image(run, protocol, data, tmp_path_factory):
+def test_no_number_of_workers_moves_an_image(manifest, protocol, data, tmp_path_factory):
     """Files are copied under other names and listed by several threads and by one."""
-    listing = data.draw(listings(run.manifest), "listing")
+    listing = data.draw(listings(manifest), "listing")
     folder = copied(listing, tmp_path_factory.getbasetemp() / "split-workers")
     one, several = (
-        read_manifest(folder, name="dataset", classes=run.manifest.classes, workers=workers)
+        read_manifest(folder, name="dataset", classes=manifest.classes, workers=workers)
         for workers in (1, data.draw(st.integers(2, 8), "workers"))
     )
     assert several == one, listing.images
@@ -77,8 +77,8 @@ def test_no_number_of_workers_moves_an_image(run, protocol, data, tmp_path_facto
 
 @DRAWN
 @given(data=st.data())
-def test_every_size_is_within_one_of_the_plan_whatever_the_classes_have(run, protocol, data):
-    sizes = data.draw(class_sizes(run.manifest.classes, protocol.split), "sizes")
+def test_every_size_is_within_one_of_the_plan_whatever_the_classes_have(manifest, protocol, data):
+    sizes = data.draw(class_sizes(manifest.classes, protocol.split), "sizes")
     manifest = records_of(sizes)
     split = split_stratified(manifest, protocol.split)
     assert size_mismatches(split, manifest, protocol.split) == ()
@@ -90,7 +90,7 @@ def test_every_size_is_within_one_of_the_plan_whatever_the_classes_have(run, pro
 
 @DRAWN
 @given(data=st.data())
-def test_no_patient_is_divided_however_the_cells_are_grouped(run, protocol, data):
-    listing = data.draw(listings(run.manifest).flatmap(grouped), "listing")
+def test_no_patient_is_divided_however_the_cells_are_grouped(manifest, protocol, data):
+    listing = data.draw(listings(manifest).flatmap(grouped), "listing")
     if isinstance(part_of_content(listing, protocol.split), dict):  # else too few patients have a class
         assert leaked_units(split_stratified(listing, protocol.split)) == (), listing.images
