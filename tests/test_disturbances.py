@@ -367,7 +367,7 @@ def test_a_severity_that_is_not_defined_is_refused(severity):
     ],
 )
 def test_what_is_no_rgb_image_is_refused(pixels):
-    with pytest.raises(DataError, match="is no RGB image"):
+    with pytest.raises(DataError, match="is not an RGB image"):
         disturb(pixels, "stain", 1, np.random.default_rng(0))
 
 
