@@ -453,7 +453,7 @@ def test_a_pth_whose_small_storage_claims_to_be_huge_is_refused(tmp_path: Path, 
 
 @pytest.mark.parametrize("odd", [torch.zeros(2, 2).to_sparse(), torch.empty(2, device="meta"), 3, [torch.zeros(1)]])
 def test_a_state_dict_holds_plain_tensors_and_nothing_else(tmp_path: Path, stating: Protocol, odd: object):
-    with pytest.raises(WeightsError, match=r"is no tensor|no plain tensor|cannot be read as weights"):
+    with pytest.raises(WeightsError, match=r"is not a tensor|not a plain tensor|cannot be read as weights"):
         read_model(written(tmp_path / "m.pth", torch_bytes({"0.0.weight": odd})), stating, trusted=())
 
 

@@ -415,7 +415,7 @@ def test_an_error_that_is_no_disk_error_leaves_nothing_either(quick, monkeypatch
 def test_a_set_whose_name_would_leave_the_pack_is_refused(quick, run, tmp_path, name):
     # A name from the command line is not restricted by the protocol.
     predictions = {name: dataclasses.replace(run.predictions["test"], set=name)}
-    with pytest.raises(EvidenceError, match="is no file name"):
+    with pytest.raises(EvidenceError, match="is not a file name"):
         write_pack(
             dataclasses.replace(run, predictions=predictions, evaluations={}),
             reports=tmp_path / "reports",

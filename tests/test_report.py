@@ -530,7 +530,7 @@ def test_no_cells_have_no_percentage():
     with pytest.raises(UndefinedStatistic):
         percent(0, 0)
     assert proportion(0, 0) == "undefined (0/0)"
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="not a share"):
         percent(5, 4)
 
 

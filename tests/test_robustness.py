@@ -79,7 +79,7 @@ def test_every_curve_begins_with_the_clean_cells_and_rises_in_severity():
 def test_a_curve_without_its_clean_point_is_refused():
     (curve,) = severity_curves(CLEAN, {("stain", 1): TWO_LOST}, **LEVEL)
     for points in (curve.points[1:], curve.points[::-1], (), (*curve.points, curve.points[1])):
-        with pytest.raises(ValueError, match="are no curve"):
+        with pytest.raises(ValueError, match="are not a curve"):
             SeverityCurve("stain", "test", points)
 
 
