@@ -283,8 +283,8 @@ def test_a_bomb_has_no_place_in_a_figure(tmp_path):
 def test_nothing_in_the_harness_opens_a_file_with_pillow_but_by_the_gate():
     root = Path(__file__).parents[1] / "harness"
     users = {file.relative_to(root).as_posix() for file in root.rglob("*.py") if "Image.open(" in file.read_text()}
-    # These two read what they encoded themselves a line before.
-    assert users == {"data/decoding.py", "data/disturbances.py", "data/leakage.py"}
+    # The corruptions read what they encoded themselves a line before.
+    assert users == {"data/decoding.py", "data/corruptions.py"}
 
 
 @pytest.mark.parametrize("content", [b"SIMPLE  =", b"8BPS", b"GIF89a", b"<html>", b"", b"%PDF-1.7", bytes(600)])
@@ -439,7 +439,7 @@ def from_rows(root: Path, *rows: str, header: str = "path,label") -> Manifest:
         (["," * 2_000_000], "path,label", "more than 65,536 characters"),
         (["monocyte/" * 33 + "x.jpg,monocyte"], "path,label", "33 folders"),
         (["m" * 2_000 + ",monocyte"], "path,label", "2,000 characters"),
-        (["monocyte/x.jpg," + "n" * 60_000], "path,label", "is no class"),
+        (["monocyte/x.jpg," + "n" * 60_000], "path,label", "is not a class"),
         (["../x.jpg,monocyte"], "path,label", "'..' step"),
         (["/etc/passwd,monocyte"], "path,label", "absolute"),
         (["C:\\x.jpg,monocyte"], "path,label", "backslash"),
