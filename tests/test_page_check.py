@@ -327,7 +327,7 @@ def pack(tmp_path_factory) -> Iterator[Path]:
     """The smallest run that has verdicts, without its drawn figures."""
     place = tmp_path_factory.mktemp("pack")
     with pytest.MonkeyPatch.context() as quick:
-        quick.setattr("harness.pack.write.draw_figures", lambda *_: {"class_distribution": example_picture("one")})
+        quick.setattr("harness.report.figures.draw_figures", lambda *_: {"class_distribution": example_picture("one")})
         manifest = write_example_dataset(place / "data")
         whole = example_run(content=example_picture)
         run = dataclasses.replace(stopped_run(), sets=whole.sets[:1], integrity=whole.integrity)
