@@ -631,10 +631,10 @@ def test_ppv_is_undefined_where_a_class_that_occurs_has_no_cells_or_none_was_cal
     [
         ({"a": 1.0}, "every class exactly one prevalence"),
         ({"a": 0.5, "b": 0.4, "c": 0.1}, "every class exactly one prevalence"),
-        ({"a": 0.5, "b": 0.5 + 1e-8}, "no distribution"),
-        ({"a": 50, "b": 50}, "no distribution .* not percent"),
-        ({"a": 1.5, "b": -0.5}, "no distribution"),
-        ({"a": math.nan, "b": 1.0}, "no distribution"),
+        ({"a": 0.5, "b": 0.5 + 1e-8}, "not a distribution"),
+        ({"a": 50, "b": 50}, "not a distribution .* not percent"),
+        ({"a": 1.5, "b": -0.5}, "not a distribution"),
+        ({"a": math.nan, "b": 1.0}, "not a distribution"),
     ],
 )
 def test_a_prevalence_that_is_none_is_refused(prevalence, message):

@@ -449,7 +449,7 @@ def test_a_toml_of_one_false_statement_has_findings():
         ('recall = "1.00"', 'recall = "97.33"', 'write "97.33%"'),
         ('recall = "1.00"', "recall = 1.00", "as text"),
         ("support = 4", "support = -4", "negative"),
-        ("support = 4", "support = 4.0", "no count"),
+        ("support = 4", "support = 4.0", "not a count"),
         ("errors = 1", "errors = 9", "more than n"),
         ("errors = 1", "mistakes = 1", "unknown key 'mistakes'"),
         ("[[4, 0], [1, 3]]", "[[4, 0]]", "2 x 2"),
