@@ -72,7 +72,7 @@ class Printed:
 
 
 def printed(text: str, *, percent: bool | None = None) -> Printed | None:
-    """A share from its text, or None where it is not a regular number.
+    """A share from its text, or None where it is not a plain number.
 
     percent: whether the number is in percent; None takes the sign's word for it.
     >>> printed("97.33 %").value, printed("0.9733").unit, printed("~100%")
