@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def printed() -> Printed:
 @pytest.mark.parametrize("run", [example_run, stopped_run, unread_run, without_misclassified_cells])
 def test_an_honest_page_has_nothing_wrong(run):
     assert Printed(run()).wrong() == []
+
+
+def test_an_honest_page_may_say_of_an_absent_class_that_none_of_none_was_right():
+    run = example_run()
+    first = next(each for each in run.verdicts if each.estimate is not None and each.criterion.question == "training")
+    nothing = replace(first.estimate, value=None, lower=None, upper=None, k=0, n=0, display=None, note="no cells")
+    verdicts = [replace(each, estimate=nothing) if each is first else each for each in run.verdicts]
+    assert Printed(replace(run, verdicts=tuple(verdicts))).wrong() == []
+    assert says_ratio("0/0", 0, 0)
+    assert not says_ratio("0/0", 0, 5)
 
 
 # --- edits ----------------------------------------------------------------------------------------

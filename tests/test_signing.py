@@ -277,7 +277,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "another kind of statement": (
         lambda pack: edit_payload(pack, lambda payload: payload.update(predicateType="https://slsa.dev/provenance/v1")),
-        "no in-toto Statement of an evidence pack",
+        "not an in-toto Statement of an evidence pack",
     ),
     "one field more": (
         lambda pack: edit_payload(pack, lambda payload: payload["predicate"].update(approved="yes")),
@@ -304,15 +304,15 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "no signature in it": (lambda pack: edit_envelope(pack, lambda c: c.update(signatures=[])), "holds no signature"),
     "the same key twice": (
         lambda pack: edit_envelope(pack, lambda c: c["signatures"].append(c["signatures"][0])),
-        "is no DSSE envelope",
+        "is not a DSSE envelope",
     ),
-    "no payload": (lambda pack: edit_envelope(pack, lambda c: c.pop("payload")), "is no DSSE envelope"),
+    "no payload": (lambda pack: edit_envelope(pack, lambda c: c.pop("payload")), "is not a DSSE envelope"),
     "a number for a type": (
         lambda pack: edit_envelope(pack, lambda c: c.update(payloadType=7)),
-        "is no DSSE envelope",
+        "is not a DSSE envelope",
     ),
-    "no JSON": (lambda pack: (pack / SIGNATURE).write_bytes(b"\xff{"), "is no DSSE envelope"),
-    "no object": (lambda pack: (pack / SIGNATURE).write_text("[]"), "is no DSSE envelope"),
+    "no JSON": (lambda pack: (pack / SIGNATURE).write_bytes(b"\xff{"), "is not a DSSE envelope"),
+    "no object": (lambda pack: (pack / SIGNATURE).write_text("[]"), "is not a DSSE envelope"),
     "no text": (
         lambda pack: edit_envelope(pack, lambda c: c.update(payload=base64.b64encode(b"{").decode())),
         "what it signs is not JSON",

@@ -544,7 +544,7 @@ def test_machines_are_told_the_same(copy, capsys):
 def test_what_is_no_pack_is_a_wrong_call(tmp_path, capsys):
     assert main(["verify", str(tmp_path / "nowhere")]) == 2
     assert main(["verify", str(tmp_path)]) == 2
-    assert "no evidence pack" in capsys.readouterr().err
+    assert "not an evidence pack" in capsys.readouterr().err
 
 
 def test_neither_torch_nor_fastai_is_needed(written):

@@ -117,7 +117,7 @@ def _room(here: tuple[str, ...], e: Printer) -> Markup:
     accuracy = (*here, "accuracy")
     if e.at(*accuracy, "display") is None:
         return Markup()
-    lower, upper = (e.share(*accuracy, "display", side, decimals=1) for side in ("lower", "upper"))
+    lower, upper = (e.share(*accuracy, "display", side) for side in ("lower", "upper"))
     return sentence(
         "; {counts} correct fits any true accuracy from {lower} to {upper} ({level} Wilson)",
         counts=e.proportion(*accuracy),
