@@ -47,7 +47,7 @@ def drawn(run):
 
 
 @pytest.fixture
-def require_field(monkeypatch):
+def said(monkeypatch):
     """Every statement figure's words, in the order drawn."""
     texts = []
 
