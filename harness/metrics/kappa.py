@@ -34,7 +34,7 @@ def cohen_kappa(evaluation: Evaluation, *, level: float) -> Estimate:
         None,
         None,
         level,
-        "none",
+        "no bound is computed",
         n=evaluation.n,
         note="no bound is computed" if value is not None else "chance alone agrees on everything",
         support=evaluation.n,

@@ -34,7 +34,7 @@ def matthews_correlation(evaluation: Evaluation, *, level: float) -> Estimate:
         None,
         None,
         level,
-        "none",
+        "no bound is computed",
         n=evaluation.n,
         note="no bound is computed" if value is not None else "all cells are of one class, or predicted as one",
         support=evaluation.n,
