@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from harness.metrics.estimates import Estimate, Evaluation, Unavailable
-from harness.metrics.measurements import Measurements
-from harness.metrics.metric import Metric, Subject
+from harness.metrics.estimates import Estimate, Evaluation
+from harness.metrics.unbounded import reported, without_bound
 
 NAME = "cohen_kappa"
 
@@ -26,33 +25,13 @@ def cohen_kappa(evaluation: Evaluation, *, level: float) -> Estimate:
     reference, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     by_chance = float(reference @ predicted) / (n * n) if n else math.nan
     value = float(right / n - by_chance) / (1 - by_chance) if by_chance < 1 else None
-    return Estimate(
-        NAME,
-        evaluation.set,
-        None,
-        value,
-        None,
-        None,
-        level,
-        "no bound is computed",
-        n=evaluation.n,
-        note="no bound is computed" if value is not None else "chance alone agrees on everything",
-        support=evaluation.n,
-    )
-
-
-def _measured(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
-    found = measurements.evaluation(subject.set)
-    return found if isinstance(found, Unavailable) else cohen_kappa(found, level=level)
+    return without_bound(NAME, evaluation, value, level=level, undefined="chance alone agrees on everything")
 
 
 METRICS = (
-    Metric(
-        name=NAME,
-        questions=("accuracy", "external"),
-        meaning="Agreement of reference and predicted class beyond chance (Cohen's kappa); reported without a bound.",
-        measure=_measured,
-        range=(-1.0, 1.0),
-        bounded=False,
+    reported(
+        NAME,
+        "Agreement of reference and predicted class beyond chance (Cohen's kappa); reported without a bound.",
+        cohen_kappa,
     ),
 )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from harness.metrics.estimates import Estimate, Evaluation, Unavailable
-from harness.metrics.measurements import Measurements
-from harness.metrics.metric import Metric, Subject
+from harness.metrics.estimates import Estimate, Evaluation
+from harness.metrics.unbounded import reported, without_bound
 
 NAME = "matthews_correlation"
 
@@ -26,33 +25,15 @@ def matthews_correlation(evaluation: Evaluation, *, level: float) -> Estimate:
     reference, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     spread = (n * n - float(reference @ reference)) * (n * n - float(predicted @ predicted))
     value = float(right * n - reference @ predicted) / math.sqrt(spread) if spread > 0 else None
-    return Estimate(
-        NAME,
-        evaluation.set,
-        None,
-        value,
-        None,
-        None,
-        level,
-        "no bound is computed",
-        n=evaluation.n,
-        note="no bound is computed" if value is not None else "all cells are of one class, or predicted as one",
-        support=evaluation.n,
+    return without_bound(
+        NAME, evaluation, value, level=level, undefined="all cells are of one class, or predicted as one"
     )
 
 
-def _measured(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
-    found = measurements.evaluation(subject.set)
-    return found if isinstance(found, Unavailable) else matthews_correlation(found, level=level)
-
-
 METRICS = (
-    Metric(
-        name=NAME,
-        questions=("accuracy", "external"),
-        meaning="Matthews correlation of reference and predicted class, over all classes; reported without a bound.",
-        measure=_measured,
-        range=(-1.0, 1.0),
-        bounded=False,
+    reported(
+        NAME,
+        "Matthews correlation of reference and predicted class, over all classes; reported without a bound.",
+        matthews_correlation,
     ),
 )
