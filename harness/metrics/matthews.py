@@ -8,6 +8,7 @@ from harness.metrics.estimates import Estimate, Evaluation
 from harness.metrics.unbounded import reported, without_bound
 
 NAME = "matthews_correlation"
+UNDEFINED = "all cells are of one class, or predicted as one"
 
 
 def matthews_correlation(evaluation: Evaluation, *, level: float) -> Estimate:
