@@ -237,8 +237,7 @@ def pytest_runtest_makereport(
         if isinstance(error, HarnessError):
             report.longrepr = visible(state.stopped_because)  # its words are for a person; a traceback would bury them
             report.user_properties += [("outcome", STOPPED), ("required", True)]
-    # A criterion behind a closed gate ends in its setup, every other one in its call.
-    if verdict is not None and report.when == ("setup" if verdict.outcome is Outcome.NOT_JUDGED else "call"):
+    if verdict is not None and report.when == _phase_of(verdict.outcome):
         report.user_properties += [("criterion", verdict.criterion.id), ("outcome", str(verdict.outcome))]
         report.user_properties.append(("required", verdict.criterion.required))
         if verdict.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
@@ -248,11 +247,15 @@ def pytest_runtest_makereport(
     return report
 
 
+def _phase_of(outcome: str) -> str:
+    """The phase in which a criterion's test ends: what is not judged or not assessed never reaches its call."""
+    return "setup" if outcome in (Outcome.NOT_JUDGED, Outcome.NOT_ASSESSED) else "call"
+
+
 def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
     said = dict(getattr(report, "user_properties", ()))
     word = said.get("outcome")
-    told_at = "setup" if word == Outcome.NOT_JUDGED else "call"
-    if word not in LETTERS or "required" not in said or report.when != told_at:
+    if word not in LETTERS or "required" not in said or report.when != _phase_of(word):
         return None
     letter = LETTERS[word]
     if said["required"] or word in (Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):

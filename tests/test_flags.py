@@ -9,45 +9,48 @@ import pytest
 
 from harness.pack import write as pack
 from harness.plugin import PROJECT, Exit
-from harness.run import environment
+from harness.run import environment, evidence
 
 # Every criterion of the embedded protocol, each with an estimate that proves it: what the stages make of cells is not
 # asked here. WRONG names one whose bound disproves it, INTERRUPTED one at which somebody presses Ctrl-C.
 SUITE = """
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
-from harness.judge.criteria import explain
-from harness.plugin import DEFAULT_PROTOCOL, run_state
-from harness.protocol.records import QUESTIONS
-from harness.protocol.file import read_protocol
+from harness.judge.criteria import explain, judge
 from harness.metrics.estimates import Estimate
-
-CRITERIA = read_protocol(DEFAULT_PROTOCOL).criteria
+from harness.plugin import VERDICT, run_state
+from harness.protocol.questions import QUESTIONS
 
 @pytest.fixture(scope="session")
 def run(pytestconfig):
-    nothing = dict(look=lambda criterion: None, dependent_sets={}, device=torch.device("cpu"), model=None)
     state = run_state(pytestconfig)
-    state.run = SimpleNamespace(**nothing, reached=dict, model_files=dict)
+    state.run = SimpleNamespace(setting=SimpleNamespace(device="cpu"), result=lambda stage: None)
     return state.run
 
+@pytest.fixture
+def verdict(request, run, criterion):
+    bound = criterion.floor if criterion.floor is not None else criterion.ceiling
+    if criterion.id == os.environ.get("WRONG"):
+        bound += -0.5 if criterion.floor is not None else 0.5
+    subject = (criterion.metric, criterion.set, criterion.cell_class)
+    given = Estimate(*subject, bound, bound, bound, 1.0, "given", n=100)
+    state = run_state(request.config)
+    found = judge(criterion, given, protocol=state.protocol, today=state.started_at.date())
+    request.node.stash[VERDICT] = found
+    if not request.config.option.setuponly:
+        state.record(found)
+    return found
+
 def asking(question):
-    @pytest.mark.criteria(question, *{c.metric for c in CRITERIA if c.question == question})
-    def test(criterion, run, decide):
+    @pytest.mark.criteria(question)
+    def test(criterion, verdict):
         if criterion.id == os.environ.get("INTERRUPTED"):
             raise KeyboardInterrupt
         if criterion.id == os.environ.get("ENDED"):
             pytest.exit("enough", returncode=0)
-        bound = criterion.floor if criterion.floor is not None else criterion.ceiling
-        if criterion.id == os.environ.get("WRONG"):
-            bound += -0.5 if criterion.floor is not None else 0.5
-        said = (criterion.metric, criterion.set, criterion.cell_class)
-        verdict = decide(criterion, Estimate(*said, bound, bound, bound, 1.0, "given", n=100))
         assert verdict.passed, explain(verdict)
     return test
 
@@ -66,6 +69,8 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = criteria\n")
     monkeypatch.setattr(pack, "write_pack", lambda results, *, reports, **_: reports / results.run_id)
     monkeypatch.setattr(environment, "environment", lambda **_: {})
+    monkeypatch.setattr(evidence, "reached", lambda run: {})
+    monkeypatch.setattr(evidence, "model_files", lambda run: {})
     monkeypatch.syspath_prepend(str(PROJECT))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
