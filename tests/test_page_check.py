@@ -8,6 +8,7 @@ import html
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -223,6 +224,12 @@ EDITS: dict[str, Callable[[str], str]] = {
     "a number that is only heard": lambda page: once(page, 'aria-label="Sections"', 'aria-label="99 of 100 right"'),
     "a number under a figure": lambda page: once(page, "<figcaption>", "<figcaption>99 right; "),
     "an element that is never closed": added("<div>"),
+    "a comment": added("<!-- the rest -->"),
+    "a comment that ends at once": added("<!--><p>Accuracy flawless</p><!-- -->"),
+    "a style that ends in another way": lambda page: once(page, "</style>", "</style/><p>99 %</p><style></style>"),
+    "a second style": lambda page: once(page, "</style>", "</style><style></style>"),
+    "a style in capitals": added("<STYLE>.banner{color:red}</STYLE>"),
+    "a markup in the title": lambda page: once(page, "<title>", "<title><b>"),
     "a new verdict": added('<p>E1: <data data-path="verdicts &gt; E1 &gt; outcome">passed</data></p>'),
 }
 
@@ -243,6 +250,13 @@ def test_every_printed_number_is_compared_and_none_may_be_another(printed):
         at = found.start(1) + digit.start()
         other = str((int(digit[0]) + 1) % 10)
         assert printed.wrong(printed.html[:at] + other + printed.html[at + 1 :]), found[0]
+
+
+@pytest.mark.parametrize("odd", ["<![x", "<", "<a " * 8000, "<!--" * 50000, "<p>" * 50000, "<p " + "a " * 200_000])
+def test_odd_markup_is_refused_at_once_and_in_one_sentence(printed, odd):
+    began = time.process_time()
+    assert len(printed.wrong(added(odd)(printed.html))) == 1
+    assert time.process_time() - began < 2
 
 
 def test_words_of_a_template_may_change(printed):

@@ -147,6 +147,9 @@ def check_page(html: str, places: Places, document: Mapping[str, Any]) -> Iterat
         document: the content of evidence.json.
     """
     page = read_page(html)
+    if page.refused is not None:
+        yield "", page.refused
+        return
     yield from (("", problem) for problem in dict.fromkeys(page.problems))
     yield from _title(page, document)
     for mark, heading in page.marks:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from harness.pack.page_markup import refusal
+
 VOID = ("meta", "br", "img")
 ELEMENTS = frozenset(
     (
@@ -72,8 +74,12 @@ class Picture:
 
 @dataclass(slots=True)
 class PageRead:
-    """loose: text outside of every mark, with the heading that it stands under. sections: ids of the h2, in order."""
+    """loose: text outside of every mark, with the heading that it stands under. sections: ids of the h2, in order.
 
+    refused: why it was not read at all.
+    """
+
+    refused: str | None = None
     title: str = ""
     marks: list[tuple[Mark, str]] = field(default_factory=list)
     loose: list[tuple[str, str]] = field(default_factory=list)
@@ -89,6 +95,8 @@ class PageRead:
 
 
 def read_page(html: str) -> PageRead:
+    if (why := refusal(html)) is not None:
+        return PageRead(refused=why)
     reader = _Reader()
     reader.feed(html)
     reader.close()
