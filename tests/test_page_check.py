@@ -230,6 +230,17 @@ EDITS: dict[str, Callable[[str], str]] = {
     "a second style": lambda page: once(page, "</style>", "</style><style></style>"),
     "a style in capitals": added("<STYLE>.banner{color:red}</STYLE>"),
     "a markup in the title": lambda page: once(page, "<title>", "<title><b>"),
+    "a way to another page": lambda page: once(
+        page, "</head>", '<meta http-equiv="refresh" content="0;url=https://example.org"></head>'
+    ),
+    "another alphabet": lambda page: once(page, 'charset="utf-8"', 'charset="iso-2022-jp"'),
+    "a wider policy": lambda page: once(page, "img-src data:", "img-src *"),
+    "no policy": lambda page: re.sub("<meta http-equiv=.*?>", "", page),
+    "a policy that comes too late": lambda page: once(
+        once(page, found := matched(page, "<meta http-equiv=.*?>"), ""), "<body>", f"<body>{found}"
+    ),
+    "text before the policy": lambda page: once(page, "<head>", "<head>flawless"),
+    "a style that is not the policy's": lambda page: once(page, "</style>", "td{display:none}</style>"),
     "a new verdict": added('<p>E1: <data data-path="verdicts &gt; E1 &gt; outcome">passed</data></p>'),
 }
 

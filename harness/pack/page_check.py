@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.core.text import visible
+from harness.pack.page_head import metas
 from harness.pack.page_reading import Cell, Mark, PageRead, TableRead, read_page
 from harness.pack.page_values import says, says_ratio
 from harness.report.places import SUMS, Places, parsed, written
@@ -151,6 +152,7 @@ def check_page(html: str, places: Places, document: Mapping[str, Any]) -> Iterat
         yield "", page.refused
         return
     yield from (("", problem) for problem in dict.fromkeys(page.problems))
+    yield from (("", problem) for problem in metas(page))
     yield from _title(page, document)
     for mark, heading in page.marks:
         if (wrong := _wrong(mark, places, page)) is not None:

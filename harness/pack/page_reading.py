@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 from harness.pack.page_markup import refusal
 
+IN_HEAD = ("meta", "title", "style")
 VOID = ("meta", "br", "img")
 ELEMENTS = frozenset(
     (
@@ -81,6 +82,8 @@ class PageRead:
 
     refused: str | None = None
     title: str = ""
+    style: str = ""
+    metas: list[dict[str, str]] = field(default_factory=list)
     marks: list[tuple[Mark, str]] = field(default_factory=list)
     loose: list[tuple[str, str]] = field(default_factory=list)
     spoken: list[str] = field(default_factory=list)
@@ -138,6 +141,8 @@ class _Reader(HTMLParser):
                 self.table.body.append([])
             case "td" | "th" if self.table is not None:
                 self._begin_cell(tag, given)
+            case "meta":
+                self.page.metas.append(given)
             case "img":
                 self.page.pictures.append(Picture(given.get("src", ""), "figure" in self.open))
             case "br":
@@ -182,7 +187,10 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         where = self.open[-1] if self.open else ""
         if where == "style":
+            self.page.style += data
             return
+        if where in ("html", "head") and data.strip():
+            self.page.problems.append(f"text stands outside of the body: {data.strip()[:100]!r}")
         if where == "title":
             self.page.title += data
             return
@@ -204,7 +212,7 @@ class _Reader(HTMLParser):
         self.last = text
 
     def _check(self, tag: str, given: dict[str, str], n_given: int) -> None:
-        if tag not in ELEMENTS or (tag in ("style", "title") and self.open != ["html", "head"]):
+        if tag not in ELEMENTS or ((tag in IN_HEAD) is not (self.open == ["html", "head"])):
             self.page.problems.append(f"<{tag}> stands on it, which no report has there")
         for name in sorted(set(given) - ATTRIBUTES):
             self.page.problems.append(f"<{tag}> has the attribute {name!r}, which no report has")
