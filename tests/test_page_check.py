@@ -126,6 +126,10 @@ def added(text: str) -> Callable[[str], str]:
     return lambda page: once(page, "</main>", f"{text}</main>")
 
 
+def around(path: str, before: str, after: str) -> Callable[[str], str]:
+    return lambda page: once(page, found := element(page, path)[0], f"{before}{found}{after}")
+
+
 RECALL = "evaluations > test > per_class > {} > recall"
 VERDICT = "verdicts > {}"
 HIDDEN = '<p style="display:none">3</p>'
@@ -241,6 +245,26 @@ EDITS: dict[str, Callable[[str], str]] = {
     ),
     "text before the policy": lambda page: once(page, "<head>", "<head>flawless"),
     "a style that is not the policy's": lambda page: once(page, "</style>", "td{display:none}</style>"),
+    "a picture of words": added('<figure><img src="data:image/svg+xml,flawless" alt="x"></figure>'),
+    "a picture from elsewhere": added('<figure><img src="https://example.org/x.png" alt="x"></figure>'),
+    "a picture beside nothing": added('<p><img src="data:image/png;base64,AAAA" alt="x"></p>'),
+    "a picture in a row about no cell": lambda page: once(
+        page,
+        row := row_of(page, "evaluations > test > accuracy"),
+        once(row, "</th>", '<img src="data:image/png;base64,AAAA" alt="x"></th>'),
+    ),
+    "a caption below nothing": added("<p>(figures/Accuracy is 99.9 % on all sets.png)</p>"),
+    "a turn of direction": added("<p>less \u202e than</p>"),
+    "a turn of direction before a number": around("looks > test", "&#x202e;", ""),
+    "a sign and nothing": around("looks > test", "-&#8203;", ""),
+    "a sign and a space": around("looks > test", "\u2212 ", ""),
+    "at least": around("looks > test", "\u2265", ""),
+    "at least, with a space": around("looks > test", "\u2265 ", ""),
+    "at most for at least": lambda page: once(page, "\u2265 <data", "\u2264 <data"),
+    "a slash before": around("looks > test", "/", ""),
+    "a hundred after": around("looks > test", "", "\U0001f4af"),
+    "thousands": around("looks > test", "", "k"),
+    "one number right after another": lambda page: once(page, found := element(page, "looks > test")[0], found * 2),
     "a new verdict": added('<p>E1: <data data-path="verdicts &gt; E1 &gt; outcome">passed</data></p>'),
 }
 

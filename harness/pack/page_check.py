@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.core.text import visible
+from harness.pack.page_around import neighbour, pictures, unseen
 from harness.pack.page_head import metas
 from harness.pack.page_reading import Cell, Mark, PageRead, TableRead, read_page
 from harness.pack.page_values import says, says_ratio
@@ -152,7 +153,7 @@ def check_page(html: str, places: Places, document: Mapping[str, Any]) -> Iterat
         yield "", page.refused
         return
     yield from (("", problem) for problem in dict.fromkeys(page.problems))
-    yield from (("", problem) for problem in metas(page))
+    yield from (("", problem) for problem in dict.fromkeys((*metas(page), *pictures(page), *unseen(page))))
     yield from _title(page, document)
     for mark, heading in page.marks:
         if (wrong := _wrong(mark, places, page)) is not None:
@@ -192,9 +193,7 @@ def _wrong(mark: Mark, places: Places, page: PageRead) -> str | None:
         return f"{mark.text!r} is written for {mark.path}, the evidence has {_brief(value)}"
     if mark.title is not None and mark.title != value:
         return f"{mark.title!r} is what it is called, the evidence has {_brief(value)}"
-    if mark.before[-1:] in tuple("-\u2212\u2013+.,<>~\u2248"):
-        return f"{mark.before[-1]!r} stands right before {mark.text!r}"
-    return None
+    return neighbour(mark)
 
 
 def _brief(value: object) -> str:
@@ -223,17 +222,12 @@ def _loose_figures(page: PageRead, names: Sequence[str]) -> Iterator[Found]:
         "|".join([*map(re.escape, WORDING), PHASE, *(rf"(?<!\w){re.escape(n)}(?!\w)" for n in names)]), re.IGNORECASE
     )
     for text, heading in page.loose:
-        if _has_figure(known.sub("", text)) and not _is_caption(text):
+        if _has_figure(known.sub("", text)):
             yield heading, f"{' '.join(text.split())[:100]!r} has a number that names nothing that it follows from"
     seen = " ".join(table.caption for table in page.tables)
     for text in page.spoken:
         if _has_figure(known.sub("", text)) and " ".join(text.split()) not in " ".join(seen.split()):
             yield "", f"{text[:100]!r} is told where it is not seen, and has a number"
-
-
-def _is_caption(text: str) -> bool:
-    """The line below a figure, which names its file."""
-    return re.fullmatch(r"\(figures/[^/]+\.png\)", text.strip()) is not None
 
 
 def _has_figure(text: str) -> bool:

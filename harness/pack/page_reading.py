@@ -42,6 +42,7 @@ class Mark:
     title: str | None
     text: str = ""
     before: str = ""
+    after: str = ""
 
 
 @dataclass(slots=True)
@@ -65,10 +66,14 @@ class TableRead:
 
 @dataclass(slots=True)
 class Picture:
-    """src: as it stands; caption: of its figure; digest: the full one that stands next, of a cell in a table."""
+    """src: as it stands; caption: of its figure; digest: the full one that stands next, in the same row of a table.
+
+    rows: what that table lists.
+    """
 
     src: str
     in_figure: bool
+    rows: str | None = None
     caption: str = ""
     digest: str | None = None
 
@@ -118,11 +123,13 @@ class _Reader(HTMLParser):
         self.table: TableRead | None = None
         self.cell: Cell | None = None
         self.last = ""
+        self.ended: Mark | None = None  # the mark that ended right here
+        self.picture: Picture | None = None  # of this row of a table
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag not in INLINE:
-            self.last = ""
+            self.last, self.ended = "", None
         self._check(tag, given, len(attrs))
         if tag not in VOID:
             self.open.append(tag)
@@ -137,14 +144,16 @@ class _Reader(HTMLParser):
             case "table":
                 self.table = TableRead(given.get("data-rows"), given.get("data-some"))
                 self.page.tables.append(self.table)
-            case "tr" if self.table is not None and "tbody" in self.open:
-                self.table.body.append([])
+            case "tr":
+                self.picture = None
+                if self.table is not None and "tbody" in self.open:
+                    self.table.body.append([])
             case "td" | "th" if self.table is not None:
                 self._begin_cell(tag, given)
             case "meta":
                 self.page.metas.append(given)
             case "img":
-                self.page.pictures.append(Picture(given.get("src", ""), "figure" in self.open))
+                self._add_picture(given.get("src", ""))
             case "br":
                 self._add_text(" ")
 
@@ -158,8 +167,14 @@ class _Reader(HTMLParser):
         self.page.marks.append((self.mark, self.heading))
         if self.cell is not None:
             self.cell.marks.append(self.mark)
-        if self.mark.title is not None and self.page.pictures and self.page.pictures[-1].digest is None:
-            self.page.pictures[-1].digest = self.mark.title
+        if self.ended is not None and not self.ended.text[-1:].isspace():
+            self.page.problems.append(f"one <data> follows right after {self.ended.text[:100]!r}")
+        if self.mark.title is not None and self.picture is not None and self.picture.digest is None:
+            self.picture.digest = self.mark.title
+
+    def _add_picture(self, src: str) -> None:
+        self.picture = Picture(src, "figure" in self.open, self.table.rows if self.table is not None else None)
+        self.page.pictures.append(self.picture)
 
     def _begin_cell(self, tag: str, given: dict[str, str]) -> None:
         columns = given.get("colspan", "1")
@@ -173,10 +188,12 @@ class _Reader(HTMLParser):
             return
         self.open.pop()
         if tag not in INLINE:
-            self.last = ""
+            self.last, self.ended = "", None
         match tag:
             case "data":
-                self.mark = None
+                self.mark, self.ended = None, self.mark
+            case "tr":
+                self.picture = None
             case "td" | "th":
                 if self.table is not None and self.cell is not None and "thead" in self.open:
                     self.table.heads.append(_plain(self.cell.text))
@@ -201,6 +218,8 @@ class _Reader(HTMLParser):
             self.mark.text += text
         else:
             self.page.loose.append((text, self.heading))
+            if self.ended is not None:
+                self.ended.after, self.ended = text, None
         if {"h2", "h3"} & set(self.open):
             self.heading += text
         if self.cell is not None:
