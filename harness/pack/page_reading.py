@@ -6,6 +6,7 @@ has (a script, a style of its own, a hidden element) is listed, not followed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -29,6 +30,13 @@ ATTRIBUTES = frozenset(
     )
 )
 INLINE = ("data", "span", "strong", "em", "b", "i", "code", "a", "sub", "sup", "small")
+# The values that stand in the headings of tables.
+HEADED = re.compile("page > level|page > training > processes > .+|robustness > curves > .+ > severity")
+PART_OF = {
+    **dict.fromkeys(("caption", "thead", "tbody"), ("table",)),
+    **dict.fromkeys(("td", "th"), ("tr",)),
+    "tr": ("thead", "tbody"),
+}
 SPOKEN = ("alt", "title", "aria-label", "data-label")  # attributes that a reader may come to see or hear
 
 
@@ -133,6 +141,7 @@ class _Reader(HTMLParser):
         self._check(tag, given, len(attrs))
         if tag not in VOID:
             self.open.append(tag)
+        self._check_table(tag)
         match tag:
             case "data":
                 self._begin_mark(given)
@@ -167,6 +176,8 @@ class _Reader(HTMLParser):
         self.page.marks.append((self.mark, self.heading))
         if self.cell is not None:
             self.cell.marks.append(self.mark)
+        if "thead" in self.open and not HEADED.fullmatch(self.mark.path or ""):
+            self.page.problems.append(f"a value stands among the headings of a table: {self.mark.path}")
         if self.ended is not None and not self.ended.text[-1:].isspace():
             self.page.problems.append(f"one <data> follows right after {self.ended.text[:100]!r}")
         if self.mark.title is not None and self.picture is not None and self.picture.digest is None:
@@ -239,6 +250,16 @@ class _Reader(HTMLParser):
             self.page.problems.append(f"<{tag}> has one attribute twice")
         if tag != "data":
             self.page.spoken += [given[name] for name in SPOKEN if name in given]
+
+    def _check_table(self, tag: str) -> None:
+        """Before a part of a table begins: it stands in the part that it belongs to."""
+        within = self.open[-2:-1] if tag not in VOID else self.open[-1:]
+        if tag == "table" and self.table is not None:
+            self.page.problems.append("one table stands in another")
+        if tag in PART_OF and (not within or within[0] not in PART_OF[tag]):
+            self.page.problems.append(f"<{tag}> stands outside of its part of a table")
+        if tag not in (*PART_OF, *VOID) and within and within[0] in ("table", "thead", "tbody", "tr"):
+            self.page.problems.append(f"<{tag}> stands between the parts of a table")
 
     def handle_pi(self, data: str) -> None:
         self.page.problems.append("a processing instruction stands on it")
