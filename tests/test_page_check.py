@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import html
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from example_run import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from page_edits import EDITS, added, said, without_row
 
 from harness.cli import main
 from harness.pack.page_check import check_page
@@ -76,168 +76,6 @@ def test_an_honest_page_may_say_of_an_absent_class_that_none_of_none_was_right()
 # --- edits ----------------------------------------------------------------------------------------
 
 
-def once(page: str, old: str, new: str) -> str:
-    assert old in page, old
-    return page.replace(old, new, 1)
-
-
-def element(page: str, path: str, nth: int = 0) -> re.Match[str]:
-    """The nth element that prints a path."""
-    escaped = re.escape(html.escape(path))
-    return list(re.finditer(rf'<data data-path="{escaped}"[^>]*>([^<]*)</data>', page))[nth]
-
-
-def said(path: str, text: str) -> Callable[[str], str]:
-    """The first element of a path says something else."""
-
-    def edit(page: str) -> str:
-        found = element(page, path)
-        assert found[1] != text
-        return page[: found.start(1)] + text + page[found.end(1) :]
-
-    return edit
-
-
-def matched(page: str, pattern: str) -> str:
-    return re.findall(pattern, page, re.DOTALL)[0]
-
-
-def table_of(page: str, path: str) -> str:
-    return matched(page, rf'<table class="" data-rows="{path}">.*?</table>')
-
-
-def row_of(page: str, path: str) -> str:
-    """The table row that the first element of a path stands in."""
-    place = element(page, path).start()
-    start, end = page.rindex("<tr", 0, place), page.index("</tr>", place) + len("</tr>")
-    return page[start:end]
-
-
-def without_row(path: str) -> Callable[[str], str]:
-    return lambda page: once(page, row_of(page, path), "")
-
-
-def row_twice(path: str) -> Callable[[str], str]:
-    return lambda page: once(page, row_of(page, path), row_of(page, path) * 2)
-
-
-def swapped(one: str, other: str) -> Callable[[str], str]:
-    """Two elements change places, paths and all."""
-
-    def edit(page: str) -> str:
-        first, second = element(page, one)[0], element(page, other)[0]
-        assert first != second
-        return once(once(once(page, first, "\0"), second, first), "\0", second)
-
-    return edit
-
-
-def added(text: str) -> Callable[[str], str]:
-    return lambda page: once(page, "</main>", f"{text}</main>")
-
-
-RECALL = "evaluations > test > per_class > {} > recall"
-VERDICT = "verdicts > {}"
-HIDDEN = '<p style="display:none">3</p>'
-
-EDITS: dict[str, Callable[[str], str]] = {
-    "the word of the run": said("run > passed", "Passed"),
-    "the title": lambda page: once(page, "<title>Not passed", "<title>Passed"),
-    "the word of a verdict": said("verdicts > E1 > outcome", "passed"),
-    "an outcome of no meaning": said("verdicts > E1 > outcome", "Passed!"),
-    "whether a criterion was required": said("verdicts > E1 > required", "for information"),
-    "a count of a proportion": said("verdicts > E1 > estimate", "110/140"),
-    "the whole of a proportion": said("verdicts > E1 > estimate", "109/139"),
-    "a percentage": said("verdicts > E1 > estimate > value", "78.86 %"),
-    "a percentage by its last place": said("verdicts > E1 > estimate > value", "77.87 %"),
-    "a percentage of fewer places": said("verdicts > E1 > estimate > value", "80 %"),
-    "a lower bound": said("verdicts > E1 > estimate > lower", "lower 92.31 %"),
-    "a bound under the other's name": said("verdicts > E1 > estimate > lower", "upper 71.31 %"),
-    "a level": said("verdicts > E1 > estimate > level", "99 %"),
-    "a floor": said("protocol > content > criteria > E1 > floor", "70 %"),
-    "a look": said("looks > test", "1"),
-    "a reason": said("verdicts > E1 > reason", "the bound meets the requirement"),
-    "a cell of a matrix": said("evaluations > test > confusion > 0 > 1", "0"),
-    "a recall": said(RECALL.format("basophil"), "6/6 (100 %)"),
-    "a recall's percentage alone": said(RECALL.format("basophil"), "5/6 (93.33 %)"),
-    "an interval": said(f"{RECALL.format('basophil')} > display", "80.00 % to 99.00 %"),
-    "an undefined recall": said("evaluations > nine-monocytes > per_class > basophil > recall", "0/0 (100 %)"),
-    "a number of images": said("sets > dataset > n_images", "2,000"),
-    "a digest": said("split > digest", "0" * 64),
-    "a shortened digest": said("sets > dataset > digest", "0" * 12),
-    "a digest to nearly nothing": said("split > digest", ""),
-    "a difference": said("page > comparison > sets > test > rows > all > difference", "+6.67 points"),
-    "a calibration error": said("calibrations > test > before > ece", "0.00012"),
-    "a time": said("page > speed > 0 > value", "0.0001 s"),
-    "a duration": said("run > seconds", "1 min 12 s"),
-    "the date": said("run > started_at", "2027-01-15 09:30:00 UTC"),
-    "a text that is recorded": said("protocol > content > identity > intended_use", "For diagnosis."),
-    "a number of a section": lambda page: re.sub(r'(<data data-section="results">)\d+', r"\g<1>1", page, count=1),
-    "a path that does not exist": lambda page: once(page, 'data-path="looks &gt; test"', 'data-path="looks &gt; x"'),
-    "a path to another value": lambda page: once(
-        page, html.escape('data-path="run > id"', quote=False), html.escape('data-path="run > command"', quote=False)
-    ),
-    "an element without a path": lambda page: once(page, ' data-path="run &gt; seconds"', ""),
-    "a sign before a number": lambda page: once(page, found := element(page, "looks > test")[0], f"-{found}"),
-    "a row of the verdicts lost": without_row("verdicts > E1 > required"),
-    "a row of the verdicts doubled": row_twice("verdicts > A1 > required"),
-    "a row of the matrix lost": without_row("evaluations > test > confusion > 0 > 1"),
-    "a class lost": without_row(f"{RECALL.format('basophil')} > display"),
-    "a class doubled": row_twice(f"{RECALL.format('monocyte')} > display"),
-    "a set lost": without_row("evaluations > second-laboratory > accuracy"),
-    "a seed lost": without_row("page > comparison > seeds > 7"),
-    "a wrong cell lost": lambda page: once(
-        page, matched(page, r"<tr>(?:(?!</tr>).)*predictions/test\.csv.*?</tr>"), ""
-    ),
-    "a limit doubled": lambda page: once(page, found := matched(page, r"<tr><td>No clinical.*?</tr>"), found * 2),
-    "recall and precision swapped": swapped(
-        RECALL.format("basophil"), "evaluations > test > per_class > basophil > precision"
-    ),
-    "two classes swapped": swapped(RECALL.format("basophil"), RECALL.format("monocyte")),
-    "two cells of a matrix swapped": swapped(
-        "evaluations > test > confusion > 0 > 0", "evaluations > test > confusion > 0 > 1"
-    ),
-    "two rows' cells of a matrix swapped": swapped(
-        "evaluations > test > confusion > 0 > 0", "evaluations > test > confusion > 1 > 0"
-    ),
-    "reference and predicted swapped": lambda page: swapped(
-        found := html.unescape(matched(page, r'data-path="(predictions/test\.csv &gt; \d+ &gt; label)"')),
-        found.replace("label", "predicted"),
-    )(page),
-    "a verdict under another's name": lambda page: once(
-        page,
-        row := row_of(page, "verdicts > E1 > required"),
-        once(row, element(page, "verdicts > E1 > criterion")[0], element(page, "verdicts > E2 > criterion")[0]),
-    ),
-    "before and after temperature swapped": swapped(
-        "calibrations > test > before > mce", "calibrations > test > after > mce"
-    ),
-    "two measures of calibration swapped": swapped(
-        "calibrations > test > before > ece", "calibrations > test > before > mce"
-    ),
-    "a label that only narrow screens show": lambda page: once(page, 'data-label="Observed"', 'data-label="99.9 %"'),
-    "a heading of a column": lambda page: once(page, 'class="number">Recall</th>', 'class="number">Precision</th>'),
-    "a whole table lost": lambda page: once(page, table_of(page, "evaluations &gt; test &gt; confusion"), ""),
-    "a whole table doubled": lambda page: once(page, found := table_of(page, "evaluations"), found * 2),
-    "a table that no longer says what it lists": lambda page: once(page, ' data-rows="evaluations"', ""),
-    "a sentence with a number": added("<p>Accuracy 99.9 %.</p>"),
-    "a sentence with a fraction": added("<p>149/150 right</p>"),
-    "a number in other digits": added("<p>Accuracy \u0669\u0669 percent</p>"),
-    "a number in full-width digits": added("<p>Accuracy \uff19\uff19</p>"),
-    "a fraction in one sign": added("<p>more than \u00be right</p>"),
-    "a number that a script writes": added("<script>1</script>"),
-    "a picture of a vector": added("<svg><text>99 %</text></svg>"),
-    "a frame": added('<iframe srcdoc="99"></iframe>'),
-    "a style of its own": added(HIDDEN),
-    "a second style sheet": added("<style>.banner{display:none}</style>"),
-    "a comment that begins something else": added("<![CDATA[ 99 ]]>"),
-    "a number that is only heard": lambda page: once(page, 'aria-label="Sections"', 'aria-label="99 of 100 right"'),
-    "a number under a figure": lambda page: once(page, "<figcaption>", "<figcaption>99 right; "),
-    "an element that is never closed": added("<div>"),
-    "a new verdict": added('<p>E1: <data data-path="verdicts &gt; E1 &gt; outcome">passed</data></p>'),
-}
-
-
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edited_page_is_found_by_its_numbers_alone(printed, name):
     edited = EDITS[name](printed.html)
@@ -254,6 +92,11 @@ def test_every_printed_number_is_compared_and_none_may_be_another(printed):
         at = found.start(1) + digit.start()
         other = str((int(digit[0]) + 1) % 10)
         assert printed.wrong(printed.html[:at] + other + printed.html[at + 1 :]), found[0]
+
+
+@pytest.mark.parametrize("odd", ["<![x", "<", "<a " * 8000, "<!--" * 50000, "<p>" * 50000, "<p " + "a " * 200_000])
+def test_odd_markup_is_refused_at_once_and_in_one_sentence(printed, odd):
+    assert len(printed.wrong(added(odd)(printed.html))) == 1
 
 
 def test_words_of_a_template_may_change(printed):

@@ -1,9 +1,9 @@
 """Compares every number and verdict of a report with its evidence, whichever version of the templates printed it.
 
 What a page of schema 4 promises is: each number and outcome stands in an element with the path of what it prints; a
-table names what it lists, one entry a row, and has the columns of COLUMNS; nothing else on the page is a number, but
-for the words in WORDING and the names of sets and classes. What words alone claim ("flawless"), and what a style sheet
-hides, no comparison of numbers can find: there the whole page is compared, where its renderer is installed.
+table names what it lists, one entry a row, and has the columns of COLUMNS (page_tables.py); nothing else on the page is
+a number, but for the words in WORDING and the names of sets and classes. What words alone claim ("flawless"), and what
+a style sheet hides, no comparison of numbers can find: so the whole page is compared where its renderer is installed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.core.text import visible
-from harness.pack.page_reading import Cell, Mark, PageRead, TableRead, read_page
+from harness.pack.page_around import neighbour, pictures, unseen
+from harness.pack.page_head import metas
+from harness.pack.page_reading import Mark, PageRead, read_page
+from harness.pack.page_tables import Found, tables
 from harness.pack.page_values import says, says_ratio
-from harness.report.places import SUMS, Places, parsed, written
-
-Found = tuple[str, str]  # the place, and what is wrong there
+from harness.report.places import SUMS, Places, parsed
 
 # Figures that stand in the report's own words. To be added to, never taken from: pages of older templates have them.
 WORDING = (
@@ -34,109 +35,10 @@ WORDING = (
     *("90th percentile", "given probability 0 of their class", "fewer than 5 cells", "(% of side)"),
 )
 
-PHASE = r"Training, phase \d{1,2}(?!\d)"  # the caption of a figure, which is drawn phase by phase
+CLASSWISE = re.compile(r"evaluations > .+ > confusion|predictions/.+\.csv")  # a column a class
+PAIRS = (("covered", "n"), ("errors", "accepted"))  # a count under a name of its own, and its whole beside it
 
-# The table that lists a path -> the field of an entry -> the heading that it stands under, as a regular expression.
-# `*` in a path is the name of a set. A field that a table names here is in each of its rows, unless it is in SOMETIMES.
-INTERVAL = r"\d+(\.\d+)? % interval"
-BOUNDS = r"(One-sided|Exact one-sided|Lower) \d+(\.\d+)? % bounds?"
-COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "verdicts": {
-        "outcome": "Outcome",
-        "required": "Outcome",
-        "criterion": "Criterion",
-        "estimate": "Observed",
-        "estimate > value": "Observed",
-        "estimate > n": "Observed",
-        "estimate > lower": "Bound",
-        "estimate > upper": "Bound",
-        "estimate > level": "Requirement",
-        "look": "Requirement",
-        "reason": "Why",
-        "n_to_decide": "Why",
-        "power": "Why",
-    },
-    "protocol > content > criteria": {
-        "id": "Id",
-        "metric": "What",
-        "set": "What",
-        "level": "Requirement",
-        "floor": "Requirement",
-        "ceiling": "Requirement",
-        "required": r"Required\?",
-        "rationale": "Why this bound",
-    },
-    "page > verdict > tally": {"required": "Required", "other": "For information"},
-    "sets": {"n_images": "Images", "digest": "Digest"},
-    "integrity > checked": {"": "Looked at"},
-    "page > split > parts": {},
-    "evaluations": {"accuracy": "Correct", "accuracy > display": INTERVAL},
-    "evaluations > * > per_class": {
-        "support": "Support",
-        "recall": "Recall",
-        "recall > display": "Interval of recall",
-        "precision": "Precision",
-        "precision > display": "Interval of precision",
-    },
-    "evaluations > * > confusion": {},
-    "page > comparison > seeds": {"": "Correct", "display": INTERVAL},
-    "page > comparison > sets > * > rows": {
-        "name": "Cells",
-        "n": "Support",
-        "both_right": "Both right",
-        "gained": "Candidate alone",
-        "lost": "Baseline alone",
-        "both_wrong": "Both wrong",
-        "difference": "Difference",
-        "bounds": BOUNDS,
-        "interval": f"Tango {INTERVAL}",
-        "mcnemar_p": "McNemar p",
-    },
-    "calibrations > * > conformal > per_class": {"cell_class": "Class", "": "Covered"},
-    "calibrations > * > ppv": {
-        "cell_class": "Class",
-        "prevalence": "Prevalence",
-        "value": "Predictive value",
-        "": BOUNDS,
-    },
-    "page > external > gaps": {"value": "Gap", "bounds": BOUNDS},
-    "robustness > curves": {"kind": "Disturbance"},
-    "robustness > flips": {
-        "kind": "Transform",
-        "": f"Called another class|{BOUNDS}",
-        "became_wrong": "Became wrong",
-        "became_right": "Became right",
-    },
-    "page > disturbances > without_a_cell": {
-        "name": "Kind",
-        "auroc > value": "AUROC",
-        "auroc": BOUNDS,
-        "taken_for_cells": f"Taken for a cell|{BOUNDS} of that",
-    },
-    "predictions/*.csv": {"path": "File", "sha256": "Digest", "label": "Reference", "predicted": "Predicted"},
-    "timings": {"scenario": "Scenario", "batch_size": "Batch"},
-    SUMS: {"": "SHA-256"},
-}
-# The table of calibration lists no entries: its columns are two records, and each of its rows a field of both.
-RECORDS = {"As predicted": "before", "After temperature": "after"}
-MEASURES = {
-    "Expected calibration error": ("ece",),
-    "A calibrated classifier of these confidences, on average": ("mean",),
-    "and in 95 of 100 sets at most": ("limit",),
-    "More than chance explains?": ("exceeds_null",),
-    "Largest gap of a bin": ("mce",),
-    "Brier score, top label (0 to 1)": ("top_label_brier",),
-    "Brier score, all classes (0 to 2)": ("multiclass_brier",),
-    "Negative log-likelihood, nats": ("nll", "n_impossible"),
-}
-BOTH_BOUNDS = ("ece_lower", "ece_upper")
-# Fields that an entry may leave out: it has no such value, or prints it in another way.
-SOMETIMES = frozenset(
-    (
-        *("estimate", "estimate > value", "estimate > n", "estimate > lower", "estimate > upper", "estimate > level"),
-        *("look", "n_to_decide", "power", "level", "floor", "ceiling", "set", "n_images", "digest"),
-    )
-)
+PHASE = r"Training, phase \d{1,2}(?!\d)"  # the caption of a figure, which is drawn phase by phase
 
 
 def check_page(html: str, places: Places, document: Mapping[str, Any]) -> Iterator[Found]:
@@ -147,13 +49,17 @@ def check_page(html: str, places: Places, document: Mapping[str, Any]) -> Iterat
         document: the content of evidence.json.
     """
     page = read_page(html)
+    if page.refused is not None:
+        yield "", page.refused
+        return
     yield from (("", problem) for problem in dict.fromkeys(page.problems))
+    yield from (("", problem) for problem in dict.fromkeys((*metas(page), *pictures(page), *unseen(page))))
     yield from _title(page, document)
     for mark, heading in page.marks:
         if (wrong := _wrong(mark, places, page)) is not None:
             yield heading or mark.path or "", wrong
     yield from _loose_figures(page, _names(document, places))
-    yield from _tables(page, places, document)
+    yield from tables(page, places, document)
     if not any(mark.path == "run > passed" for mark, _ in page.marks):
         yield "run > passed", "the page does not say whether the run passed"
 
@@ -182,14 +88,19 @@ def _wrong(mark: Mark, places: Places, page: PageRead) -> str | None:
     except (LookupError, TypeError):
         return f"{mark.text!r} is written for {mark.path}, which is not in the evidence"
     field = parsed(mark.path)[-1]
+    if mark.of is not None and not _is_pair(parsed(mark.path), parsed(mark.of)):
+        return f"{mark.text!r} is written for {mark.path} of {mark.of}, which is not its whole"
     right = says(mark.text, value, field) if mark.of is None else says_ratio(mark.text, value, whole)
     if not right:
         return f"{mark.text!r} is written for {mark.path}, the evidence has {_brief(value)}"
     if mark.title is not None and mark.title != value:
         return f"{mark.title!r} is what it is called, the evidence has {_brief(value)}"
-    if mark.before[-1:] in tuple("-\u2212\u2013+.,<>~\u2248"):
-        return f"{mark.before[-1]!r} stands right before {mark.text!r}"
-    return None
+    return neighbour(mark)
+
+
+def _is_pair(part: tuple[str, ...], whole: tuple[str, ...]) -> bool:
+    """Whether a count and its whole are one of the pairs that a report has, and of one record."""
+    return (part[-1], whole[-1]) in PAIRS and part[:-1] == whole[:-1]
 
 
 def _brief(value: object) -> str:
@@ -209,16 +120,33 @@ def _names(document: Mapping[str, Any], places: Places) -> list[str]:
         *document["seeds"],
         *places.at(SUMS),
     }
-    return sorted((visible(str(name)) for name in names if _has_figure(str(name))), key=len, reverse=True)
+    shown = (visible(str(name)) for name in names)
+    return sorted((name for name in shown if _has_figure(name) and not _is_bare(name)), key=len, reverse=True)
+
+
+def _is_bare(name: str) -> bool:
+    """Whether a name is a number and nothing else, such as a seed: it says nothing outside of its row or column."""
+    return name.isdecimal()
+
+
+def _bare_heads(page: PageRead) -> Counter[str]:
+    """The heads of rows and columns of listed tables that are such a name, which their values are compared with."""
+    listed = [table for table in page.tables if table.rows is not None]
+    rows = (cell.text.strip() for table in listed for row in table.body for cell in row[:1] if not cell.marks)
+    columns = (head for table in listed if CLASSWISE.fullmatch(table.rows or "") for head in table.heads)
+    return Counter(head for head in (*rows, *columns) if head and _is_bare(head))
 
 
 def _loose_figures(page: PageRead, names: Sequence[str]) -> Iterator[Found]:
     """Numbers outside of every mark, in what is seen and in what is only heard."""
+    heads = _bare_heads(page)
     known = re.compile(
         "|".join([*map(re.escape, WORDING), PHASE, *(rf"(?<!\w){re.escape(n)}(?!\w)" for n in names)]), re.IGNORECASE
     )
     for text, heading in page.loose:
-        if _has_figure(known.sub("", text)) and not _is_caption(text):
+        if heads[text.strip()] > 0:
+            heads[text.strip()] -= 1
+        elif _has_figure(known.sub("", text)):
             yield heading, f"{' '.join(text.split())[:100]!r} has a number that names nothing that it follows from"
     seen = " ".join(table.caption for table in page.tables)
     for text in page.spoken:
@@ -226,196 +154,5 @@ def _loose_figures(page: PageRead, names: Sequence[str]) -> Iterator[Found]:
             yield "", f"{text[:100]!r} is told where it is not seen, and has a number"
 
 
-def _is_caption(text: str) -> bool:
-    """The line below a figure, which names its file."""
-    return re.fullmatch(r"\(figures/[^/]+\.png\)", text.strip()) is not None
-
-
 def _has_figure(text: str) -> bool:
     return any(character.isnumeric() or character in "%‰" for character in text)
-
-
-# --- tables ---------------------------------------------------------------------------------------
-
-
-def _tables(page: PageRead, places: Places, document: Mapping[str, Any]) -> Iterator[Found]:
-    listed = Counter(table.rows for table in page.tables if table.rows is not None)
-    for wanted in _expected(document):
-        if listed[wanted] != 1:
-            yield wanted, f"{listed[wanted]} tables list this, and one does on a report of the harness"
-    for table in page.tables:
-        path = table.rows if table.rows is not None else table.some
-        if path is None:
-            yield from _doubled(table)
-            yield from _measures(table)
-            continue
-        try:
-            yield from _table(table, path, places)
-        except (LookupError, TypeError):
-            yield path, f"the table {table.caption!r} lists what is not in the evidence"
-
-
-def _expected(document: Mapping[str, Any]) -> list[str]:
-    """The paths that a page lists entry by entry, each in one table."""
-    page, robust = document["page"], document["robustness"] or {}
-    shown = [name for name in document["evaluations"] if name != "train"]
-    judged = [name for name in document["predictions"] if name not in ("train", "validation")]
-    calibrated = document["calibrations"]
-    wanted: dict[tuple[object, ...], object] = {
-        ("verdicts",): True,
-        ("protocol", "content", "criteria"): True,
-        ("page", "verdict", "tally"): True,
-        ("sets",): document["sets"],
-        ("integrity", "checked"): document["integrity"],
-        ("page", "split", "parts"): document["split"],
-        ("evaluations",): document["evaluations"],
-        **{("evaluations", name, field): True for name in shown for field in ("per_class", "confusion")},
-        ("page", "comparison", "seeds"): document["seeds"],
-        **{("page", "comparison", "sets", name, "rows"): True for name in document["comparisons"]},
-        **{
-            ("calibrations", name, "conformal", "per_class"): found["conformal"]["threshold"] is not None
-            for name, found in calibrated.items()
-        },
-        **{("calibrations", name, "ppv"): found["ppv"] for name, found in calibrated.items()},
-        ("page", "external", "gaps"): page["external"]["gaps"],
-        ("robustness", "curves"): page["disturbances"]["worst"],
-        ("robustness", "flips"): robust.get("flips"),
-        ("page", "disturbances", "without_a_cell"): page["disturbances"]["without_a_cell"],
-        **{(f"predictions/{name}.csv",): page["failures"]["wrong"][name] for name in judged},
-        ("timings",): document["timings"],
-        (SUMS,): True,
-    }
-    return [written(steps) for steps, there in wanted.items() if there]
-
-
-def _doubled(table: TableRead) -> Iterator[Found]:
-    rows = Counter(tuple(" ".join(cell.text.split()) for cell in row) for row in table.body)
-    for row, n in rows.items():
-        if n > 1 and any(row):
-            yield table.caption, f"{n} rows are the same: {' | '.join(row)[:100]!r}"
-
-
-def _measures(table: TableRead) -> Iterator[Found]:
-    """Where a table of calibration has a value in another's row or column."""
-    if not RECORDS.keys() <= set(table.heads):
-        return
-    for row in table.body:
-        for head, cell in zip(table.heads, row, strict=False):
-            fields = MEASURES.get(" ".join(row[0].text.split()), BOTH_BOUNDS)
-            for mark in cell.marks if head in RECORDS else ():
-                own = parsed(mark.path or "")
-                if RECORDS[head] not in own or own[-1] not in fields:
-                    yield table.caption, f"{mark.text!r} stands in the row {_said(row)!r} under {head!r}: {mark.path}"
-
-
-def _table(table: TableRead, path: str, places: Places) -> Iterator[Found]:
-    """Each row against the entry that it is about, and each column against the others of its kind."""
-    steps = parsed(path)
-    entries = places.at(*steps)
-    about: list[int] = []
-    patterns: dict[int, set[tuple[str, ...]]] = {}
-    for row in table.body:
-        place = _entry_of(row, steps, entries, places)
-        if place is None:
-            yield path, f"a row of {table.caption!r} is about nothing that it lists: {_said(row)!r}"
-            continue
-        about.append(place)
-        names = _names_of(place, steps, entries, places)
-        yield from _row(row, table, path, names)
-        column = 0
-        for cell in row:
-            if cell.marks and not cell.is_head and cell.n_columns == 1:
-                patterns.setdefault(column, set()).add(_pattern(cell.marks[0], steps, names))
-            column += cell.n_columns
-    counted = Counter(about)
-    for place, n in sorted(counted.items()):
-        if n > 1:
-            yield path, f"entry {place} has {n} rows in {table.caption!r}"
-    if table.rows is not None and (missing := len(entries) - len(counted)):
-        yield path, f"{missing} of {len(entries)} entries have no row in {table.caption!r}"
-    if path not in ("verdicts", "protocol > content > criteria", "fits"):
-        for column, found in patterns.items():
-            if len(found) > 1:
-                head = table.heads[column] if column < len(table.heads) else column
-                yield path, f"the column {head!r} of {table.caption!r} holds different things: {sorted(found)[:3]}"
-
-
-def _entry_of(row: Sequence[Cell], steps: tuple[str, ...], entries: Any, places: Places) -> int | None:
-    """Which entry a row is about: the one that its first value below the listed path belongs to."""
-    for mark in (mark for cell in row for mark in cell.marks if mark.path is not None):
-        own = parsed(str(mark.path))
-        if own[: len(steps)] == steps and len(own) > len(steps):
-            try:
-                return places.place_of(entries, own[len(steps)])
-            except LookupError:
-                return None
-    return None
-
-
-def _row(row: Sequence[Cell], table: TableRead, path: str, names: set[str]) -> Iterator[Found]:
-    head = next((cell for cell in row if cell.is_head), None)
-    if head is not None and not head.marks and not any(_begins(head.text, name) for name in names):
-        yield path, f"the row {head.text.strip()!r} of {table.caption!r} is about {' or '.join(sorted(names))}"
-    columns = next((fields for known, fields in COLUMNS.items() if _is(path, known)), None)
-    present: Counter[str] = Counter()
-    column = 0
-    for cell in row:
-        under = table.heads[column] if column < len(table.heads) else ""
-        column += cell.n_columns
-        for mark in cell.marks:
-            own = parsed(mark.path or "")
-            if not names & set(own):
-                yield path, f"{mark.text!r} in the row {_said(row)!r} of {table.caption!r} is about {mark.path}"
-                continue
-            field = _field(own, parsed(path), names)
-            if field is None or columns is None or table.rows is None:
-                continue
-            present[field] += 1
-            if field in columns and re.fullmatch(columns[field], under) is None:
-                yield path, f"{mark.text!r} stands under {under!r}, and is {mark.path}"
-            in_matrix = _is(path, "evaluations > * > confusion") and cell.n_columns == 1
-            if in_matrix and under != _column_name(table, own[-1]):
-                yield path, f"{mark.text!r} stands under {under!r}, and is {mark.path}"
-    absent_set = any(cell.n_columns > 1 for cell in row)
-    for field in columns or () if table.rows is not None and not absent_set else ():
-        if not present[field] and field not in SOMETIMES:
-            yield path, f"{_said(row)!r} of {table.caption!r} does not say its {field or 'value'}"
-
-
-def _column_name(table: TableRead, step: str) -> str | None:
-    place = int(step) + 1 if step.isascii() and step.isdecimal() else None
-    return table.heads[place] if place is not None and place < len(table.heads) else None
-
-
-def _field(own: tuple[str, ...], listed: tuple[str, ...], names: set[str]) -> str | None:
-    """The path below the entry, or None where the value lies elsewhere."""
-    if own[: len(listed)] != listed or len(own) <= len(listed) or own[len(listed)] not in names:
-        return None
-    return written(own[len(listed) + 1 :])
-
-
-def _names_of(place: int, steps: tuple[str, ...], entries: Any, places: Places) -> set[str]:
-    """What an entry is called in paths: its name, its place, and the class of a row of a confusion matrix."""
-    names = {step for step in places.steps_of(entries) if places.place_of(entries, step) == place}
-    return names | {places.at(*steps[:-1], "classes", place)} if steps[-1] == "confusion" else names
-
-
-def _pattern(mark: Mark, steps: tuple[str, ...], names: set[str]) -> tuple[str, ...]:
-    """A path without the name of its row's entry, which is what the other rows of a column have there, too."""
-    own = list(parsed(mark.path or ""))
-    start = len(steps) if tuple(own[: len(steps)]) == steps else 0
-    place = next((i for i, step in enumerate(own) if i >= start and step in names), None)
-    return tuple("*" if i == place else step for i, step in enumerate(own))
-
-
-def _is(path: str, known: str) -> bool:
-    """Whether a path is a known one, whose `*` is any one step, or part of the name of a file."""
-    return re.fullmatch(re.escape(known).replace(r"\*", "(?:(?! > ).)*"), path) is not None
-
-
-def _begins(text: str, name: str) -> bool:
-    return re.match(rf"\W*{re.escape(' '.join(name.split()))}(?!\w)", " ".join(text.split())) is not None
-
-
-def _said(row: Sequence[Cell]) -> str:
-    return " | ".join(" ".join(cell.text.split()) for cell in row)[:100]

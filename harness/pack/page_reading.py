@@ -6,9 +6,13 @@ has (a script, a style of its own, a hidden element) is listed, not followed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from harness.pack.page_markup import refusal
+
+IN_HEAD = ("meta", "title", "style")
 VOID = ("meta", "br", "img")
 ELEMENTS = frozenset(
     (
@@ -26,6 +30,13 @@ ATTRIBUTES = frozenset(
     )
 )
 INLINE = ("data", "span", "strong", "em", "b", "i", "code", "a", "sub", "sup", "small")
+# The values that stand in the headings of tables.
+HEADED = re.compile("page > level|page > training > processes > .+|robustness > curves > .+ > severity")
+PART_OF = {
+    **dict.fromkeys(("caption", "thead", "tbody"), ("table",)),
+    **dict.fromkeys(("td", "th"), ("tr",)),
+    "tr": ("thead", "tbody"),
+}
 SPOKEN = ("alt", "title", "aria-label", "data-label")  # attributes that a reader may come to see or hear
 
 
@@ -39,6 +50,7 @@ class Mark:
     title: str | None
     text: str = ""
     before: str = ""
+    after: str = ""
 
 
 @dataclass(slots=True)
@@ -62,19 +74,29 @@ class TableRead:
 
 @dataclass(slots=True)
 class Picture:
-    """src: as it stands; caption: of its figure; digest: the full one that stands next, of a cell in a table."""
+    """src: as it stands; caption: of its figure; digest: the full one that stands next, in the same row of a table.
+
+    rows: what that table lists.
+    """
 
     src: str
     in_figure: bool
+    rows: str | None = None
     caption: str = ""
     digest: str | None = None
 
 
 @dataclass(slots=True)
 class PageRead:
-    """loose: text outside of every mark, with the heading that it stands under. sections: ids of the h2, in order."""
+    """loose: text outside of every mark, with the heading that it stands under. sections: ids of the h2, in order.
 
+    refused: why it was not read at all.
+    """
+
+    refused: str | None = None
     title: str = ""
+    style: str = ""
+    metas: list[dict[str, str]] = field(default_factory=list)
     marks: list[tuple[Mark, str]] = field(default_factory=list)
     loose: list[tuple[str, str]] = field(default_factory=list)
     spoken: list[str] = field(default_factory=list)
@@ -89,6 +111,8 @@ class PageRead:
 
 
 def read_page(html: str) -> PageRead:
+    if (why := refusal(html)) is not None:
+        return PageRead(refused=why)
     reader = _Reader()
     reader.feed(html)
     reader.close()
@@ -107,14 +131,17 @@ class _Reader(HTMLParser):
         self.table: TableRead | None = None
         self.cell: Cell | None = None
         self.last = ""
+        self.ended: Mark | None = None  # the mark that ended right here
+        self.picture: Picture | None = None  # of this row of a table
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag not in INLINE:
-            self.last = ""
+            self.last, self.ended = "", None
         self._check(tag, given, len(attrs))
         if tag not in VOID:
             self.open.append(tag)
+        self._check_table(tag)
         match tag:
             case "data":
                 self._begin_mark(given)
@@ -126,12 +153,16 @@ class _Reader(HTMLParser):
             case "table":
                 self.table = TableRead(given.get("data-rows"), given.get("data-some"))
                 self.page.tables.append(self.table)
-            case "tr" if self.table is not None and "tbody" in self.open:
-                self.table.body.append([])
+            case "tr":
+                self.picture = None
+                if self.table is not None and "tbody" in self.open:
+                    self.table.body.append([])
             case "td" | "th" if self.table is not None:
                 self._begin_cell(tag, given)
+            case "meta":
+                self.page.metas.append(given)
             case "img":
-                self.page.pictures.append(Picture(given.get("src", ""), "figure" in self.open))
+                self._add_picture(given.get("src", ""))
             case "br":
                 self._add_text(" ")
 
@@ -145,8 +176,16 @@ class _Reader(HTMLParser):
         self.page.marks.append((self.mark, self.heading))
         if self.cell is not None:
             self.cell.marks.append(self.mark)
-        if self.mark.title is not None and self.page.pictures and self.page.pictures[-1].digest is None:
-            self.page.pictures[-1].digest = self.mark.title
+        if "thead" in self.open and not HEADED.fullmatch(self.mark.path or ""):
+            self.page.problems.append(f"a value stands among the headings of a table: {self.mark.path}")
+        if self.ended is not None and not self.ended.text[-1:].isspace():
+            self.page.problems.append(f"one <data> follows right after {self.ended.text[:100]!r}")
+        if self.mark.title is not None and self.picture is not None and self.picture.digest is None:
+            self.picture.digest = self.mark.title
+
+    def _add_picture(self, src: str) -> None:
+        self.picture = Picture(src, "figure" in self.open, self.table.rows if self.table is not None else None)
+        self.page.pictures.append(self.picture)
 
     def _begin_cell(self, tag: str, given: dict[str, str]) -> None:
         columns = given.get("colspan", "1")
@@ -160,10 +199,12 @@ class _Reader(HTMLParser):
             return
         self.open.pop()
         if tag not in INLINE:
-            self.last = ""
+            self.last, self.ended = "", None
         match tag:
             case "data":
-                self.mark = None
+                self.mark, self.ended = None, self.mark
+            case "tr":
+                self.picture = None
             case "td" | "th":
                 if self.table is not None and self.cell is not None and "thead" in self.open:
                     self.table.heads.append(_plain(self.cell.text))
@@ -174,7 +215,10 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         where = self.open[-1] if self.open else ""
         if where == "style":
+            self.page.style += data
             return
+        if where in ("html", "head") and data.strip():
+            self.page.problems.append(f"text stands outside of the body: {data.strip()[:100]!r}")
         if where == "title":
             self.page.title += data
             return
@@ -185,6 +229,8 @@ class _Reader(HTMLParser):
             self.mark.text += text
         else:
             self.page.loose.append((text, self.heading))
+            if self.ended is not None:
+                self.ended.after, self.ended = text, None
         if {"h2", "h3"} & set(self.open):
             self.heading += text
         if self.cell is not None:
@@ -196,7 +242,7 @@ class _Reader(HTMLParser):
         self.last = text
 
     def _check(self, tag: str, given: dict[str, str], n_given: int) -> None:
-        if tag not in ELEMENTS or (tag in ("style", "title") and self.open != ["html", "head"]):
+        if tag not in ELEMENTS or ((tag in IN_HEAD) is not (self.open == ["html", "head"])):
             self.page.problems.append(f"<{tag}> stands on it, which no report has there")
         for name in sorted(set(given) - ATTRIBUTES):
             self.page.problems.append(f"<{tag}> has the attribute {name!r}, which no report has")
@@ -204,6 +250,16 @@ class _Reader(HTMLParser):
             self.page.problems.append(f"<{tag}> has one attribute twice")
         if tag != "data":
             self.page.spoken += [given[name] for name in SPOKEN if name in given]
+
+    def _check_table(self, tag: str) -> None:
+        """Before a part of a table begins: it stands in the part that it belongs to."""
+        within = self.open[-2:-1] if tag not in VOID else self.open[-1:]
+        if tag == "table" and self.table is not None:
+            self.page.problems.append("one table stands in another")
+        if tag in PART_OF and (not within or within[0] not in PART_OF[tag]):
+            self.page.problems.append(f"<{tag}> stands outside of its part of a table")
+        if tag not in (*PART_OF, *VOID) and within and within[0] in ("table", "thead", "tbody", "tr"):
+            self.page.problems.append(f"<{tag}> stands between the parts of a table")
 
     def handle_pi(self, data: str) -> None:
         self.page.problems.append("a processing instruction stands on it")

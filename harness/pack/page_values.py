@@ -74,7 +74,7 @@ def says(text: str, value: object, field: str) -> bool:
 def says_ratio(text: str, k: object, n: object) -> bool:
     """Whether a text says "k/n", alone or with its percentage."""
     text = " ".join(text.split())
-    if not isinstance(k, int) or not isinstance(n, int) or n == 0:
+    if type(k) is not int or type(n) is not int or n == 0:
         return text in NOTHINGS or (text == "0/0" and k == n == 0)  # of a class that is not there
     found = RATIO.fullmatch(text)
     if found is None or (int(found["k"]), int(found["n"])) != (k, n):

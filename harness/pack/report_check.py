@@ -69,6 +69,9 @@ def check_report(
     before = sorted((name for name in pack.sums if name not in (REPORT, CLAIMS)), key=PurePosixPath)
     sums, how = {name: pack.sums[name] for name in before}, how_far(pack)
     read = read_page(page)
+    if read.refused is not None:
+        yield Discrepancy(REPORT, "", f"it is not written as a report is: {read.refused}")
+        return
     pictures = read.pictures
     if how is PageCheck.PICTURES and read.marks:
         yield Discrepancy(EVIDENCE, "schema", "the page was printed from a later schema: its numbers carry paths")
