@@ -294,6 +294,31 @@ def test_what_is_no_table_of_numbers_is_refused_whenever_it_is_answered(
         predict(Answers(shape, since), images)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda found: found * 2,
+        lambda found: found - 1 / len(CLASSES),
+        lambda found: found + np.eye(5)[0] - np.eye(5)[1],
+    ],
+    ids=["twice", "sums to 0", "below 0"],
+)
+@pytest.mark.parametrize("known_steady", [True, False])
+def test_rows_that_are_no_distributions_are_refused_in_every_pass(
+    manifest: Manifest, shape: Callable[[np.ndarray], object], known_steady: bool
+):
+    images = images_of(manifest.images[:12], manifest.root, formats=("PNG",), label="test")
+    with pytest.raises(InvalidPredictions, match=r"^test: \d+ of 12 rows are not probabilities; the first is"):
+        predict(Answers(shape), images, known_steady=known_steady)
+
+
+def test_rows_may_miss_a_sum_of_1_by_what_rounding_costs(manifest: Manifest):
+    images = images_of(manifest.images[:12], manifest.root, formats=("PNG",), label="test")
+    assert len(predict(Answers(lambda found: found * (1 + 9e-7)), images)) == 12
+    with pytest.raises(InvalidPredictions, match="12 of 12 rows are not probabilities"):
+        predict(Answers(lambda found: found * (1 + 2e-6)), images)
+
+
 def test_answers_that_lack_a_row_the_second_time_are_refused(manifest: Manifest):
     images = images_of(manifest.images[:12], manifest.root, formats=("PNG",), label="test")
     with pytest.raises(InvalidPredictions, match="test: 7 rows of probabilities for 8 cells"):

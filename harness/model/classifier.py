@@ -26,6 +26,7 @@ LEAST_PROBABILITY = 1e-12  # what lies below counts as this: no float32 softmax 
 # Between batches and memory layouts float32 differs by the order of summation: on the CPU, under 1e-5 was observed. No
 # other device was measured; those that are known to have been silently wrong gave other answers altogether.
 PLAIN_PROBABILITY = 1e-3
+SUMS_TO_ONE = 1e-6  # as `harness.metrics.predictions` takes it
 
 Answer = Callable[[np.ndarray], np.ndarray]  # of the images at these places; as a door gives it, so not yet checked
 
@@ -104,8 +105,8 @@ def predict(classifier: Classifier, images: Images, *, known_steady: bool = Fals
     Returns:
         (n, n_classes) float64 in the order of the images.
     Raises:
-        InvalidPredictions: the answer is no array of numbers, a row is missing or not finite, or differs when the same
-            images are shown again, one at a time, or (for a network) on the CPU.
+        InvalidPredictions: the answer is no array of numbers; a row is missing, not finite or no distribution; or it
+            differs when the same images are shown again, one at a time, or (for a network) on the CPU.
     """
 
     def answer(some: np.ndarray) -> np.ndarray:
@@ -161,7 +162,16 @@ def embed(classifier: Classifier, images: Images) -> np.ndarray:
         raise NotApplicable(reason)
     refuse_wrong_card(classifier)
     assert isinstance(classifier, Embedding)  # as its card says
-    found = _numbers(classifier.embed(images), images)
+    return whole_features(classifier.embed(images), images)
+
+
+def whole_features(answer: object, images: Images) -> np.ndarray:
+    """What a door gave as features of these images, as float64: one finite row for each.
+
+    Raises:
+        InvalidPredictions: it is none.
+    """
+    found = _numbers(answer, images)
     if found.ndim != 2 or len(found) != len(images) or not np.isfinite(found).all():
         raise InvalidPredictions(
             f"{_called(images)}: features of shape {found.shape} for {len(images)} images, or some not finite. A door "
@@ -193,10 +203,11 @@ def _checked(classifier: Classifier, found: np.ndarray, images: Images, answer: 
 
 
 def _whole(classifier: Classifier, answer: object, images: Images) -> np.ndarray:
-    """What a door answered, as float64: one finite row for each image."""
+    """What a door answered, as float64: one distribution over the classes for each image."""
     found = _numbers(answer, images)
     _refuse_missing(found, images, classifier.card)
     _refuse_not_finite(found, images)
+    _refuse_no_distribution(found, images)
     return found
 
 
@@ -231,6 +242,17 @@ def _refuse_not_finite(found: np.ndarray, images: Images) -> None:
         raise InvalidPredictions(
             f"{_called(images)}: the output for {images.names[int(np.argmin(finite))]} is not finite. Its training "
             "diverged (lower the learning rate), or what answers for it is broken."
+        )
+
+
+def _refuse_no_distribution(found: np.ndarray, images: Images) -> None:
+    fits = (found >= 0).all(axis=1) & (np.abs(found.sum(axis=1) - 1) <= SUMS_TO_ONE)
+    if not fits.all():
+        row = int(np.argmin(fits))
+        raise InvalidPredictions(
+            f"{_called(images)}: {np.sum(~fits)} of {len(found)} rows are not probabilities; the first is that of "
+            f"{images.names[row]}: {found[row].round(3)}. A row has no value below 0 and sums to 1: if these are "
+            "logits, let the door apply softmax."
         )
 
 
