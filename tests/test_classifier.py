@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from torch import nn
 
 from harness.core.errors import InvalidCard, InvalidPredictions, NotApplicable
 from harness.data.records import Manifest
+from harness.metrics.predictions import predictions_of
 from harness.model.classifier import CHECKED_IMAGES, Classifier, embed, predict, predict_prepared, refuse_wrong_card
 from harness.model.images import Images, images_of
 from harness.model.networks import tensors_digest, untrained, weights_digest
@@ -225,6 +228,101 @@ def test_every_door_stands_the_same_checks(manifest: Manifest, way: str, words: 
     with pytest.raises(InvalidPredictions, match=words):
         predict(Odd(way), images)
     assert len(predict(Odd("as it should"), images)) == 60
+
+
+class Answers(MeanColour):
+    """Gives what `shape` makes of its probabilities, from the `since`-th time on that it is asked."""
+
+    def __init__(self, shape: Callable[[np.ndarray], object], since: int = 1) -> None:
+        super().__init__()
+        self.shape, self.since, self.asked = shape, since, 0
+
+    def predict_proba(self, images: Images) -> np.ndarray:
+        self.asked += 1
+        found = super().predict_proba(images)
+        return cast(np.ndarray, self.shape(found) if self.asked >= self.since else found)
+
+
+def test_the_bits_of_a_float64_answer_are_kept_and_any_other_type_becomes_float64(manifest: Manifest):
+    images = images_of(manifest.images, manifest.root, formats=("PNG",))
+    expected = MeanColour().predict_proba(images)
+    assert predict(MeanColour(), images).tobytes() == expected.tobytes()
+    for shape in (np.asfortranarray, np.ndarray.tolist, lambda found: found.astype(">f8")):
+        found = predict(Answers(shape), images)
+        assert (found.dtype, found.tobytes()) == (np.float64, expected.tobytes())
+        assert found.flags.c_contiguous
+    single = predict(Answers(lambda found: found.astype(np.float32)), images)
+    assert single.dtype == np.float64
+    assert np.array_equal(single, expected.astype(np.float32))
+
+
+def test_predictions_that_were_answered_in_float32_have_the_digest_of_the_float64_that_a_pack_holds(manifest: Manifest):
+    images = images_of(manifest.images, manifest.root, formats=("PNG",))
+    single = MeanColour().predict_proba(images).astype(np.float32)
+
+    def digest(probabilities: np.ndarray) -> str:
+        return predictions_of(manifest.images, probabilities, set_name="test", classes=CLASSES).digest
+
+    assert digest(single) == digest(single.astype(np.float64))
+    with pytest.raises(InvalidPredictions, match=r"set 'test': `probabilities` is no array .*ndarray of complex128"):
+        digest(single.astype(np.complex128))
+
+
+NO_NUMBERS: dict[str, tuple[Callable[[np.ndarray], object], str]] = {
+    "complex": (lambda found: found.astype(np.complex128), "ndarray of complex128"),
+    "bool": (lambda found: found > 0.5, "ndarray of bool"),
+    "object": (lambda found: found.astype(object), "ndarray of object"),
+    "text": (lambda found: found.astype(str), "ndarray of <U"),
+    "str": (lambda found: "0.2", "str of <U3"),
+    "none": (lambda found: None, "NoneType of object"),
+    "uneven": (lambda found: [[1.0], [0.5, 0.5]], "no array of real numbers .list: "),
+    "names": (lambda found: [["a"] * 5] * len(found), "list of <U1"),
+    "gradients": (lambda found: torch.tensor(found, requires_grad=True), "no array of real numbers .Tensor: "),
+    "number": (lambda found: 0.2, r"shape \(\) from mean colour"),
+    "row": (lambda found: found[0], r"shape \(5,\) from mean colour"),
+    "two images in one": (lambda found: found[None], r"shape \(1, \d+, 5\) from mean colour"),
+}
+
+
+@pytest.mark.parametrize("since", [1, 2, 3, 4, 11], ids=["whole", "first again", "again", "one alone", "last alone"])
+@pytest.mark.parametrize(("shape", "words"), NO_NUMBERS.values(), ids=NO_NUMBERS.keys())
+def test_what_is_no_table_of_numbers_is_refused_whenever_it_is_answered(
+    manifest: Manifest, shape: Callable[[np.ndarray], object], words: str, since: int
+):
+    images = images_of(manifest.images[:12], manifest.root, formats=("PNG",), label="test")
+    with pytest.raises(InvalidPredictions, match=f"^test: .*{words}"):
+        predict(Answers(shape, since), images)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda found: found * 2,
+        lambda found: found - 1 / len(CLASSES),
+        lambda found: found + np.eye(5)[0] - np.eye(5)[1],
+    ],
+    ids=["twice", "sums to 0", "below 0"],
+)
+@pytest.mark.parametrize("known_steady", [True, False])
+def test_rows_that_are_no_distributions_are_refused_in_every_pass(
+    manifest: Manifest, shape: Callable[[np.ndarray], object], known_steady: bool
+):
+    images = images_of(manifest.images[:12], manifest.root, formats=("PNG",), label="test")
+    with pytest.raises(InvalidPredictions, match=r"^test: \d+ of 12 rows are not probabilities; the first is"):
+        predict(Answers(shape), images, known_steady=known_steady)
+
+
+def test_rows_may_miss_a_sum_of_1_by_what_rounding_costs(manifest: Manifest):
+    images = images_of(manifest.images[:12], manifest.root, formats=("PNG",), label="test")
+    assert len(predict(Answers(lambda found: found * (1 + 9e-7)), images)) == 12
+    with pytest.raises(InvalidPredictions, match="12 of 12 rows are not probabilities"):
+        predict(Answers(lambda found: found * (1 + 2e-6)), images)
+
+
+def test_answers_that_lack_a_row_the_second_time_are_refused(manifest: Manifest):
+    images = images_of(manifest.images[:12], manifest.root, formats=("PNG",), label="test")
+    with pytest.raises(InvalidPredictions, match="test: 7 rows of probabilities for 8 cells"):
+        predict(Answers(lambda found: found[:-1], since=2), images)
 
 
 def test_a_card_that_promises_what_its_classifier_does_not_offer_is_refused(model: nn.Sequential):

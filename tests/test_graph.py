@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from stage_code import every_stage
+from stage_code import KEPT_STAGES, every_stage
+from test_architecture import imported
 
 from harness.core.progress import Report, silent
 from harness.run import graph as graph_module
-from harness.run.code import Code, Source
+from harness.run.code import OURS, Code, Source, on_disk
 from harness.run.graph import Asking, Graph, keep, stage
 from harness.run.setting import Setting
 from harness.run.store import Store
@@ -158,6 +160,25 @@ def test_the_key_is_made_of_the_recipe_the_code_and_the_versions(tmp_path: Path,
     monkeypatch.setattr(graph_module, "version", lambda name: "0.0" if name == "torch" else "1.0")
     others.add(key_of(tmp_path, Number(1)))
     assert len({first, *others}) == 4
+
+
+# Module -> its distribution, where the two have different names.
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+# What carries, checks or shows numbers and makes none.
+TOOLING = {
+    "pydantic": "checks the records of the protocol",
+    "rich": "draws progress",
+    "safetensors": "writes and reads tensors to the bit",
+}
+
+
+def test_the_version_of_every_library_that_a_recipe_computes_with_is_in_its_key():
+    modules = {name for roots in KEPT_STAGES.values() for name in Code().closure(*roots)}
+    sources = [source.text for source in map(on_disk, modules) if source is not None]
+    used = {name.partition(".")[0] for text in sources for name in imported(text)}
+    foreign = used - sys.stdlib_module_names - set(OURS)
+    assert {DISTRIBUTIONS.get(name, name) for name in foreign - set(TOOLING)} <= set(graph_module.VERSIONS)
+    assert set(TOOLING) <= foreign
 
 
 def test_no_two_stages_of_a_run_share_a_name_and_inputs_are_made_before_what_rests_on_them():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from drawn import MeanColour, classifier_of, decoded
 
+from harness.core.errors import InvalidPredictions
 from harness.core.progress import silent
 from harness.data.records import Manifest, labels_of
 from harness.metrics.detection import ood_score
@@ -87,3 +90,50 @@ def test_inputs_without_a_cell_have_the_size_that_the_classifier_sees(manifest: 
     seen_by(door, manifest, "confidence")
     assert set(door.shapes) == {(48, 48, 3), (COMMON_PX, COMMON_PX, 3)}
     assert seen_by(classifier_of(network), manifest, "mahalanobis")["blank"].shape == (10, 512)
+
+
+SPOILED = {"lacks a row": lambda found: found[:-1], "not finite": lambda found: np.where(found > 0, np.nan, found)}
+
+
+class SpoiledNetwork:
+    """A network whose answers for frames and arrays are spoiled, each in the same way."""
+
+    def __init__(self, door: Classifier, spoil: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.card, self._door, self._spoil = door.card, cast(Any, door), spoil
+
+    def predict_proba(self, images: Images) -> np.ndarray:
+        return self._spoil(self._door.predict_proba(images))
+
+    def prepare(self, images: Images) -> np.ndarray:
+        return cast(np.ndarray, self._door.prepare(images))
+
+    def forward(self, arrays: np.ndarray) -> np.ndarray:
+        return self._spoil(self._door.forward(arrays))
+
+    def embed(self, images: Images) -> np.ndarray:
+        return self._spoil(self._door.embed(images))
+
+    def features(self, arrays: np.ndarray) -> np.ndarray:
+        return self._spoil(self._door.features(arrays))
+
+
+class SpoiledColour(Embeds):
+    def __init__(self, spoil: Callable[[np.ndarray], np.ndarray]) -> None:
+        super().__init__()
+        self._spoil = spoil
+
+    def predict_proba(self, images: Images) -> np.ndarray:
+        return self._spoil(super().predict_proba(images))
+
+    def embed(self, images: Images) -> np.ndarray:
+        return self._spoil(super().embed(images))
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED.keys())
+@pytest.mark.parametrize("score", ["confidence", "mahalanobis"])
+def test_an_answer_that_lacks_a_row_or_is_not_finite_is_refused(
+    manifest: Manifest, network: torch.nn.Sequential, score: str, spoil: Callable[[np.ndarray], np.ndarray]
+):
+    for door in (SpoiledNetwork(classifier_of(network), spoil), SpoiledColour(spoil)):
+        with pytest.raises(InvalidPredictions, match=r"11 rows|not finite|shape .11, "):
+            seen_by(door, manifest, score)

@@ -463,6 +463,11 @@ REFUSED = {
     "percent ratio": ([("train = 0.7", "train = 70")], "split.train", "less than 1"),
     "a floor that everything reaches": ([(A1, 'metric = "accuracy"\nfloor = 0.0')], "A1", "nothing could miss"),
     "a floor on findings": ([("ceiling = 0.0", "floor = 0.0")], "S2", "'leaked_units' takes a `ceiling`"),
+    "a ceiling below every count": (
+        [("ceiling = 0.0", "ceiling = -1.0")],
+        "S2",
+        "'leaked_units' is never below 0, so nothing could meet a bound of -1; state one of at least 0",
+    ),
     "a ceiling on accuracy": ([(A1, 'metric = "accuracy"\nceiling = 0.9')], "A1", "'accuracy' takes a `floor`"),
     "a coin's level": ([("level = 0.95", "level = 0.4")], "criteria.A1.level", "greater than or equal to 0.5"),
     "no criteria": (

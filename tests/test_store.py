@@ -149,6 +149,47 @@ def test_a_folder_that_does_not_fit_its_seal_is_made_anew(root, stage, tamper):
     assert stage.times == 2
 
 
+def linked(folder: Path) -> None:
+    (folder / "result.txt").rename(folder.parent / "elsewhere.txt")
+    (folder / "result.txt").symlink_to(folder.parent / "elsewhere.txt")
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda folder: (folder / SEAL).write_text("[" * 100_000),
+        lambda folder: os.mkfifo(folder / "pipe"),
+        lambda folder: (folder / "link").symlink_to(folder / "nowhere"),
+        lambda folder: (folder / "empty").mkdir(),
+        lambda folder: (folder / "parts" / SEAL).write_text("{}"),
+        linked,
+    ],
+    ids=["deep seal", "pipe", "dangling link", "empty folder", "named like the seal", "link to the same bytes"],
+)
+def test_what_no_seal_can_speak_of_makes_a_folder_anew(root, stage, tamper):
+    tamper(fetched(root, stage))
+    folder = fetched(root, stage)
+    assert stage.found == [[], []]
+    assert sorted(path.name for path in folder.rglob("*")) == ["one.txt", "parts", "result.txt", SEAL]
+    assert not (folder / "result.txt").is_symlink()
+    fetched(root, stage)
+    assert stage.times == 2
+
+
+def test_a_file_of_a_stage_that_is_named_like_the_seal_is_sealed(root):
+    made = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        (folder / "parts").mkdir()
+        (folder / "parts" / SEAL).write_text("its own")
+
+    for _ in range(2):
+        folder = Store(root, fresh=False).fetch("training", KEY, make)
+    assert len(made) == 1
+    assert f"parts/{SEAL}" in json.loads((folder / SEAL).read_text())["files"]
+
+
 def test_what_an_altered_folder_held_is_gone_before_its_stage_is_made_anew(root, stage):
     folder = fetched(root, stage)
     (folder / "parts" / "two.txt").write_text("two")

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.core.digests import digest_of
 from harness.core.errors import InvalidPredictions
+from harness.core.numbers import real_numbers
 from harness.data.records import CellImage, labels_of
 
 
@@ -34,6 +35,9 @@ class Predictions:
     groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        # The digest is of bytes: the same numbers in another type would refute the pack that they are written to.
+        if not isinstance(self.probabilities, np.ndarray) or self.probabilities.dtype != np.float64:
+            object.__setattr__(self, "probabilities", self._as_float64(self.probabilities))
         p, n = self.probabilities, len(self.digests)
         if p.shape != (n, len(self.classes)) or self.labels.shape != (n,) or len(self.paths) != n:
             raise InvalidPredictions(
@@ -57,6 +61,14 @@ class Predictions:
                 f"({self.paths[row]}): {p[row].round(3)}. If these are logits, apply softmax in "
                 "harness/model/classifier.py."
             )
+
+    def _as_float64(self, given: object) -> np.ndarray:
+        try:
+            return real_numbers(given)
+        except ValueError as error:
+            raise InvalidPredictions(
+                f"set {self.set!r}: `probabilities` is {error}. Give a NumPy array of float64."
+            ) from None
 
     @property
     def predicted(self) -> np.ndarray:

@@ -7,12 +7,13 @@ this room knows more about it. Predictions that already exist are not a classifi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from harness.core.errors import InvalidCard, InvalidPredictions, NotApplicable
+from harness.core.numbers import real_numbers
 from harness.core.progress import Report
 from harness.model.images import Images
 from harness.model.records import ModelCard
@@ -25,6 +26,9 @@ LEAST_PROBABILITY = 1e-12  # what lies below counts as this: no float32 softmax 
 # Between batches and memory layouts float32 differs by the order of summation: on the CPU, under 1e-5 was observed. No
 # other device was measured; those that are known to have been silently wrong gave other answers altogether.
 PLAIN_PROBABILITY = 1e-3
+SUMS_TO_ONE = 1e-6  # as `harness.metrics.predictions` takes it
+
+Answer = Callable[[np.ndarray], np.ndarray]  # of the images at these places; as a door gives it, so not yet checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +105,19 @@ def predict(classifier: Classifier, images: Images, *, known_steady: bool = Fals
     Returns:
         (n, n_classes) float64 in the order of the images.
     Raises:
-        InvalidPredictions: a row is missing or not finite, or differs when the same images are shown again, one at a
-            time, or (for a network) on the CPU.
+        InvalidPredictions: the answer is no array of numbers; a row is missing, not finite or no distribution; or it
+            differs when the same images are shown again, one at a time, or (for a network) on the CPU.
     """
 
-    def plainly(some: np.ndarray) -> np.ndarray:
-        if isinstance(classifier, PlainlyScoring):
-            return classifier.forward_plainly(classifier.prepare(images.take(some)))
-        return np.concatenate([classifier.predict_proba(images.take([index])) for index in some])
+    def answer(some: np.ndarray) -> np.ndarray:
+        return classifier.predict_proba(images.take(some))
 
-    found = classifier.predict_proba(images)
-    if known_steady:
-        return _whole(classifier, found, images)
-    return _checked(classifier, found, images, lambda some: classifier.predict_proba(images.take(some)), plainly)
+    def plainly(some: np.ndarray) -> np.ndarray:
+        assert isinstance(classifier, PlainlyScoring)  # as `_checked` asks
+        return classifier.forward_plainly(classifier.prepare(images.take(some)))
+
+    found = _whole(classifier, classifier.predict_proba(images), images)
+    return found if known_steady else _checked(classifier, found, images, answer, plainly)
 
 
 def predict_prepared(
@@ -121,15 +125,15 @@ def predict_prepared(
 ) -> np.ndarray:
     """As `predict`, for arrays that the classifier prepared from `images` and that may have been corrupted since."""
 
-    def plainly(some: np.ndarray) -> np.ndarray:
-        if isinstance(classifier, PlainlyScoring):
-            return classifier.forward_plainly(arrays[some])
-        return np.concatenate([classifier.forward(arrays[[index]]) for index in some])
+    def answer(some: np.ndarray) -> np.ndarray:
+        return classifier.forward(arrays[some])
 
-    found = classifier.forward(arrays)
-    if known_steady:
-        return _whole(classifier, found, images)
-    return _checked(classifier, found, images, lambda some: classifier.forward(arrays[some]), plainly)
+    def plainly(some: np.ndarray) -> np.ndarray:
+        assert isinstance(classifier, PlainlyScoring)  # as `_checked` asks
+        return classifier.forward_plainly(arrays[some])
+
+    found = _whole(classifier, classifier.forward(arrays), images)
+    return found if known_steady else _checked(classifier, found, images, answer, plainly)
 
 
 def refuse_wrong_card(classifier: Classifier) -> None:
@@ -152,13 +156,22 @@ def embed(classifier: Classifier, images: Images) -> np.ndarray:
 
     Raises:
         NotApplicable: the classifier gives no features.
-        InvalidPredictions: a row is missing or not finite.
+        InvalidPredictions: the answer is no array of numbers, or a row is missing or not finite.
     """
     if (reason := classifier.card.why_not({"features"})) is not None:
         raise NotApplicable(reason)
     refuse_wrong_card(classifier)
     assert isinstance(classifier, Embedding)  # as its card says
-    found = classifier.embed(images)
+    return whole_features(classifier.embed(images), images)
+
+
+def whole_features(answer: object, images: Images) -> np.ndarray:
+    """What a door gave as features of these images, as float64: one finite row for each.
+
+    Raises:
+        InvalidPredictions: it is none.
+    """
+    found = _numbers(answer, images)
     if found.ndim != 2 or len(found) != len(images) or not np.isfinite(found).all():
         raise InvalidPredictions(
             f"{_called(images)}: features of shape {found.shape} for {len(images)} images, or some not finite. A door "
@@ -167,27 +180,44 @@ def embed(classifier: Classifier, images: Images) -> np.ndarray:
     return found
 
 
-def _checked(
-    classifier: Classifier,
-    found: np.ndarray,
-    images: Images,
-    again: Callable[[np.ndarray], np.ndarray],
-    plainly: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """`found`, after the checks that make sense for any classifier, of whose inside nothing is known."""
-    _whole(classifier, found, images)
+def _checked(classifier: Classifier, found: np.ndarray, images: Images, answer: Answer, plainly: Answer) -> np.ndarray:
+    """`found`, after the checks that make sense for any classifier, of whose inside nothing is known.
+
+    plainly: how a classifier answers that scores plainly; every other is asked for one image at a time.
+    """
+
+    def asked(how: Answer, some: np.ndarray) -> np.ndarray:
+        return _whole(classifier, how(some), replace(images.take(some), label=images.label))
+
     if len(images):
         first = np.arange(min(CHECKED_IMAGES, len(images)))
-        _refuse_unsteady(again(first), again(first), images)
+        _refuse_unsteady(asked(answer, first), asked(answer, first), images)
         spread = np.unique(np.linspace(0, len(images) - 1, CHECKED_IMAGES, dtype=np.int64))
-        _refuse_other_answers(classifier, found[spread], plainly(spread), [images.names[i] for i in spread], images)
+        plain = (
+            asked(plainly, spread)
+            if isinstance(classifier, PlainlyScoring)
+            else np.concatenate([asked(answer, spread[[place]]) for place in range(len(spread))])
+        )
+        _refuse_other_answers(classifier, found[spread], plain, [images.names[i] for i in spread], images)
     return found
 
 
-def _whole(classifier: Classifier, found: np.ndarray, images: Images) -> np.ndarray:
+def _whole(classifier: Classifier, answer: object, images: Images) -> np.ndarray:
+    """What a door answered, as float64: one distribution over the classes for each image."""
+    found = _numbers(answer, images)
     _refuse_missing(found, images, classifier.card)
     _refuse_not_finite(found, images)
+    _refuse_no_distribution(found, images)
     return found
+
+
+def _numbers(answer: object, images: Images) -> np.ndarray:
+    try:
+        return real_numbers(answer)
+    except ValueError as error:
+        raise InvalidPredictions(
+            f"{_called(images)}: the answer is {error}. A door gives a NumPy array of float64, one row for each image."
+        ) from None
 
 
 def _refuse_missing(found: np.ndarray, images: Images, card: ModelCard) -> None:
@@ -212,6 +242,17 @@ def _refuse_not_finite(found: np.ndarray, images: Images) -> None:
         raise InvalidPredictions(
             f"{_called(images)}: the output for {images.names[int(np.argmin(finite))]} is not finite. Its training "
             "diverged (lower the learning rate), or what answers for it is broken."
+        )
+
+
+def _refuse_no_distribution(found: np.ndarray, images: Images) -> None:
+    fits = (found >= 0).all(axis=1) & (np.abs(found.sum(axis=1) - 1) <= SUMS_TO_ONE)
+    if not fits.all():
+        row = int(np.argmin(fits))
+        raise InvalidPredictions(
+            f"{_called(images)}: {np.sum(~fits)} of {len(found)} rows are not probabilities; the first is that of "
+            f"{images.names[row]}: {found[row].round(3)}. A row has no value below 0 and sums to 1: if these are "
+            "logits, let the door apply softmax."
         )
 
 

@@ -12,7 +12,15 @@ import numpy as np
 
 from harness.core.progress import Report
 from harness.data.corruptions import background_of, no_cell, resized
-from harness.model.classifier import Classifier, PreparedEmbedding, Preparing, embed
+from harness.model.classifier import (
+    Classifier,
+    PreparedEmbedding,
+    Preparing,
+    embed,
+    predict,
+    predict_prepared,
+    whole_features,
+)
 from harness.model.images import Images, frames_of
 from harness.model.records import ModelCard
 from harness.protocol.records import DetectionPlan
@@ -44,6 +52,8 @@ def ood_features(
     Returns:
         Name of the set -> one row a cell, in the order of its cells; kind -> one row an input without a cell; "train"
         -> the train part's rows.
+    Raises:
+        InvalidPredictions: an input has no row, or one that is not finite or no distribution.
     """
     see, prepare = _seeing(classifier, of_features=ood_score_of(plan, classifier.card) in FEATURE_SCORES)
     how = classifier.card.preprocessing
@@ -68,14 +78,20 @@ def ood_features(
 def _seeing(
     classifier: Classifier, *, of_features: bool
 ) -> tuple[Callable[[Any], np.ndarray], Callable[[Images], Shown]]:
-    """(how inputs are answered, how images become inputs): arrays where the classifier prepares any, decoded once."""
+    """(how inputs are answered, how images become inputs): arrays where the classifier prepares any, decoded once.
+
+    Every answer is one whole row for each input, or is refused.
+    """
     if of_features:
         if isinstance(classifier, PreparedEmbedding):
-            return classifier.features, classifier.prepare
+            return (lambda arrays: whole_features(classifier.features(arrays), frames_of(arrays))), classifier.prepare
         return (lambda images: embed(classifier, images)), _as_they_are
+    # That its answers are steady, the predictions of the same cells have asked.
     if isinstance(classifier, Preparing):
-        return classifier.forward, classifier.prepare
-    return classifier.predict_proba, _as_they_are
+        return (
+            lambda arrays: predict_prepared(classifier, arrays, frames_of(arrays), known_steady=True)
+        ), classifier.prepare
+    return (lambda images: predict(classifier, images, known_steady=True)), _as_they_are
 
 
 def _as_they_are(images: Images) -> Images:

@@ -472,6 +472,11 @@ class Criterion(_Record):
         if metric.unit == "fraction" and not lowest <= self.bound <= highest:
             hint = f"; write {self.bound / 100:g} for {self.bound:g} %" if self.bound > 1 else ""
             raise ValueError(f"criterion {self.id}: {self.bound:g} is not a fraction in [0, 1]{hint}")
+        if self.ceiling is not None and self.ceiling < lowest:
+            raise ValueError(
+                f"criterion {self.id}: {metric.name!r} is never below {lowest:g}, so nothing could meet a bound of "
+                f"{self.bound:g}; state one of at least {lowest:g}"
+            )
         if self.bound <= lowest if self.floor is not None else self.bound >= highest:
             raise ValueError(
                 f"criterion {self.id}: nothing could miss a bound of {self.bound:g}; state one that can fail"

@@ -22,7 +22,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Args = tuple[object, ...]
-VERSIONS = ("torch", "torchvision", "fastai", "numpy", "pillow")
+# Whatever the recipes compute with: another version of it may make other numbers.
+VERSIONS = ("torch", "torchvision", "fastai", "fastcore", "numpy", "scipy", "scikit-learn", "pillow")
 
 
 class Recipe(Protocol):

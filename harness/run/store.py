@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from harness.core.digests import digest_of, file_digest
 from harness.core.errors import HarnessError, StoreError
-from harness.core.files import WRITING, write_atomically
+from harness.core.files import WRITING, read_plain, write_atomically
+from harness.core.strict_json import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class StageRecord:
 
 
 SEAL = "stage.json"
+MOST_SEAL_BYTES = 2**28
 LOCK_TIMEOUT_S = 5.0
 TORCH_WRITER = "inline_container.cc"  # named in the RuntimeError that torch.save raises where the disk is full
 TORN = (f"*{WRITING}", ".*.partial")  # what a killed `write_atomically` leaves, and a killed drawing of smears
@@ -69,7 +73,9 @@ class Store:
                 unwanted = self._fresh and folder not in self._made
                 reused = not unwanted and _is_sealed(folder, digest)
                 if not reused:
-                    if unwanted or (folder / SEAL).exists():  # with its checkpoints, or altered since it was sealed
+                    if unwanted or os.path.lexists(
+                        folder / SEAL
+                    ):  # with its checkpoints, or altered since it was sealed
                         shutil.rmtree(folder)
                         folder.mkdir()
                     _remove_torn(folder)
@@ -101,12 +107,22 @@ def _key(stage: str, made_of: Mapping[str, object]) -> str:
 def _is_sealed(folder: Path, key: str) -> bool:
     """Whether the folder holds what was made under this key, every file of it and no other."""
     try:
-        seal = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        seal: Any = parse_json(read_plain(folder / SEAL, most_bytes=MOST_SEAL_BYTES, follow_link=False))
         if seal.pop("seal") != digest_of(seal) or not key == seal["key"] == _key(seal["stage"], seal["made_of"]):
             return False
+        if _strange(folder):
+            return False
         return bool({name: file_digest(file) for name, file in _files(folder).items()} == seal["files"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
+
+
+def _strange(folder: Path) -> bool:
+    """Whether the folder holds what no stage makes and no seal speaks of: a link, a pipe, an empty folder."""
+    return any(
+        path.is_symlink() or not (path.is_file() or (path.is_dir() and any(path.iterdir())))
+        for path in folder.rglob("*")
+    )
 
 
 def _seal(folder: Path, *, stage: str, key: str, made_of: Mapping[str, object]) -> None:
@@ -126,5 +142,5 @@ def _remove_torn(folder: Path) -> None:
 
 def _files(folder: Path) -> dict[str, Path]:
     """Name -> file of everything in the folder that its seal speaks of."""
-    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != SEAL)
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file != folder / SEAL)
     return {file.relative_to(folder).as_posix(): file for file in files}
