@@ -37,6 +37,7 @@ PART_OF = {
     **dict.fromkeys(("td", "th"), ("tr",)),
     "tr": ("thead", "tbody"),
 }
+NEVER_FOLDED = ("verdicts", "page > verdict > tally", "protocol > content > criteria", "evaluations")
 SPOKEN = ("alt", "title", "aria-label", "data-label")  # attributes that a reader may come to see or hear
 
 
@@ -248,6 +249,10 @@ class _Reader(HTMLParser):
             self.page.problems.append(f"<{tag}> has the attribute {name!r}, which no report has")
         if len(given) != n_given:
             self.page.problems.append(f"<{tag}> has one attribute twice")
+        if "skip" in given.get("class", "").split() and (tag != "a" or self.open != ["html", "body"]):
+            self.page.problems.append(f"<{tag}> is hidden like the link past the headings")
+        if tag == "table" and given.get("data-rows") in NEVER_FOLDED and "details" in self.open:
+            self.page.problems.append(f"the table of {given['data-rows']} is folded away")
         if tag != "data":
             self.page.spoken += [given[name] for name in SPOKEN if name in given]
 
