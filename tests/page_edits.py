@@ -255,5 +255,7 @@ EDITS: dict[str, Callable[[str], str]] = {
     "the verdicts folded away": lambda page: once(
         page, found := matched(page, '<table[^>]*data-rows="verdicts">.*?</table>'), f"<details>{found}</details>"
     ),
+    "a headline": lambda page: once(page, "<main", "<h1>Passed</h1><main"),
+    "a verdict that is only heard": added('<p title="passed">All is told.</p>'),
     "a new verdict": added('<p>E1: <data data-path="verdicts &gt; E1 &gt; outcome">passed</data></p>'),
 }
