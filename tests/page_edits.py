@@ -249,5 +249,13 @@ EDITS: dict[str, Callable[[str], str]] = {
     ),
     "seeds": added("<p>42 of 42 cells right; 7 errors in all.</p>"),
     "a seed alone": added("<p>7</p>"),
+    "a word that is hidden": lambda page: once(
+        page, found := element(page, "run > passed")[0], f'<span class="skip">{found}</span>'
+    ),
+    "the verdicts folded away": lambda page: once(
+        page, found := matched(page, '<table[^>]*data-rows="verdicts">.*?</table>'), f"<details>{found}</details>"
+    ),
+    "a headline": lambda page: once(page, "<main", "<h1>Passed</h1><main"),
+    "a verdict that is only heard": added('<p title="passed">All is told.</p>'),
     "a new verdict": added('<p>E1: <data data-path="verdicts &gt; E1 &gt; outcome">passed</data></p>'),
 }

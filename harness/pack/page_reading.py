@@ -37,6 +37,8 @@ PART_OF = {
     **dict.fromkeys(("td", "th"), ("tr",)),
     "tr": ("thead", "tbody"),
 }
+OUTCOMES = ("passed", "not passed", "failed", "inconclusive", "not assessed", "not judged")
+NEVER_FOLDED = ("verdicts", "page > verdict > tally", "protocol > content > criteria", "evaluations")
 SPOKEN = ("alt", "title", "aria-label", "data-label")  # attributes that a reader may come to see or hear
 
 
@@ -229,6 +231,8 @@ class _Reader(HTMLParser):
             self.mark.text += text
         else:
             self.page.loose.append((text, self.heading))
+            if {"h1", "h2", "h3", "h4"} & set(self.open) and _is_outcome(text):
+                self.page.problems.append(f"{text.strip()!r} is a heading, and follows from nothing")
             if self.ended is not None:
                 self.ended.after, self.ended = text, None
         if {"h2", "h3"} & set(self.open):
@@ -248,7 +252,13 @@ class _Reader(HTMLParser):
             self.page.problems.append(f"<{tag}> has the attribute {name!r}, which no report has")
         if len(given) != n_given:
             self.page.problems.append(f"<{tag}> has one attribute twice")
+        if "skip" in given.get("class", "").split() and (tag != "a" or self.open != ["html", "body"]):
+            self.page.problems.append(f"<{tag}> is hidden like the link past the headings")
+        if tag == "table" and given.get("data-rows") in NEVER_FOLDED and "details" in self.open:
+            self.page.problems.append(f"the table of {given['data-rows']} is folded away")
         if tag != "data":
+            told = [given[name] for name in SPOKEN if name in given and _is_outcome(given[name])]
+            self.page.problems += [f"{text!r} is told where it is not seen" for text in told]
             self.page.spoken += [given[name] for name in SPOKEN if name in given]
 
     def _check_table(self, tag: str) -> None:
@@ -266,6 +276,10 @@ class _Reader(HTMLParser):
 
     def unknown_decl(self, data: str) -> None:
         self.page.problems.append("a declaration stands on it that no report has")
+
+
+def _is_outcome(text: str) -> bool:
+    return re.sub(r"\W+", " ", text).strip().casefold() in OUTCOMES
 
 
 def _plain(text: str) -> str:
