@@ -27,13 +27,14 @@ COLUMNS = ("path", "filename", "label", "sha256", *NUMBERS, "format", "mode", "p
 MOST_SUITE_BYTES = 2**20
 MOST_EXPECTATIONS = 500
 MOST_VALUES = 10_000  # of a value_set
+LARGEST_NUMBER = 2**53
 MOST_PATTERN_CHARACTERS = 200
 MOST_REPEATS = 3  # "*", "+", "?" and "{}" of a pattern; more of them may take a power of a name's length
 # Words a condition may compare with: great-expectations puts them into an expression that pandas evaluates.
 PLAIN_WORD = re.compile(r"[A-Za-z0-9 _./:-]{0,200}")
 
 Scalar = bool | int | float | str
-Argument = Literal["text", "numeric", "any", "list", "number", "values", "pattern", "flag", "share"]
+Argument = Literal["text", "numeric", "any", "list", "number", "count", "values", "pattern", "flag", "share"]
 
 _RANGE: dict[str, Argument] = {
     "min_value": "number",
@@ -41,7 +42,7 @@ _RANGE: dict[str, Argument] = {
     "strict_min": "flag",
     "strict_max": "flag",
 }
-_COUNT: dict[str, Argument] = {"min_value": "number", "max_value": "number"}
+_COUNT: dict[str, Argument] = {"min_value": "count", "max_value": "count"}
 _MOSTLY: dict[str, Argument] = {"mostly": "share"}
 # Expectation type -> argument -> what it holds. `row_condition` and `condition_parser` go with each of them.
 TYPES: dict[str, dict[str, Argument]] = {
@@ -64,7 +65,7 @@ TYPES: dict[str, dict[str, Argument]] = {
     "expect_column_max_to_be_between": {"column": "numeric", **_RANGE},
     "expect_column_mean_to_be_between": {"column": "numeric", **_RANGE},
     "expect_table_row_count_to_be_between": {**_COUNT},
-    "expect_table_row_count_to_equal": {"value": "number"},
+    "expect_table_row_count_to_equal": {"value": "count"},
 }
 NEEDED = ("column", "column_A", "column_B", "column_list", "value_set", "regex", "value")
 
@@ -179,6 +180,12 @@ def _problems(expectation: Expectation) -> Iterator[str]:
     for name in arguments:
         if name in NEEDED and name not in expectation.kwargs:
             yield f"it needs `{name}`"
+    only = expectation.only
+    for name, given in [*expectation.kwargs.items(), *([("row_condition", only.value)] if only is not None else [])]:
+        for each in given if isinstance(given, tuple) else (given,):
+            if (problem := _unwritable(each)) is not None:
+                yield f"`{name}`: {problem}"
+                return
     for name, value in expectation.kwargs.items():
         if name not in arguments:
             yield f"argument `{name}` is not accepted; those that are: {', '.join(arguments)}"
@@ -186,11 +193,26 @@ def _problems(expectation: Expectation) -> Iterator[str]:
             yield f"`{name}`: {problem}"
     if "min_value" in arguments and not {"min_value", "max_value"} & expectation.kwargs.keys():
         yield "it needs `min_value`, `max_value` or both"
+    least, most = (expectation.kwargs.get(name) for name in ("min_value", "max_value"))
+    if isinstance(least, int | float) and isinstance(most, int | float) and least > most:
+        yield f"`min_value` {least!r} is above `max_value` {most!r}, so nothing could lie between"
     if expectation.only is not None:
         if (problem := _misfit("any", expectation.only.column)) is not None:
             yield f"`row_condition`: {problem}"
         if isinstance(expectation.only.value, str) and PLAIN_WORD.fullmatch(expectation.only.value) is None:
             yield f"`row_condition`: {expectation.only.value[:40]!r} has characters that an expression could run"
+
+
+def _unwritable(value: object) -> str | None:
+    """Why a value cannot be digested, or compared alike by great-expectations and by plain Python."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return f"{value[:40]!a} is no text that UTF-8 can write"
+    elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+        return f"a number lies between -{LARGEST_NUMBER} and {LARGEST_NUMBER}, where every integer is exact"
+    return None
 
 
 def _misfit(kind: Argument, value: object) -> str | None:
@@ -205,6 +227,8 @@ def _misfit(kind: Argument, value: object) -> str | None:
             return f"expected is a list of 1 to {MOST_VALUES} values"
         case "number" if not number:
             return f"{value!r} is not a number"
+        case "count" if not number or value < 0 or value != int(value):  # type: ignore[operator, call-overload]
+            return f"{value!r} is not a count: a whole number, 0 or more"
         case "flag" if not isinstance(value, bool):
             return f"{value!r} is neither true nor false"
         case "share" if not number or not 0 < value <= 1:  # type: ignore[operator]
