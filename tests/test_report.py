@@ -428,7 +428,7 @@ def test_the_limits_name_what_the_records_cannot_carry(run):
     assert "synthetic" in limits
     assert "near-duplicate" in limits
     assert "this is look 2 at the test part's source" in limits
-    assert "nine-monocytes is small: n = 9; 9/9 (100 %) correct fits any true accuracy from 70.1 % to 100 %" in limits
+    assert "nine-monocytes is small: n = 9; 9/9 (100 %) correct fits any true accuracy from 70.09 % to 100 %" in limits
     # 0.05 ** (1 / 9) = 0.717 < 0.92; the least n with 0.05 ** (1 / n) >= 0.92 is 36.
     assert "E2 cannot pass with n = 9" in limits
     assert "At least 36 cells are needed" in limits
