@@ -13,6 +13,7 @@ import effort
 import pytest
 from drawn import CLASSES
 from filelock import FileLock
+from hypothesis import settings
 from tiny_run import TINY, Pytest, run_pytest
 
 import harness.model.torchvision_compat  # noqa: F401
@@ -23,6 +24,10 @@ from harness.plugin import SUITES
 from harness.protocol.records import AugmentationPlan, PhasePlan, TrainingPlan, WeightsPlan
 
 SAID = "said.json"
+# How long an example takes says how busy the machine is; no test asserts a time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
