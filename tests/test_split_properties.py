@@ -11,7 +11,7 @@ pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[1]
 SUITE = ROOT / "suites" / "test_split_properties.py"
 
-# `run`, `protocol` and the plugin's state are all that the suite asks a session for.
+# The manifest, the protocol and the plugin's state are all that the suite asks a session for.
 CONFTEST = """
 from types import SimpleNamespace
 import pytest
@@ -26,8 +26,8 @@ def pytest_configure(config):
     harness.plugin.run_state = lambda config: SimpleNamespace(verdicts={})
 
 @pytest.fixture(scope="session")
-def run():
-    return SimpleNamespace(manifest=read_manifest(CELLS, name="dataset", classes=CLASSES, workers=2))
+def manifest():
+    return read_manifest(CELLS, name="dataset", classes=CLASSES, workers=2)
 
 @pytest.fixture(scope="session")
 def protocol():
