@@ -45,13 +45,13 @@ class ModelFile:
     found: Found
 
     @property
-    def stored_as(self) -> str:
+    def kept_as(self) -> tuple[str, ...]:
         """Its file's name in a pack: the suffix of its own, and nothing else that somebody chose."""
-        return "judged" + Path(self.record.file).suffix.lower()
+        return ("judged" + Path(self.record.file).suffix.lower(),)
 
     def keep(self, folder: Path) -> None:
         """Write the judged file as it was read."""
-        (folder / self.stored_as).write_bytes(self.content)
+        (folder / self.kept_as[0]).write_bytes(self.content)
 
     def open(self, machine: Machine) -> Classifier:
         """The classifier, made of the bytes that were hashed and ready to predict."""

@@ -89,7 +89,7 @@ def model_files(run: Graph) -> dict[str, Path]:
         files |= {name: export.with_name(name) for name in (EXPORT, CLASSIFIER)}
     given = run.setting.options.model
     if given is not None and run.result(data.manifest) is not None:  # judged or not, the record names it
-        files[given.stored_as] = run(model.kept_model) / given.stored_as
+        files |= {name: run(model.kept_model) / name for name in given.kept_as}
     return files
 
 

@@ -13,7 +13,7 @@ from harness.protocol.records import ImageRules, Protocol
 from harness.run.results import Baseline
 
 if TYPE_CHECKING:
-    from harness.model.model_file import ModelFile
+    from harness.model.given import GivenClassifier
 
 # For a set of which the protocol says nothing: whatever becomes RGB without a guess. Public sets of TIFF files have a
 # channel of opacity that says nothing; one that does is a finding (`harness.data.decoding.facts_of`).
@@ -41,7 +41,7 @@ class RunOptions:
     workers: int
     ledger: Path
     baseline: Baseline | None = None
-    model: ModelFile | None = None
+    model: GivenClassifier | None = None
 
 
 @dataclass(frozen=True, slots=True)

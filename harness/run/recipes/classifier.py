@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.model.classifier import Classifier, Machine, refuse_wrong_card
-from harness.model.model_file import ModelFile
+from harness.model.given import GivenClassifier
 from harness.model.records import ModelCard
 from harness.model.trained import card_of, open_trained
 
@@ -15,24 +15,22 @@ from harness.model.trained import card_of, open_trained
 class Source:
     """A classifier that is opened when it is first asked for an answer.
 
-    found: the folder of its training, or the file that was given.
+    found: the folder of its training, or the classifier that was given.
     """
 
-    found: Path | ModelFile
+    found: Path | GivenClassifier
     machine: Machine
 
     @property
     def card(self) -> ModelCard:
-        return self.found.card if isinstance(self.found, ModelFile) else card_of(self.found)
+        return card_of(self.found) if isinstance(self.found, Path) else self.found.card
 
     def open(self) -> Classifier:
         """
         Raises:
             InvalidCard: it does not offer what its card says.
         """
-        if isinstance(self.found, ModelFile):
-            opened = self.found.open(self.machine)
-        else:
-            opened = open_trained(self.found, self.machine)
+        found, machine = self.found, self.machine
+        opened: Classifier = open_trained(found, machine) if isinstance(found, Path) else found.open(machine)
         refuse_wrong_card(opened)
         return opened

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.progress import Report
-from harness.model.model_file import ModelFile
+from harness.model.given import GivenClassifier
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenModel:
-    """The file that --model names."""
+    """What --model names."""
 
-    given: ModelFile
+    given: GivenClassifier
 
     def made_of(self) -> Mapping[str, object]:
-        return {"sha256": self.given.record.sha256, "stored_as": self.given.stored_as}
+        return {"sha256": self.given.record.sha256, "kept_as": self.given.kept_as}
 
     def make(self, folder: Path, progress: Report) -> None:
         self.given.keep(folder)

@@ -65,8 +65,8 @@ def training_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
         found = {"judged_cells_in_fits": fits_on_judged_cells(run(fits))}
         if given.record.format == "fastai pickle":
             some = some_cells(run(predictions, "validation"))
-            file = run(kept_model) / given.stored_as
-            found["exported_model_differences"] = exported_differences(file, some, run(manifest).root)
+            (name,) = given.kept_as
+            found["exported_model_differences"] = exported_differences(run(kept_model) / name, some, run(manifest).root)
         return found
     return {
         **training_deviations(run(training), run.setting.protocol.training),
