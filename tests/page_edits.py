@@ -197,6 +197,23 @@ EDITS: dict[str, Callable[[str], str]] = {
     "a style that ends in another way": lambda page: once(page, "</style>", "</style/><p>99 %</p><style></style>"),
     "a second style": lambda page: once(page, "</style>", "</style><style></style>"),
     "a style in capitals": added("<STYLE>.banner{color:red}</STYLE>"),
+    "the sign before an outcome": lambda page: once(page, 'aria-hidden="true">✗<', 'aria-hidden="true">✓<'),
+    "the sign before the word of the run": lambda page: once(
+        page, 'class="word"><span aria-hidden="true">✗', 'class="word"><span aria-hidden="true">✓'
+    ),
+    "the colour of the word of the run": lambda page: once(page, '<div class="banner">', '<div class="banner passed">'),
+    "a second banner": added('<div class="banner passed"><p>Good</p></div>'),
+    "the colour of an outcome": lambda page: once(page, 'class="outcome failed"', 'class="outcome passed"'),
+    "the colour of an outcome that has two": lambda page: once(
+        page, 'class="outcome failed"', 'class="passed outcome"'
+    ),
+    "an outcome's box around something else": added(
+        '<p><span class="outcome passed"><span class="mark" aria-hidden="true">✓</span> everything</span></p>'
+    ),
+    "an outcome alone, in a paragraph": added("<p>Passed</p>"),
+    "an outcome alone with its sign": added("<p>✓ passed.</p>"),
+    "an outcome alone, in a list": added("<ul><li><strong>not assessed</strong></li></ul>"),
+    "the sign of an outcome alone": added("<p>All of it: ✓</p>"),
     "a markup in the title": lambda page: once(page, "<title>", "<title><b>"),
     "a way to another page": lambda page: once(
         page, "</head>", '<meta http-equiv="refresh" content="0;url=https://example.org"></head>'

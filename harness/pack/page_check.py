@@ -19,6 +19,7 @@ from harness.pack.page_head import metas
 from harness.pack.page_reading import Mark, PageRead, read_page
 from harness.pack.page_tables import Found, tables
 from harness.pack.page_values import says, says_ratio
+from harness.pack.page_verdicts import misshown
 from harness.report.places import SUMS, Places, parsed
 
 # Figures that stand in the report's own words. To be added to, never taken from: pages of older templates have them.
@@ -54,6 +55,7 @@ def check_page(html: str, places: Places, document: Mapping[str, Any]) -> Iterat
         return
     yield from (("", problem) for problem in dict.fromkeys(page.problems))
     yield from (("", problem) for problem in dict.fromkeys((*metas(page), *pictures(page), *unseen(page))))
+    yield from (("", problem) for problem in dict.fromkeys(misshown(html, page)))
     yield from _title(page, document)
     for mark, heading in page.marks:
         if (wrong := _wrong(mark, places, page)) is not None:

@@ -231,7 +231,7 @@ class _Reader(HTMLParser):
             self.mark.text += text
         else:
             self.page.loose.append((text, self.heading))
-            if {"h1", "h2", "h3", "h4"} & set(self.open) and _is_outcome(text):
+            if {"h1", "h2", "h3", "h4"} & set(self.open) and is_outcome(text):
                 self.page.problems.append(f"{text.strip()!r} is a heading, and follows from nothing")
             if self.ended is not None:
                 self.ended.after, self.ended = text, None
@@ -257,7 +257,7 @@ class _Reader(HTMLParser):
         if tag == "table" and given.get("data-rows") in NEVER_FOLDED and "details" in self.open:
             self.page.problems.append(f"the table of {given['data-rows']} is folded away")
         if tag != "data":
-            told = [given[name] for name in SPOKEN if name in given and _is_outcome(given[name])]
+            told = [given[name] for name in SPOKEN if name in given and is_outcome(given[name])]
             self.page.problems += [f"{text!r} is told where it is not seen" for text in told]
             self.page.spoken += [given[name] for name in SPOKEN if name in given]
 
@@ -278,7 +278,8 @@ class _Reader(HTMLParser):
         self.page.problems.append("a declaration stands on it that no report has")
 
 
-def _is_outcome(text: str) -> bool:
+def is_outcome(text: str) -> bool:
+    """Whether a text is an outcome and nothing else."""
     return re.sub(r"\W+", " ", text).strip().casefold() in OUTCOMES
 
 

@@ -1,15 +1,55 @@
-"""What a row about a verdict says: its own values and no other's, and all that its estimate has."""
+"""What a page says of verdicts: a row its own values, all that its estimate has; an outcome its own sign and colour."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.pack.page_reading import Cell
+from harness.judge.verdicts import Outcome
+from harness.pack.page_reading import Cell, PageRead, is_outcome
 from harness.report.places import parsed, written
+from harness.report.verdicts import MARKS
 
 VERDICTS = ("verdicts", "protocol > content > criteria")  # the lists whose rows are about one criterion each
 ROOTS = (("verdicts",), ("protocol", "content", "criteria"), ("page", "verdict", "f1"))
+
+# An outcome with its sign and its colour, as schema 4 has it; the word is marked, or the head of a row that counts it.
+BOX = re.compile(
+    r'<span class="outcome ([a-z-]+)"><span class="mark" aria-hidden="true">([^<]*)</span> (<data [^<>]*>)?([^<]*)<'
+)
+BANNER = re.compile(
+    r'<div class="banner( passed)?">\s*<p class="word"><span aria-hidden="true">([^<]*)</span> <data [^<>]*>([^<]*)<'
+)
+BANNERED = re.compile(r'class="(?:[^"]* )?banner(?: [^"]*)?"')
+BOXED = re.compile(r'class="(?:[^"]* )?(?:outcome|mark)(?: [^"]*)?"')
+SIGNS = frozenset(MARKS.values()) - {"?", "…"}  # which stand in sentences, too
+
+
+def misshown(html: str, page: PageRead) -> Iterator[str]:
+    """Outcomes with another's sign or colour, and outcomes that stand alone and follow from nothing."""
+    boxes = BOX.findall(html)
+    if len(BOXED.findall(html)) != 2 * len(boxes):
+        yield "something else than an outcome has an outcome's sign or colour"
+    banners = BANNER.findall(html)
+    if len(BANNERED.findall(html)) != len(banners) or len(banners) != 1:
+        yield "the word of the whole run does not stand as it does on a report"
+    for colour, sign, word in banners:
+        passed = word == "Passed"
+        if (bool(colour), sign) != (passed, "✓" if passed else "✗"):
+            yield f"{word!r} has the sign {sign!r}, or the other word's colour"
+    known = {outcome.value: (outcome.value.replace(" ", "-"), MARKS[outcome]) for outcome in Outcome}
+    for colour, sign, _, word in boxes:
+        if known.get(word) != (colour, sign):
+            yield f"{word!r} has the sign {sign!r} and the colour of {colour!r}"
+    words = Counter(word for *_, mark, word in boxes if not mark)
+    signs = Counter([sign for _, sign, *_ in boxes] + [sign for _, sign, _ in banners])
+    loose = [text.strip() for text, _ in page.loose]
+    if Counter(text for text in loose if is_outcome(text)) - words:
+        yield "an outcome stands alone, and names no criterion that it is of"
+    if Counter(sign for text in loose for sign in text if sign in SIGNS) - signs:
+        yield "the sign of an outcome stands without one"
 
 
 def is_own(path: Sequence[str], names: set[str]) -> bool:
