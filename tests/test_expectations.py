@@ -150,6 +150,8 @@ def test_a_file_that_is_no_suite_is_refused_by_name(tmp_path, text, reason):
         ("column_values_to_match_regex", {"column": "path", "regex": r"(a)\1"}, "can take for ever"),
         ("column_values_to_match_regex", {"column": "path", "regex": "(?=(a+)+)"}, "can take for ever"),
         ("column_values_to_match_regex", {"column": "path", "regex": "a*a*a*a*b"}, "at most 3 of"),
+        ("column_values_to_match_regex", {"column": "path", "regex": ".*.*.*b"}, "at most 2 of"),
+        ("column_values_to_match_regex", {"column": "path", "regex": "(a+)(?=a{2,})(?:a|b{0,99})c"}, "at most 2 of"),
         ("column_values_to_match_regex", {"column": "path", "regex": "a" * 201}, "at most 200 characters"),
     ],
 )

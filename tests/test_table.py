@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from example_run import example_run
 
+from harness.core.errors import BrokenPromise
 from harness.metrics import table
 from harness.metrics.documentation import metrics_page
 from harness.metrics.estimates import Estimate
@@ -125,3 +126,25 @@ def test_a_number_that_rests_on_more_than_a_confusion_matrix_is_not_made_of_one(
 def test_the_embedded_protocol_asks_every_question():
     asked = {criterion.question for criterion in read_protocol(DEFAULT_PROTOCOL).criteria}
     assert asked == set(QUESTIONS)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"k": None}, "has k of n"),
+        ({"n": None}, "has k of n"),
+        ({"k": 9, "n": 5}, "has k of n"),
+        ({"lower": 0.9, "upper": 0.2}, "not below its upper"),
+        ({"lower": float("nan")}, "not below its upper"),
+        ({"lower": None, "upper": None}, "says that it is bounded"),
+        ({"metric": "precision"}, "is called 'precision' there"),
+        ({"unit": "s"}, "its unit is 'fraction'"),
+    ],
+)
+def test_no_criterion_acts_on_an_estimate_that_its_entry_does_not_allow(example, change, says):
+    recall = TABLE["recall"]
+    sound = next(v.estimate for v in example.verdicts if v.criterion.metric == "recall" and v.estimate is not None)
+    assert replace(recall, measure=lambda *_: sound).estimate(None, None, 0.95) == sound
+    broken = replace(sound, **change)
+    with pytest.raises(BrokenPromise, match=says):
+        replace(recall, measure=lambda *_: broken).estimate(None, None, 0.95)

@@ -60,6 +60,10 @@ class EvidenceError(HarnessError, RuntimeError):
     file: str | None = None
 
 
+class BrokenPromise(HarnessError, TypeError):
+    """A metric gave an estimate that its entry in the table of metrics does not allow."""
+
+
 class InvalidCard(HarnessError, ValueError):
     """A model card that contradicts itself, or a classifier that does not do what its card says."""
 

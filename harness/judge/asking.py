@@ -45,7 +45,7 @@ def measure(criterion: Criterion, evidence: Evidence) -> Estimate | Unavailable:
     for need in sorted(metric.needs):
         if (lacking := evidence.lacking(need)) is not None:
             return lacking
-    return metric.measure(evidence, criterion, level_of(criterion, evidence))
+    return metric.estimate(evidence, criterion, level_of(criterion, evidence))
 
 
 def decide(
@@ -80,5 +80,5 @@ def family_of(criterion: Criterion, evidence: Evidence) -> list[tuple[Criterion,
         return []
     level = level_of(criterion, evidence)
     alike = [each for each in evidence.protocol.criteria if each.family == criterion.family]
-    found = [(each, each.entry.measure(evidence, each, level)) for each in alike]
+    found = [(each, each.entry.estimate(evidence, each, level)) for each in alike]
     return [(each, estimate) for each, estimate in found if isinstance(estimate, Estimate)]

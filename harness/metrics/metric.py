@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from harness.core.errors import BrokenPromise
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.protocol.needs import PROBABILITIES
@@ -93,6 +94,34 @@ class Metric:
     holm: bool = False
     counts: str = "cells"
     bounded: bool = True
+
+    def estimate(self, measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+        """What `measure` gives, once it keeps what this entry promises: a criterion must not act on anything else.
+
+        Raises:
+            BrokenPromise: counts are missing, the bounds are not in order, or a value has no bounds at all.
+        """
+        found = self.measure(measurements, subject, level)
+        if isinstance(found, Estimate) and (broken := self._broken(found)):
+            raise BrokenPromise(
+                f"the metric {self.name!r} gave {found!r}: {broken}. Correct its `measure`, or its entry."
+            )
+        return found
+
+    def _broken(self, found: Estimate) -> str | None:
+        if found.metric != self.name:
+            return f"it is called {found.metric!r} there"
+        if found.unit != self.unit:
+            return f"its unit is {self.unit!r}"
+        if found.value is None:
+            return None
+        if self.trials and (found.k is None or found.n is None or not 0 <= found.k <= found.n):
+            return f"a proportion of {self.trials} has k of n of them"
+        if self.bounded and found.lower is None and found.upper is None:
+            return "its entry says that it is bounded"
+        if found.lower is not None and found.upper is not None and not found.lower <= found.upper:
+            return "its lower bound is not below its upper one"
+        return None
 
     @property
     def is_difference(self) -> bool:

@@ -29,7 +29,9 @@ MOST_EXPECTATIONS = 500
 MOST_VALUES = 10_000  # of a value_set
 LARGEST_NUMBER = 2**53
 MOST_PATTERN_CHARACTERS = 200
-MOST_REPEATS = 3  # "*", "+", "?" and "{}" of a pattern; more of them may take a power of a name's length
+MOST_REPEATS = 3  # of a pattern, "?" included
+LONGEST_REPEAT = 8
+MOST_LONG_REPEATS = 2  # that may stretch over a whole name: three of them take its length cubed
 # Words a condition may compare with: great-expectations puts them into an expression that pandas evaluates.
 PLAIN_WORD = re.compile(r"[A-Za-z0-9 _./:-]{0,200}")
 
@@ -252,7 +254,29 @@ def _costly(pattern: str) -> str | None:
         return "a repeat inside a repeat, a choice inside a repeat and a back-reference can take for ever"
     if len(repeats) > MOST_REPEATS:
         return f"a pattern has at most {MOST_REPEATS} of `*`, `+`, `?` and `{{}}`"
+    if sum(1 for _ in _long_repeats(parsed)) > MOST_LONG_REPEATS:
+        return (
+            f"a pattern has at most {MOST_LONG_REPEATS} of `*`, `+` and `{{}}` of more than {LONGEST_REPEAT}: "
+            "with more of them a long name takes minutes"
+        )
     return None
+
+
+def _long_repeats(parsed: Any) -> Iterator[None]:
+    """Once for every repeat that may stretch over a whole name; none of them stands in another."""
+    for operation, argument in parsed:
+        name = str(operation)
+        if "REPEAT" in name and argument[1] > LONGEST_REPEAT:
+            yield None
+        elif name == "SUBPATTERN":
+            yield from _long_repeats(argument[3])
+        elif name == "BRANCH":
+            for branch in argument[1]:
+                yield from _long_repeats(branch)
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            yield from _long_repeats(argument[1])
+        elif name == "ATOMIC_GROUP":
+            yield from _long_repeats(argument)
 
 
 def _repeats(parsed: Any, *, within: bool) -> Iterator[bool]:
