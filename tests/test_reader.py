@@ -25,14 +25,13 @@ from harness.core.errors import EvidenceError
 from harness.judge.verdicts import Outcome
 from harness.pack import read as reader
 from harness.pack import tables
+from harness.pack.outcome import read_baseline, read_passed
 from harness.pack.read import (
     MAX_FILES,
     SCHEMAS,
     WrongFile,
     open_pack,
-    read_baseline,
     read_classes,
-    read_passed,
     read_predictions,
     read_protocol_digest,
     require_field,

@@ -20,6 +20,7 @@ from pathlib import Path
 from harness.core.errors import DataError, InvalidSplit
 from harness.core.spreadsheet import active, inert
 from harness.data.manifest import path_cell, read_table, relative_path
+from harness.data.problems import Problems
 from harness.data.records import CellImage, Manifest, Split, sorted_by_path
 from harness.protocol.records import PARTS, SplitPlan
 
@@ -86,6 +87,14 @@ def split_stratified(manifest: Manifest, plan: SplitPlan) -> Split:
             "patients or slides with other classes. Add patients with this class, or another seed."
         )
     return Split(**{part: sorted_by_path(parts[part]) for part in PARTS}, origin=f"stratified, seed {plan.seed}")
+
+
+UNDIVIDED = "not divided: every cell is judged as test"
+
+
+def undivided(manifest: Manifest) -> Split:
+    """The split of predictions that nobody gave a split for: none of their cells is known to be a training cell."""
+    return Split(train=(), validation=(), test=sorted_by_path(manifest.images), origin=UNDIVIDED)
 
 
 def apportionment(total: int, ratios: Mapping[str, float]) -> dict[str, int]:
@@ -178,7 +187,7 @@ def read_split(path: Path, manifest: Manifest) -> Split:
         MissingData: no such file.
         InvalidSplit: every kind of misfit with how many there are, the first of them, and what to do.
     """
-    problems = _Problems()
+    problems = Problems()
     images = {image.path: image for image in manifest.images}
     part_of: dict[str, str] = {}
     line_of: dict[str, int] = {}
@@ -219,30 +228,7 @@ def read_split(path: Path, manifest: Manifest) -> Split:
     return Split(**parts, origin=f"read from {path.name}")
 
 
-class _Problems:
-    """What is wrong with a split file, by kind: all are counted, the first few shown."""
-
-    N_SHOWN = 3
-
-    def __init__(self) -> None:
-        self._found: dict[str, list[str]] = defaultdict(list)
-        self._remedies: dict[str, str] = {}
-
-    def add(self, kind: str, detail: str, remedy: str) -> None:
-        self._found[kind].append(detail)
-        self._remedies.setdefault(kind, remedy)
-
-    def __bool__(self) -> bool:
-        return bool(self._found)
-
-    def __str__(self) -> str:
-        return "\n".join(
-            f"  {len(found)} {kind}, such as {'; '.join(found[: self.N_SHOWN])}. {self._remedies[kind]}"
-            for kind, found in self._found.items()
-        )
-
-
-def _note_repeated(problems: _Problems, here: str, part: str | None, first_line: int, first_part: str | None) -> None:
+def _note_repeated(problems: Problems, here: str, part: str | None, first_line: int, first_part: str | None) -> None:
     if part is not None and first_part is not None and part != first_part:
         detail = f"{here} is in {part}, on line {first_line} in {first_part}"
         problems.add("leaks", detail, "No image, content or unit may be in two parts: keep it in one.")
@@ -250,7 +236,7 @@ def _note_repeated(problems: _Problems, here: str, part: str | None, first_line:
         problems.add("duplicated rows", f"{here} is already on line {first_line}", "Keep one row per image.")
 
 
-def _note_mislabelled(problems: _Problems, here: str, cells: Mapping[str, str], image: CellImage) -> None:
+def _note_mislabelled(problems: Problems, here: str, cells: Mapping[str, str], image: CellImage) -> None:
     if cells["label"] != image.label:
         detail = f"{here} is labelled {cells['label']!r}, the manifest says {image.label!r}"
         problems.add("labels that differ from the manifest", detail, "Find out which is right, and correct the other.")
@@ -260,7 +246,7 @@ def _note_mislabelled(problems: _Problems, here: str, cells: Mapping[str, str], 
         problems.add("file names that differ from their path", detail, "Correct the column, or leave it out.")
 
 
-def _note_leaked(problems: _Problems, block: _Block, part_of: Mapping[str, str], line_of: Mapping[str, int]) -> None:
+def _note_leaked(problems: Problems, block: _Block, part_of: Mapping[str, str], line_of: Mapping[str, int]) -> None:
     first: dict[str, str] = {}
     for image in sorted(block.images, key=lambda image: line_of[image.path]):
         first.setdefault(part_of[image.path], image.path)

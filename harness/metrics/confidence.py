@@ -18,6 +18,7 @@ from harness.metrics.estimates import (
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
+from harness.protocol.needs import ANSWERS_ON_VALIDATION, PROBABILITIES
 
 # Where chance explains more than this, a calibration error that anybody would mind could not be found.
 MOST_EXPLAINED_BY_CHANCE = 0.1
@@ -191,6 +192,7 @@ METRICS = (
         name="conformal_coverage",
         questions=("calibration",),
         meaning="The share of cells whose split-conformal set, calibrated on validation, holds their class.",
+        needs=frozenset({PROBABILITIES, ANSWERS_ON_VALIDATION}),
         measure=_measure("conformal_coverage"),
         trials="cells",
     ),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
-from harness.protocol.needs import EXPORT
+from harness.protocol.needs import EXPORT, SPLIT
 
 
 def exact_count(metric: str, set_name: str, details: Sequence[str], *, of: int | None = None) -> Estimate:
@@ -43,6 +43,8 @@ def _measure(question: str, name: str) -> Callable[[Measurements, Subject, float
     return measure
 
 
+_PARTS = frozenset({SPLIT})
+
 METRICS = (
     counted("contract_violations", "integrity", "Rows of the manifest that lack a path, a known class or a digest."),
     counted("count_mismatches", "integrity", "Classes that do not have as many images as the protocol says."),
@@ -54,10 +56,20 @@ METRICS = (
     counted("missing_files", "integrity", "Rows of the manifest whose file is not there."),
     counted("colliding_names", "integrity", "Paths that are the same where case or Unicode form is ignored."),
     counted("unmet_expectations", "integrity", "Rows that break an expectation of the user's own suite."),
-    counted("split_size_mismatches", "split", "Parts whose size per class is not the plan's."),
-    counted("leaked_units", "split", "Patients, slides or contents that are in two parts."),
-    counted("listing_order_changes", "split", "Images that change their part when the listing is shuffled."),
-    counted("path_prefix_changes", "split", "Images that change their part when the folder is called otherwise."),
+    counted("split_size_mismatches", "split", "Parts whose size per class is not the plan's.", needs=_PARTS),
+    counted("leaked_units", "split", "Patients, slides or contents that are in two parts.", needs=_PARTS),
+    counted(
+        "listing_order_changes",
+        "split",
+        "Images that change their part when the listing is shuffled.",
+        needs=_PARTS,
+    ),
+    counted(
+        "path_prefix_changes",
+        "split",
+        "Images that change their part when the folder is called otherwise.",
+        needs=_PARTS,
+    ),
     counted(
         "exported_model_differences",
         "training",

@@ -6,7 +6,7 @@ from harness.metrics.classification import estimate
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
-from harness.protocol.needs import PROBABILITIES, TRAINING_CELLS
+from harness.protocol.needs import ANSWERS_ON_TRAIN, ANSWERS_ON_VALIDATION, PROBABILITIES, TRAINING_CELLS
 
 
 def accuracy_gap(train: Evaluation, validation: Evaluation, *, level: float) -> Estimate:
@@ -50,7 +50,7 @@ def _gap(metric: str, set_name: str, more: Evaluation, less: Evaluation, *, leve
 
 def _measured_accuracy_gap(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
     train, validation = measurements.evaluation("train"), measurements.evaluation("validation")
-    assert isinstance(train, Evaluation) and isinstance(validation, Evaluation)  # parts of the dataset are always there
+    assert isinstance(train, Evaluation) and isinstance(validation, Evaluation)  # the metric needs both
     return accuracy_gap(train, validation, level=level)
 
 
@@ -66,7 +66,7 @@ METRICS = (
         questions=("training",),
         meaning="Train accuracy minus validation accuracy: a classifier that has overfitted its cells has a large one.",
         higher_is_better=False,
-        needs=frozenset({PROBABILITIES, TRAINING_CELLS}),
+        needs=frozenset({PROBABILITIES, TRAINING_CELLS, ANSWERS_ON_TRAIN, ANSWERS_ON_VALIDATION}),
         measure=_measured_accuracy_gap,
     ),
     Metric(

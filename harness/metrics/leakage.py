@@ -9,6 +9,7 @@ from harness.data.records import Split
 from harness.metrics.counts import counted
 from harness.metrics.provenance import Provenance
 from harness.metrics.shortcuts import ShortcutReport
+from harness.protocol.needs import SPLIT
 
 DATASET = "dataset"
 
@@ -58,7 +59,9 @@ def dependent_sets(
 
 
 METRICS = (
-    counted("duplicates_across_parts", "leakage", "Pictures that are in two parts of the split."),
+    counted(
+        "duplicates_across_parts", "leakage", "Pictures that are in two parts of the split.", needs=frozenset({SPLIT})
+    ),
     counted("label_conflicts", "leakage", "Pictures of the dataset that carry two labels."),
     counted("duplicates_across_sets", "leakage", "Pictures that are both in the dataset and in an external set."),
     counted("class_linked_headers", "leakage", "File properties from which the class can be guessed unseen."),

@@ -10,7 +10,7 @@ from harness.metrics.intervals import percentile_bounds
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
 from harness.model.records import Timing
-from harness.protocol.needs import NEW_IMAGES
+from harness.protocol.needs import NEW_IMAGES, PREPARED_ARRAYS
 
 
 def latency(timing: Timing, *, metric: str, level: float) -> Estimate:
@@ -56,6 +56,10 @@ def _measure(
     return measure
 
 
+def _needs(span: str) -> frozenset[str]:
+    return frozenset({NEW_IMAGES, PREPARED_ARRAYS} if span == "model-only" else {NEW_IMAGES})
+
+
 def _latency(name: str, span: str, what: str) -> Metric:
     return Metric(
         name=name,
@@ -64,7 +68,7 @@ def _latency(name: str, span: str, what: str) -> Metric:
         unit="s",
         higher_is_better=False,
         per="device",
-        needs=frozenset({NEW_IMAGES}),
+        needs=_needs(span),
         measure=_measure(name, "SingleStream", span, latency),
         range=(0.0, math.inf),
         counts="samples",
@@ -78,7 +82,7 @@ def _rate(name: str, span: str, what: str) -> Metric:
         meaning=f"Images per second from {what}, many at once: the median over rounds (LoadGen's Offline).",
         unit="images/s",
         per="device",
-        needs=frozenset({NEW_IMAGES}),
+        needs=_needs(span),
         measure=_measure(name, "Offline", span, images_per_second),
         range=(0.0, math.inf),
         counts="samples",

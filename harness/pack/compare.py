@@ -16,7 +16,8 @@ from harness.judge.verdicts import Verdict
 from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import Unavailable
 from harness.metrics.measurements import NothingRecorded
-from harness.pack.read import Pack, open_pack, read_baseline, require_field, require_verified
+from harness.pack.outcome import read_baseline
+from harness.pack.read import Pack, open_pack, require_field, require_verified
 from harness.protocol.records import Criterion, Protocol
 
 

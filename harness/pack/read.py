@@ -35,7 +35,6 @@ from harness.core.spreadsheet import active, inert
 from harness.core.strict_json import parse_json
 from harness.core.text import brief
 from harness.metrics.predictions import Predictions
-from harness.run.results import Baseline
 
 SUMS = "SHA256SUMS"
 EVIDENCE = "evidence.json"
@@ -514,51 +513,6 @@ def read_protocol_digest(pack: Pack) -> str:
     return stated
 
 
-def read_passed(pack: Pack) -> bool:
-    """Whether the run passed, as it says and as its verdicts and its protocol's required criteria say.
-
-    Raises:
-        EvidenceError: it says that it passed, and its own verdicts contradict it.
-    """
-    passed = require_field(pack, "run", "passed", kind=bool)
-    if passed and (reason := _blocking(pack)):
-        raise EvidenceError(
-            f"{pack.name}/{EVIDENCE} says that the run passed, but {reason}. It contradicts itself and was edited "
-            "after the run: fetch the pack anew from where it was made."
-        )
-    return passed
-
-
-def _blocking(pack: Pack) -> str | None:
-    """Why a run with these verdicts cannot have passed."""
-    if require_field(pack, "run", kind=dict).get("stopped_because") is not None:
-        return "it was stopped early"
-    criteria, verdicts = _entries(pack, "protocol", "content", "criteria"), _entries(pack, "verdicts")
-    outcomes = {verdict.get("criterion"): verdict for verdict in verdicts}
-    asked = require_field(pack, "protocol", "content", "baseline", kind=dict).get("needed")
-    without_baseline = pack.evidence.get("baseline") is None and asked == "optional"
-    if len(outcomes) != len(verdicts) or not verdicts:
-        return "it has no verdicts, or two on one criterion"
-    for criterion in criteria:
-        if criterion.get("required") is False:
-            continue
-        verdict = outcomes.get(criterion.get("id"), {})
-        excused = isinstance(verdict.get("waiver"), dict) or (
-            # Nobody asked: a comparison, in a run without a baseline, by a protocol that does not insist on one.
-            verdict.get("not_asked") is True and criterion.get("question") == "regression" and without_baseline
-        )
-        if verdict.get("outcome") != "passed" and not (excused and verdict.get("outcome") == "not assessed"):
-            return f"the required criterion {criterion.get('id')!r} has the outcome {verdict.get('outcome')!r}"
-    return None
-
-
-def _entries(pack: Pack, *keys: str) -> list[dict[str, object]]:
-    found = require_field(pack, *keys, kind=list)
-    if not all(isinstance(entry, dict) for entry in found):
-        raise EvidenceError(f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} holds no entries. Fetch it anew.")
-    return found
-
-
 # --- predictions ------------------------------------------------------------------------------
 
 
@@ -679,38 +633,6 @@ def _path(here: str, cell: str) -> str:
     return path
 
 
-# --- the baseline -----------------------------------------------------------------------------
-
-
-def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str]) -> Baseline:
-    """An earlier run to compare with, every digest of its pack verified first.
-
-    Args:
-        sets: whose predictions are needed.
-        classes: the candidate's vocabulary, which the baseline's must equal, order included.
-    Raises:
-        EvidenceError: the pack does not verify, lacks a set, or speaks of other classes.
-    """
-    pack = open_pack(path)
-    require_verified(pack)
-    theirs, ours = read_classes(pack), tuple(classes)
-    if theirs != ours:
-        raise EvidenceError(f"{pack.name} cannot be the baseline: {_difference(theirs, ours)}. {CLASS_REMEDY}")
-    return Baseline(
-        name=pack.name,
-        run_id=require_field(pack, "run", "id", kind=str),
-        commit=require_field(pack, "environment", "commit", kind=str),
-        classes=theirs,
-        predictions=MappingProxyType({name: read_predictions(pack, name) for name in sets}),
-        protocol_digest=read_protocol_digest(pack),
-        passed=read_passed(pack),
-        sums_digest=pack.sums_digest,
-    )
-
-
-CLASS_REMEDY = "Compare with a run whose protocol lists the same classes in the same order."
-
-
 def require_verified(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> None:
     """Go on only if `verify_digests` finds nothing.
 
@@ -723,13 +645,3 @@ def require_verified(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> Non
             f"{pack.name} does not verify, {len(problems)} file(s) are wrong: {'; '.join(map(str, problems[:3]))}. "
             "Fetch the pack anew from where it was made."
         )
-
-
-def _difference(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:
-    lacking = [name for name in ours if name not in theirs]
-    foreign = [name for name in theirs if name not in ours]
-    if not lacking and not foreign:
-        return f"its classes are in another order ({', '.join(theirs)}; here {', '.join(ours)})"
-    parts = [f"it lacks the classes {', '.join(map(ascii, lacking))}"] if lacking else []
-    parts += [f"it has the further classes {', '.join(map(ascii, foreign))}"] if foreign else []
-    return " and ".join(parts)

@@ -26,11 +26,11 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from harness.core.errors import EvidenceError, HarnessError
+from harness.pack.outcome import read_passed
 from harness.pack.read import (
     EVIDENCE,
     Pack,
     open_pack,
-    read_passed,
     read_protocol_digest,
     require_field,
     require_verified,

@@ -25,12 +25,12 @@ from harness.core.errors import EvidenceError
 from harness.core.files import write_atomically
 from harness.core.strict_json import parse_json
 from harness.pack.keys import TrustedKey
+from harness.pack.outcome import read_passed
 from harness.pack.read import (
     SIGNATURE,
     SUMS,
     Pack,
     open_pack,
-    read_passed,
     read_protocol_digest,
     read_signature,
     require_field,

@@ -1,0 +1,221 @@
+"""The cells of a table of predictions as text, from CSV or Parquet; which of its columns is which class."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import importlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from harness.core.errors import InvalidPredictions
+from harness.core.text import brief
+
+# Far above any honest table, far below what would hurt the machine that reads it.
+MOST_FILE_BYTES = 2**27
+MOST_UNPACKED_BYTES = 2**30  # as a Parquet file's own footer states it
+MOST_ROWS = 1_000_000
+MOST_COLUMNS = 1_000
+LONGEST_LINE = 2**17
+DELIMITERS = (",", ";", "\t")
+PREFIX = "p_"  # of the columns of a pack's own predictions
+PARQUET = b"PAR1"
+# How files of other kinds begin, which are given in place of a table.
+OTHER_KINDS = {
+    b"PK\x03\x04": "a zip, such as .xlsx or .npz",
+    b"\x1f\x8b": "a gzip file: unpack it first",
+    b"\xff\xfe": "UTF-16 text: save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text: save it as UTF-8",
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy array, which names neither images nor classes",
+    b"\x80": "a pickle, which is never opened",
+    b"{": "JSON",
+    b"[": "JSON",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+    b"SQLite": "a database",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A table as text. places: where each row stands, such as "line 7"."""
+
+    format: Literal["CSV", "Parquet"]
+    header: tuple[str, ...]
+    rows: list[list[str]]
+    places: tuple[str, ...]
+
+
+def read_cells(
+    content: bytes, *, where: str, classes: Sequence[str], keys: Sequence[str], also: Sequence[str]
+) -> Cells:
+    """The table in these bytes, whatever its file is called.
+
+    Args:
+        where: the file's name, for errors.
+        classes, keys, also: columns whose cells are needed. Of Parquet no other is read.
+    Raises:
+        InvalidPredictions: it is neither CSV nor Parquet, has no rows, or more than any table of predictions.
+    """
+    if not content.strip():
+        raise InvalidPredictions(f"{where}: the file is empty. Write a header and a row per image.")
+    if content.startswith(PARQUET):
+        cells = _parquet(content, where, {*classes, *(PREFIX + each for each in classes), *keys, *also})
+    else:
+        cells = _csv(content, where, classes)
+    if not cells.rows:
+        raise InvalidPredictions(f"{where}: there is no row below the column names. Write a row per image.")
+    return cells
+
+
+def class_columns(header: Sequence[str], classes: Sequence[str], *, where: str) -> dict[str, int]:
+    """Class -> its column: called as the class is, or with "p_" before it, in any order.
+
+    Raises:
+        InvalidPredictions: a class has no column, or two; a "p_" column is of no class.
+    """
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise InvalidPredictions(f"{where}: the column {repeated[0]!r} is there twice. Keep one of them.")
+    plain = [name for name in classes if name in header]
+    prefixed = [name for name in classes if PREFIX + name in header]
+    if both := [name for name in plain if name in prefixed]:
+        raise InvalidPredictions(
+            f"{where}: the class {both[0]!r} has two columns, {both[0]!r} and {PREFIX + both[0]!r}. Keep one of them."
+        )
+    before = PREFIX if len(prefixed) > len(plain) else ""
+    absent = [name for name in classes if before + name not in header]
+    if absent:
+        raise InvalidPredictions(
+            f"{where}: {len(absent)} of {len(classes)} classes have no column, first "
+            f"{_with_likeness(before + absent[0], header)}. The columns are {brief(list(header))}; write one for each "
+            f"class of the protocol: {', '.join(classes)}."
+        )
+    foreign = [name for name in header if before and name.startswith(PREFIX) and name[len(PREFIX) :] not in classes]
+    if foreign:
+        raise InvalidPredictions(
+            f"{where}: the column {foreign[0]!r} is of no class of the protocol, which are {', '.join(classes)}. Judge "
+            "it by a protocol that names its classes."
+        )
+    return {name: list(header).index(before + name) for name in classes}
+
+
+def _with_likeness(name: str, header: Sequence[str]) -> str:
+    folded = {each.strip().casefold(): each for each in header}
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
+    return repr(name) + (f" ({folded[close[0]]!r} is close to it, and is not guessed)" if close else "")
+
+
+# --- CSV --------------------------------------------------------------------------------------
+
+
+def _csv(content: bytes, where: str, classes: Sequence[str]) -> Cells:
+    for start, kind in OTHER_KINDS.items():
+        if content.startswith(start):
+            raise InvalidPredictions(f"{where} is {kind}. Write a CSV (UTF-8) or a Parquet file with a row per image.")
+    if b"\0" in content[:4096]:
+        raise InvalidPredictions(f"{where} is neither CSV nor Parquet. Write one of these, with a row per image.")
+    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    reader = csv.reader(_lines(text), strict=True, delimiter=_delimiter(text, classes))
+    rows: list[list[str]] = []
+    places: list[str] = []
+    try:
+        header = next(reader)
+        _refuse_too_many(where, len(header), "columns", MOST_COLUMNS)
+        line = reader.line_num + 1
+        for cells in reader:
+            if cells and len(cells) != len(header):
+                raise InvalidPredictions(
+                    f"{where}, line {line}: {len(cells)} cells under {len(header)} column names. Write one cell per "
+                    "column."
+                )
+            if cells:
+                rows.append(cells)
+                places.append(f"line {line}")
+                _refuse_too_many(where, len(rows), "rows", MOST_ROWS)
+            line = reader.line_num + 1
+    except (csv.Error, StopIteration) as error:
+        why = str(error) or "it has no header"
+        raise InvalidPredictions(
+            f"{where}, line {reader.line_num}: not readable as CSV ({why}). Correct that line."
+        ) from None
+    return Cells("CSV", tuple(header), rows, tuple(places))
+
+
+def _delimiter(text: str, classes: Sequence[str]) -> str:
+    """What separates the column names: that which makes most class names columns."""
+    first = text[:LONGEST_LINE].split("\n", 1)[0].rstrip("\r")
+
+    def n_classes(delimiter: str) -> int:
+        names = {name.strip('"').removeprefix(PREFIX) for name in first.split(delimiter)}
+        return len(names.intersection(classes))
+
+    return max(DELIMITERS, key=n_classes)  # the comma, where none does
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in io.StringIO(text, newline=""):
+        if len(line) > LONGEST_LINE:  # the reader would make an object of each of its millions of cells
+            raise csv.Error(f"the line has more than {LONGEST_LINE:,} characters")
+        yield line
+
+
+def _refuse_too_many(where: str, n: int, what: str, most: int) -> None:
+    if n > most:
+        raise InvalidPredictions(f"{where}: more than {most:,} {what} are claimed. Is this the table of predictions?")
+
+
+# --- Parquet ----------------------------------------------------------------------------------
+
+
+def _parquet(content: bytes, where: str, wanted: set[str]) -> Cells:
+    pyarrow, parquet = _pyarrow(where)
+    try:
+        file = parquet.ParquetFile(io.BytesIO(content))
+        footer, header = file.metadata, tuple(file.schema_arrow.names)
+        _refuse_too_many(where, footer.num_rows, "rows", MOST_ROWS)
+        _refuse_too_many(where, len(header), "columns", MOST_COLUMNS)
+        unpacked = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
+        _refuse_too_many(where, unpacked, "bytes", MOST_UNPACKED_BYTES)
+        table = file.read(columns=[name for name in header if name in wanted])
+        columns = {
+            name: _texts(pyarrow, table.column(name), f"{where}, column {name!r}") for name in table.column_names
+        }
+        n_rows = table.num_rows
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        if isinstance(error, InvalidPredictions):
+            raise
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidPredictions(f"{where} is not readable as Parquet ({why}). Write it anew, or as CSV.") from None
+    nothing = [""] * n_rows
+    rows = [list(cells) for cells in zip(*(columns.get(name, nothing) for name in header), strict=True)]
+    return Cells("Parquet", header, rows, tuple(f"row {number}" for number in range(1, n_rows + 1)))
+
+
+def _pyarrow(where: str) -> tuple[Any, Any]:
+    try:
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise InvalidPredictions(
+            f"{where} is a Parquet file, and pyarrow, which reads it, cannot be imported ({error}). Install the extra: "
+            "pip install 'leukocyte-harness[parquet]', or write a CSV."
+        ) from None
+
+
+def _texts(pyarrow: Any, column: Any, where: str) -> list[str]:
+    """Cells as the shortest text that reads back to the same value; an absent one is empty."""
+    kind = column.type
+    if pyarrow.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
+        return ["" if value is None else value for value in column.to_pylist()]
+    if pyarrow.types.is_float32(kind) or pyarrow.types.is_float16(kind):
+        kept = np.float32 if pyarrow.types.is_float32(kind) else np.float16
+        return ["" if value is None else str(kept(value)) for value in column.to_pylist()]
+    if pyarrow.types.is_float64(kind) or pyarrow.types.is_integer(kind):
+        return ["" if value is None else repr(value) for value in column.to_pylist()]
+    raise InvalidPredictions(f"{where} is of type {kind}. Write numbers as floats, paths and digests as text.")

@@ -1,0 +1,133 @@
+"""Did this pack's run pass, as it says and as its verdicts say, and may a later run be compared with it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from harness.core.errors import EvidenceError
+from harness.data.prediction_records import GivenPredictions
+from harness.judge.pretrained import Judged, nobody_asked
+from harness.model.records import JudgedModel
+from harness.pack.decode import decoded
+from harness.pack.read import (
+    EVIDENCE,
+    Pack,
+    open_pack,
+    read_classes,
+    read_predictions,
+    read_protocol_digest,
+    require_field,
+    require_verified,
+)
+from harness.run.results import Baseline
+
+
+def read_passed(pack: Pack) -> bool:
+    """Whether the run passed, as it says and as its verdicts and its protocol's required criteria say.
+
+    Raises:
+        EvidenceError: it says that it passed, and its own verdicts contradict it.
+    """
+    passed = require_field(pack, "run", "passed", kind=bool)
+    if passed and (reason := _blocking(pack)):
+        raise EvidenceError(
+            f"{pack.name}/{EVIDENCE} says that the run passed, but {reason}. It contradicts itself and was edited "
+            "after the run: fetch the pack anew from where it was made."
+        )
+    return passed
+
+
+def read_judged(pack: Pack) -> Judged:
+    """What existed before the run and was judged; None where the run trained a classifier.
+
+    Raises:
+        EvidenceError: the record of it cannot be read.
+    """
+    model: JudgedModel | None = decoded(JudgedModel | None, pack.evidence.get("model"), "model")
+    given: GivenPredictions | None = decoded(GivenPredictions | None, pack.evidence.get("given"), "given")
+    if model is not None and given is not None:
+        raise EvidenceError(
+            f"{pack.name}/{EVIDENCE} says that a classifier was judged, and that predictions were. A run judges one."
+        )
+    return model or given
+
+
+def _blocking(pack: Pack) -> str | None:
+    """Why a run with these verdicts cannot have passed."""
+    if require_field(pack, "run", kind=dict).get("stopped_because") is not None:
+        return "it was stopped early"
+    criteria, verdicts = _entries(pack, "protocol", "content", "criteria"), _entries(pack, "verdicts")
+    outcomes = {verdict.get("criterion"): verdict for verdict in verdicts}
+    asked = require_field(pack, "protocol", "content", "baseline", kind=dict).get("needed")
+    without_baseline = pack.evidence.get("baseline") is None and asked == "optional"
+    if len(outcomes) != len(verdicts) or not verdicts:
+        return "it has no verdicts, or two on one criterion"
+    judged = read_judged(pack)
+    required = [criterion for criterion in criteria if criterion.get("required") is not False]
+    for criterion in required:
+        verdict = outcomes.get(criterion.get("id"), {})
+        excused = isinstance(verdict.get("waiver"), dict) or (
+            # Nobody asked: that follows from what was judged, whatever the verdict says of itself.
+            verdict.get("not_asked") is True and _nobody_asked(criterion, judged, without_baseline=without_baseline)
+        )
+        if verdict.get("outcome") != "passed" and not (excused and verdict.get("outcome") == "not assessed"):
+            return f"the required criterion {criterion.get('id')!r} has the outcome {verdict.get('outcome')!r}"
+    if not any(outcomes[criterion.get("id")].get("outcome") == "passed" for criterion in required):
+        return "no required criterion has the outcome 'passed'"
+    return None
+
+
+def _nobody_asked(criterion: Mapping[str, object], judged: Judged, *, without_baseline: bool) -> bool:
+    metric, question, set_name = (str(criterion.get(key)) for key in ("metric", "question", "set"))
+    return nobody_asked(metric, question, set_name, judged, without_baseline=without_baseline)
+
+
+def _entries(pack: Pack, *keys: str) -> list[dict[str, object]]:
+    found = require_field(pack, *keys, kind=list)
+    if not all(isinstance(entry, dict) for entry in found):
+        raise EvidenceError(f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} holds no entries. Fetch it anew.")
+    return found
+
+
+# --- the baseline -----------------------------------------------------------------------------
+
+
+def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str]) -> Baseline:
+    """An earlier run to compare with, every digest of its pack verified first.
+
+    Args:
+        sets: whose predictions are needed.
+        classes: the candidate's vocabulary, which the baseline's must equal, order included.
+    Raises:
+        EvidenceError: the pack does not verify, lacks a set, or speaks of other classes.
+    """
+    pack = open_pack(path)
+    require_verified(pack)
+    theirs, ours = read_classes(pack), tuple(classes)
+    if theirs != ours:
+        raise EvidenceError(f"{pack.name} cannot be the baseline: {_difference(theirs, ours)}. {CLASS_REMEDY}")
+    return Baseline(
+        name=pack.name,
+        run_id=require_field(pack, "run", "id", kind=str),
+        commit=require_field(pack, "environment", "commit", kind=str),
+        classes=theirs,
+        predictions=MappingProxyType({name: read_predictions(pack, name) for name in sets}),
+        protocol_digest=read_protocol_digest(pack),
+        passed=read_passed(pack),
+        sums_digest=pack.sums_digest,
+    )
+
+
+CLASS_REMEDY = "Compare with a run whose protocol lists the same classes in the same order."
+
+
+def _difference(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:
+    lacking = [name for name in ours if name not in theirs]
+    foreign = [name for name in theirs if name not in ours]
+    if not lacking and not foreign:
+        return f"its classes are in another order ({', '.join(theirs)}; here {', '.join(ours)})"
+    parts = [f"it lacks the classes {', '.join(map(ascii, lacking))}"] if lacking else []
+    parts += [f"it has the further classes {', '.join(map(ascii, foreign))}"] if foreign else []
+    return " and ".join(parts)
