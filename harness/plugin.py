@@ -117,6 +117,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "names the split that it was trained with",
     )
     group.addoption(
+        "--predictions",
+        metavar="[NAME=]FILE",
+        action="append",
+        default=[],
+        help="judge these predictions (CSV or Parquet: path or sha256, a probability per class) instead of a "
+        "classifier; NAME= those of an external set (repeatable); without --split every cell is judged as test",
+    )
+    group.addoption(
         "--trust-model",
         metavar="SHA256",
         type=_digest,
@@ -539,7 +547,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
     from harness.run.environment import environment
-    from harness.run.evidence import model_files, reached
+    from harness.run.evidence import given_files, model_files, reached
     from harness.run.stages.data import manifest
 
     assert state.run is not None
@@ -567,6 +575,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
             reports=config.getoption("--reports"),
             manifest=state.run.result(manifest),
             models=model_files(state.run),
+            given=given_files(state.run),
             formats=state.protocol.dataset.images.formats,
             signer=state.signer,
         )

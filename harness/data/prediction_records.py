@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.core.digests import digest_of
+
 
 @dataclass(frozen=True, slots=True)
 class PredictionsFile:
@@ -60,6 +62,11 @@ class GivenPredictions:
     @property
     def knows_its_cells(self) -> bool:
         return self.cells != "unknown"
+
+    def digest(self, set_name: str) -> str:
+        """What identifies the answers on a set: the digest of its file."""
+        digests = [each.sha256 for each in self.of(set_name)]
+        return digests[0] if len(digests) == 1 else digest_of(sorted(digests))
 
     def of(self, set_name: str) -> tuple[PredictionsFile, ...]:
         """The files that speak of a set; of a part of the dataset, those of the dataset."""

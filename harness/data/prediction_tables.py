@@ -24,6 +24,7 @@ LONGEST_LINE = 2**17
 DELIMITERS = (",", ";", "\t")
 PREFIX = "p_"  # of the columns of a pack's own predictions
 PARQUET = b"PAR1"
+WITHOUT_PYARROW = "pyarrow, which reads it, cannot be imported"
 # How files of other kinds begin, which are given in place of a table.
 OTHER_KINDS = {
     b"PK\x03\x04": "a zip, such as .xlsx or .npz",
@@ -201,7 +202,7 @@ def _pyarrow(where: str) -> tuple[Any, Any]:
         return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise InvalidPredictions(
-            f"{where} is a Parquet file, and pyarrow, which reads it, cannot be imported ({error}). Install the extra: "
+            f"{where} is a Parquet file, and {WITHOUT_PYARROW} ({error}). Install the extra: "
             "pip install 'leukocyte-harness[parquet]', or write a CSV."
         ) from None
 

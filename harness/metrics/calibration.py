@@ -545,7 +545,7 @@ def prevalence_shift(counts: Sequence[int], classes: Sequence[str], prevalence: 
 
 
 def calibration_report(
-    fit: Predictions,
+    fit: Predictions | None,
     target: Predictions,
     *,
     n_bins: int,
@@ -558,7 +558,7 @@ def calibration_report(
     """Everything this module measures of one target set, with temperature and conformal threshold from `fit`.
 
     Args:
-        fit: a set that shares no image with the target, such as validation.
+        fit: a set that shares no image with the target, such as validation. Without one nothing is fitted.
         alpha: the miss rate of the conformal sets.
         level: of every one-sided bound, each on its own.
         prevalence: class -> fraction where the classifier is to be used, or None.
@@ -566,10 +566,8 @@ def calibration_report(
     Raises:
         FittedOnTarget, InvalidPredictions, UndefinedStatistic: as the parts do.
     """
-    scaled = temperature_scaled(target, fit=fit)
-    conformal = conformal_result(fit, target, alpha=alpha)
-    single = conformal_sets(target.probabilities, _threshold(conformal)).sum(axis=1) == 1
-    errors, accepted = int(np.sum(~target.correct[single])), int(single.sum())
+    scaled = None if fit is None else temperature_scaled(target, fit=fit)
+    conformal = None if fit is None else conformal_result(fit, target, alpha=alpha)
 
     def measure(predictions: Predictions) -> CalibrationMetrics:
         # The same stream for both: what differs between before and after is then the confidences alone.
@@ -584,12 +582,12 @@ def calibration_report(
         binning=binning,
         level=level,
         seed=seed,
-        temperature=scaled.temperature,
+        temperature=None if scaled is None else scaled.temperature,
         before=measure(target),
-        after=measure(scaled.predictions),
+        after=None if scaled is None else measure(scaled.predictions),
         conformal=conformal,
         risk_coverage=risk_coverage_curve(target.confidence, target.correct),
-        selective=selective_guarantee(errors, accepted, level=level, thresholds_tried=1) if accepted else None,
+        selective=None if conformal is None else _answered_alone(target, conformal, level=level),
         ppv=None
         if prevalence is None
         else ppv_at_prevalence(evaluate(target).confusion, target.classes, prevalence, level=level),
@@ -599,6 +597,13 @@ def calibration_report(
             np.bincount(target.labels, minlength=len(target.classes)).tolist(), target.classes, prevalence
         ),
     )
+
+
+def _answered_alone(target: Predictions, conformal: ConformalResult, *, level: float) -> SelectiveGuarantee | None:
+    """The errors among cells whose set holds one class; None where no set does."""
+    single = conformal_sets(target.probabilities, _threshold(conformal)).sum(axis=1) == 1
+    errors, accepted = int(np.sum(~target.correct[single])), int(single.sum())
+    return selective_guarantee(errors, accepted, level=level, thresholds_tried=1) if accepted else None
 
 
 def _metrics(

@@ -246,6 +246,7 @@ class CalibrationReport:
 
     set, digest, n: the target set, its `Predictions.digest` and its cells.
     level:          of every one-sided bound.
+    temperature, after, conformal, selective: None where there is no other set to fit them on.
     before, after:  at T = 1 and at the fitted temperature; the same bin rule.
     conformal, risk_coverage, selective: of the probabilities before temperature. The threshold and the temperature
                     come from the same set, and a threshold on scaled scores would no longer be exchangeable.
@@ -261,10 +262,10 @@ class CalibrationReport:
     binning: Binning
     level: float
     seed: int
-    temperature: Temperature
+    temperature: Temperature | None
     before: CalibrationMetrics
-    after: CalibrationMetrics
-    conformal: ConformalResult
+    after: CalibrationMetrics | None
+    conformal: ConformalResult | None
     risk_coverage: RiskCoverage
     selective: SelectiveGuarantee | None
     ppv: tuple[ClassPpv, ...] | None

@@ -111,7 +111,9 @@ def _excess(report: CalibrationReport) -> Estimate:
 
 
 def _coverage(report: CalibrationReport, level: float) -> Estimate:
-    found, expected = report.conformal, report.conformal.expected
+    found = report.conformal
+    assert found is not None  # the metric needs answers on validation
+    expected = found.expected
     if found.threshold is None:  # sets that hold every class cover everything and say nothing
         missing = f"{found.n_calibration} cells of {found.calibrated_on} are too few to miss only {found.alpha:g}"
         return Estimate(

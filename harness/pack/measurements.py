@@ -13,7 +13,7 @@ from typing import TypeVar
 from harness.core.errors import DataError, EvidenceError, HarnessError
 from harness.data.records import Manifest
 from harness.data.split import leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
-from harness.judge.pretrained import lacking
+from harness.judge.pretrained import lacking, unanswered
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
@@ -53,9 +53,11 @@ class RecordedMeasurements:
         return self._run.protocol
 
     def lacking(self, need: str) -> Unavailable | None:
-        return lacking(need, self._run.model)
+        return lacking(need, self._run.judged)
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
+        if (reason := unanswered(set_name, self._run.judged)) is not None:
+            return reason
         if set_name not in self._run.evaluations:
             raise NotRecorded(f"the pack has no predictions of {set_name}")
         return self._run.evaluations[set_name]
@@ -70,11 +72,15 @@ class RecordedMeasurements:
         }
 
     def comparison(self, set_name: str) -> Comparison | Unavailable:
+        if (reason := unanswered(set_name, self._run.judged)) is not None:
+            return reason
         if set_name not in self._run.comparisons:
             raise NotRecorded(f"the pack has no comparison on {set_name}")
         return self._run.comparisons[set_name]
 
     def calibration(self, set_name: str) -> CalibrationReport | Unavailable:
+        if (reason := unanswered(set_name, self._run.judged)) is not None:
+            return reason
         if set_name not in self._calibrations:
             try:
                 self._calibrations[set_name] = calibration_of(self.protocol, self._run.predictions, set_name)
@@ -154,16 +160,16 @@ class RecordedMeasurements:
 
 
 def calibration_of(protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str) -> CalibrationReport:
-    """The calibration report of one set, made from the predictions of it and of validation.
+    """The calibration report of one set, made from the predictions of it and of validation, where there are any.
 
     Raises:
-        NotRecorded: one of the two is not in the pack.
+        NotRecorded: its predictions are not in the pack.
     """
-    if set_name not in predictions or "validation" not in predictions:
+    if set_name not in predictions:
         raise NotRecorded("the predictions that it rests on are not in the pack")
     plan, prevalence = protocol.calibration, protocol.prevalence
     return calibration_report(
-        predictions["validation"],
+        predictions.get("validation"),
         predictions[set_name],
         n_bins=plan.n_bins,
         binning="equal-width",

@@ -25,11 +25,14 @@ from harness.core.strict_json import parse_json
 from harness.core.text import brief
 from harness.data.expectations import answers, expected_by_user, expected_of, findings_of, results_of, table_of
 from harness.data.leakage import DuplicatePair, ListedImage
+from harness.data.prediction_records import GivenPredictions
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Split, sorted_by_path
 from harness.data.split import COLUMNS
+from harness.judge.answers import answers_of, unpack_answers
 from harness.judge.asking import ask, decide
 from harness.judge.criteria import not_judged
 from harness.judge.ledger import LedgerError, Look, cells_digest, look_number, parse_ledger
+from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.calibration_records import CalibrationReport
@@ -49,6 +52,7 @@ from harness.model.records import JudgedModel, Timing, TrainingRecord
 from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
+from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
 from harness.protocol.questions import GATES
@@ -142,6 +146,7 @@ class _Rebuilding:
         self.timings: tuple[Timing, ...] = ()
         self.training: TrainingRecord | None = None
         self.model: JudgedModel | None = None
+        self.given: GivenPredictions | None = None
         self.processes: tuple[ProcessDigests, ...] = ()
         self.baseline: Baseline | None = None
         self.sets: tuple[SetSummary, ...] = ()
@@ -172,6 +177,18 @@ class _Rebuilding:
                 unreadable = True
             if unreadable:  # what rests on it would only be missed in a dozen other places
                 return Rebuilt(None, self.manifest, tuple(self.discrepancies), ())
+        if self.given is not None:
+            found, taken = check_given(
+                self.pack,
+                self.given,
+                predictions=self.predictions,
+                images=self._images(),
+                split=self.split,
+                classes=self.protocol.dataset.classes,
+            )
+            for each in found:
+                self._note(*each)
+            self.not_recomputed += taken
         self._count_sets()
         self._fit_again()
         self._compare_again()
@@ -210,6 +227,7 @@ class _Rebuilding:
             split=self.split,
             training=self.training,
             model=self.model,
+            given=self.given,
             predictions=self.predictions,
             evaluations=self.evaluations,
             seed_predictions=self.seeds,
@@ -367,8 +385,11 @@ class _Rebuilding:
         """What is taken as recorded, because nothing in the pack can tell it again."""
         self.training = self._of(TrainingRecord | None, "training")
         self.model = self._of(JudgedModel | None, "model")
+        self.given = self._of(GivenPredictions | None, "given")
         if self.model is not None:
             self._check_model(self.model)
+        if self.given is not None and (self.model or self.training) is not None:
+            self._note(EVIDENCE, "given", "predictions were judged, and a classifier is recorded as well")
         self.processes = self._of(tuple[ProcessDigests, ...], "reproducibility")
         self.timings = self._of(tuple[Timing, ...], "timings")
         if self.pack.evidence.get("baseline") is not None:
@@ -473,6 +494,11 @@ class _Rebuilding:
         for name in counted:
             if name not in {summary.name for summary in sets}:
                 self._note(EVIDENCE, f"sets > {name}", "the set is in the pack and is not listed here")
+
+    def _images(self) -> dict[str, tuple[CellImage, ...]]:
+        """The images that the pack lists, of the dataset and of every external set that was scored."""
+        own = {} if self.manifest is None else {"dataset": self.manifest.images}
+        return own | {name: self._cells_of(name) for name in self.predictions if name not in PARTS}
 
     def _cells_of(self, name: str) -> tuple[CellImage, ...]:
         found = self.predictions[name]
@@ -601,7 +627,12 @@ class _Rebuilding:
             self._check_look(look)
             if look.role == "judged":
                 self.looks[look.set] = look_number(
-                    self.ledger, run=look.run, source=look.source, cells=look.cells, predictions=look.predictions
+                    self.ledger,
+                    run=look.run,
+                    source=look.source,
+                    cells=look.cells,
+                    predictions=look.predictions,
+                    answers=look.answers,
                 )
         judged, seeds = {look.set for look in own if look.role == "judged"}, {look.predictions for look in own}
         for name in self.predictions:
@@ -629,6 +660,10 @@ class _Rebuilding:
         judged = self.model or self.training
         if judged is not None and look.role == "judged":
             wanted["model"] = judged.weights_digest
+        if self.given is not None:
+            wanted["model"] = self.given.digest(look.set)
+        if look.answers and not unpack_answers(look.answers).equals(answers_of(found)):
+            self._note(LEDGER, f"entry {look.index}, answers", "they are not those of the predictions in the pack")
         for name, value in wanted.items():
             if getattr(look, name) != value:
                 self._note(
@@ -708,8 +743,12 @@ class _Rebuilding:
             held = self._unavailable_of_old(criterion, reason)
         if held is None:
             raise EvidenceError(f"{where} does not say why it was not assessed")
-        unasked = (
-            criterion.question == "regression" and self.baseline is None and self.protocol.baseline.needed == "optional"
+        unasked = nobody_asked(
+            criterion.metric,
+            criterion.question,
+            criterion.set,
+            self.model or self.given,
+            without_baseline=self.baseline is None and self.protocol.baseline.needed == "optional",
         )
         return replace(held, not_asked=unasked and stated.get("not_asked") is not False)
 

@@ -112,6 +112,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         },
         "training": training and asdict(training),
         "model": results.model and asdict(results.model),
+        "given": results.given and asdict(results.given),
         "reproducibility": [asdict(process) for process in results.reproducibility],
         "predictions": {name: _predicted(name, found) for name, found in results.predictions.items()},
         "metrics": list(results.metrics) or None,

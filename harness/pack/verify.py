@@ -9,7 +9,7 @@ one, what differs is `sums_digest`, wherever it was written down before, and the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -133,7 +133,8 @@ def _remade(pack: Pack) -> Recomputed:
     found = list(rebuilt.discrepancies)
     for name, expected in written.items():
         found += first_of(compared(pack, name, expected), name)
-    found += _unexpected(pack, written)
+    given = () if run.given is None else (each.kept_as for each in run.given.files)
+    found += _unexpected(pack, (*written, *given))
     found += check_report(pack, run, rebuilt.manifest, as_written(told, pack.evidence))
     return list(dict.fromkeys(found)), (*NOT_RECOMPUTED, *rebuilt.not_recomputed), how_far(pack)
 
@@ -227,7 +228,7 @@ def _split_csv(split: Split) -> bytes:
     return as_csv(COLUMNS, ((inert(path), inert(name), label, part) for path, name, label, part in split.rows()))
 
 
-def _unexpected(pack: Pack, written: Mapping[str, bytes]) -> Iterator[Discrepancy]:
+def _unexpected(pack: Pack, written: Iterable[str]) -> Iterator[Discrepancy]:
     known = {*written, SUMS, SIGNATURE, EVIDENCE, REPORT, CLAIMS}
     for name in pack.files:
         folder, _, rest = name.rpartition("/")

@@ -51,6 +51,7 @@ def write_pack(
     manifest: Manifest | None,
     models: Mapping[str, Path],
     formats: Sequence[str],
+    given: Mapping[str, bytes] | None = None,
     signer: CryptoSigner | None = None,
 ) -> Path:
     """Write `reports/<run id>/`, point `reports/latest` at it, and return its path.
@@ -61,6 +62,7 @@ def write_pack(
     Args:
         manifest: the dataset, whose images the figures show; None where it was never read.
         models: file name -> file to copy into models/.
+        given: path in the pack -> content of the predictions that were judged, as they were read.
         formats: Pillow's names of the formats that may be decoded.
         signer: the key that `results.signed_with` announces; None for a draft.
     Raises:
@@ -77,7 +79,7 @@ def write_pack(
     unfinished, pointer = reports / f".{results.run_id}{WRITING}", reports / f".{results.run_id}.{LATEST}"
     try:
         unfinished.mkdir(parents=True)
-        _write_files(unfinished, results, manifest, models, formats)
+        _write_files(unfinished, results, manifest, models, formats, given or {})
         if signer is not None:
             from harness.pack.sign import signature_of
 
@@ -120,11 +122,16 @@ def remove_unfinished(reports: Path) -> None:
 
 
 def _write_files(
-    folder: Path, results: RunResults, manifest: Manifest | None, models: Mapping[str, Path], formats: Sequence[str]
+    folder: Path,
+    results: RunResults,
+    manifest: Manifest | None,
+    models: Mapping[str, Path],
+    formats: Sequence[str],
+    given: Mapping[str, bytes],
 ) -> None:
     """Every file of the pack; the report after what it lists, the sums after everything."""
     written = documents(results, manifest)
-    for path, content in written.items():
+    for path, content in (written | dict(given)).items():
         _write(folder / path, content)
     if results.split is not None:
         write_split(results.split, folder / "data_split.csv")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from harness.metrics.calibration_records import CalibrationMetrics, CalibrationReport
+from harness.metrics.calibration_records import CalibrationMetrics, CalibrationReport, Temperature
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.report import plots
 from harness.report.plots import BLUE, FAINT, GREEN, INK, ORANGE, VERMILION, as_png, legible
@@ -24,24 +24,27 @@ MOST_BOUNDS = 1000  # points of the curve whose bound is computed: more than the
 
 @as_png
 def reliability_diagram(report: CalibrationReport) -> Figure:
-    """Accuracy against confidence per bin, before and after temperature, with the cells of each bin below."""
-    figure = plots.blank(10.4, 6.9)
-    panels: dict[str, Axes] = figure.subplot_mosaic(
-        [["before", "after"], ["cells before", "cells after"]], height_ratios=[3, 1]
-    )
+    """Accuracy against confidence per bin, before and after temperature, with the cells of each bin below.
+
+    Before alone, where no temperature was fitted.
+    """
+    views = [("before", "as predicted", report.before, BLUE, "o")]
+    if report.temperature is not None and report.after is not None:
+        views.append(("after", _after(report.temperature), report.after, VERMILION, "s"))
+    figure = plots.blank(5.2 * len(views) + 1.4 * (len(views) == 1), 6.9)
+    names = [panel for panel, *_ in views]
+    panels: dict[str, Axes] = figure.subplot_mosaic([names, [f"cells {each}" for each in names]], height_ratios=[3, 1])
     name = legible(report.set, at_most=20)
     title = f"Does confidence match accuracy? {name} (n = {report.n:,}), {report.n_bins} {report.binning} bins"
+    if len(views) == 1:
+        title = title.replace("), ", "),\n")
     figure.suptitle(title, x=0.015, ha="left", weight="bold", size=13)
-    both = (report.before, report.after)
-    filled = [b for metrics in both for b in metrics.bins if b.n]
+    filled = [b for _, _, metrics, _, _ in views for b in metrics.bins if b.n]
     # A first bin of equal mass begins at 0, where no cell is.
     left = [b.lower if report.binning == "equal-width" else b.mean_confidence or 0.0 for b in filled]
     lowest, most = min(*left, CLOSEST_VIEW), max(b.n for b in filled)
     margin = 0.025 * (1 - lowest)
-    for panel, head, metrics, colour, marker in (
-        ("before", "as predicted", report.before, BLUE, "o"),
-        ("after", _after(report), report.after, VERMILION, "s"),
-    ):
+    for panel, head, metrics, colour, marker in views:
         axes, counts = panels[panel], panels[f"cells {panel}"]
         _accuracies(axes, metrics, colour=colour, marker=marker)
         axes.set_title(f"{head}\n{_calibration_error(metrics)}", size=10.5, linespacing=1.5, weight="normal")
@@ -57,7 +60,7 @@ def reliability_diagram(report: CalibrationReport) -> Figure:
         counts.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     panels["before"].set_ylabel("accuracy")
     panels["cells before"].set_ylabel("cells")
-    _legend(figure)
+    _legend(figure, n_columns=3 if len(views) == 2 else 1)
     return figure
 
 
@@ -119,8 +122,7 @@ def risk_coverage(report: CalibrationReport) -> Figure:
     return figure
 
 
-def _after(report: CalibrationReport) -> str:
-    temperature = report.temperature
+def _after(temperature: Temperature) -> str:
     fitted_on = legible(temperature.fitted_on, at_most=20)
     fitted = f"temperature {number(temperature.value, significant=3)}, fitted on {fitted_on} (n = {temperature.n:,})"
     return f"{fitted}\nthe end of the allowed range: that set cannot tell" if temperature.at_bound else fitted
@@ -156,10 +158,10 @@ def _counts(axes: Axes, metrics: CalibrationMetrics, *, colour: str, narrowest: 
     axes.grid(visible=False, axis="x")
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, *, n_columns: int) -> None:
     axes = figure.axes[0]
     bin_name = f"bin, with the exact {100 * WHISKER_LEVEL:g} % interval of its accuracy"
     handles = axes.plot([], [], color=INK, linewidth=1.1, linestyle=(0, (4, 3)), label="perfect calibration")
     for label, face in ((bin_name, FAINT), (f"bin of fewer than {FEW} cells", "white")):
         handles += axes.plot([], [], color=FAINT, marker="o", markerfacecolor=face, linestyle="none", label=label)
-    figure.legend(handles=handles, loc="outside lower left", ncols=3)
+    figure.legend(handles=handles, loc="outside lower left", ncols=n_columns)

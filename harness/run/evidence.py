@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.leakage import unsearchable
+from harness.data.prediction_records import GivenPredictions
 from harness.data.records import Manifest
 from harness.judge.ledger import read_ledger
 from harness.metrics.calibration_records import CalibrationReport
@@ -18,7 +19,7 @@ from harness.model.training import best_weights
 from harness.protocol.records import PARTS, ExternalPlan
 from harness.run.graph import Graph
 from harness.run.results import SetSummary
-from harness.run.stages import corruptions, data, independence, model, predictions, reproducibility, timing
+from harness.run.stages import corruptions, data, given, independence, model, predictions, reproducibility, timing
 from harness.run.stages import training_checks as checks
 
 
@@ -33,6 +34,7 @@ def reached(run: Graph) -> dict[str, Any]:
         "split": run.result(data.split),
         "training": run.result(model.training),
         "model": run(model.model) if run.result(data.split) is not None else options.model and options.model.record,
+        "given": _given(run),
         "reproducibility": run.result(reproducibility.processes) or (),
         "predictions": seen,
         "evaluations": {name: _evaluation(run, name) for name in seen},
@@ -93,6 +95,21 @@ def model_files(run: Graph) -> dict[str, Path]:
     return files
 
 
+def given_files(run: Graph) -> dict[str, bytes]:
+    """Path in the pack -> content of every file of predictions that was judged, as it was read."""
+    if run.result(data.manifest) is None:
+        return {}
+    return {table.record.kept_as: table.content for table in run.setting.options.predictions}
+
+
+def _given(run: Graph) -> GivenPredictions | None:
+    """The predictions that were judged; as they were read, where the run stopped before they were matched."""
+    tables = run.setting.options.predictions
+    if not tables or run.result(data.manifest) is None:
+        return None
+    return run.result(given.given) or GivenPredictions(tuple(table.record for table in tables))
+
+
 def _externals(run: Graph) -> Mapping[str, Manifest | Unavailable]:
     """The external sets, where anybody has looked for them."""
     return run(data.external) if run.result(data.listed) is not None else {}
@@ -107,7 +124,8 @@ def _evaluation(run: Graph, name: str) -> Evaluation:
 def _calibrations(run: Graph, seen: Mapping[str, Predictions]) -> dict[str, CalibrationReport]:
     """The calibration of every judged set that was scored, whether or not a criterion asks for it."""
     names = [name for name in seen if name not in predictions.FITTING_SETS]
-    found = {name: run(predictions.calibration, name) for name in names} if "validation" in seen else {}
+    fitted = "validation" in seen or run.setting.options.predictions is not None
+    found = {name: run(predictions.calibration, name) for name in names} if fitted else {}
     return {name: each for name, each in found.items() if not isinstance(each, Unavailable)}
 
 

@@ -14,7 +14,7 @@ from harness.model.records import Timing
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
 from harness.run.graph import Graph
-from harness.run.stages import corruptions, data, independence, model, predictions, reproducibility, timing
+from harness.run.stages import corruptions, data, given, independence, predictions, reproducibility, timing
 from harness.run.stages import training_checks as training
 
 
@@ -33,7 +33,7 @@ class LiveMeasurements:
         return self._run.setting.protocol
 
     def lacking(self, need: str) -> Unavailable | None:
-        return lacking(need, self._run(model.model))
+        return lacking(need, self._run(given.judged))
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         return self._run(predictions.evaluation, set_name)
@@ -73,7 +73,7 @@ class LiveMeasurements:
     def look(self, criterion: Criterion) -> int | None:
         """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""
         counted = QUESTIONS[criterion.question].counts_looks
-        if not counted or self._run(data.missing, criterion.set) is not None:
+        if not counted or self._run(predictions.unanswered, criterion.set) is not None:
             return None
         return self._run(predictions.seen, criterion.set, self.protocol.training.seed).look
 

@@ -12,8 +12,10 @@ from harness.metrics.summary import summary_metrics
 
 if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair, ListedImage
+    from harness.data.prediction_records import GivenPredictions
     from harness.data.records import IntegrityReport, Split
     from harness.judge.ledger import Look
+    from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof
     from harness.metrics.calibration_records import CalibrationReport
     from harness.metrics.comparison import Comparison
@@ -58,7 +60,7 @@ class RunResults:
     shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
     robustness: what disturbed cells of the test part and inputs without a cell came to.
     fits: everything that was fitted, and on which cells.
-    model: the classifier that existed and was judged; None where one was trained.
+    model: the classifier that existed and was judged; given: the predictions that were. None where one was trained.
     environment: name -> value, such as "torch" -> "2.13.0+cpu".
     packages: what was installed, against what was declared.
     proof: whether each check of this code was seen to close; None where nobody tried.
@@ -79,6 +81,7 @@ class RunResults:
     split: Split | None = None
     training: TrainingRecord | None = None
     model: JudgedModel | None = None
+    given: GivenPredictions | None = None
     predictions: dict[str, Predictions] = field(default_factory=dict)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     seed_predictions: dict[int, Predictions] = field(default_factory=dict)
@@ -101,6 +104,11 @@ class RunResults:
     signed_with: str | None = None
     stopped_because: str | None = None
     metrics: tuple[str, ...] = field(default_factory=summary_metrics)
+
+    @property
+    def judged(self) -> Judged:
+        """What existed before the run and was judged; None where a classifier was trained."""
+        return self.model or self.given
 
     @property
     def passed(self) -> bool:

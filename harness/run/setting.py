@@ -13,6 +13,7 @@ from harness.protocol.records import ImageRules, Protocol
 from harness.run.results import Baseline
 
 if TYPE_CHECKING:
+    from harness.data.prediction_files import PredictionsTable
     from harness.model.given import GivenClassifier
 
 # For a set of which the protocol says nothing: whatever becomes RGB without a guess. Public sets of TIFF files have a
@@ -30,6 +31,7 @@ class RunOptions:
     ledger:    the file in which every look at a test or external set is recorded.
     baseline:  the run that this one is compared with, if any.
     model:     the classifier that is judged instead of training one, if any.
+    predictions: tables of predictions that are judged instead of asking a classifier, if any.
     """
 
     run_id: str
@@ -42,6 +44,7 @@ class RunOptions:
     ledger: Path
     baseline: Baseline | None = None
     model: GivenClassifier | None = None
+    predictions: tuple[PredictionsTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from harness.data.expectations import Asked, expected_by_user
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, IntegrityReport, Manifest, Split
-from harness.data.split import check_split, read_split, split_stratified
+from harness.data.split import check_split, read_split, split_stratified, undivided
 from harness.metrics.comparison import refuse_other_cells
 from harness.metrics.estimates import Unavailable
 from harness.metrics.predictions import predictions_of
@@ -41,7 +41,7 @@ def integrity(run: Asking) -> IntegrityReport:
 
 @stage(manifest, integrity)
 def split(run: Asking) -> Split:
-    """The split in use, after integrity found nothing that forbids one.
+    """The split in use, after integrity found nothing that forbids one; of predictions without one, all cells as test.
 
     Raises:
         DataError: integrity found images that cannot be used.
@@ -51,6 +51,9 @@ def split(run: Asking) -> Split:
     file = run.setting.options.split_file
     if file is not None:
         parts = read_split(file, run(manifest))
+    elif run.setting.options.predictions:
+        # A split drawn here would say that some cells are unknown to a classifier whose training nobody here knows.
+        parts = undivided(run(manifest))
     else:
         parts = split_stratified(run(manifest), run.setting.protocol.split)
     _refuse_other_test_part(parts, run.setting)

@@ -1,20 +1,26 @@
-"""What the classifier says of each set; every look at a set that training must not know goes on the ledger."""
+"""What the classifier says of each set, or said before the run.
+
+Every look at a set that training must not know goes on the ledger.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from harness.core.digests import digest_of
+from harness.judge import pretrained
+from harness.judge.answers import answers_of, pack_answers
 from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
-from harness.metrics.predictions import Predictions
+from harness.metrics.predictions import Predictions, predictions_of
 from harness.run.graph import Asking, stage
 from harness.run.recipes.predictions import Scoring, read_scores
-from harness.run.stages.data import listing, missing
+from harness.run.stages.data import images, listing, missing
+from harness.run.stages.given import answered, given, judged
 from harness.run.stages.model import opening, pictures, source
 
 FITTING_SETS = ("train", "validation")  # the sets that training may know: nobody counts the looks at them
@@ -33,23 +39,33 @@ class Seen:
     look: int | None
 
 
-@stage(pictures, listing, source, opening, keeps=Scoring)
+@stage(pictures, images, listing, source, opening, answered, given, keeps=Scoring)
 def seen(run: Asking, set_name: str, seed: int) -> Seen:
     """The probabilities of one part or external set by the classifier of one seed; scored once, then kept.
 
     Raises:
-        DataError: the external set is not there; ask `missing` first.
+        DataError: the external set is not there; ask `unanswered` first.
+        InvalidPredictions: a cell of the set has no row in the predictions that were given.
     """
-    judged = seed == run.setting.protocol.training.seed
+    if run.setting.options.predictions:
+        return _as_given(run, set_name, seed)
+    own = seed == run.setting.protocol.training.seed
     shown = run(pictures, set_name)
     recipe = Scoring(
         pictures=shown,
         source=run(source, seed),
         open=run(opening, seed),
-        label=set_name if judged else f"{set_name}, seed {seed}",
+        label=set_name if own else f"{set_name}, seed {seed}",
     )
     found, scored = read_scores(run.keep(f"predictions-{set_name}", recipe), shown, run.setting.classes)
     return Seen(found, scored, None if set_name in FITTING_SETS else _look(run, found, seed))
+
+
+@stage(missing, judged)
+def unanswered(run: Asking, set_name: str) -> Unavailable | None:
+    """Why there are no predictions of a part or an external set; None where there are, or can be made."""
+    reason = run(missing, set_name)
+    return reason if reason is not None else pretrained.unanswered(set_name, run(judged))
 
 
 @stage(seen)
@@ -58,10 +74,10 @@ def predictions(run: Asking, set_name: str) -> Predictions:
     return run(seen, set_name, run.setting.protocol.training.seed).predictions
 
 
-@stage(predictions, missing)
+@stage(predictions, unanswered)
 def evaluation(run: Asking, set_name: str) -> Evaluation | Unavailable:
     """The confusion matrix of one part or external set, or why there is none."""
-    reason = run(missing, set_name)
+    reason = run(unanswered, set_name)
     return reason if reason is not None else evaluated(run, run(predictions, set_name))
 
 
@@ -74,28 +90,28 @@ def seed_evaluations(run: Asking, set_name: str) -> dict[int, Evaluation]:
     return {seed: evaluated(run, run(seen, set_name, seed).predictions) for seed in seeds}
 
 
-@stage(predictions, missing)
+@stage(predictions, unanswered)
 def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
     """Candidate and baseline on one set, or why they are not compared."""
     baseline = run.setting.options.baseline
     if baseline is None:
         optional = run.setting.protocol.baseline.needed == "optional"
         return Unavailable("no baseline given (--baseline PACK)", not_asked=optional)
-    if (reason := run(missing, set_name)) is not None:
+    if (reason := run(unanswered, set_name)) is not None:
         return reason
     if set_name not in baseline.predictions:
         return Unavailable(f"baseline {baseline.run_id} has no predictions of {set_name}")
     return compare(run(predictions, set_name), baseline.predictions[set_name], baseline_run=baseline.run_id)
 
 
-@stage(predictions, missing)
+@stage(predictions, unanswered)
 def calibration(run: Asking, set_name: str) -> CalibrationReport | Unavailable:
     """How far the confidences on one set can be believed; whatever is fitted is fitted on validation."""
-    if (reason := run(missing, set_name)) is not None:
+    if (reason := run(unanswered, set_name)) is not None:
         return reason
     plan, prevalence = run.setting.protocol.calibration, run.setting.protocol.prevalence
     return calibration_report(
-        run(predictions, "validation"),
+        run(predictions, "validation") if run(unanswered, "validation") is None else None,
         run(predictions, set_name),
         n_bins=plan.n_bins,
         binning="equal-width",
@@ -106,6 +122,14 @@ def calibration(run: Asking, set_name: str) -> CalibrationReport | Unavailable:
     )
 
 
+def _as_given(run: Asking, set_name: str, seed: int) -> Seen:
+    """What the files say of one set: every cell once, in the order of the set."""
+    cells = run(images, set_name)
+    probabilities = run(answered, set_name).probabilities(cells, of=set_name)
+    found = predictions_of(cells, probabilities, set_name=set_name, classes=run.setting.classes)
+    return Seen(found, found.digests, None if set_name in FITTING_SETS else _look(run, found, seed))
+
+
 def evaluated(run: Asking, found: Predictions) -> Evaluation:
     return evaluate(found, intracluster_correlation=run.setting.protocol.clusters.intracluster_correlation)
 
@@ -113,7 +137,7 @@ def evaluated(run: Asking, found: Predictions) -> Evaluation:
 def _look(run: Asking, found: Predictions, seed: int) -> int | None:
     """On the ledger before anybody sees a number; a seed that is only reported is recorded, and no look."""
     ledger, protocol = run.setting.options.ledger, run.setting.protocol
-    judged = seed == protocol.training.seed
+    own = seed == protocol.training.seed
     look = record_look(
         ledger,
         run=run.setting.options.run_id,
@@ -121,13 +145,19 @@ def _look(run: Asking, found: Predictions, seed: int) -> int | None:
         source=digest_of(sorted(image.sha256 for image in run(listing, found.set).images)),
         cells=cells_digest(found),
         n=len(found.digests),
-        model=run(source, seed).card.digest,
+        model=found_in.digest(found.set) if (found_in := run(given)) is not None else run(source, seed).card.digest,
         predictions=found.digest,
         protocol=protocol.digest,
-        role="judged" if judged else "seed",
+        role="judged" if own else "seed",
+        answers=pack_answers(answers_of(found)),
     )
-    if not judged:
+    if not own:
         return None
     return look_number(
-        read_ledger(ledger), run=look.run, source=look.source, cells=look.cells, predictions=look.predictions
+        read_ledger(ledger),
+        run=look.run,
+        source=look.source,
+        cells=look.cells,
+        predictions=look.predictions,
+        answers=look.answers,
     )

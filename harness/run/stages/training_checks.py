@@ -13,7 +13,8 @@ from harness.run.export_check import exported_differences
 from harness.run.graph import Asking, stage
 from harness.run.recipes.export import RUNS, Export, read_differences, some_cells
 from harness.run.stages.data import external, manifest, split
-from harness.run.stages.model import kept_model, model, models, training
+from harness.run.stages.given import given, judged
+from harness.run.stages.model import kept_model, models, training
 from harness.run.stages.predictions import predictions
 
 
@@ -26,7 +27,7 @@ def fit(run: Asking, what: str, on: str) -> Fit:
     return fit_of(what, on, run(split).part(on), judged=judged)
 
 
-@stage(fit, model)
+@stage(fit, judged, given)
 def fits(run: Asking) -> tuple[Fit, ...]:
     """Everything that takes a value from cells, with the cells; the sets that are judged must be none of them."""
     fitted = [
@@ -34,14 +35,17 @@ def fits(run: Asking) -> tuple[Fit, ...]:
         ("learning rate that the finder suggests (reported; the protocol's is used)", "train"),
         ("kept epoch of each phase, and when it stops early", "validation"),
     ]
-    if (given := run(model)) is not None:  # what it was fitted on is somebody's word, or not known
-        stated = f"{given.cells}, not seen by this run"
+    if (found := run(judged)) is not None:  # what it was fitted on is somebody's word, or not known
+        stated = f"{found.cells}, not seen by this run"
         fitted = [(f"weights of the network ({stated})", "train"), (f"kept epoch ({stated})", "validation")]
-        fitted = fitted if given.knows_its_cells else []
+        fitted = fitted if found.knows_its_cells else []
     afterwards = [
         ("temperature (reported; predictions are judged without it)", "validation"),
         ("threshold of the conformal sets", "validation"),
     ]
+    answers = run(given)
+    if answers is not None and "validation" not in answers.parts:
+        afterwards = []
     return tuple(run(fit, what, on) for what, on in (*fitted, *afterwards))
 
 
@@ -61,11 +65,13 @@ def export(run: Asking) -> Path:
 @stage(fits, export, training, kept_model, predictions, manifest)
 def training_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
     """Training metric -> what is wrong, one line each; of a judged classifier those that are asked of it."""
-    if (given := run.setting.options.model) is not None:
+    if run.setting.options.predictions:
+        return {"judged_cells_in_fits": fits_on_judged_cells(run(fits))}
+    if (existing := run.setting.options.model) is not None:
         found = {"judged_cells_in_fits": fits_on_judged_cells(run(fits))}
-        if given.record.format == "fastai pickle":
+        if existing.record.format == "fastai pickle":
             some = some_cells(run(predictions, "validation"))
-            (name,) = given.kept_as
+            (name,) = existing.kept_as
             found["exported_model_differences"] = exported_differences(run(kept_model) / name, some, run(manifest).root)
         return found
     return {

@@ -15,11 +15,11 @@ from harness.report.wording import probability
 
 @dataclass(frozen=True, slots=True)
 class SetView:
-    """measures: (what, as predicted, after temperature)."""
+    """measures: (what, as predicted, after temperature, which is None where none was fitted)."""
 
     report: CalibrationReport
     place: tuple[str, ...]
-    measures: tuple[tuple[object, Markup, Markup], ...]
+    measures: tuple[tuple[object, Markup, Markup | None], ...]
     shift: Markup
 
     @property
@@ -33,11 +33,12 @@ def view(page: Material) -> list[SetView]:
 
 def _set_view(report: CalibrationReport, e: Printer) -> SetView:
     here = ("calibrations", report.set)
-    before, after = (_measures(e, (*here, when)) for when in ("before", "after"))
+    before = _measures(e, (*here, "before"))
+    after = [each for _, each in _measures(e, (*here, "after"))] if report.after is not None else [None] * len(before)
     return SetView(
         report,
         here,
-        tuple((what, one, other) for (what, one), (_, other) in zip(before, after, strict=True)),
+        tuple((what, one, other) for (what, one), other in zip(before, after, strict=True)),
         Markup() if report.shift is None else _shift(report.shift, (*here, "shift"), e),
     )
 
@@ -90,6 +91,12 @@ def limits(page: Material) -> Iterator[Limit]:
         yield Limit(
             "Probabilities were not checked for calibration.",
             "Reading a confidence as the chance that the class is right.",
+        )
+        return
+    if page.run.calibrations["test"].temperature is None:
+        yield Limit(
+            "No temperature and no conformal threshold: there are no predictions of cells that are not judged.",
+            "How sure the classifier would be after calibration; sets of classes with a promised coverage.",
         )
         return
     yield Limit(
