@@ -340,6 +340,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
         _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
     if (model := results.model) is not None:
         _line(terminalreporter, f"judged: {model.file!r}, SHA-256 {model.sha256}; its training cells: {model.cells}")
+    for line in given_told(results):
+        _line(terminalreporter, line)
     if results.baseline is not None:
         _line(terminalreporter, _baseline_words(results, results.baseline))
     if exit_code(state) is Exit.PASSED:
@@ -406,6 +408,29 @@ def looks_told(results: RunResults) -> list[str]:
     told = [f"first recorded look at {', '.join(first)}"] if first else []
     if again:
         told.append(", ".join(again) + (": criteria on it are judged at a higher level" if shared else ""))
+    return told
+
+
+def given_told(results: RunResults) -> list[str]:
+    """Which predictions were judged, what was done to them, and what of them was not used."""
+    if (given := results.given) is None:
+        return []
+    told = []
+    for file in given.files:
+        told.append(f"judged: predictions {file.file!r} of {file.set}, {file.n_rows} rows, SHA-256 {file.sha256}")
+        if file.n_renormalised:
+            told.append(
+                f"  {file.n_renormalised} rows miss a sum of 1 by at most {file.largest_miss:.2g} and were divided by "
+                f"it; printed to {file.printed}, rounding explains {file.tolerance:.2g}"
+            )
+        if file.n_tied:
+            told.append(f"  {file.n_tied} rows have two largest probabilities; the protocol's first class counts")
+        if file.unread:
+            told.append(f"  columns not used: {', '.join(file.unread)}")
+        if file.n_other_labels:
+            told.append(f"  its {file.label_column!r} differs from the data's label in {file.n_other_labels} rows")
+    if not given.knows_its_cells:
+        told.append("no split was given: every cell is judged as test; separation from training is not shown")
     return told
 
 

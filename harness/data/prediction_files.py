@@ -28,8 +28,10 @@ from harness.data.records import CellImage
 PATH_COLUMNS = ("path", "filepath", "filename", "file", "image", "image_path")
 DIGEST_COLUMN = "sha256"
 LABEL_COLUMNS = ("label", "reference", "reference_label", "true_label", "target", "y_true", "ground_truth")
-# How far a float32 softmax may miss a sum of 1, the tolerance of `Predictions`: what misses by less is kept to the bit.
+# How far a float32 softmax may miss a sum of 1, the tolerance of `Predictions`. What misses by less than half of it is
+# kept to the bit: at the tolerance itself, the order of a sum would decide whether a pack can be read again.
 FLOAT32 = 1e-6
+KEPT = FLOAT32 / 2
 # What rounding may explain at most, however few digits are printed: with none, a row of zeros would be "rounded".
 MOST_ROUNDING = 0.05
 
@@ -142,7 +144,7 @@ def parse_predictions(
     unread = tuple(each for each in cells.header if each not in used)
     _refuse_improbable(numbers, tolerances, cells, unread, str(printing), where=where)
     sums = numbers.sum(axis=1)
-    rounded = np.abs(sums - 1) > FLOAT32
+    rounded = np.abs(sums - 1) > KEPT
     probabilities = np.where(rounded[:, None], numbers / sums[:, None], numbers)
     largest = probabilities.max(axis=1, keepdims=True)
     suffix = ".csv" if cells.format == "CSV" else ".parquet"

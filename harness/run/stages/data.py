@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from harness.core.errors import DataError
+from harness.core.errors import DataError, IncomparableSets
 from harness.core.text import first_few
 from harness.data.expectations import Asked, expected_by_user
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, IntegrityReport, Manifest, Split
-from harness.data.split import check_split, read_split, split_stratified, undivided
+from harness.data.split import UNDIVIDED, check_split, read_split, split_stratified, undivided
 from harness.metrics.comparison import refuse_other_cells
 from harness.metrics.estimates import Unavailable
 from harness.metrics.predictions import predictions_of
@@ -179,6 +179,12 @@ def _refuse_other_test_part(parts: Split, setting: Setting) -> None:
     """A baseline of other test cells is refused before the hours of training, not after them."""
     baseline, test, n_classes = setting.options.baseline, parts.test, len(setting.classes)
     if baseline is not None and "test" in baseline.predictions:
+        if parts.origin == UNDIVIDED and {image.sha256 for image in test} != {*baseline.predictions["test"].digests}:
+            raise IncomparableSets(
+                f"baseline {baseline.run_id} was judged on a test part of {len(baseline.predictions['test'].digests)} "
+                f"cells, and --predictions without a split on all {len(test)}. Name the baseline's split: --split with "
+                "the data_split.csv of its pack."
+            )
         level = np.full((len(test), n_classes), 1 / n_classes)
         refuse_other_cells(
             predictions_of(test, level, set_name="test", classes=setting.classes),

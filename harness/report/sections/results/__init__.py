@@ -38,7 +38,7 @@ def view(page: Material) -> View:
 
 def _what_it_is(run: RunResults, name: str) -> str:
     if name in PARTS:
-        return WHAT_IT_IS[name] if run.model is None or run.model.knows_its_cells else UNKNOWN
+        return WHAT_IT_IS[name] if run.judged is None or run.judged.knows_its_cells else UNKNOWN
     plan = next((plan for plan in run.protocol.external if plan.name == name), None)
     return f"external, {'not in the protocol' if plan is None else f'independence {plan.independence}'}"
 

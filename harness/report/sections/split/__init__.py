@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from harness.data.records import Split
+from harness.data.split import UNDIVIDED
 from harness.protocol.records import PARTS
 from harness.report.counts import part_counts
 from harness.report.section import Limit, Material, Section
@@ -29,9 +31,20 @@ def facts(run: RunResults) -> dict[str, object]:
     }
 
 
-def view(page: Material) -> list[str]:
-    """What images were kept together by."""
-    return list(unit_kinds(page.run.split)) if page.run.split is not None else []
+@dataclass(frozen=True, slots=True)
+class View:
+    """kinds: what images were kept together by. undivided: every cell is judged as test."""
+
+    kinds: list[str]
+    undivided: bool
+
+
+def view(page: Material) -> View:
+    split = page.run.split
+    return View(
+        list(unit_kinds(split)) if split is not None else [],
+        split is not None and split.origin == UNDIVIDED,
+    )
 
 
 def limits(page: Material) -> Iterator[Limit]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.report.printing import sentence
+from harness.data.prediction_records import GivenPredictions
+from harness.model.records import JudgedModel
+from harness.report.printing import Printer, sentence
 from harness.report.section import Limit, Material, Section
 from harness.run.results import RunResults
 
@@ -31,9 +33,31 @@ def facts(run: RunResults) -> dict[str, object]:
 
 
 def limits(page: Material) -> Iterator[Limit]:
-    model, e = page.run.model, page.evidence
-    if model is None:
-        return
+    if page.run.given is not None:
+        yield from _limits_of_predictions(page.run.given)
+    if page.run.model is not None:
+        yield from _limits_of_model(page.run.model, page.evidence)
+
+
+def _limits_of_predictions(given: GivenPredictions) -> Iterator[Limit]:
+    yield Limit(
+        "Predictions were judged, and no classifier: that one and the same classifier made all of them, from these "
+        "images alone, is the word of whoever brought them.",
+        "Any statement on a classifier beyond these answers: new images, disturbed cells, speed, how it was trained.",
+    )
+    if given.knows_its_cells:
+        yield Limit(
+            "Which cells the classifier was trained on is stated by the split alone: this run saw no training.",
+            "That no cell of the test part was trained on, beyond that word.",
+        )
+    else:
+        yield Limit(
+            "Separation from training is not shown: no split was given, and every cell is judged as test.",
+            "Performance on new cells from this dataset: cells that the classifier was trained on may be among them.",
+        )
+
+
+def _limits_of_model(model: JudgedModel, e: Printer) -> Iterator[Limit]:
     yield Limit(
         "The classifier existed before the run: its training was not watched, and not repeated.",
         "Any statement on how it was trained; that training it again gives the same.",

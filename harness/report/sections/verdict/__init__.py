@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from harness.judge.verdicts import Outcome, Verdict
 from harness.report.printing import listed, sentence
@@ -22,12 +24,16 @@ LOOKS_RULES = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """unmet: for information, not required, and not passed. outcomes: (mark, word) of each outcome that occurred."""
+    """What the box says.
+
+    unmet: for information, not required, and not passed. not_asked: (why, those that were not for this reason).
+    outcomes: (mark, word) of each outcome that occurred.
+    """
 
     rows: tuple[VerdictRow, ...]
     blocking: tuple[VerdictRow, ...]
     unmet: tuple[VerdictRow, ...]
-    not_asked: tuple[VerdictRow, ...]
+    not_asked: tuple[tuple[Markup, tuple[VerdictRow, ...]], ...]
     waived: tuple[VerdictRow, ...]
     outcomes: tuple[tuple[str, str], ...]
     looks_rule: str
@@ -39,11 +45,18 @@ def view(page: Material) -> View:
         rows=rows,
         blocking=tuple(row for row in rows if row.verdict.blocks),
         unmet=tuple(row for row in rows if not (_required(row) or row.verdict.passed or row.verdict.not_asked)),
-        not_asked=tuple(row for row in rows if row.verdict.not_asked),
+        not_asked=_by_reason([row for row in rows if row.verdict.not_asked]),
         waived=tuple(row for row in rows if row.verdict.waiver is not None),
         outcomes=tuple((MARKS[Outcome(word)], word) for word in _tally(page.run)),
         looks_rule=LOOKS_RULES[page.run.protocol.looks.correction],
     )
+
+
+def _by_reason(rows: Sequence[VerdictRow]) -> tuple[tuple[Markup, tuple[VerdictRow, ...]], ...]:
+    """The rows under each reason, in the order in which reasons come first."""
+    reasons = {row.verdict.reason: row.reason for row in reversed(rows)}
+    found = {row.verdict.reason: tuple(r for r in rows if r.verdict.reason == row.verdict.reason) for row in rows}
+    return tuple((reasons[reason], each) for reason, each in found.items())
 
 
 def _required(row: VerdictRow) -> bool:
