@@ -39,13 +39,14 @@ class Printing:
         return f"{self.significant} significant digits"
 
     def rounding_of(self, values: np.ndarray) -> np.ndarray:
-        """By how much each may be off: half a unit in the last printed place.
+        """By how much each probability may be off: half a unit in the last printed place.
 
         Of a table with four decimals that is 0.00005 everywhere; with four significant digits it follows the value.
         Which of the two a table has shows in its other numbers, so each place is the coarser that both allow.
         """
         with np.errstate(divide="ignore"):
             leading = np.floor(np.log10(np.abs(values)))
+        leading = np.minimum(leading, -1)  # nothing above 1 was rounded to 1: below it, digits are finer
         fixed = -float(self.decimals)
         return np.asarray(0.5 * 10.0 ** np.maximum(fixed, leading - self.significant + 1))
 
