@@ -21,6 +21,8 @@ from harness import __version__
 from harness.core.errors import HarnessError
 
 if TYPE_CHECKING:
+    from harness.judge.ledger import Look
+
     Parsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 HOLDS, DOES_NOT_HOLD, WRONG_CALL = 0, 1, 2
@@ -308,7 +310,7 @@ def register_ledger(jobs: Parsers) -> None:
 
 
 def _run_ledger(asked: argparse.Namespace) -> int:
-    from harness.judge.ledger import LedgerError, Look, contains, parse_ledger, read_ledger
+    from harness.judge.ledger import LedgerError, contains, parse_ledger, read_ledger
     from harness.pack.read import open_pack, require_verified
 
     if not asked.ledger.exists():
@@ -326,13 +328,18 @@ def _run_ledger(asked: argparse.Namespace) -> int:
         return DOES_NOT_HOLD
     holds = contains(held, looks)
     if asked.json:
-        _print(json.dumps({"holds": holds, "looks": [asdict(look) for look in looks]}))
+        _print(json.dumps({"holds": holds, "looks": [_look_told(look) for look in looks]}))
         return HOLDS if holds else DOES_NOT_HOLD
     for look in looks:
         _print(f"{look.index}  {look.time}  {look.set} (n = {look.n}, {look.role})  {look.run}  {look.hash[:12]}")
     if not holds:
         _print(f"broken: {asked.ledger} does not continue the chain of {asked.pack}: looks were taken out or replaced")
     return HOLDS if holds else DOES_NOT_HOLD
+
+
+def _look_told(look: Look) -> dict[str, object]:
+    """A look without its thousands of probabilities."""
+    return {name: value for name, value in asdict(look).items() if name != "answers"}
 
 
 def register_metrics(jobs: Parsers) -> None:

@@ -784,3 +784,9 @@ def _lists(value):
     if isinstance(value, dict):
         return {key: _lists(item) for key, item in value.items()}
     return [_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def test_without_another_set_nothing_is_fitted_and_the_rest_is_the_same():
+    whole, alone = (report_of(fit, cells(150, 27)) for fit in (cells(200, 26, name="validation"), None))
+    assert (alone.temperature, alone.after, alone.conformal, alone.selective) == (None, None, None, None)
+    assert (alone.before, alone.risk_coverage, alone.ppv) == (whole.before, whole.risk_coverage, whole.ppv)

@@ -159,3 +159,10 @@ def test_bins_of_few_cells_are_hollow(report, figure_of):
     for b in report.before.bins:
         if b.n:
             assert (faces[b.mean_confidence] == "white") == (b.n < calibration_plots.FEW)
+
+
+def test_without_a_temperature_one_panel_shows_what_was_predicted(figure_of):
+    report = report_of(None, cells(150, 2, name="test", lead=5.8))
+    figure = figure_of(reliability_diagram, report)
+    assert [axes.get_title(loc="left").split("\n")[0] for axes in figure.axes] == ["as predicted", ""]
+    assert [text.get_text() for text in figure.axes[1].texts] == [str(b.n) for b in report.before.bins if b.n]

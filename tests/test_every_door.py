@@ -1,4 +1,4 @@
-"""A passing run of any door passes everywhere: test door x job. A door joins as one entry of DOORS, a job as one of JOBS."""
+"""A passing run of any door passes every job: door x job. A door joins as a line of DOORS, a job as one of JOBS."""
 
 from __future__ import annotations
 

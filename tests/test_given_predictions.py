@@ -291,7 +291,7 @@ def test_the_same_classes_within_a_ten_thousandth_are_the_same_look(tiny: Pytest
         (["--predictions={pack}/predictions/test.csv", "--model=x.pth"], "a run judges one of the two"),
         (
             ["--predictions=clinic={pack}/predictions/test.csv"],
-            "there is no external set 'clinic'; there are nine_mono",
+            "there is no external set 'clinic'; there are nine",
         ),
         (["--predictions=none.csv"], "there is no such file"),
         (["--predictions={pack}/index.html"], "classes have no column"),
