@@ -1,4 +1,4 @@
-"""Which job does a command line ask for? `python -m harness JOB ...`: the few jobs that are not a test run.
+"""Which job does a command line ask for? `leukocyte-harness JOB ...`, which is `python -m harness JOB ...`.
 
 Every job prints one line per finding and ends with 0 (all holds), 1 (something does not) or 2 (a wrong call); `--json`
 prints the same for machines. To add a job, write a function that registers its parser and put it in JOBS.
@@ -26,22 +26,38 @@ if TYPE_CHECKING:
     Parsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 HOLDS, DOES_NOT_HOLD, WRONG_CALL = 0, 1, 2
+PROGRAM, RUN = "leukocyte-harness", "run"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one job and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m harness", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--version", action="version", version=f"leukocyte-harness {__version__}")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == [RUN]:  # everything behind it is for pytest, whose options argparse would take for its own
+        from harness.suite_run import run_suites
+
+        return run_suites(given[1:])
+    parser = argparse.ArgumentParser(prog=_program(), description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
     for register in JOBS:
         register(jobs)
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args(given)
     run: Callable[[argparse.Namespace], int] = asked.run
     try:
         return run(asked)
     except HarnessError as error:
         _print(f"{type(error).__name__}: {error}", sys.stderr)
         return WRONG_CALL
+
+
+def _program() -> str:
+    """As it was called: by the console script, or as a module."""
+    return PROGRAM if Path(sys.argv[0]).stem == PROGRAM else "python -m harness"
+
+
+def register_run(jobs: Parsers) -> None:
+    # Never parsed: `main` hands it on whole. Here for the list of jobs.
+    jobs.add_parser(RUN, help="judge a classifier: the suites, with every option of `pytest` (see `run --help`)")
 
 
 def register_claims(jobs: Parsers) -> None:
@@ -359,7 +375,7 @@ def register_prove(jobs: Parsers) -> None:
         "prove",
         help="is every check seen to close: is each planted fault caught, and does no clean control raise an alarm?",
         description="Plants every fault of fixtures/faults.py into a scratch copy of the embedded run and runs what "
-        "must catch it. Needs a checkout. Leaves proof.json in --reports; later runs there put it into their pack.",
+        "must catch it. Leaves proof.json in --reports; later runs there put it into their pack.",
     )
     parser.add_argument("--quick", action="store_true", help="a chosen few of each kind, in minutes, as CI does")
     parser.add_argument(
@@ -407,6 +423,7 @@ def _print(text: str, stream: TextIO | None = None) -> None:
 
 
 JOBS: tuple[Callable[[Parsers], None], ...] = (
+    register_run,
     register_verify,
     register_sign,
     register_keygen,

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.core.errors import HarnessError
+from harness.core.places import INSTALLED, PROJECT, PROTOCOLS, SUITES
 from harness.core.progress import Report, TerminalProgress
 from harness.core.text import visible
 from harness.judge.criteria import closed_gate, complete, explain, not_judged, observed
@@ -33,6 +34,7 @@ from harness.protocol.records import Criterion, Protocol
 from harness.run.environment import Source, source_state
 from harness.run.packages import Packages, packages_here
 from harness.run.results import RunResults
+from harness.suite_run import as_called
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -42,9 +44,9 @@ if TYPE_CHECKING:
     from harness.run.lock import RunLock
     from harness.run.results import Baseline
 
-PROJECT = Path(__file__).resolve().parents[1]
-SUITES = PROJECT / "suites"
-DEFAULT_PROTOCOL = SUITES / "protocols" / "embedded.toml"
+DEFAULT_PROTOCOL = PROTOCOLS / "embedded.toml"
+# Of an installed harness, the folder in which somebody works; nobody looks for packs among installed packages.
+DEFAULT_REPORTS = Path("reports") if INSTALLED else PROJECT / "reports"
 STATE: pytest.StashKey[RunState] = pytest.StashKey()
 VERDICT: pytest.StashKey[Verdict] = pytest.StashKey()
 SECONDS_BETWEEN_UPDATES = 0.1
@@ -97,7 +99,12 @@ class RunState:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("validation", "validation run (pytest suites/)")
-    group.addoption("--protocol", metavar="FILE", type=Path, help="protocol TOML (default: the embedded protocol)")
+    group.addoption(
+        "--protocol",
+        metavar="FILE",
+        type=Path,
+        help="protocol TOML, or the name of a shipped one such as leukocyte-quick (default: embedded)",
+    )
     group.addoption(
         "--data", metavar="DIR", type=Path, help="folder with one sub-folder per class, or a manifest or split CSV"
     )
@@ -157,7 +164,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="sign the pack with this ed25519 key (PEM; HARNESS_KEY_PASSPHRASE opens an encrypted one)",
     )
     group.addoption("--device", choices=("auto", *DEVICES), default="auto", help=f"default: {', '.join(DEVICES)}")
-    group.addoption("--reports", metavar="DIR", type=Path, default=PROJECT / "reports", help="where packs are written")
+    group.addoption("--reports", metavar="DIR", type=Path, default=DEFAULT_REPORTS, help="where packs are written")
     group.addoption("--fresh", action="store_true", help="make every stage anew instead of reusing kept results")
     group.addoption(
         "--workers", type=_positive, default=available_cores(), help="threads that decode (default: one per core)"
@@ -584,7 +591,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         run_id=state.run_id,
         started_at=state.started_at.isoformat(timespec="seconds"),
         seconds=time.monotonic() - state.started,
-        command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        command=shlex.join(as_called([*map(str, config.invocation_params.args)])),
         protocol=state.protocol,
         environment=environment(device=device, source=state.source),
         packages=state.packages,

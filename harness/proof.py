@@ -25,13 +25,13 @@ from harness import __version__
 from harness.core.digests import digest_of, file_digest
 from harness.core.errors import HarnessError
 from harness.core.files import write_atomically
+from harness.core.places import PACKAGE, PROJECT, SHIPPED
 from harness.core.progress import Report
 from harness.core.threads import SETTINGS
 from harness.forkserver import AVAILABLE, Idle, fork_servers
 from harness.judge.proofs import LEVEL, Proof, Trial, alarms, detection
 from harness.run.store import stage_folder
 
-PROJECT = Path(__file__).resolve().parents[1]
 PROOF = "proof.json"
 STAGES = ".stages"
 WORK = ".proof"
@@ -186,13 +186,16 @@ def catalogue(*, quick: bool, only: Sequence[str], seeds: int) -> tuple[tuple[Fa
         only: beginnings of ids; none means all.
         seeds: how many more controls are drawn, each with a seed of its own.
     Raises:
-        ProofError: this is not a checkout, or no fault has this name.
+        ProofError: there are no fixtures, or no fault has this name.
     """
+    if str(PROJECT) not in sys.path:
+        sys.path.append(str(PROJECT))
     try:
         from fixtures.faults import CONTROLS, FAULTS, drawn_controls
     except ImportError as error:
         raise ProofError(
-            f"the faults lie in fixtures/, which only a checkout has ({error}). Run this in one, from its top."
+            f"the faults lie in fixtures/, which cannot be imported ({error}). Run this from the top of a checkout, or "
+            "install the whole wheel again."
         ) from error
 
     def wanted(each: Fault) -> bool:
@@ -220,7 +223,7 @@ def prove(
         reports: where runs of this checkout write; their kept stages are reused, and nothing of theirs is changed.
         jobs: how many faults are tried at once.
     Raises:
-        ProofError: the clean run does not pass, or this is not a checkout.
+        ProofError: the clean run does not pass, or there are no suites.
     """
     started, code = time.monotonic(), proven_code()
     work = reports.resolve() / WORK
@@ -263,8 +266,8 @@ def clean_run(work: Path, progress: Report, *, kept: Path) -> Clean:
     """The embedded run in `work`, from the stages that it or other runs have kept."""
     if not (PROJECT / SUITES).is_dir():
         raise ProofError(
-            f"there are no {SUITES}/ beside the package at {PROJECT}. Faults are planted into a run of the suites: "
-            "use a checkout."
+            f"there are no {SUITES}/ in {PROJECT}, and faults are planted into a run of the suites. Use a checkout, or "
+            "install the whole wheel again."
         )
     work.mkdir(parents=True, exist_ok=True)
     reports, protocol = work / "clean", PROJECT / SUITES / "protocols" / "embedded.toml"
@@ -286,13 +289,23 @@ def clean_run(work: Path, progress: Report, *, kept: Path) -> Clean:
 
 def proven_code() -> str:
     """Digest of the sources that a proof speaks of."""
-    return sources_digest(*(place for name in PROVEN_CODE if (place := PROJECT / name).exists()))
+    return sources_digest(*(place for name in PROVEN_CODE if (place := _place_of(name)).exists()))
+
+
+def _place_of(name: str) -> Path:
+    return PACKAGE if PROJECT == SHIPPED and name == PACKAGE.name else PROJECT / name
+
+
+def _files_of(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    # What a wheel carries inside the package is counted at places of its own: the digest is that of the checkout.
+    return sorted(file for file in place.rglob("*") if place != PACKAGE or SHIPPED not in file.parents)
 
 
 def sources_digest(*places: Path) -> str:
     """Digest of the bytes of every source in these files and folders: a proof speaks of its words and pages, too."""
-    found = (file for place in places for file in ([place] if place.is_file() else place.rglob("*")))
-    files = sorted(file for file in found if file.suffix in PROVEN_SUFFIXES)
+    files = [file for place in places for file in _files_of(place) if file.suffix in PROVEN_SUFFIXES]
     return digest_of([[file.name, file_digest(file)] for file in files])
 
 

@@ -2,10 +2,13 @@
 
 A protocol may extend another (`extends = "other.toml"`): tables merge key by key; an array of tables merges by `id` or
 `name`, so that one criterion can be restated without repeating the rest; every other array is replaced.
+
+A bare name that is not a file where it is looked for is that of a shipped protocol, with or without its ".toml".
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +19,7 @@ from pydantic import ValidationError
 
 from harness.core.errors import ProtocolError
 from harness.core.files import read_plain
+from harness.core.places import PROTOCOLS
 from harness.protocol.expectations import read_suite
 from harness.protocol.records import Protocol, metric_table
 
@@ -35,6 +39,7 @@ def read_protocol(path: Path) -> Protocol:
     Raises:
         ProtocolError: with the file, the key and what to do.
     """
+    path = _found(path, beside=Path())
     try:
         return _checked(path, _merged(path, seen=()))
     except RecursionError:  # met wherever the nesting is followed down
@@ -74,9 +79,13 @@ def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
     except FileNotFoundError:
         if seen:
             raise ProtocolError(
-                f"protocol {seen[-1]}: `extends` names {path.name}, which is not in {path.parent}. Correct the name."
+                f"protocol {seen[-1]}: `extends` names {path.name}, which is not in {path.parent}. Correct the name, "
+                f"or take a shipped protocol: {', '.join(shipped_protocols())}."
             ) from None
-        raise ProtocolError(f"protocol {path}: no such file. Name an existing TOML file with --protocol.") from None
+        raise ProtocolError(
+            f"protocol {path}: no such file. Name an existing TOML file with --protocol, or a shipped protocol: "
+            f"{', '.join(shipped_protocols())}."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ProtocolError(f"protocol {path}: cannot be read as UTF-8 text ({error}).") from None
     except ProtocolError:
@@ -93,7 +102,22 @@ def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
         return own
     if not isinstance(parent, str) or "\0" in parent:
         raise ProtocolError(f"protocol {path}: `extends` must be the name of one TOML file, in quotes.")
-    return _overlaid(_merged(path.parent / parent, seen=(*seen, path)), own)
+    return _overlaid(_merged(_found(Path(parent), beside=path.parent), seen=(*seen, path)), own)
+
+
+def shipped_protocols() -> tuple[str, ...]:
+    """The names of the protocols that the harness ships."""
+    return tuple(sorted(file.stem for file in PROTOCOLS.glob("*.toml")))
+
+
+def _found(named: Path, *, beside: Path) -> Path:
+    """The file that is meant: in this folder, or else, by its bare name, among the shipped ones."""
+    own = beside / named
+    if len(named.parts) == 1 and not os.path.lexists(own):
+        for name in (named.name, f"{named.name}.toml"):
+            if (PROTOCOLS / name).is_file():
+                return PROTOCOLS / name
+    return own
 
 
 def _overlaid(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from harness.core.digests import digest_of
 from harness.core.errors import HarnessError
+from harness.core.places import PROJECT, module_root
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS = ("harness", "fixtures")
 # Modules that hold only words: what a person reads, and no number that a stage makes. Reworded, they retrain nothing.
 NEUTRAL = frozenset({"harness", "harness.core.errors"})
@@ -52,7 +51,8 @@ class Meaning:
 
 def on_disk(name: str) -> Source | None:
     """The source of a module of ours; None where there is no such module."""
-    place = ROOT.joinpath(*name.split("."))
+    parts = name.split(".")
+    place = module_root(parts[0]).joinpath(*parts)
     for file, package in ((place / "__init__.py", True), (place.with_suffix(".py"), False)):
         if file.is_file():
             return Source(file.read_text(encoding="utf-8"), package)
@@ -88,7 +88,7 @@ class Code:
         reached: dict[str, Meaning] = {}
         for root in roots:
             if self._module(root) is None:
-                raise CodeError(f"there is no module {root} in {ROOT}, which a stage names as its code. Correct it.")
+                raise CodeError(f"there is no module {root} in {PROJECT}, which a stage names as its code. Correct it.")
         waiting = [name for root in roots for name in _with_packages(root)]
         while waiting:
             name = waiting.pop()

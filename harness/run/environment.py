@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import harness
+from harness.core.places import PROJECT
 from harness.core.threads import SETTINGS
 from harness.model.precision import bfloat16_flags
 
@@ -38,7 +39,6 @@ REPOSITORY_VARIABLES = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE"),
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE"),
 )
-SOURCE = Path(harness.__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def environment(*, device: str, source: Source) -> dict[str, str]:
         source: the harness's own, as it was when the run began: a run takes hours, and what is there when it ends need
             not be what ran.
     """
-    now = source_state(SOURCE)
+    now = source_state(PROJECT)
     facts = {
         "harness": harness.__version__,
         "commit": source.commit,

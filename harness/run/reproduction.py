@@ -19,6 +19,7 @@ from random import Random
 from typing import Any
 
 from harness.core.errors import TrainingError
+from harness.core.places import PROJECT
 from harness.core.progress import silent
 from harness.data.manifest import read_manifest, scan
 from harness.data.records import CellImage
@@ -58,7 +59,7 @@ def reproduce(protocol: Protocol, *, data: Path, split_file: Path | None, device
             environment = {
                 **os.environ,
                 "PYTHONHASHSEED": conditions["hash_seed"],
-                "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")])),
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])),
             }
             command = [sys.executable, "-m", __name__, json.dumps(request)]
             running.append(
@@ -76,9 +77,6 @@ def reproduce(protocol: Protocol, *, data: Path, split_file: Path | None, device
         if process.returncode != 0:
             raise TrainingError(f"a reproducibility process ended with {process.returncode}:\n{errors.strip()[-2000:]}")
     return tuple(ProcessDigests(**json.loads(output.splitlines()[-1])) for _, output, _ in answers)
-
-
-_PROJECT = Path(__file__).resolve().parents[2]
 
 
 def _small(part: Sequence[CellImage], per_class: int) -> list[CellImage]:

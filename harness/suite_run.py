@@ -1,0 +1,30 @@
+"""`leukocyte-harness run`: pytest over the suites, wherever they lie and from whatever folder it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from harness.cli import PROGRAM, RUN
+from harness.core.places import INSTALLED, PROJECT, SUITES
+
+# The suites' own configuration, not that of the project in whose folder somebody works.
+OWN = ("-c", str(PROJECT / "pyproject.toml"), "--rootdir", str(PROJECT), "-p", "harness.plugin", str(SUITES))
+# In a checkout a warning is an error, so that its maintainers see it. An installed harness meets versions that nobody
+# has tried with it, and what a library will change one day is no finding about a classifier.
+TOLERANT = ("-W", "default") if INSTALLED else ()
+
+
+def run_suites(given: Sequence[str]) -> int:
+    """Run the suites with these options of pytest and of a validation run; the exit code is the run's."""
+    import pytest
+
+    if str(PROJECT) not in sys.path:
+        sys.path.append(str(PROJECT))  # holds `fixtures`
+    return int(pytest.main([*OWN, *TOLERANT, *given]))
+
+
+def as_called(given: Sequence[str]) -> list[str]:
+    """The command that somebody gave, of pytest's own arguments; no folder of this machine's installation is in it."""
+    own = [*OWN, *TOLERANT]
+    return [PROGRAM, RUN, *given[len(own) :]] if list(given[: len(own)]) == own else ["pytest", *given]
