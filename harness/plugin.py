@@ -13,7 +13,7 @@ import re
 import shlex
 import time
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -26,11 +26,23 @@ from harness.core.errors import HarnessError
 from harness.core.places import INSTALLED, PROJECT, PROTOCOLS, SUITES
 from harness.core.progress import Report, TerminalProgress
 from harness.core.text import visible
-from harness.judge.criteria import closed_gate, complete, explain, not_judged, observed
+from harness.job_page import append_to_job_page
+from harness.judge.criteria import closed_gate, complete, explain, not_judged
 from harness.judge.verdicts import Outcome, Verdict
+from harness.pack.junit import properties_of
 from harness.protocol.file import read_protocol
 from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.records import Criterion, Protocol
+from harness.report.sentences import (
+    baseline_told,
+    conclusion,
+    gates_told,
+    given_told,
+    looks_told,
+    sets_told,
+    verdict_table,
+)
+from harness.report.summary import SUMMARY, summary_without_pack
 from harness.run.environment import Source, source_state
 from harness.run.packages import Packages, packages_here
 from harness.run.results import RunResults
@@ -50,8 +62,8 @@ DEFAULT_REPORTS = Path("reports") if INSTALLED else PROJECT / "reports"
 STATE: pytest.StashKey[RunState] = pytest.StashKey()
 VERDICT: pytest.StashKey[Verdict] = pytest.StashKey()
 SECONDS_BETWEEN_UPDATES = 0.1
+OTHERWISE = "the session did not: see what failed above"
 STOPPED = "stopped"  # a stage could not go on: no verdict on the criterion whose test asked for it
-CLASSIFYING = ("accuracy", "external")  # their notes hold for every proportion of cells, and are told once
 LETTERS = {"failed": "F", "inconclusive": "?", "not assessed": "n", "not judged": "-", STOPPED: "E"}
 
 
@@ -84,6 +96,7 @@ class RunState:
     results: RunResults | None = None
     pack: Path | None = None
     pack_error: str | None = None
+    job_page_error: str | None = None
     hold: RunLock | None = None
 
     @property
@@ -254,7 +267,11 @@ def pytest_runtest_makereport(
             report.user_properties += [("outcome", STOPPED), ("required", True)]
     if verdict is not None and report.when == _phase_of(verdict.outcome):
         report.user_properties += [("criterion", verdict.criterion.id), ("outcome", str(verdict.outcome))]
-        report.user_properties.append(("required", verdict.criterion.required))
+        report.user_properties += [("required", verdict.criterion.required), *properties_of(verdict)[2:]]
+        if report.failed and not verdict.blocks:
+            # Told under its own word; as a failure of pytest it would stop -x, and make --junitxml red.
+            report.outcome, report.longrepr = "passed", None
+            report.sections.append(("Verdict", visible(explain(verdict))))
         if verdict.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
             # Even under `python -O`, where the assertion in the test is gone.
             report.outcome, report.longrepr = "failed", visible(explain(verdict))
@@ -291,6 +308,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
                     traceback.print_exc()
                 state.pack_error = f"{type(error).__name__}: {error}"
         session.exitstatus = exit_code(state)
+        state.job_page_error = append_to_job_page(_job_summary(state))
     return (yield)
 
 
@@ -299,6 +317,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     state = config.stash.get(STATE, None)
     if state is not None and state.hold is not None:
         state.hold.release()
+
+
+def _job_summary(state: RunState) -> str:
+    """The pack's summary.md, with what the pack cannot know."""
+    if state.pack is None:
+        why = state.pack_error or state.stopped_because or "no criterion was judged"
+        return summary_without_pack(state.protocol.identity.id, why)
+    text = (state.pack / SUMMARY).read_text(encoding="utf-8")
+    if state.results is not None and state.results.passed and exit_code(state) is not Exit.PASSED:
+        text += f"\nThe run passed, yet {OTHERWISE}.\n"
+    return text
 
 
 def exit_code(state: RunState) -> Exit:
@@ -332,39 +361,33 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
         return
     results = state.results
     terminalreporter.section(f"verdicts ({results.protocol.identity.id})")
-    for line in verdict_table(results.verdicts):
+    for line in (*verdict_table(results.verdicts), ""):
         _line(terminalreporter, line)
-    _line(terminalreporter, "")
     if results.stopped_because is not None:
         _line(terminalreporter, f"stopped: {results.stopped_because}", red=True)
-    blocking = [verdict for verdict in results.verdicts if verdict.blocks]
-    for verdict in blocking:
-        if verdict.outcome is Outcome.INCONCLUSIVE:
+    for verdict in results.verdicts:
+        if verdict.blocks and verdict.outcome is Outcome.INCONCLUSIVE:
             _line(terminalreporter, explain(verdict), yellow=True)
     for line in (*sets_told(results), *looks_told(results)):
         _line(terminalreporter, line)
-    if any(verdict.outcome is Outcome.NOT_JUDGED for verdict in blocking) and state.stopped_because is None:
-        _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
     if (model := results.model) is not None:
         _line(terminalreporter, f"judged: {model.file!r}, SHA-256 {model.sha256}; its training cells: {model.cells}")
     for line in given_told(results):
         _line(terminalreporter, line)
     if results.baseline is not None:
-        _line(terminalreporter, _baseline_words(results, results.baseline))
-    if exit_code(state) is Exit.PASSED:
-        _line(terminalreporter, f"RUN PASSED: {_passing_words(results.verdicts)}", green=True, bold=True)
-    elif results.passed:
-        _line(
-            terminalreporter,
-            "every required criterion passed, yet the session did not: see what failed above",
-            red=True,
-            bold=True,
-        )
+        _line(terminalreporter, baseline_told(results, results.baseline))
+    if (closed := gates_told(results.verdicts)) is not None:
+        _line(terminalreporter, closed, yellow=True)
+        _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
+    if results.passed and exit_code(state) is not Exit.PASSED:
+        _line(terminalreporter, f"every required criterion passed, yet {OTHERWISE}", red=True, bold=True)
     else:
-        _line(terminalreporter, f"RUN NOT PASSED: {_blocking_words(blocking)}", red=True, bold=True)
+        _line(terminalreporter, conclusion(results), green=results.passed, red=not results.passed, bold=True)
     if state.pack_error is not None:
         missing = "no evidence pack" if state.pack is None else "not indexed in MLflow"
         _line(terminalreporter, f"{missing}: {state.pack_error}", red=True, bold=True)
+    if state.job_page_error is not None:
+        _line(terminalreporter, state.job_page_error, red=True)
     if state.pack is not None:
         signed = f"signed with key id {results.signed_with}" if results.signed_with is not None else "unsigned draft"
         _line(terminalreporter, f"evidence: {signed}")
@@ -374,106 +397,6 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
 def _line(terminal: TerminalReporter, text: str, **style: bool) -> None:
     """A line without what would drive the terminal: names and words from outside may hold escape codes."""
     terminal.line(visible(text), **style)
-
-
-def _passing_words(verdicts: Sequence[Verdict]) -> str:
-    """Such as "every required criterion passed; T1 is waived; G1 was not asked"."""
-    required = [verdict for verdict in verdicts if verdict.criterion.required]
-    waived = [v.criterion.id for v in required if v.outcome is Outcome.NOT_ASSESSED and v.waiver is not None]
-    unasked = [v.criterion.id for v in required if v.not_asked]
-    said = ["every required criterion passed"]
-    said += [f"{', '.join(waived)} waived"] if waived else []
-    said += [f"{', '.join(unasked)} not asked"] if unasked else []
-    return "; ".join(said)
-
-
-def _baseline_words(results: RunResults, baseline: Baseline) -> str:
-    passed = "passed" if baseline.passed else "DID NOT PASS"
-    same = "by this protocol" if baseline.protocol_digest == results.protocol.digest else "by another protocol"
-    return f"baseline: {baseline.run_id}, which {passed} {same}"
-
-
-def sets_told(results: RunResults) -> list[str]:
-    """What became of the external sets on which no criterion acts, and which no verdict mentions therefore."""
-    judged = {verdict.criterion.set for verdict in results.verdicts}
-    told = []
-    for each in results.sets:
-        if each.role != "external" or each.name in judged:
-            continue
-        if each.absent_because is not None:
-            told.append(f"{each.name}: not evaluated: {each.absent_because}")
-        elif (seen := results.evaluations.get(each.name)) is not None:
-            told.append(f"{each.name}: {seen.n_correct} of {seen.n} right; no criterion acts on this set")
-    return told
-
-
-def looks_told(results: RunResults) -> list[str]:
-    """How often each set was looked at, such as "look 3 at test", where looks are counted."""
-    first = [name for name, look in results.looks.items() if look == 1]
-    again = [f"look {look} at {name}" for name, look in results.looks.items() if look > 1]
-    shared = results.protocol.looks.correction != "none"
-    told = [f"first recorded look at {', '.join(first)}"] if first else []
-    if again:
-        told.append(", ".join(again) + (": criteria on it are judged at a higher level" if shared else ""))
-    return told
-
-
-def given_told(results: RunResults) -> list[str]:
-    """Which predictions were judged, what was done to them, and what of them was not used."""
-    if (given := results.given) is None:
-        return []
-    told = []
-    for file in given.files:
-        told.append(f"judged: predictions {file.file!r} of {file.set}, {file.n_rows} rows, SHA-256 {file.sha256}")
-        if file.n_renormalised:
-            told.append(
-                f"  {file.n_renormalised} rows miss a sum of 1 by at most {file.largest_miss:.2g} and were divided by "
-                f"it; printed to {file.printed}, rounding explains {file.tolerance:.2g}"
-            )
-        if file.n_tied:
-            told.append(f"  {file.n_tied} rows have two largest probabilities; the protocol's first class counts")
-        if file.unread:
-            told.append(f"  columns not used: {', '.join(file.unread)}")
-        if file.n_other_labels:
-            told.append(f"  its {file.label_column!r} differs from the data's label in {file.n_other_labels} rows")
-    if not given.knows_its_cells:
-        told.append("no split was given: every cell is judged as test; separation from training is not shown")
-    return told
-
-
-def _blocking_words(blocking: Sequence[Verdict]) -> str:
-    """Such as "A1, E1 failed; R1-monocyte inconclusive; 12 not judged"."""
-    said = []
-    for outcome in Outcome:
-        ids = [verdict.criterion.id for verdict in blocking if verdict.outcome is outcome]
-        if ids:
-            said.append(f"{len(ids) if outcome is Outcome.NOT_JUDGED else ', '.join(ids)} {outcome}")
-    return "; ".join(said) or "the run stopped early"
-
-
-def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdicts as aligned lines of text."""
-    rows = [
-        (
-            verdict.criterion.id,
-            f"{verdict.criterion.metric} on {verdict.criterion.set}",
-            verdict.outcome.upper() + _aside(verdict),
-            observed(verdict.estimate, note=False, beside=verdict.criterion.bound)
-            if verdict.estimate
-            else verdict.reason.partition("\n")[0],
-        )
-        for verdict in verdicts
-    ]
-    notes = dict.fromkeys(v.estimate.note for v in verdicts if v.estimate and v.criterion.question in CLASSIFYING)
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
-    return [*lines, *(f"note: {note}" for note in notes if note)]
-
-
-def _aside(verdict: Verdict) -> str:
-    if verdict.not_asked:
-        return " (not asked)"
-    return "" if verdict.criterion.required else " (not required)"
 
 
 def _positive(text: str) -> int:

@@ -12,14 +12,15 @@ from types import NoneType
 import pytest
 from stage_code import KEPT_STAGES
 
-from harness.run.code import NEUTRAL, OURS, READS_ANNOTATIONS, ROOT, Code, CodeError, Source, on_disk, read_module
+from harness.core.places import PROJECT
+from harness.run.code import NEUTRAL, OURS, READS_ANNOTATIONS, Code, CodeError, Source, on_disk, read_module
 
 CODE = Code()
 REACHED = sorted(set().union(*(CODE.closure(*code) for code in KEPT_STAGES.values())))
 EVERY_MODULE = sorted(
-    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    ".".join(file.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
     for room in OURS
-    for file in (ROOT / room).rglob("*.py")
+    for file in (PROJECT / room).rglob("*.py")
 )
 STAGE_MODULES = [(stage, name) for stage, code in KEPT_STAGES.items() for name in sorted(CODE.closure(*code))]
 
@@ -407,5 +408,7 @@ def test_reading_the_code_of_every_stage_takes_a_fraction_of_a_second():
 
 
 def test_modules_lie_where_the_digest_looks_for_them():
-    assert Path(ROOT, "harness", "run", "code.py").samefile(Path(__file__).parents[1] / "harness" / "run" / "code.py")
+    assert Path(PROJECT, "harness", "run", "code.py").samefile(
+        Path(__file__).parents[1] / "harness" / "run" / "code.py"
+    )
     assert {"harness.run.code", "fixtures.smears"} <= set(EVERY_MODULE)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.run.environment import DISTRIBUTIONS, SOURCE, VARIABLES, Source, environment, source_state
+from harness.core.places import PROJECT
+from harness.run.environment import DISTRIBUTIONS, VARIABLES, Source, environment, source_state
 
 UNKNOWN = Source("unknown", "unknown", None)
 
@@ -115,7 +116,7 @@ def test_a_machine_without_git_is_unknown(checkout, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("change", ["a commit", "an edit"])
 def test_a_source_that_changed_during_the_run_is_named_as_it_was_and_not_called_clean(checkout, monkeypatch, change):
-    monkeypatch.setattr("harness.run.environment.SOURCE", checkout)
+    monkeypatch.setattr("harness.run.environment.PROJECT", checkout)
     began = source_state(checkout)
     assert environment(device="cpu", source=began)["dirty"] == "no"
     (checkout / "a.py").write_text("A = 2\n")
@@ -129,7 +130,7 @@ def test_a_source_that_changed_during_the_run_is_named_as_it_was_and_not_called_
 def test_the_environment_names_versions_and_settings(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    facts = environment(device="cpu, by this test", source=source_state(SOURCE))
+    facts = environment(device="cpu, by this test", source=source_state(PROJECT))
     assert facts["harness"] == harness.__version__
     assert facts["device"] == "cpu, by this test"
     assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -140,7 +141,7 @@ def test_the_environment_names_versions_and_settings(monkeypatch):
 
 def test_the_environment_says_nothing_of_where_on_the_machine():
     places = {str(Path(place).resolve()) for place in (sys.prefix, sys.executable, Path.cwd(), Path.home(), __file__)}
-    said = " ".join(environment(device="cpu", source=source_state(SOURCE)).values())
+    said = " ".join(environment(device="cpu", source=source_state(PROJECT)).values())
     assert not [place for place in places if place in said]
     assert "/" not in said
     assert "\\" not in said

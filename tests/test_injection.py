@@ -29,9 +29,10 @@ from harness.data.records import Manifest
 from harness.data.split import read_split, split_stratified, write_split
 from harness.metrics.classification import evaluate
 from harness.pack import read as reader
+from harness.pack.junit import junit
 from harness.pack.read import _path
 from harness.pack.registry import _plain
-from harness.pack.tables import as_json, confusion_csv, documents, junit, manifest_csv, predictions_csv
+from harness.pack.tables import as_json, confusion_csv, documents, manifest_csv, predictions_csv
 from harness.plugin import Exit, _line
 from harness.protocol.records import DatasetPlan, ExternalPlan, ImageRules, SplitPlan
 from harness.run.results import RunResults

@@ -32,7 +32,7 @@ from harness.judge.verdicts import Outcome
 from harness.metrics.classification import evaluate
 from harness.metrics.predictions import Predictions
 from harness.pack import write as pack
-from harness.pack.tables import as_csv, as_json, classification_report, junit, predictions_csv
+from harness.pack.tables import as_csv, as_json, classification_report, predictions_csv
 from harness.pack.write import write_pack
 from harness.report.page import render_report
 
@@ -93,7 +93,7 @@ def test_the_layout_is_complete_and_holds_nothing_else(written, run):
     sets = list(run.predictions)
     assert sets == ["train", "validation", "test", "second-laboratory", "nine-monocytes"]
     expected = {"index.html", "evidence.json", "junit.xml", "manifest.csv", "data_split.csv", "SHA256SUMS"}
-    expected |= {"sbom.cdx.json"}
+    expected |= {"sbom.cdx.json", "summary.md"}
     expected |= {f"predictions/{name}.csv" for name in sets}
     for name in sets:
         expected |= {f"metrics/classification_report_{name}.txt", f"metrics/metrics_{name}.json"}
@@ -176,7 +176,7 @@ def test_a_report_that_contradicts_itself_is_not_written(run, tmp_path, monkeypa
 def test_a_run_that_stopped_early_still_gives_a_whole_pack(tmp_path):
     target = write_pack(stopped_run(), reports=tmp_path, manifest=None, models={}, formats=FORMATS)
     found = set(files_of(target))
-    records = {"index.html", "evidence.json", "junit.xml", "claims.json", "sbom.cdx.json", "SHA256SUMS"}
+    records = {"index.html", "evidence.json", "junit.xml", "claims.json", "sbom.cdx.json", "summary.md", "SHA256SUMS"}
     assert found == {*records, "figures/class_distribution.png"}
     content = json.loads((target / "evidence.json").read_text(encoding="utf-8"))
     assert content["run"]["passed"] is False
@@ -335,31 +335,6 @@ def test_a_class_that_was_never_predicted_leaves_the_average_precision_undefined
     cells = {line.split()[0]: line.split()[1:] for line in classification_report(evaluate(found)).splitlines() if line}
     assert cells["b"] == ["-", "0.0000", "0.0000", "2"]
     assert cells["macro"] == ["avg", "-", "0.5000", "0.3333", "4"]
-
-
-# --- JUnit --------------------------------------------------------------------------------------
-
-
-def test_junit_has_one_case_per_criterion_each_under_its_own_word(written, run):
-    suite = ElementTree.parse(written / "junit.xml").getroot().find("testsuite")
-    cases = suite.findall("testcase")
-    assert [case.get("name") for case in cases] == [verdict.criterion.id for verdict in run.verdicts]
-    for case, verdict in zip(cases, run.verdicts, strict=True):
-        properties = {each.get("name"): each.get("value") for each in case.find("properties")}
-        assert properties == {"outcome": verdict.outcome.value, "required": str(verdict.criterion.required).lower()}
-        details = [child for child in case if child.tag != "properties"]
-        assert [child.get("type") for child in details] == ([] if verdict.passed else [verdict.outcome.value])
-        assert all(child.text.strip() for child in details)
-
-
-def test_junit_counts_what_it_holds(run):
-    suite = ElementTree.fromstring(junit(run.verdicts, name="n", seconds=1.5)).find("testsuite")
-    outcomes = Counter(verdict.outcome for verdict in run.verdicts)
-    assert int(suite.get("tests")) == len(run.verdicts)
-    assert int(suite.get("failures")) == outcomes[Outcome.FAILED] + outcomes[Outcome.INCONCLUSIVE]
-    assert int(suite.get("errors")) == outcomes[Outcome.NOT_JUDGED] == len(suite.findall("testcase/error"))
-    assert int(suite.get("skipped")) == outcomes[Outcome.NOT_ASSESSED] == len(suite.findall("testcase/skipped"))
-    assert int(suite.get("failures")) == len(suite.findall("testcase/failure"))
 
 
 # --- whole or not there -------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from harness.metrics import classification as metrics
 from harness.metrics.classification import estimate, evaluate
 from harness.metrics.gaps import accuracy_gap
 from harness.metrics.predictions import predictions_of
+from harness.pack.junit import junit
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
 from harness.protocol.records import PARTS
@@ -410,12 +411,53 @@ def test_an_alteration_is_found_although_the_sums_were_mended(copy, name):
     assert [each for each in found if each.file == file and each.field.startswith(field)], [*map(str, found)]
 
 
-@pytest.mark.parametrize("name", ["predictions/test.csv", "index.html", "figures/per_class_metrics.png", "junit.xml"])
+@pytest.mark.parametrize(
+    "name", ["predictions/test.csv", "index.html", "figures/per_class_metrics.png", "junit.xml", "summary.md"]
+)
 def test_without_mended_sums_the_file_is_named(copy, name):
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
     (copy / name).write_bytes(content)
     assert [each.file for each in verify_pack(copy).discrepancies] == [name]
+
+
+def test_a_summary_that_says_something_else_or_is_gone_is_found(copy):
+    text = (copy / "summary.md").read_text()
+    assert "RUN NOT PASSED" in text
+    (copy / "summary.md").write_text(text.replace("RUN NOT PASSED", "RUN PASSED"))
+    mend_sums(copy)
+    assert [each.file for each in verify_pack(copy).discrepancies][:1] == ["summary.md"]
+    (copy / "summary.md").unlink()
+    mend_sums(copy)
+    assert "summary.md: the run has this file to write, and it is not there" in map(
+        str, verify_pack(copy).discrepancies
+    )
+
+
+def without_documents(folder: Path, run: RunResults) -> None:
+    """The pack as it was written before a run had a summary, and before an optional outcome was told apart in JUnit."""
+    (folder / "summary.md").unlink()
+    edit_json(folder, "evidence.json", lambda content: content.pop("documents"))
+    (folder / "junit.xml").write_bytes(
+        junit(run.verdicts, name=run.protocol.identity.id, seconds=run.seconds, formerly=True)
+    )
+    # Nothing of the page is made of either; its list of files is, and printed another version.
+    other = {"digest": "0" * 64, "version": "0.0"}
+    edit_json(folder, "evidence.json", lambda content: content.update(renderer=other))
+    mend_sums(folder)
+
+
+def test_a_pack_from_before_there_were_summaries_holds(written, run, manifest, copy, tmp_path):
+    looked = looked_at(run, manifest, Path(shutil.copy(written.parent / "ledger.jsonl", tmp_path)))
+    without_documents(copy, looked)
+    found = [str(each) for each in verify_pack(copy).discrepancies]
+    assert not [each for each in found if not each.startswith("index.html")], found
+    # The new way of writing JUnit in it would be found.
+    new = junit(looked.verdicts, name=run.protocol.identity.id, seconds=run.seconds)
+    assert new != (copy / "junit.xml").read_bytes()
+    (copy / "junit.xml").write_bytes(new)
+    mend_sums(copy)
+    assert "junit.xml" in {each.file for each in verify_pack(copy).discrepancies}
 
 
 @pytest.mark.parametrize("name", ["evidence.json", "SHA256SUMS"])
@@ -521,7 +563,7 @@ def test_a_newer_harness_may_give_the_protocol_more_fields(copy):
     fields = {each.field for each in found if each.file == "evidence.json"}
     assert all(field.startswith("page > verdict > other_protocols") for field in fields)
     # The ledger and the page have the digest from before, so that its looks read as those of another protocol.
-    assert {each.file for each in found} == {"ledger.jsonl", "index.html", "evidence.json"}
+    assert {each.file for each in found} == {"ledger.jsonl", "index.html", "summary.md", "evidence.json"}
 
 
 # --- the call -------------------------------------------------------------------------------------

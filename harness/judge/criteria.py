@@ -104,6 +104,12 @@ def closed_gate(criterion: Criterion, verdicts: Iterable[Verdict]) -> str | None
     return f"gate {criterion.gate!r} stayed closed: at gate {gate!r}, {ids}"
 
 
+def behind_closed_gate(verdict: Verdict) -> bool:
+    """Whether it was not judged because an earlier gate stayed closed, rather than deselected or never reached."""
+    opening = f"gate {verdict.criterion.gate!r} stayed closed: "
+    return verdict.outcome is Outcome.NOT_JUDGED and verdict.reason.startswith(opening)
+
+
 def _not_assessed(criterion: Criterion, missing: Unavailable, protocol: Protocol, today: date) -> Verdict:
     waiver, reason = protocol.waiver_for(criterion.id), missing.reason
     if waiver is not None and not missing.waivable:
@@ -137,7 +143,7 @@ def complete(protocol: Protocol, verdicts: Iterable[Verdict], *, otherwise: str)
 def explain(verdict: Verdict) -> str:
     """The verdict in the words that terminal, JUnit and report share."""
     criterion, estimate = verdict.criterion, verdict.estimate
-    subject = _subject(criterion.metric, criterion.set, criterion.cell_class, criterion.kind)
+    subject = subject_of(criterion)
     lines = [f"{criterion.id} {subject}: {verdict.outcome.upper()}"]
     if estimate is not None:
         lines.append(f"  observed  {observed(estimate, beside=criterion.bound)}")
@@ -158,6 +164,11 @@ def explain(verdict: Verdict) -> str:
         lines += [f"  - {detail}" for detail in first_few(estimate.details, 10)]
     lines.append(f"  because   {criterion.rationale}")
     return "\n".join(lines)
+
+
+def subject_of(criterion: Criterion) -> str:
+    """Such as "recall of monocyte, on test"."""
+    return _subject(criterion.metric, criterion.set, criterion.cell_class, criterion.kind)
 
 
 def requirement(verdict: Verdict) -> str:
@@ -183,21 +194,39 @@ def observed(estimate: Estimate, *, note: bool = True, beside: float | None = No
     note:   whether the estimate's note follows; a table says a shared note once, below.
     beside: the criterion's bound, which nothing but itself may read as.
     """
-    references = (0.0, 1.0) if beside is None else (0.0, 1.0, beside)
+    if estimate.value is None or estimate.is_exact:
+        return measured(estimate, beside=beside)
+    remark = f", {estimate.note}" if note and estimate.note else ""
+    return f"{measured(estimate, beside=beside)} {bounds(estimate, beside=beside)}{remark}"
+
+
+def measured(estimate: Estimate, *, beside: float | None = None) -> str:
+    """Value and counts, such as `0.9947 (373/375)`."""
     if estimate.value is None:
         return f"undefined ({estimate.note or 'no cells'})"
     if estimate.is_exact and estimate.unit == "count":
         return f"{estimate.value:g}" + (f" of {estimate.n:,} checked" if estimate.n is not None else "")
+    value = _shown(estimate.value, _references(beside))
     if estimate.is_exact:
-        return f"{_shown(estimate.value, references)} (n = {estimate.n:,})"
+        return f"{value} (n = {estimate.n:,})"
     counts = f" ({estimate.k}/{estimate.n})" if estimate.k is not None else ""
-    lower, upper = (
-        _shown(bound, references) if bound is not None else "unbounded" for bound in (estimate.lower, estimate.upper)
-    )
     unit = "" if estimate.unit == "fraction" else f" {estimate.unit}"
-    remark = f", {estimate.note}" if note and estimate.note else ""
-    value = _shown(estimate.value, references)
-    return f"{value}{unit}{counts} [{lower}, {upper}] at {estimate.level * 100:.6g} % one-sided{remark}"
+    return f"{value}{unit}{counts}"
+
+
+def bounds(estimate: Estimate, *, beside: float | None = None) -> str:
+    """Both one-sided bounds and their level, such as `[0.9833, 0.9991] at 95 % one-sided`; of an exact value none."""
+    if estimate.value is None or estimate.is_exact:
+        return "exact" if estimate.is_exact else ""
+    lower, upper = (
+        _shown(bound, _references(beside)) if bound is not None else "unbounded"
+        for bound in (estimate.lower, estimate.upper)
+    )
+    return f"[{lower}, {upper}] at {estimate.level * 100:.6g} % one-sided"
+
+
+def _references(beside: float | None) -> tuple[float, ...]:
+    return (0.0, 1.0) if beside is None else (0.0, 1.0, beside)
 
 
 def cells_to_decide(criterion: Criterion, estimate: Estimate) -> int | None:

@@ -1,4 +1,4 @@
-"""How is a run written for machines? Records in; the bytes of evidence.json, CSV, JUnit XML and text tables out.
+"""How is a run written for machines? Records in; the bytes of evidence.json, CSV and text tables out.
 
 No disk here. A file name may hold anything: each format keeps it readable to its own parser.
 """
@@ -12,15 +12,12 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from xml.etree import ElementTree
 
 import harness
 from harness.core.spreadsheet import inert
-from harness.core.text import visible
 from harness.data.records import ImageFacts, Manifest
-from harness.judge.criteria import explain
 from harness.judge.ledger import head_of, ledger_bytes
-from harness.judge.verdicts import Outcome, Verdict
+from harness.judge.verdicts import Verdict
 from harness.metrics.classification import estimate
 from harness.metrics.comparison import Comparison, difference
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Evaluation
@@ -30,30 +27,25 @@ from harness.metrics.predictions import Predictions
 from harness.metrics.stability import Robustness
 from harness.metrics.summary import summarise
 from harness.pack.components import COMPONENTS, components
+from harness.pack.junit import JUNIT, junit
 from harness.protocol.records import PARTS
 from harness.report.page import page_facts, renderer
+from harness.report.summary import SUMMARY, summary
 from harness.run.packages import Packages
 from harness.run.results import Baseline, RunResults
 
 SCHEMA = "leukocyte-harness/evidence/4"
-JUNIT = "junit.xml"
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
-
-# JUnit knows fewer outcomes than the harness: the element is the nearest, the word beside it the harness's own.
-JUNIT_ELEMENTS = {
-    Outcome.FAILED: "failure",
-    Outcome.INCONCLUSIVE: "failure",
-    Outcome.NOT_ASSESSED: "skipped",
-    Outcome.NOT_JUDGED: "error",
-}
+# Files for a job page, and how each is written: packs from before it was told have another JUnit XML and no summary.
+DOCUMENTS = {JUNIT: 2, SUMMARY: 1}
 
 
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
     """Path in the pack -> content, of every file that is made of records alone."""
     files = {
         "evidence.json": as_json(evidence(results, manifest)),
-        JUNIT: junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
+        **for_a_job_page(results),
     }
     if manifest is not None:
         facts = results.integrity.facts if results.integrity is not None else ()
@@ -72,6 +64,14 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
         files[f"metrics/confusion_matrix_{name}.csv"] = confusion_csv(evaluation)
         files[f"metrics/classification_report_{name}.txt"] = classification_report(evaluation).encode()
     return files
+
+
+def for_a_job_page(results: RunResults) -> dict[str, bytes]:
+    """What a CI system shows; their numbers are those of the verdicts."""
+    return {
+        JUNIT: junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
+        SUMMARY: summary(results).encode(),
+    }
 
 
 def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object]:
@@ -135,6 +135,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "baseline": results.baseline and _baseline(results.baseline),
         "comparisons": {name: comparison_record(found) for name, found in results.comparisons.items()},
         "calibrations": {name: asdict(found) for name, found in results.calibrations.items()},
+        "documents": DOCUMENTS,
         "page": page_facts(results),
         "renderer": renderer(),
     }
@@ -196,34 +197,6 @@ def classification_report(evaluation: Evaluation) -> str:
     undefined = any(value is None for column in values.values() for value in column.values())
     lines += ["", "-: undefined, because a class has no cells or none was predicted as it"] if undefined else []
     return "\n".join(lines) + "\n"
-
-
-def junit(verdicts: Sequence[Verdict], *, name: str, seconds: float) -> bytes:
-    """One test case per criterion; each outcome under its own word."""
-    elements = [JUNIT_ELEMENTS.get(verdict.outcome) for verdict in verdicts]
-    root = ElementTree.Element("testsuites")
-    suite = ElementTree.SubElement(
-        root,
-        "testsuite",
-        name=visible(name),
-        tests=str(len(verdicts)),
-        failures=str(elements.count("failure")),
-        errors=str(elements.count("error")),
-        skipped=str(elements.count("skipped")),
-        time=f"{seconds:.3f}",
-    )
-    for verdict, element in zip(verdicts, elements, strict=True):
-        criterion = verdict.criterion
-        case = ElementTree.SubElement(suite, "testcase", classname=criterion.question, name=criterion.id)
-        properties = ElementTree.SubElement(case, "properties")
-        for key, value in (("outcome", str(verdict.outcome)), ("required", str(criterion.required).lower())):
-            ElementTree.SubElement(properties, "property", name=key, value=value)
-        if element is not None:
-            # XML 1.0 cannot hold control characters or lone surrogates, even escaped.
-            detail = ElementTree.SubElement(case, element, type=verdict.outcome, message=visible(verdict.reason))
-            detail.text = visible(explain(verdict))
-    ElementTree.indent(root)
-    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
 def manifest_csv(manifest: Manifest, facts: Iterable[ImageFacts]) -> bytes:

@@ -22,13 +22,15 @@ from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.estimates import Estimate
 from harness.pack.decode import recorded
 from harness.pack.differences import as_written, compared, differences, first_of, plain
+from harness.pack.junit import JUNIT, junit
 from harness.pack.read import EVIDENCE, SIGNATURE, SUMS, WITHOUT_PATHS, Pack, open_pack, verify_digests
 from harness.pack.rebuild import SPLIT, Discrepancy, RecordedProtocol, rebuild
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
-from harness.pack.tables import JUNIT, as_csv, as_json, documents, junit
+from harness.pack.tables import as_csv, as_json, documents, for_a_job_page
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import renderer
+from harness.report.summary import SUMMARY
 from harness.run.results import RunResults
 
 Record = TypeVar("Record")
@@ -124,8 +126,10 @@ def _remade(pack: Pack) -> Recomputed:
     written = documents(rebuilt.results, rebuilt.manifest)
     told = _in_schema_of(pack, rebuilt.results, json.loads(written[EVIDENCE]))
     written[EVIDENCE] = as_json(told)
-    if run.verdicts != rebuilt.results.verdicts:
-        written[JUNIT] = junit(run.verdicts, name=run.protocol.identity.id, seconds=run.seconds)
+    written |= for_a_job_page(run)
+    if "documents" not in pack.evidence:
+        written[JUNIT] = junit(run.verdicts, name=run.protocol.identity.id, seconds=run.seconds, formerly=True)
+        del written[SUMMARY]
     if run.split is not None:
         written[SPLIT] = _split_csv(run.split)
     if pack.evidence["schema"] in WITHOUT_PATHS:
@@ -163,6 +167,8 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
         told["protocol"] = pack.evidence["protocol"]
     schema = pack.evidence["schema"]
     told["schema"] = schema
+    if "documents" not in pack.evidence:
+        del told["documents"]
     if schema in WITHOUT_PATHS:
         for added in ("page", "renderer"):
             del told[added]

@@ -1,0 +1,97 @@
+"""The verdicts as JUnit XML, and as properties of a test case, for whatever reads them on a job page.
+
+JUnit knows fewer outcomes than the harness. A test case has a failure or an error exactly where its verdict blocks the
+run, so that a job page is red where the run did not pass and nowhere else. An optional criterion that did not pass is
+`skipped`, with its own word and reason: a passed case would hide both. (Of pytest's own outcomes, a skip still means
+that this machine cannot answer.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from harness.core.text import visible
+from harness.judge.criteria import explain, requirement
+from harness.judge.verdicts import Outcome, Verdict
+
+JUNIT = "junit.xml"
+
+# Where a verdict blocks. Without evidence nothing was found wrong, which is an error of the run and no failure.
+BLOCKING = {
+    Outcome.FAILED: "failure",
+    Outcome.INCONCLUSIVE: "failure",
+    Outcome.NOT_ASSESSED: "error",
+    Outcome.NOT_JUDGED: "error",
+}
+# As packs have it that were written before an optional outcome was told apart.
+FORMERLY = {**BLOCKING, Outcome.NOT_ASSESSED: "skipped"}
+
+
+def junit(verdicts: Sequence[Verdict], *, name: str, seconds: float, formerly: bool = False) -> bytes:
+    """One test case per criterion; each outcome under its own word, with what it rests on.
+
+    formerly: as packs have it whose evidence does not say that they have a summary.
+    """
+    elements = [FORMERLY.get(verdict.outcome) if formerly else element_of(verdict) for verdict in verdicts]
+    root = ElementTree.Element("testsuites")
+    suite = ElementTree.SubElement(
+        root,
+        "testsuite",
+        name=visible(name),
+        tests=str(len(verdicts)),
+        failures=str(elements.count("failure")),
+        errors=str(elements.count("error")),
+        skipped=str(elements.count("skipped")),
+        time=f"{seconds:.3f}",
+    )
+    for verdict, element in zip(verdicts, elements, strict=True):
+        criterion = verdict.criterion
+        case = ElementTree.SubElement(suite, "testcase", classname=criterion.question, name=criterion.id)
+        properties = ElementTree.SubElement(case, "properties")
+        for key, value in properties_of(verdict)[: 2 if formerly else None]:
+            ElementTree.SubElement(properties, "property", name=key, value=visible(value))
+        if element is not None:
+            # XML 1.0 cannot hold control characters or lone surrogates, even escaped.
+            detail = ElementTree.SubElement(case, element, type=verdict.outcome, message=visible(verdict.reason))
+            detail.text = visible(explain(verdict))
+    ElementTree.indent(root)
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def element_of(verdict: Verdict) -> str | None:
+    """The JUnit element that tells of this verdict; None for a case that passed."""
+    if verdict.blocks:
+        return BLOCKING[verdict.outcome]
+    return None if verdict.passed else "skipped"
+
+
+def properties_of(verdict: Verdict) -> list[tuple[str, str]]:
+    """What a machine may want to know of a verdict, each always there; empty where there is none.
+
+    value, lower, upper: at full precision; k, n: counts. bound: the one of the two bounds that decides.
+    threshold: what that is compared with; threshold_is: "floor" or "ceiling". look: which look at the set it was.
+    """
+    criterion, found = verdict.criterion, verdict.estimate
+    side, kind = ("lower", "floor") if criterion.floor is not None else ("upper", "ceiling")
+    measured = {
+        name: _said(getattr(found, name)) if found is not None else ""
+        for name in ("value", "k", "n", "lower", "upper", "level")
+    }
+    return [
+        ("outcome", str(verdict.outcome)),
+        ("required", str(criterion.required).lower()),
+        *measured.items(),
+        ("bound", measured[side]),
+        ("threshold", _said(criterion.bound)),
+        ("threshold_is", kind),
+        ("unit", criterion.entry.unit),
+        ("requirement", requirement(verdict)),
+        ("look", _said(verdict.look)),
+    ]
+
+
+def _said(value: float | None) -> str:
+    if value is None:
+        return ""
+    return repr(float(value)) if isinstance(value, float) else str(value)

@@ -1,0 +1,135 @@
+"""What became of a run, in the sentences that its terminal and its summary share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.core.text import first_few
+from harness.judge.criteria import behind_closed_gate, observed
+from harness.judge.verdicts import Outcome, Verdict
+from harness.protocol.questions import GATES
+from harness.run.results import Baseline, RunResults
+
+CLASSIFYING = ("accuracy", "external")  # their notes hold for every proportion of cells, and are told once
+MOST_IDS = 12  # of criteria named in one sentence
+
+
+def conclusion(results: RunResults) -> str:
+    """Such as "RUN PASSED: every required criterion passed; G1 not asked"."""
+    if results.passed:
+        return f"RUN PASSED: {_passing_words(results.verdicts)}"
+    return f"RUN NOT PASSED: {_blocking_words([verdict for verdict in results.verdicts if verdict.blocks])}"
+
+
+def gates_told(verdicts: Sequence[Verdict]) -> str | None:
+    """Every gate that stayed closed in one line, with what closed them; None where none did."""
+    behind = [verdict for verdict in verdicts if behind_closed_gate(verdict)]
+    if not behind:
+        return None
+    gates = [gate for gate in GATES if any(verdict.criterion.gate == gate for verdict in behind)]
+    word = "gate" if len(gates) == 1 else "gates"
+    why = behind[-1].reason.partition(": ")[2]
+    return f"{word} {', '.join(gates)} stayed closed, {len(behind)} criteria not judged: {why}"
+
+
+def _passing_words(verdicts: Sequence[Verdict]) -> str:
+    """Such as "every required criterion passed; T1 is waived; G1 was not asked"."""
+    required = [verdict for verdict in verdicts if verdict.criterion.required]
+    waived = [v.criterion.id for v in required if v.outcome is Outcome.NOT_ASSESSED and v.waiver is not None]
+    unasked = [v.criterion.id for v in required if v.not_asked]
+    said = ["every required criterion passed"]
+    said += [f"{', '.join(waived)} waived"] if waived else []
+    said += [f"{', '.join(unasked)} not asked"] if unasked else []
+    return "; ".join(said)
+
+
+def baseline_told(results: RunResults, baseline: Baseline) -> str:
+    """Which run was compared with, and whether it passed itself."""
+    passed = "passed" if baseline.passed else "DID NOT PASS"
+    same = "by this protocol" if baseline.protocol_digest == results.protocol.digest else "by another protocol"
+    return f"baseline: {baseline.run_id}, which {passed} {same}"
+
+
+def sets_told(results: RunResults) -> list[str]:
+    """What became of the external sets on which no criterion acts, and which no verdict mentions therefore."""
+    judged = {verdict.criterion.set for verdict in results.verdicts}
+    told = []
+    for each in results.sets:
+        if each.role != "external" or each.name in judged:
+            continue
+        if each.absent_because is not None:
+            told.append(f"{each.name}: not evaluated: {each.absent_because}")
+        elif (seen := results.evaluations.get(each.name)) is not None:
+            told.append(f"{each.name}: {seen.n_correct} of {seen.n} right; no criterion acts on this set")
+    return told
+
+
+def looks_told(results: RunResults) -> list[str]:
+    """How often each set was looked at, such as "look 3 at test", where looks are counted."""
+    first = [name for name, look in results.looks.items() if look == 1]
+    again = [f"look {look} at {name}" for name, look in results.looks.items() if look > 1]
+    shared = results.protocol.looks.correction != "none"
+    told = [f"first recorded look at {', '.join(first)}"] if first else []
+    if again:
+        told.append(", ".join(again) + (": criteria on it are judged at a higher level" if shared else ""))
+    return told
+
+
+def given_told(results: RunResults) -> list[str]:
+    """Which predictions were judged, what was done to them, and what of them was not used."""
+    if (given := results.given) is None:
+        return []
+    told = []
+    for file in given.files:
+        told.append(f"judged: predictions {file.file!r} of {file.set}, {file.n_rows} rows, SHA-256 {file.sha256}")
+        if file.n_renormalised:
+            told.append(
+                f"  {file.n_renormalised} rows miss a sum of 1 by at most {file.largest_miss:.2g} and were divided by "
+                f"it; printed to {file.printed}, rounding explains {file.tolerance:.2g}"
+            )
+        if file.n_tied:
+            told.append(f"  {file.n_tied} rows have two largest probabilities; the protocol's first class counts")
+        if file.unread:
+            told.append(f"  columns not used: {', '.join(file.unread)}")
+        if file.n_other_labels:
+            told.append(f"  its {file.label_column!r} differs from the data's label in {file.n_other_labels} rows")
+    if not given.knows_its_cells:
+        told.append("no split was given: every cell is judged as test; separation from training is not shown")
+    return told
+
+
+def _blocking_words(blocking: Sequence[Verdict]) -> str:
+    """Such as "A1, E1 failed; R1-monocyte inconclusive; 12 not judged"."""
+    said = []
+    for outcome in Outcome:
+        ids = [verdict.criterion.id for verdict in blocking if verdict.outcome is outcome]
+        if ids:
+            few = ", ".join(first_few(ids, MOST_IDS, more="and {n} more"))
+            said.append(f"{len(ids) if outcome is Outcome.NOT_JUDGED else few} {outcome}")
+    return "; ".join(said) or "the run stopped early"
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
+    """The verdicts as aligned lines of text, but for those behind closed gates, of which `gates_told` has one line."""
+    rows = [
+        (
+            verdict.criterion.id,
+            f"{verdict.criterion.metric} on {verdict.criterion.set}",
+            verdict.outcome.upper() + _aside(verdict),
+            observed(verdict.estimate, note=False, beside=verdict.criterion.bound)
+            if verdict.estimate
+            else verdict.reason.partition("\n")[0],
+        )
+        for verdict in verdicts
+        if not behind_closed_gate(verdict)
+    ]
+    notes = dict.fromkeys(v.estimate.note for v in verdicts if v.estimate and v.criterion.question in CLASSIFYING)
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    return [*lines, *(f"note: {note}" for note in notes if note)]
+
+
+def _aside(verdict: Verdict) -> str:
+    if verdict.not_asked:
+        return " (not asked)"
+    return "" if verdict.criterion.required else " (not required)"

@@ -1,0 +1,137 @@
+"""What must somebody read on a job page who reads no more? Records in, under sixty lines of Markdown out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from harness.core.text import first_few, shortened, visible
+from harness.judge.criteria import behind_closed_gate, bounds, measured, requirement, subject_of
+from harness.judge.verdicts import Outcome, Verdict
+from harness.metrics.comparison import Comparison, DiscordantCell
+from harness.report.sentences import MOST_IDS, baseline_told, conclusion, gates_told, given_told, looks_told, sets_told
+from harness.report.wording import duration
+from harness.run.results import RunResults
+
+SUMMARY = "summary.md"
+# Together with everything that is said once, these stay under sixty lines.
+MOST_ROWS = 12
+MOST_CLASSES = 6
+MOST_CELLS = 8
+MOST_SETS = 3
+LONGEST_TEXT = 300
+MARKUP = re.compile(r"([\\`*_\[\]<>|#~$&@])")
+FENCES = re.compile("`+")
+
+
+def summary(results: RunResults) -> str:
+    """The run in Markdown: the verdict, what did not pass, what got worse, which look it was, where the report is.
+
+    Names and reasons from outside are escaped: nothing in them becomes a link, a heading or a column.
+    """
+    word, _, why = conclusion(results).partition(": ")
+    said = [
+        f"## {word}: {_plain(results.protocol.identity.id)}",
+        "",
+        f"{_plain(why[:1].upper() + why[1:])}.",
+        "",
+        *([f"The run stopped: {_plain(results.stopped_because)}", ""] if results.stopped_because is not None else []),
+        *_not_passed(results.verdicts),
+        *_regression(results),
+        *(f"- {_plain(line)}" for line in _remarks(results)),
+        "",
+        f"Run {_code(results.run_id)} took {duration(results.seconds)}.",
+        f"Report: {_code(results.run_id + '/index.html')} in the folder of evidence packs (`--reports`).",
+    ]
+    return "\n".join(said) + "\n"
+
+
+def summary_without_pack(protocol: str, why: str) -> str:
+    """The same for a run that left no evidence."""
+    return f"## RUN NOT PASSED: {_plain(protocol)}\n\nNo evidence pack was written: {_plain(why)}\n"
+
+
+def _not_passed(verdicts: Sequence[Verdict]) -> list[str]:
+    """The table of what blocks, with what is shown of each; a verdict behind a closed gate has no row of its own."""
+    rows = [verdict for verdict in verdicts if verdict.blocks and not behind_closed_gate(verdict)]
+    if not rows:
+        return []
+    said = ["| criterion | outcome | value | bounds | required |", "| --- | --- | --- | --- | --- |"]
+    said += [_row(verdict) for verdict in rows[:MOST_ROWS]]
+    if more := rows[MOST_ROWS:]:
+        said += ["", f"{_ids(more)} did not pass either."]
+    return [*said, ""]
+
+
+def _row(verdict: Verdict) -> str:
+    criterion, found = verdict.criterion, verdict.estimate
+    value = measured(found, beside=criterion.bound) if found is not None else verdict.reason.partition("\n")[0]
+    interval = bounds(found, beside=criterion.bound) if found is not None else ""
+    cells = (f"{criterion.id} {subject_of(criterion)}", str(verdict.outcome), value, interval, requirement(verdict))
+    return f"| {' | '.join(map(_plain, cells))} |"
+
+
+def _regression(results: RunResults) -> list[str]:
+    """What the candidate lost against its baseline, by class and cell."""
+    if results.baseline is None:
+        return []
+    said = [f"### Against the baseline {_code(results.baseline.run_id)}", ""]
+    for comparison in list(results.comparisons.values())[:MOST_SETS]:
+        lost, gained, n = comparison.counts()
+        counts = f"{lost} cells lost, {gained} gained of {n:,}"
+        said.append(f"- {_plain(comparison.set)}: {counts}{_worse_classes(comparison)}")
+    cells = [(c.set, cell) for c in results.comparisons.values() for cell in c.discordant if not cell.candidate_right]
+    said += [f"- lost: {_lost(name, cell)}" for name, cell in cells[:MOST_CELLS]]
+    if len(cells) > MOST_CELLS:
+        said.append(f"- and {len(cells) - MOST_CELLS} more lost cells, which the report names")
+    return [*said, ""]
+
+
+def _worse_classes(comparison: Comparison) -> str:
+    """The classes that lost more cells than they gained, worst first."""
+    counts = {name: comparison.counts(name) for name in comparison.classes}
+    worse = sorted(
+        (name for name, (lost, gained, _) in counts.items() if lost > gained),
+        key=lambda name: counts[name][1] - counts[name][0],
+    )
+    named = [
+        f"{_plain(name)} ({counts[name][0]} lost, {counts[name][1]} gained of {counts[name][2]})" for name in worse
+    ]
+    return f"; worse: {', '.join(first_few(named, MOST_CLASSES, more='and {n} more'))}" if named else ""
+
+
+def _lost(set_name: str, cell: DiscordantCell) -> str:
+    return f"{_code(cell.path)} of {_plain(set_name)} is {_plain(cell.reference)}, now called {_plain(cell.candidate)}"
+
+
+def _remarks(results: RunResults) -> Iterable[str]:
+    """What else decides how the verdict is to be read, one line each."""
+    if (closed := gates_told(results.verdicts)) is not None:
+        yield closed
+    for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):
+        optional = [v for v in results.verdicts if v.outcome is outcome and not v.blocks and not behind_closed_gate(v)]
+        if optional:
+            yield f"{outcome}, and not in the way: {_ids(optional)}"
+    yield from looks_told(results)
+    yield from given_told(results)
+    yield from first_few(sets_told(results), MOST_SETS, more="and {n} more sets without a criterion")
+    if results.baseline is not None:
+        yield baseline_told(results, results.baseline)
+    yield f"signed with key id {results.signed_with}" if results.signed_with is not None else "unsigned draft"
+
+
+def _ids(verdicts: Sequence[Verdict]) -> str:
+    return ", ".join(first_few([verdict.criterion.id for verdict in verdicts], MOST_IDS, more="and {n} more"))
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is Markdown, on one line."""
+    return MARKUP.sub(r"\\\1", shortened(" ".join(visible(text).split()), LONGEST_TEXT))
+
+
+def _code(name: str) -> str:
+    """A name as code, whatever backticks are in it."""
+    text = shortened(" ".join(visible(name).split()), LONGEST_TEXT).replace("|", "¦")
+    longest = max(map(len, FENCES.findall(text)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{space}{text}{space}{fence}"
