@@ -316,46 +316,76 @@ def _takes_registry(parser: argparse.ArgumentParser) -> None:
 def register_ledger(jobs: Parsers) -> None:
     parser = jobs.add_parser(
         "ledger",
-        help="is the chain of looks whole, and does it continue that of a pack?",
-        description="Checks every hash of a ledger. With --pack also that nothing was taken out of it since that pack.",
+        help="is the chain of looks whole, and does it have every look of a pack?",
+        description="Checks every hash of a ledger. With --pack also that nothing was taken out of it since that pack. "
+        "With --merge, adds the looks of runs that went on beside it, such as another branch's.",
     )
     parser.add_argument("ledger", type=Path, metavar="FILE", help="such as reports/ledger.jsonl")
+    parser.add_argument(
+        "--merge",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="OTHER",
+        help="add to FILE every look of this ledger, or of this evidence pack, that FILE does not have (repeatable)",
+    )
     parser.add_argument("--pack", type=Path, metavar="PACK", help="an evidence pack whose ledger.jsonl it continues")
     parser.add_argument("--json", action="store_true", help="print the looks as JSON")
     parser.set_defaults(run=_run_ledger)
 
 
 def _run_ledger(asked: argparse.Namespace) -> int:
-    from harness.judge.ledger import LedgerError, contains, parse_ledger, read_ledger
-    from harness.pack.read import open_pack, require_verified
+    from harness.judge.ledger import LedgerError, contains, merge_looks, read_ledger
 
-    if not asked.ledger.exists():
-        raise LedgerError(f"there is no ledger at {asked.ledger}. Name the file, such as reports/ledger.jsonl.")
+    if not asked.ledger.exists() and not asked.merge:
+        raise LedgerError(
+            f"there is no ledger at {asked.ledger}. Name the file, such as reports/ledger.jsonl; if it was lost, add "
+            "the looks that packs hold with --merge PACK, once for each pack."
+        )
     try:
+        others = {str(other): _looks_of(other) for other in asked.merge}
+        added = merge_looks(asked.ledger, others) if others else ()
         looks = read_ledger(asked.ledger)
-        held: tuple[Look, ...] = ()
-        if asked.pack is not None:
-            pack = open_pack(asked.pack)
-            require_verified(pack)
-            if "ledger.jsonl" in pack.files:
-                held = parse_ledger(pack.read("ledger.jsonl"), where=f"{pack.name}/ledger.jsonl")
+        held: tuple[Look, ...] = _looks_of(asked.pack) if asked.pack is not None else ()
     except LedgerError as error:
         _print(json.dumps({"holds": False, "because": str(error)}) if asked.json else f"broken: {error}")
         return DOES_NOT_HOLD
     holds = contains(held, looks)
     if asked.json:
-        _print(json.dumps({"holds": holds, "looks": [_look_told(look) for look in looks]}))
+        said = {"holds": holds, "added": len(added), "looks": [_look_told(look) for look in looks]}
+        _print(json.dumps(said))
         return HOLDS if holds else DOES_NOT_HOLD
     for look in looks:
         _print(f"{look.index}  {look.time}  {look.set} (n = {look.n}, {look.role})  {look.run}  {look.hash[:12]}")
+    if asked.merge:
+        _print(f"added {len(added)} of {sum(map(len, others.values()))} looks; {asked.ledger} has {len(looks)}")
     if not holds:
-        _print(f"broken: {asked.ledger} does not continue the chain of {asked.pack}: looks were taken out or replaced")
+        _print(
+            f"broken: {asked.ledger} does not have every look of {asked.pack} in its order: looks were taken out or "
+            "replaced. Restore the ledger of before, or add what is missing with --merge."
+        )
     return HOLDS if holds else DOES_NOT_HOLD
 
 
 def _look_told(look: Look) -> dict[str, object]:
     """A look without its thousands of probabilities."""
     return {name: value for name, value in asdict(look).items() if name != "answers"}
+
+
+def _looks_of(place: Path) -> tuple[Look, ...]:
+    """The looks in a ledger, or in an evidence pack whose every digest verifies."""
+    from harness.judge.ledger import LedgerError, parse_ledger, read_ledger
+    from harness.pack.read import open_pack, require_verified
+
+    if not place.exists():
+        raise LedgerError(f"there is neither a ledger nor a pack at {place}. Name one of them.")
+    if place.is_file() and place.suffix != ".zip":
+        return read_ledger(place)
+    pack = open_pack(place)
+    require_verified(pack)
+    if "ledger.jsonl" not in pack.files:
+        return ()
+    return parse_ledger(pack.read("ledger.jsonl"), where=f"{pack.name}/ledger.jsonl")
 
 
 def register_metrics(jobs: Parsers) -> None:

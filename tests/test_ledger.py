@@ -8,7 +8,9 @@ import hashlib
 import json
 import multiprocessing
 import os
+from datetime import datetime, tzinfo
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cli import main as main_job
 from harness.core.errors import HarnessError
 from harness.judge import ledger
 from harness.judge.ledger import (
@@ -27,6 +30,7 @@ from harness.judge.ledger import (
     head_of,
     ledger_bytes,
     look_number,
+    merge_looks,
     parse_ledger,
     read_ledger,
     record_look,
@@ -307,6 +311,135 @@ def test_a_chain_contains_itself_and_every_beginning_of_it_and_no_other(path, fo
     assert not contains(parse_ledger(CHAIN, where="x"), looks)
     assert contains((), looks)
     assert not contains(looks, ())
+
+
+# --- ledgers that parted --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parted(path, four) -> tuple[Path, Path]:
+    """Two ledgers that go on from the same four looks, with two looks each."""
+    other = path.with_name("other.jsonl")
+    other.write_bytes(path.read_bytes())
+    for name in ("a1", "a2"):
+        looked(path, run=name, predictions=sha(name))
+    for name in ("b1", "b2"):
+        looked(other, run=name, predictions=sha(name))
+    return path, other
+
+
+def runs_of(path: Path) -> list[str]:
+    return [look.run for look in read_ledger(path)]
+
+
+def test_a_merged_ledger_is_a_whole_chain_that_has_every_look_of_both(parted):
+    main, other = parted
+    before, theirs = read_ledger(main), read_ledger(other)
+    added = merge_looks(main, {"other": theirs})
+    assert [look.run for look in added] == ["b1", "b2"]
+    merged = read_ledger(main)  # every hash is checked
+    assert merged[: len(before)] == before
+    assert [look.index for look in merged] == list(range(1, 9))
+    assert contains(before, merged)
+    assert contains(theirs, merged)
+    assert [look.time for look in added] == [look.time for look in theirs[-2:]]
+
+
+def test_merging_again_adds_nothing_and_changes_no_byte(parted):
+    main, other = parted
+    merge_looks(main, {"other": read_ledger(other)})
+    content = main.read_bytes()
+    assert merge_looks(main, {"other": read_ledger(other), "itself": read_ledger(main)}) == ()
+    assert main.read_bytes() == content
+
+
+def test_the_next_look_counts_those_of_both_branches(parted):
+    main, other = parted
+    assert number(main, "next") == number(other, "next") == 7  # four, two of its own, and this one
+    merge_looks(main, {"other": read_ledger(other)})
+    assert number(main, "next") == 9
+    # What was judged beside the others is judged behind them when it is asked for again.
+    assert (number(other, "b1"), number(main, "b1")) == (5, 7)
+    assert number(main, "a1") == 5
+
+
+def test_a_lost_ledger_is_made_again_of_what_packs_hold(parted, tmp_path):
+    main, other = parted
+    copies = {"pack a": read_ledger(main), "pack b": read_ledger(other)}
+    main.unlink()
+    assert len(merge_looks(main, copies)) == 8
+    assert all(contains(copy, read_ledger(main)) for copy in copies.values())
+
+
+def test_two_orders_of_the_same_looks_cannot_be_merged(parted):
+    main, other = parted
+    a, b = read_ledger(main), read_ledger(other)
+    merge_looks(main, {"b": b})
+    merge_looks(other, {"a": a})
+    content = main.read_bytes()
+    with pytest.raises(LedgerError, match=r"the other way has looks of .* in another order.*main branch"):
+        merge_looks(main, {"the other way": read_ledger(other)})
+    assert main.read_bytes() == content
+
+
+def test_the_same_look_twice_in_one_chain_is_two_entries_wherever_they_go(path, monkeypatch):
+    monkeypatch.setattr("harness.judge.ledger.datetime", Stopped)
+    looked(path)
+    looked(path)
+    assert len(merge_looks(path.with_name("new.jsonl"), {"x": read_ledger(path)})) == 2
+    assert merge_looks(path.with_name("new.jsonl"), {"x": read_ledger(path)}) == ()
+
+
+class Stopped:
+    """A clock on which two looks fall into one second."""
+
+    @staticmethod
+    def now(zone: tzinfo) -> datetime:
+        return datetime(2026, 1, 15, 9, 30, tzinfo=zone)
+
+    @staticmethod
+    def fromisoformat(text: str) -> datetime:
+        return datetime.fromisoformat(text)
+
+
+def test_a_look_that_was_moved_forward_or_changed_is_not_contained(path, four):
+    looks = read_ledger(path)
+    moved = path.with_name("moved.jsonl")
+    merge_looks(moved, {"last first": (looks[-1],)})
+    merge_looks(moved, {"the others": looks[:-1]})
+    assert {look.run for look in read_ledger(moved)} == {look.run for look in looks}
+    assert not contains(looks, read_ledger(moved))  # its last look would count as the first there
+
+
+@given(cut=st.integers(0, 4), first=st.integers(0, 3), second=st.integers(0, 3))
+def test_no_merge_makes_the_number_of_a_look_smaller(cut, first, second):
+    with TemporaryDirectory() as folder:
+        one, two = Path(folder, "one.jsonl"), Path(folder, "two.jsonl")
+        for n in range(cut):
+            looked(one, predictions=sha(f"p{n}"))
+        two.write_bytes(one.read_bytes() if cut else b"")
+        for path, name, n_more in ((one, "a", first), (two, "b", second)):
+            for n in range(n_more):
+                looked(path, run=name, predictions=sha(f"{name}{n}"))
+        before = {name: number(one, name) for name in ("p0", "a0", "a2", "new")}
+        merge_looks(one, {"two": read_ledger(two)})
+        assert all(number(one, name) >= least for name, least in before.items())
+        assert number(one, "new") == 1 + cut + first + second
+
+
+def test_the_job_merges_ledgers_and_packs_and_tells_what_came_of_it(parted, capsys, tmp_path):
+    main, other = parted
+    assert main_job(["ledger", str(main), "--merge", str(other), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["added"] == 2
+    assert main_job(["ledger", str(main), "--merge", str(other)]) == 0
+    assert f"added 0 of 6 looks; {main} has 8" in capsys.readouterr().out
+    assert main_job(["ledger", str(main), "--merge", str(tmp_path / "gone")]) == 1
+    assert "there is neither a ledger nor a pack at" in capsys.readouterr().out
+    assert main_job(["ledger", str(tmp_path / "lost.jsonl")]) == 2
+    assert "--merge PACK" in capsys.readouterr().err
+    other.write_bytes(other.read_bytes()[:-3])
+    assert main_job(["ledger", str(main), "--merge", str(other)]) == 1
+    assert "breaks off" in capsys.readouterr().out
 
 
 def test_the_head_stands_for_the_whole_chain(path, four):

@@ -2,8 +2,11 @@
 
 What the chain shows: an entry that was changed, removed from the middle, repeated or moved. What it cannot show by
 itself: entries cut off at its end, or a chain written anew from its beginning. Every evidence pack therefore holds a
-copy, and `contains` tells whether one chain continues another: where the chain of a pack is not contained in the
-ledger, looks were taken out of it.
+copy, and `contains` tells whether one chain has every look of another, in its order: where the chain of a pack is not
+contained in the ledger, looks were taken out of it, or moved.
+
+Runs beside each other, such as those of two branches, write ledgers that part. `merge_looks` puts the looks of one
+behind those of the other, each sealed anew at its new place; both are then contained in the merged one.
 
 One entry is one line of canonical JSON: the file has exactly one spelling, so that not a byte of it can change unseen.
 """
@@ -15,7 +18,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,6 +112,10 @@ class Look:
         found = _hash_of({field: value for field, value in _written(self).items() if field != "hash"})
         if self.hash != found:
             raise LedgerError(f"its content has the hash {found}, the entry says {self.hash}: a field was changed")
+
+
+# What a look says; the other fields are of its place in a chain.
+CONTENT = tuple(field.name for field in fields(Look) if field.name not in ("index", "previous", "hash"))
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -247,6 +255,51 @@ def record_look(
     return look
 
 
+def merge_looks(path: Path, others: Mapping[str, Sequence[Look]]) -> tuple[Look, ...]:
+    """Put every look of these ledgers that is not yet on record at the end of this one; return those that were added.
+
+    A look keeps its content, time included, and is sealed anew behind the chain that it comes to. Looks are only ever
+    added, so that no later number becomes smaller.
+
+    Args:
+        path: the ledger; it is made where there is none.
+        others: name, for the error -> a chain that was found whole.
+    Raises:
+        LedgerError: two ledgers have the same looks in another order, so that none can continue both; or as
+            `record_look`.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            held = read_ledger(path)
+            merged = list(held)
+            for name, looks in others.items():
+                missing = Counter(map(content_of, looks)) - Counter(map(content_of, merged))
+                for look in looks:
+                    if missing[content_of(look)]:
+                        missing[content_of(look)] -= 1
+                        merged.append(_at_end(merged, look))
+                if not contains(looks, merged):
+                    raise LedgerError(
+                        f"{name} has looks of {path} in another order, and no ledger can continue both. Merge into the "
+                        "one that the newest packs continue, which is the main branch's, and leave the other"
+                    )
+            if len(merged) > len(held):
+                write_atomically(path, ledger_bytes(merged))
+                _sync_entries(path.parent)
+    except OSError as error:
+        raise LedgerError(
+            f"nothing was merged into {path}: {error}. Free space, or name a place that can be written."
+        ) from error
+    return tuple(merged[len(held) :])
+
+
+def _at_end(looks: Sequence[Look], look: Look) -> Look:
+    """The same look, sealed as the next of this chain."""
+    entry = {field: value for field, value in asdict(look).items() if field != "hash"}
+    return _sealed({**entry, "index": len(looks) + 1, "previous": head_of(looks)})
+
+
 def require_writable(path: Path) -> None:
     """Ask before hours of training whether their look could be recorded.
 
@@ -380,8 +433,18 @@ def head_of(looks: Sequence[Look]) -> str:
 
 
 def contains(older: Sequence[Look], newer: Sequence[Look]) -> bool:
-    """Whether `newer` is `older` continued: nothing that was on record has been changed or taken out."""
-    return tuple(newer[: len(older)]) == tuple(older)
+    """Whether `newer` has every look of `older`, in the same order: none was changed, taken out or moved.
+
+    Others may stand between them, as they do where ledgers were merged: they make no number of a look smaller. A look
+    that was moved forward would count as an earlier one, which is why the order is asked for.
+    """
+    remaining = map(content_of, newer)
+    return all(any(content_of(look) == each for each in remaining) for look in older)
+
+
+def content_of(look: Look) -> tuple[object, ...]:
+    """What a look says, wherever in a chain it stands."""
+    return tuple(getattr(look, name) for name in CONTENT)
 
 
 def ledger_bytes(looks: Sequence[Look]) -> bytes:
