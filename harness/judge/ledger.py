@@ -296,7 +296,7 @@ def merge_looks(path: Path, others: Mapping[str, Sequence[Look]]) -> tuple[Look,
 
 def _at_end(looks: Sequence[Look], look: Look) -> Look:
     """The same look, sealed as the next of this chain."""
-    entry = {field: value for field, value in asdict(look).items() if field != "hash"}
+    entry = {name: value for name, value in _written(look).items() if name != "hash"}
     return _sealed({**entry, "index": len(looks) + 1, "previous": head_of(looks)})
 
 
