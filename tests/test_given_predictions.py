@@ -146,7 +146,8 @@ def test_the_limits_say_that_no_classifier_was_asked():
 
 def table(pack: Path, *parts: str, digits: int | None = None, classes: Sequence[str] | None = None) -> list[list[str]]:
     """Header and rows of a CSV with paths, made of what a pack holds of these parts."""
-    rows = [row for part in parts for row in csv.DictReader((pack / f"predictions/{part}.csv").open())]
+    texts = [(pack / f"predictions/{part}.csv").read_text() for part in parts]
+    rows = [row for text in texts for row in csv.DictReader(text.splitlines())]
     names = list(classes or [name.removeprefix("p_") for name in rows[0] if name.startswith("p_")])
     shown: Callable[[str], str] = (lambda text: text) if digits is None else (lambda text: f"{float(text):.{digits}f}")
     return [["path", *names], *([row["path"], *(shown(row[f"p_{name}"]) for name in names)] for row in rows)]
@@ -294,7 +295,7 @@ def test_the_same_classes_within_a_ten_thousandth_are_the_same_look(tiny: Pytest
             "there is no external set 'clinic'; there are nine",
         ),
         (["--predictions=none.csv"], "there is no such file"),
-        (["--predictions={pack}/index.html"], "classes have no column"),
+        (["--predictions={pack}/index.html"], "is HTML or XML. Write a CSV"),
         (["--predictions={pack}/data_split.csv"], "5 of 5 classes have no column, first 'basophil'"),
         (["--predictions={pack}/predictions/second_laboratory.csv"], "200 foreign rows, such as line 2"),
         (["--predictions={pack}/predictions/test.csv"], "50 of the 60 images of test have no row, first"),

@@ -150,6 +150,9 @@ def test_a_proportion_says_its_own_counts_and_no_others(counts, more):
         ("0.9", 0.94, "value"),
         ("> 0.5", 0.93, "p_x"),
         ("< 0.5", 0.1, "p"),
+        ("0", 0.0, "p"),
+        ("< 0.0001", 0.0, "value"),
+        ("0.0001", 0.0, "p"),
         ("1,00", 100, "n"),
         ("01", 2, "n"),
         ("passed", False, "passed"),
@@ -164,6 +167,10 @@ def test_a_proportion_says_its_own_counts_and_no_others(counts, more):
 )
 def test_a_text_that_says_something_else_is_refused(text, value, field):
     assert not says(text, value, field)
+
+
+def test_a_p_value_that_underflows_is_below_what_four_decimals_show():
+    assert says(wording.probability(max(0.0, 1e-12)), 0.0, "p")  # as the section on confidence prints it
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4))

@@ -239,7 +239,7 @@ FOREIGN = ["monocyte/z.png", "0.1", "0.1", "0.8"]
         (b"", "the file is empty"),
         (b" \n\n", "the file is empty"),
         (table([]), "there is no row below the column names"),
-        (b'path,basophil\n"never closed', "not readable as CSV"),
+        (b'path,basophil,eosinophil,monocyte\n"never closed', "not readable as CSV"),
         (b"path," + b"x," * 2000 + b"\n", "more than 1,000 columns"),
         (b"path," + b"x" * 200_000, "the line has more than 131,072 characters"),
     ],

@@ -63,6 +63,11 @@ class GivenPredictions:
     def knows_its_cells(self) -> bool:
         return self.cells != "unknown"
 
+    @property
+    def undivided(self) -> bool:
+        """Whether every cell was judged as test; not of a run that stopped before it fitted them to the images."""
+        return bool(self.parts) and not self.knows_its_cells
+
     def digest(self, set_name: str) -> str:
         """What identifies the answers on a set: the digest of its file."""
         digests = [each.sha256 for each in self.of(set_name)]

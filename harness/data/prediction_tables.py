@@ -36,6 +36,7 @@ OTHER_KINDS = {
     b"\x80": "a pickle, which is never opened",
     b"{": "JSON",
     b"[": "JSON",
+    b"<": "HTML or XML",
     b"\x89PNG": "an image",
     b"\xff\xd8\xff": "an image",
     b"SQLite": "a database",
@@ -127,6 +128,7 @@ def _csv(content: bytes, where: str, classes: Sequence[str]) -> Cells:
     try:
         header = next(reader)
         _refuse_too_many(where, len(header), "columns", MOST_COLUMNS)
+        class_columns(header, classes, where=where)  # of another table, its rows would be complained of
         line = reader.line_num + 1
         for cells in reader:
             if cells and len(cells) != len(header):

@@ -44,6 +44,7 @@ def calibration_estimate(
     if isinstance(report, Unavailable):
         return report
     assert isinstance(evaluation, Evaluation)  # a set with a report was evaluated
+    found: Estimate | Unavailable
     if metric == "calibration_error":
         found = _calibration_error(report, level)
     elif metric == "excess_calibration_error":
@@ -53,6 +54,8 @@ def calibration_estimate(
     else:
         assert prevalence is not None and cell_class is not None  # the protocol has both where a criterion asks
         found = _ppv(evaluation, cell_class, prevalence, level)
+    if isinstance(found, Unavailable):
+        return found
     # None of these bounds knows of patients.
     return replace(found, note=f"{found.note}; {CELLS_COUNTED if evaluation.grouped else INDEPENDENCE_UNKNOWN}")
 
@@ -110,9 +113,10 @@ def _excess(report: CalibrationReport) -> Estimate:
     )
 
 
-def _coverage(report: CalibrationReport, level: float) -> Estimate:
+def _coverage(report: CalibrationReport, level: float) -> Estimate | Unavailable:
     found = report.conformal
-    assert found is not None  # the metric needs answers on validation
+    if found is None:
+        return Unavailable("no set to calibrate conformal sets on")
     expected = found.expected
     if found.threshold is None:  # sets that hold every class cover everything and say nothing
         missing = f"{found.n_calibration} cells of {found.calibrated_on} are too few to miss only {found.alpha:g}"

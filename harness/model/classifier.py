@@ -1,7 +1,7 @@
 """Defines what a classifier is, whoever made it, and checks the answers that it gives.
 
 Every kind of classifier is a door: one module beside this one. A door offers what its card says, and nothing outside
-this room knows more about it. Predictions that already exist are not a classifier: see harness/run/sources.py.
+this room knows more about it. Predictions that already exist are not a classifier: see harness/run/stages/given.py.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import TypeVar
 from harness.core.errors import DataError, EvidenceError, HarnessError
 from harness.data.records import Manifest
 from harness.data.split import leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
-from harness.judge.pretrained import lacking, unanswered
+from harness.judge.pretrained import Judged, lacking, unanswered
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
@@ -31,6 +31,7 @@ from harness.metrics.reproducibility import reproducibility
 from harness.metrics.robustness import FlipRate, SeverityPoint
 from harness.metrics.stability import Robustness
 from harness.model.records import Timing
+from harness.protocol.needs import ANSWERS_ON_VALIDATION
 from harness.protocol.records import PARTS, Criterion, Protocol
 from harness.run.results import RunResults
 
@@ -83,7 +84,10 @@ class RecordedMeasurements:
             return reason
         if set_name not in self._calibrations:
             try:
-                self._calibrations[set_name] = calibration_of(self.protocol, self._run.predictions, set_name)
+                run = self._run
+                self._calibrations[set_name] = calibration_of(
+                    self.protocol, run.predictions, set_name, judged=run.judged
+                )
             except HarnessError as error:
                 raise NotRecorded(str(error)) from None
         return self._calibrations[set_name]
@@ -159,13 +163,16 @@ class RecordedMeasurements:
         return dependent_sets(self._run.duplicates, self._run.provenance, units)
 
 
-def calibration_of(protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str) -> CalibrationReport:
+def calibration_of(
+    protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str, *, judged: Judged
+) -> CalibrationReport:
     """The calibration report of one set, made from the predictions of it and of validation, where there are any.
 
     Raises:
-        NotRecorded: its predictions are not in the pack.
+        NotRecorded: its predictions are not in the pack, or those of validation, and what was judged covers it.
     """
-    if set_name not in predictions:
+    unfitted = lacking(ANSWERS_ON_VALIDATION, judged) is not None
+    if set_name not in predictions or not ("validation" in predictions or unfitted):
         raise NotRecorded("the predictions that it rests on are not in the pack")
     plan, prevalence = protocol.calibration, protocol.prevalence
     return calibration_report(

@@ -106,6 +106,8 @@ def _says_number(text: str, value: float, field: str) -> bool:
         in_hours = found[1] is not None
         said = 3600 * hours + 60 * minutes if in_hours else 60 * whole_minutes + seconds
         return -0.51 <= value - said <= (60 if in_hours else 0.51)  # a begun minute of hours is not counted
+    if field == "p" and value == 0:  # it underflows; no page says that something is impossible
+        return text == "< 0.0001"
     return _is_number(text, Fraction(repr(float(value))))
 
 

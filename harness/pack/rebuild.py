@@ -585,7 +585,9 @@ class _Rebuilding:
     def _calibrate_again(self) -> None:
         for name in require_field(self.pack, "calibrations", kind=dict):
             try:
-                self.calibrations[name] = calibration_of(self.protocol, self.predictions, name)
+                self.calibrations[name] = calibration_of(
+                    self.protocol, self.predictions, name, judged=self.model or self.given
+                )
             except HarnessError as error:
                 self._note(EVIDENCE, f"calibrations > {name}", str(error))
 

@@ -93,7 +93,7 @@ def given_told(results: RunResults) -> list[str]:
             told.append(f"  columns not used: {', '.join(file.unread)}")
         if file.n_other_labels:
             told.append(f"  its {file.label_column!r} differs from the data's label in {file.n_other_labels} rows")
-    if not given.knows_its_cells:
+    if given.undivided:
         told.append("no split was given: every cell is judged as test; separation from training is not shown")
     return told
 

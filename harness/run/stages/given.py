@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harness.core.errors import InvalidPredictions
 from harness.data.prediction_files import Answered, answers_for
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.records import Manifest, Split
@@ -62,6 +61,4 @@ def _covered(own: Answered, parts: Split) -> tuple[str, ...]:
         if part == "test" or own.names_any_of(cells):
             own.probabilities(cells, of=part)  # which refuses a part that is covered in part
             covered.append(part)
-    if not own.files:
-        raise InvalidPredictions("--predictions names files of external sets alone. Name one of the dataset: FILE.")
     return tuple(covered)

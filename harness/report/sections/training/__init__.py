@@ -50,7 +50,7 @@ def _limits_of_predictions(given: GivenPredictions) -> Iterator[Limit]:
             "Which cells the classifier was trained on is stated by the split alone: this run saw no training.",
             "That no cell of the test part was trained on, beyond that word.",
         )
-    else:
+    elif given.undivided:
         yield Limit(
             "Separation from training is not shown: no split was given, and every cell is judged as test.",
             "Performance on new cells from this dataset: cells that the classifier was trained on may be among them.",
