@@ -25,8 +25,9 @@ from harness.metrics.table import TABLE
 from harness.model.records import JudgedModel, ModelCard
 from harness.pack.outcome import read_judged, read_passed
 from harness.pack.read import open_pack
-from harness.plugin import Exit, given_told
+from harness.plugin import Exit
 from harness.protocol.needs import ANSWERS_ON_VALIDATION, NEW_IMAGES, PREPARED_ARRAYS, PROBABILITIES, SPLIT, TRAINING
+from harness.report.sentences import given_told
 
 FILE = PredictionsFile(
     "dataset", "p.csv", "1" * 64, 9, "CSV", "predictions/given/dataset.csv", "path", 4, "3 decimals", 0.0015, 2, 0.001,
