@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 
 from harness import __version__
 from harness.core.errors import HarnessError
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from harness.suite_run import run_suites
 
         return run_suites(given[1:])
-    parser = argparse.ArgumentParser(prog=_program(), description=__doc__.splitlines()[0] if __doc__ else None)
+    parser: argparse.ArgumentParser = _Parser(prog=_program(), description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
     for register in JOBS:
@@ -48,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         _print(f"{type(error).__name__}: {error}", sys.stderr)
         return WRONG_CALL
+
+
+class _Parser(argparse.ArgumentParser):
+    """One whose every error names the next step; argparse makes those of the jobs of the same class."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(f"{message}. See `{self.prog} --help`.")
 
 
 def _program() -> str:

@@ -401,13 +401,15 @@ def _line(terminal: TerminalReporter, text: str, **style: bool) -> None:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1; leave it away for all cores")
     return int(text)
 
 
 def _digest(text: str) -> str:
     if not re.fullmatch("[0-9a-fA-F]{64}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a SHA-256 digest of 64 hexadecimal digits")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a SHA-256 digest of 64 hexadecimal digits; `sha256sum FILE` prints it"
+        )
     return text.lower()
 
 

@@ -204,7 +204,9 @@ def catalogue(*, quick: bool, only: Sequence[str], seeds: int) -> tuple[tuple[Fa
     faults = tuple(filter(wanted, FAULTS))
     controls = tuple(filter(wanted, CONTROLS)) + drawn_controls(seeds)
     if not faults + controls:
-        raise ProofError(f"no fault's id begins with {' or '.join(only)}. They stand in fixtures/faults.py.")
+        raise ProofError(
+            f"no fault's id begins with {' or '.join(only)}. Leave --only away, or take an id of fixtures/faults.py."
+        )
     return faults, controls
 
 

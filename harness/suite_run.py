@@ -21,7 +21,10 @@ def run_suites(given: Sequence[str]) -> int:
 
     if str(PROJECT) not in sys.path:
         sys.path.append(str(PROJECT))  # holds `fixtures`
-    return int(pytest.main([*OWN, *TOLERANT, *given]))
+    code = int(pytest.main([*OWN, *TOLERANT, *given]))
+    if code == pytest.ExitCode.USAGE_ERROR:
+        print(f"`{PROGRAM} {RUN} --help` lists every option; those of a run stand under `validation`.", file=sys.stderr)
+    return code
 
 
 def as_called(given: Sequence[str]) -> list[str]:
