@@ -268,13 +268,11 @@ def pytest_runtest_makereport(
     if verdict is not None and report.when == _phase_of(verdict.outcome):
         report.user_properties += [("criterion", verdict.criterion.id), ("outcome", str(verdict.outcome))]
         report.user_properties += [("required", verdict.criterion.required), *properties_of(verdict)[2:]]
-        if report.failed and not verdict.blocks:
-            # Told under its own word; as a failure of pytest it would stop -x, and make --junitxml red.
-            report.outcome, report.longrepr = "passed", None
-            report.sections.append(("Verdict", visible(explain(verdict))))
         if verdict.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
-            # Even under `python -O`, where the assertion in the test is gone.
-            report.outcome, report.longrepr = "failed", visible(explain(verdict))
+            # Even under `python -O`, where the assertion in the test is gone. What does not block is told under its own
+            # word: as a failure of pytest's it would stop -x, and make --junitxml red.
+            report.outcome = "failed" if verdict.blocks else "passed"
+            report.longrepr = visible(explain(verdict)) if verdict.blocks else None
             report.sections.clear()  # what a library logged meanwhile is not part of a verdict
     return report
 

@@ -248,7 +248,7 @@ def test_this_very_environment_is_read_whole():
     assert {name: versions[name] for name in ("torch", "numpy", "pytest")} == {
         name: version(name) for name in ("torch", "numpy", "pytest")
     }
-    assert next(each.installed for each in found.requirements if each.needed == "torch==2.13.0") == version("torch")
+    assert next(each.installed for each in found.requirements if each.needed.startswith("torch<")) == version("torch")
     assert found.tried_in in (CONSTRAINTS, MLFLOW_CONSTRAINTS)
 
 

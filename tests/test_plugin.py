@@ -285,6 +285,28 @@ def test_external_sets_without_a_criterion_are_told_and_those_with_one_are_not()
     assert sets_told(unjudged) == [f"{set_name}: {seen.n_correct} of {seen.n} right; no criterion acts on this set"]
 
 
+def test_pytests_own_junit_has_no_failure_for_what_is_optional_and_what_each_verdict_rests_on(
+    tiny: Pytest, tmp_path: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    verdicts = {v["criterion"]: v for v in evidence_of(cold[1])["verdicts"]}
+    assert verdicts["A1"]["outcome"] in ("failed", "inconclusive")  # ten seconds of training, and not required
+    done = tiny("-x", "-k", "D1 or A1 or F1", f"--junitxml={tmp_path / 'own.xml'}")
+    assert done.returncode == Exit.INCOMPLETE, done.stdout  # others were deselected; -x did not stop at A1
+    suite = ElementTree.parse(tmp_path / "own.xml").getroot().find("testsuite")
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
+    said = {
+        properties["criterion"]: properties
+        for case in suite.iter("testcase")
+        if "criterion" in (properties := {each.get("name"): each.get("value") for each in case.iter("property")})
+    }
+    assert set(said) == {"D1", "A1", "F1"}
+    assert said["A1"]["outcome"] == verdicts["A1"]["outcome"]
+    assert float(said["A1"]["value"]) == verdicts["A1"]["estimate"]["value"]
+    assert int(said["A1"]["n"]) == verdicts["A1"]["estimate"]["n"]
+    assert said["A1"]["look"] == str(verdicts["A1"]["look"])
+    assert "(not required)" in done.stdout
+
+
 def test_parallel_workers_are_refused(tiny: Pytest):
     done = tiny("-n", "2")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR

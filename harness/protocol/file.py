@@ -113,10 +113,8 @@ def shipped_protocols() -> tuple[str, ...]:
 def _found(named: Path, *, beside: Path) -> Path:
     """The file that is meant: in this folder, or else, by its bare name, among the shipped ones."""
     own = beside / named
-    if len(named.parts) == 1 and not os.path.lexists(own):
-        for name in (named.name, f"{named.name}.toml"):
-            if (PROTOCOLS / name).is_file():
-                return PROTOCOLS / name
+    if len(named.parts) == 1 and not os.path.lexists(own) and (name := named.name.removesuffix(".toml")):
+        return PROTOCOLS / f"{name}.toml" if name in shipped_protocols() else own
     return own
 
 

@@ -52,8 +52,8 @@ def summary_without_pack(protocol: str, why: str) -> str:
 
 
 def _not_passed(verdicts: Sequence[Verdict]) -> list[str]:
-    """The table of what blocks, with what is shown of each; a verdict behind a closed gate has no row of its own."""
-    rows = [verdict for verdict in verdicts if verdict.blocks and not behind_closed_gate(verdict)]
+    """The table of what was found to block; what was never judged is counted above, and has nothing to show."""
+    rows = [verdict for verdict in verdicts if verdict.blocks and verdict.outcome is not Outcome.NOT_JUDGED]
     if not rows:
         return []
     said = ["| criterion | outcome | value | bounds | required |", "| --- | --- | --- | --- | --- |"]
