@@ -6,7 +6,7 @@ A coverage-guided fuzzer changes a few small valid files again and again, keeps 
 before, and gives each to the reader as a run would:
 
 - image: `facts_of`, and what it finds no fault with is opened and turned into RGB by `open_picture`;
-- protocol: `read_protocol`, with base.toml beside the file for `extends`;
+- protocol: `read_protocol`, with what is extended beside the file;
 - claims: `read_report` as Markdown, HTML and TOML; audit: the same, and what its numbers leave open;
 - pack: `verify_pack` of a small pack of which one file was changed and SHA256SUMS mended.
 
@@ -292,12 +292,14 @@ def mended_png(content: bytes) -> bytes:
 # --- protocols --------------------------------------------------------------------------------
 
 PROTOCOLS = ROOT / "suites" / "protocols"
+PROTOCOL_FILES = ("embedded.toml", "base.toml", "leukocyte-base.toml", "leukocyte.toml", "leukocyte-gate.toml")
 
 
 def prepare_protocols(place: Path) -> Attempt:
     from harness.protocol.file import read_protocol
 
-    (place / "base.toml").write_bytes((PROTOCOLS / "base.toml").read_bytes())
+    for name in ("base.toml", "leukocyte-base.toml"):
+        (place / name).write_bytes((PROTOCOLS / name).read_bytes())
     file = place / "fuzzed.toml"
 
     def attempt(content: bytes) -> None:
@@ -309,7 +311,7 @@ def prepare_protocols(place: Path) -> Attempt:
 
 
 def protocols() -> list[bytes]:
-    return [(PROTOCOLS / name).read_bytes() for name in ("embedded.toml", "base.toml", "leukocyte.toml")]
+    return [(PROTOCOLS / name).read_bytes() for name in PROTOCOL_FILES]
 
 
 def protocol_words() -> list[bytes]:

@@ -1,7 +1,6 @@
 """A protocol file: TOML, merged with what it extends, to the records of `protocol`.
 
-A protocol may extend another (`extends = "other.toml"`): tables merge key by key; an array of tables merges by `id` or
-`name`, so that one criterion can be restated without repeating the rest; every other array is replaced.
+A protocol may extend another (`extends = "other.toml"`); `extending` says what becomes of the two.
 
 A bare name that is not a file where it is looked for is that of a shipped protocol, with or without its ".toml".
 """
@@ -21,6 +20,7 @@ from harness.core.errors import ProtocolError
 from harness.core.files import read_plain
 from harness.core.places import PROTOCOLS
 from harness.protocol.expectations import read_suite
+from harness.protocol.extending import REMOVE, REPLACE, Unextendable, extended, is_array_of_tables, name_of
 from harness.protocol.records import Protocol, metric_table
 
 # Far above any honest protocol: the published one has 20 kB.
@@ -28,6 +28,7 @@ MOST_BYTES = 2**20
 MOST_DOTS = 1_000
 MOST_EXTENDED = 20
 UNKNOWN_KEY = "unknown key. Remove it or correct its spelling."
+TOP_KEY = "this key belongs to the top of the file, before the first [table]. Move it there."
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -99,10 +100,19 @@ def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
         dataset["expectations"] = read_suite(path.parent / suite)
     parent = own.pop("extends", None)
     if parent is None:
+        if idle := [key for key in (REMOVE, REPLACE) if key in own]:
+            raise ProtocolError(
+                f"protocol {path}: `{idle[0]}` takes something out of the protocol that `extends` names, and this file "
+                "extends none. Remove the line, or add `extends`."
+            )
         return own
     if not isinstance(parent, str) or "\0" in parent:
         raise ProtocolError(f"protocol {path}: `extends` must be the name of one TOML file, in quotes.")
-    return _overlaid(_merged(_found(Path(parent), beside=path.parent), seen=(*seen, path)), own)
+    base = _merged(_found(Path(parent), beside=path.parent), seen=(*seen, path))
+    try:
+        return extended(base, own)
+    except Unextendable as error:
+        raise ProtocolError(f"protocol {path}: {error}") from None
 
 
 def shipped_protocols() -> tuple[str, ...]:
@@ -118,52 +128,18 @@ def _found(named: Path, *, beside: Path) -> Path:
     return own
 
 
-def _overlaid(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in own.items():
-        old = result.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            result[key] = _overlaid(old, value)
-        elif _is_array_of_tables(old) and _is_array_of_tables(value):
-            result[key] = _overlaid_tables(old or [], value)
-        else:
-            result[key] = value
-    return result
-
-
-def _overlaid_tables(base: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    result = list(base)
-    places = {_name_of(table): place for place, table in enumerate(base)}
-    for table in own:
-        name = _name_of(table)
-        if name is None or name not in places:
-            result.append(table)
-        else:
-            result[places[name]] = _overlaid(result[places[name]], table)
-    return result
-
-
 def _refuse_doubles(path: Path, table: Mapping[str, Any], *, within: str = "") -> None:
     """What one file states twice would merge into one, the latter silently winning."""
     for key, value in table.items():
         where = f"{within}{key}"
         if isinstance(value, dict):
             _refuse_doubles(path, value, within=f"{where}.")
-        elif _is_array_of_tables(value):
-            names = [name for entry in value if (name := _name_of(entry)) is not None]
+        elif is_array_of_tables(value):
+            names = [name for entry in value if (name := name_of(entry)) is not None]
             if doubles := sorted(name for name, n in Counter(names).items() if n > 1):
                 raise ProtocolError(
                     f"protocol {path}: {where}: {doubles[0]!r} is stated more than once. Keep one of them."
                 )
-
-
-def _name_of(table: Mapping[str, Any]) -> str | None:
-    """What an entry of an array of tables is known by."""
-    return next((table[key] for key in ("id", "name", "criterion") if isinstance(table.get(key), str)), None)
-
-
-def _is_array_of_tables(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _expand_each(merged: dict[str, Any]) -> None:
@@ -208,7 +184,7 @@ def _where(location: tuple[int | str, ...], document: Any) -> str:
             document = document[part]
         except (KeyError, IndexError, TypeError):
             document = None
-        name = _name_of(document) if isinstance(part, int) and isinstance(document, dict) else None
+        name = name_of(document) if isinstance(part, int) and isinstance(document, dict) else None
         parts.append(name or str(part))
     return ".".join(parts) or "the whole file"
 
@@ -216,7 +192,7 @@ def _where(location: tuple[int | str, ...], document: Any) -> str:
 def _remedy(error: Any) -> str:
     match error["type"]:
         case "extra_forbidden":
-            return UNKNOWN_KEY
+            return TOP_KEY if error["loc"][-1] in ("extends", REMOVE, REPLACE) else UNKNOWN_KEY
         case "missing":
             return "this key is required and absent. Add it, or `extends` a protocol that has it."
         case _:
