@@ -438,6 +438,18 @@ def terminal_report(config: pytest.Config) -> Report:
     return report
 
 
+def tell(config: pytest.Config, lines: Sequence[str]) -> None:
+    """Lines that reach the terminal at once, although pytest captures output."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    if reporter is None or not lines:
+        return
+    with capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
+        for line in lines:
+            _line(reporter, line, yellow=True)
+
+
 class _Terminal:
     """The little of a text stream that progress needs, over pytest's reporter."""
 

@@ -59,7 +59,7 @@ def test_the_errors_that_it_names_are_those_that_pass():
     assert said(probability_of_passing(0.98, TEST, **allowed)) in gap.rationale
 
 
-# Cells on which candidate and baseline are apart -> the most that may be lost among them: 20 s to find, so written down.
+# Cells on which candidate and baseline are apart -> the most that may be lost among them; 20 s to find.
 MOST_LOST = {
     "G1": (0, 1, 2, 3, 4, 5, 5, 6, 6, 6, 7, 7, 8, 8, 8, 9, 9, 10),
     "G2-monocyte": (0, 1, 2, 3, 4, 5, 5, 6, 6, 7, 7),

@@ -248,6 +248,7 @@ class _Rebuilding:
             packages=packages,
             proof=proof,
             signed_with=self._of(str | None, "signed_with"),
+            cannot_pass=self._of(dict[str, str] | None, "cannot_pass") or {},
             stopped_because=self._of(str | None, "run", "stopped_because"),
         )
         results = replace(results, verdicts=self._judge_again(RecordedMeasurements(results, self.manifest)))

@@ -120,6 +120,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "timings": [asdict(timing) for timing in results.timings],
         "stages": [asdict(stage) for stage in results.stages],
         "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
+        "cannot_pass": dict(results.cannot_pass),
         "uncompared": [asdict(image) for image in results.uncompared],
         "duplicates": None if results.duplicates is None else [asdict(pair) for pair in results.duplicates],
         "shortcuts": results.shortcuts and asdict(results.shortcuts),

@@ -19,7 +19,17 @@ from harness.model.training import best_weights
 from harness.protocol.records import PARTS, ExternalPlan
 from harness.run.graph import Graph
 from harness.run.results import SetSummary
-from harness.run.stages import corruptions, data, given, independence, model, predictions, reproducibility, timing
+from harness.run.stages import (
+    corruptions,
+    data,
+    given,
+    independence,
+    model,
+    predictions,
+    prospects,
+    reproducibility,
+    timing,
+)
 from harness.run.stages import training_checks as checks
 
 
@@ -55,6 +65,7 @@ def reached(run: Graph) -> dict[str, Any]:
         "looks": looks,
         "ledger": read_ledger(options.ledger) if looks else (),
         "timings": tuple(run.results(timing.timed).values()),
+        "cannot_pass": next(iter(run.results(prospects.prospects).values()), {}),
         "sets": _summaries(run),
         "stages": tuple(run.store.records),
     }

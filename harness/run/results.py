@@ -54,6 +54,7 @@ class RunResults:
     predictions, evaluations: set name -> record, in the order train, validation, test, external sets.
     seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
+    cannot_pass: required criterion -> why it could not pass whatever the classifier does, as known before the run.
     looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
     duplicates: pictures that are in two places, within and across sets; None where they were not searched.
     uncompared: pictures too smooth to be compared but by their pixels.
@@ -88,6 +89,7 @@ class RunResults:
     baseline: Baseline | None = None
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     calibrations: dict[str, CalibrationReport] = field(default_factory=dict)
+    cannot_pass: dict[str, str] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
     ledger: tuple[Look, ...] = ()
     fits: tuple[Fit, ...] = ()

@@ -48,16 +48,20 @@ def split(run: Asking) -> Split:
         IncomparableSets: the baseline was judged on other test cells.
     """
     _refuse_blocked(run(manifest), run(integrity))
-    file = run.setting.options.split_file
-    if file is not None:
-        parts = read_split(file, run(manifest))
-    elif run.setting.options.predictions:
-        # A split drawn here would say that some cells are unknown to a classifier whose training nobody here knows.
-        parts = undivided(run(manifest))
-    else:
-        parts = split_stratified(run(manifest), run.setting.protocol.split)
+    parts = divided(run(manifest), run.setting)
     _refuse_other_test_part(parts, run.setting)
     return parts
+
+
+def divided(found: Manifest, setting: Setting) -> Split:
+    """The split of --split, or the one that the protocol draws; nothing is decoded for it."""
+    file = setting.options.split_file
+    if file is not None:
+        return read_split(file, found)
+    if setting.options.predictions:
+        # A split drawn here would say that some cells are unknown to a classifier whose training nobody here knows.
+        return undivided(found)
+    return split_stratified(found, setting.protocol.split)
 
 
 @stage(manifest, split)
@@ -67,8 +71,8 @@ def split_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
 
 
 @stage()
-def listed(run: Asking) -> Mapping[str, Manifest | Unavailable]:
-    """Every external set of protocol and command line as it lies there, or why its images cannot be looked at."""
+def found_elsewhere(run: Asking) -> Mapping[str, Manifest | Unavailable]:
+    """Every external set of protocol and command line as it lies there, or that it is not there."""
     options, sets = run.setting.options, dict[str, Manifest | Unavailable]()
     for name in dict.fromkeys([*(plan.name for plan in run.setting.protocol.external), *options.external]):
         folder = options.external.get(name)
@@ -77,9 +81,17 @@ def listed(run: Asking) -> Mapping[str, Manifest | Unavailable]:
                 f"external set {name} is not there: no --external {name}=DIR, no folder {name} beside the data"
             )
         else:
-            found = read_manifest(folder, name=name, classes=run.setting.classes, workers=options.workers)
-            sets[name] = _intact(run, found)
+            sets[name] = read_manifest(folder, name=name, classes=run.setting.classes, workers=options.workers)
     return sets
+
+
+@stage(found_elsewhere)
+def listed(run: Asking) -> Mapping[str, Manifest | Unavailable]:
+    """Every external set whose images can be looked at, or why they cannot."""
+    return {
+        name: _intact(run, found) if isinstance(found, Manifest) else found
+        for name, found in run(found_elsewhere).items()
+    }
 
 
 @stage(listed)

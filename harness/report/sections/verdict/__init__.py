@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from harness.judge.prospects import by_reason
 from harness.judge.verdicts import Outcome, Verdict
 from harness.report.printing import listed, sentence
 from harness.report.section import Limit, Material, Section
@@ -28,6 +29,7 @@ class View:
 
     unmet: for information, not required, and not passed. not_asked: (why, those that were not for this reason).
     outcomes: (mark, word) of each outcome that occurred.
+    hopeless: (criteria, why they could not pass whatever the classifier did).
     """
 
     rows: tuple[VerdictRow, ...]
@@ -37,6 +39,7 @@ class View:
     waived: tuple[VerdictRow, ...]
     outcomes: tuple[tuple[str, str], ...]
     looks_rule: str
+    hopeless: tuple[tuple[tuple[Markup, ...], Markup], ...]
 
 
 def view(page: Material) -> View:
@@ -49,6 +52,15 @@ def view(page: Material) -> View:
         waived=tuple(row for row in rows if row.verdict.waiver is not None),
         outcomes=tuple((MARKS[Outcome(word)], word) for word in _tally(page.run)),
         looks_rule=LOOKS_RULES[page.run.protocol.looks.correction],
+        hopeless=_hopeless(page),
+    )
+
+
+def _hopeless(page: Material) -> tuple[tuple[tuple[Markup, ...], Markup], ...]:
+    e = page.evidence
+    return tuple(
+        (tuple(e.text("verdicts", name, "criterion") for name in names), e.text("cannot_pass", names[0]))
+        for names in by_reason(page.run.cannot_pass).values()
     )
 
 

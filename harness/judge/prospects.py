@@ -1,0 +1,128 @@
+"""What cannot pass, whatever the classifier does? The same judge, asked of one that is right about every cell.
+
+Too few cells, a set or a device that is not there, an independence that is not shown: known before anything is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+
+from harness.data.records import CellImage, labels_of
+from harness.judge.asking import decide, measure
+from harness.judge.criteria import observed, requirement, trials
+from harness.judge.pretrained import lacking
+from harness.judge.verdicts import Verdict
+from harness.metrics.classification import evaluate
+from harness.metrics.comparison import Comparison
+from harness.metrics.estimates import Evaluation, Unavailable
+from harness.metrics.measurements import NothingRecorded, NotRecorded
+from harness.metrics.predictions import predictions_of
+from harness.model.records import JudgedModel, Timing
+from harness.protocol.questions import QUESTIONS
+from harness.protocol.records import Criterion, Protocol
+
+
+class BestCase(NothingRecorded):
+    """What would be measured of a classifier that makes no error, as far as cells, sets and devices decide it.
+
+    Args:
+        cells: part or external set -> its cells, or why it is not there.
+        device: of this machine.
+        model: the classifier that is judged instead of training one, if any.
+        compares: whether a baseline was given.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        cells: Mapping[str, Sequence[CellImage] | Unavailable],
+        *,
+        device: str,
+        model: JudgedModel | None,
+        compares: bool,
+    ) -> None:
+        super().__init__(protocol, what="what a classifier without an error would show")
+        self._cells, self._device, self._model, self._compares = cells, device, model, compares
+        self._evaluations: dict[str, Evaluation] = {}
+
+    def lacking(self, need: str) -> Unavailable | None:
+        return lacking(need, self._model)
+
+    def evaluation(self, set_name: str) -> Evaluation | Unavailable:
+        cells = self._cells.get(set_name)
+        if cells is None:
+            self._refuse(f"set {set_name}")
+        if isinstance(cells, Unavailable):
+            return cells
+        if set_name not in self._evaluations:
+            self._evaluations[set_name] = self._flawless(cells, set_name)
+        return self._evaluations[set_name]
+
+    def _flawless(self, cells: Sequence[CellImage], set_name: str) -> Evaluation:
+        classes, plan = self.protocol.dataset.classes, self.protocol.clusters
+        right = np.eye(len(classes))[labels_of(cells, classes)]
+        predictions = predictions_of(cells, right, set_name=set_name, classes=classes)
+        return evaluate(predictions, intracluster_correlation=plan.intracluster_correlation)
+
+    def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
+        found = self.evaluation(set_name)
+        assert isinstance(found, Evaluation)  # seeds are judged on the test part, which is always there
+        return dict.fromkeys(self.protocol.training.every_seed, found)
+
+    def comparison(self, set_name: str) -> Comparison | Unavailable:
+        if self._compares:
+            self._refuse(f"the baseline's errors on {set_name}")
+        optional = self.protocol.baseline.needed == "optional"
+        return Unavailable("no baseline given (--baseline PACK)", not_asked=optional)
+
+    def timing(self, scenario: str, span: str, *, device: str) -> Timing | Unavailable:
+        if device in ("any", self._device):
+            self._refuse(f"{scenario} on {device}")
+        return Unavailable(f"this run's device is {self._device}, not {device}")
+
+    def look(self, criterion: Criterion) -> int | None:
+        return 1 if QUESTIONS[criterion.question].counts_looks else None
+
+    def dependent_sets(self) -> Mapping[str, str]:
+        return {}  # what the images show, nobody has seen yet; the protocol's own word counts
+
+
+def cannot_pass(best: BestCase, *, today: date) -> dict[str, str]:
+    """Required criterion -> why it cannot pass, even if every cell is classified correctly; the others are left out."""
+    found = {}
+    for criterion in best.protocol.criteria:
+        if criterion.required:
+            verdict = _best_verdict(criterion, best, today)
+            if verdict is not None and verdict.blocks:
+                found[criterion.id] = _reason(verdict)
+    return found
+
+
+def by_reason(found: Mapping[str, str]) -> dict[str, list[str]]:
+    """Reason -> the criteria that it holds for: those on each of a hundred classes share one."""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in found.items():
+        grouped.setdefault(reason, []).append(name)
+    return grouped
+
+
+def _best_verdict(criterion: Criterion, best: BestCase, today: date) -> Verdict | None:
+    """None where no best case is known, such as of a duration."""
+    try:
+        # Without its family: Holm's correction is about failing, and nothing fails here.
+        return decide(criterion, measure(criterion, best), best, today=today, family=())
+    except NotRecorded:
+        return None
+
+
+def _reason(verdict: Verdict) -> str:
+    if verdict.estimate is None:
+        return verdict.reason
+    needed = ""
+    if verdict.n_to_decide is not None:
+        needed = f"; about {verdict.n_to_decide:,} {trials(verdict)} without an error would be needed"
+    shown = observed(verdict.estimate, note=False, beside=verdict.criterion.bound)
+    return f"without a single error it is {shown}; required: {requirement(verdict)}; {verdict.reason}{needed}"

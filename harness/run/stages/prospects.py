@@ -1,0 +1,46 @@
+"""What cannot pass in this run, whatever its classifier does?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from harness.core.errors import HarnessError
+from harness.core.text import first_few
+from harness.data.records import CellImage, Manifest
+from harness.judge.prospects import BestCase, by_reason, cannot_pass
+from harness.metrics.estimates import Unavailable
+from harness.protocol.records import PARTS
+from harness.run.graph import Asking, stage
+from harness.run.stages.data import divided, found_elsewhere, manifest
+
+
+@stage(manifest, found_elsewhere)
+def prospects(run: Asking, today: date) -> dict[str, str]:
+    """Required criterion -> why it cannot pass; empty too where the data cannot be read, which their own stage says."""
+    setting = run.setting
+    try:
+        parts = divided(run(manifest), setting)
+        elsewhere = run(found_elsewhere)
+    except HarnessError:
+        return {}
+    cells: dict[str, Sequence[CellImage] | Unavailable] = {part: parts.part(part) for part in PARTS}
+    cells |= {name: each.images if isinstance(each, Manifest) else each for name, each in elsewhere.items()}
+    given = setting.options.model
+    best = BestCase(
+        setting.protocol,
+        cells,
+        device=setting.device,
+        model=None if given is None else given.record,
+        compares=setting.options.baseline is not None,
+    )
+    return cannot_pass(best, today=today)
+
+
+def told(found: Mapping[str, str]) -> list[str]:
+    """One line for each reason, as the terminal shows them."""
+    return [f"required, and cannot pass: {_few(names)}: {why}" for why, names in by_reason(found).items()]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(first_few(names, 5, more="and {n} more"))
