@@ -407,6 +407,69 @@ def _run_metrics(asked: argparse.Namespace) -> int:
     return HOLDS
 
 
+def register_init(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "init",
+        help="draft a protocol for a folder of images, and say what the images cannot tell",
+        description="Looks at a folder with one sub-folder for each class, or with train, validation and test folders "
+        "above those. Writes a commented protocol, and a manifest CSV beside the folder where its names do not say it "
+        "all. Changes nothing in the folder.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the images")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the protocol (default: NAME-OF-DIR.toml here)")
+    parser.add_argument("--force", action="store_true", help="replace files that are there already")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=_run_init)
+
+
+def _run_init(asked: argparse.Namespace) -> int:
+    from harness.core.threads import available_cores
+    from harness.data.survey import survey
+    from harness.drafting import draft, write_draft
+
+    found = survey(asked.folder, workers=available_cores())
+    out: Path = asked.out or Path(f"{found.root.resolve().name}.toml")
+    made = draft(found, out=out)
+    protocol, replaced = write_draft(made, out=out, force=asked.force)
+    manifest = None if made.manifest is None else made.data
+    if asked.json:
+        said = {
+            "protocol": str(out),
+            "manifest": manifest and str(manifest),
+            "replaced": [str(file) for file in replaced],
+            "data": str(made.data),
+            "counts": found.counts,
+            "criteria": len(protocol.criteria),
+            "unknown": made.unknown,
+        }
+        _print(json.dumps(said, indent=2))
+        return HOLDS
+    _print(f"{found.root}: {len(found.images):,} images of {len(found.classes)} classes")
+    _print(f"protocol: {out}, {len(protocol.criteria)} criteria")
+    if manifest is not None:
+        _print(f"manifest: {manifest}")
+    for file in replaced:
+        _print(f"replaced: {file}, which was there before")
+    _print("What the images could not tell, and you are to state or know:")
+    for each in made.unknown:
+        _print(f"- {each}")
+    _print(f"next: pytest suites/ --protocol={out} --data={made.data}")
+    return HOLDS
+
+
+def register_schema(jobs: Parsers) -> None:
+    parser = jobs.add_parser("schema", help="which keys can a protocol have? (a JSON Schema for editors)")
+    parser.add_argument("--page", action="store_true", help="print docs/protocol-keys.md, the same for people")
+    parser.set_defaults(run=_run_schema)
+
+
+def _run_schema(asked: argparse.Namespace) -> int:
+    from harness.protocol.schema import keys_page, protocol_schema
+
+    _print(keys_page().rstrip("\n") if asked.page else json.dumps(protocol_schema(), indent=2))
+    return HOLDS
+
+
 def register_prove(jobs: Parsers) -> None:
     parser = jobs.add_parser(
         "prove",
@@ -470,5 +533,7 @@ JOBS: tuple[Callable[[Parsers], None], ...] = (
     register_promote,
     register_ledger,
     register_metrics,
+    register_schema,
+    register_init,
     register_prove,
 )

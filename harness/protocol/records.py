@@ -68,7 +68,13 @@ class _Record(BaseModel):
 
 
 class Identity(_Record):
-    """Who this protocol is and what a pass would mean."""
+    """Who this protocol is and what a pass would mean.
+
+    id:           names the protocol in runs, packs and ledgers; letters, digits, "_", "." and "-".
+    title:        one line for a person.
+    version:      of the protocol; raised when anything in it changes.
+    intended_use: what the classifier is for, and what a pass does not say; printed beside every verdict.
+    """
 
     id: Name
     title: str
@@ -77,7 +83,12 @@ class Identity(_Record):
 
 
 class SyntheticPlan(_Record):
-    """How the embedded cells are drawn when no `--data` is given."""
+    """How the embedded cells are drawn when no `--data` is given.
+
+    seed:             of the drawing.
+    images_per_class: how many cells are drawn of each class.
+    size_px:          side of the square images, in pixels.
+    """
 
     seed: int
     images_per_class: int = Field(ge=1)
@@ -85,7 +96,13 @@ class SyntheticPlan(_Record):
 
 
 class ImageRules(_Record):
-    """What every image file must be. Sides are in pixels, inclusive."""
+    """What every image file must be. Sides are in pixels, inclusive.
+
+    formats:     the file formats that are allowed.
+    modes:       the colour modes that are allowed, in Pillow's words.
+    min_side_px: the shortest side that an image may have.
+    max_side_px: the longest side that an image may have.
+    """
 
     formats: tuple[Literal["JPEG", "PNG", "BMP", "TIFF"], ...]
     modes: tuple[str, ...] = ("RGB",)
@@ -107,6 +124,11 @@ class ImageRules(_Record):
 class DatasetPlan(_Record):
     """The set that is split into train, validation and test.
 
+    description:  what the images are and where they come from, for the report.
+    classes:      the names of the class folders or labels, in the order of the classifier's outputs.
+    images_per_class: how many images each class must have.
+    images:       what every image file must be.
+    synthetic:    draws cells where no `--data` is given; leave it out for images of your own.
     expectations: the user's own suite; in the file, the name of a great-expectations JSON file beside it.
     """
 
@@ -127,7 +149,11 @@ class DatasetPlan(_Record):
 
 
 class SplitPlan(_Record):
-    """Stratified by class, by group where groups are known."""
+    """Who is in which part: stratified by class, by group where groups are known.
+
+    train, validation, test: the part's share of every class; the three add up to 1.
+    seed: of the draw.
+    """
 
     train: OpenFraction
     validation: OpenFraction
@@ -153,6 +179,7 @@ class WeightsPlan(_Record):
     """Initial weights, stated so that no fallback can be silent.
 
     source: "imagenet" (torchvision's cache or download), "file" (with its SHA-256) or "none".
+    sha256: of that file, 64 hexadecimal digits.
     file:   looked for as given, beside the protocol file, then beside the data folder.
     layout: "torchvision" names; "torchvision-folded" has batch-norm folded into convolution weight and bias.
     partial: whether the file may leave backbone tensors unfilled; the evidence lists them.
@@ -172,7 +199,19 @@ class WeightsPlan(_Record):
 
 
 class AugmentationPlan(_Record):
-    """fastai's batch transforms on training images; names as in `aug_transforms`."""
+    """fastai's batch transforms on training images; names as in `aug_transforms`.
+
+    flips:          whether images are mirrored, left to right and top to bottom.
+    max_rotate_deg: largest turn, in degrees either way.
+    max_warp:       largest change of perspective.
+    max_lighting:   largest change of brightness and contrast.
+    max_hue:        largest turn of the hue.
+    max_saturation: largest change of the saturation.
+    p_affine:       share of images that are turned, mirrored, cropped or warped.
+    p_lighting:     share of images whose lighting changes.
+    p_colour:       share of images whose hue and saturation change.
+    min_zoom, max_zoom: between which scales an image is shown, about its centre.
+    """
 
     flips: bool
     max_rotate_deg: float = Field(ge=0.0, le=180.0)
@@ -204,12 +243,21 @@ class AugmentationPlan(_Record):
 
 
 class LearningRateFinderPlan(_Record):
+    """fastai's search for a learning rate, drawn for the report; the phases keep their own.
+
+    iterations: batches that the search takes.
+    """
+
     iterations: int = Field(ge=10)
 
 
 class PhasePlan(_Record):
     """One phase of training.
 
+    name:   names the file of its best weights.
+    learning_rate: of the optimiser; of "one-cycle" its peak.
+    max_epochs: the most epochs that it runs.
+    patience: epochs without a better validation loss after which it stops.
     trains: "head" freezes every backbone tensor, BatchNorm weights and running statistics included;
             "all" trains every layer.
     schedule: "one-cycle" (fastai's fit_one_cycle, `learning_rate` is its peak) or "flat".
@@ -226,6 +274,15 @@ class PhasePlan(_Record):
 class TrainingPlan(_Record):
     """How the classifier is trained.
 
+    architecture: of the network.
+    weights:      what the training starts from.
+    image_size_px: side to which every image is brought.
+    resize:       "squish" changes the proportions, "crop" cuts off what is longer.
+    batch_size:   images in one step.
+    weight_decay: of the optimiser.
+    lr_finder:    draws fastai's learning-rate finder; without it there is no such figure.
+    augmentation: what is done to training images.
+    phases:       one after the other.
     normalisation: what is done to every image, see harness/model/normalisation.py. "imagenet": ImageNet's mean and
            deviation; "background-white": each channel's background made white first.
     seed:  that of the classifier that is judged and exported.
@@ -285,7 +342,12 @@ class ModelPlan(_Record):
 
 
 class ReproducibilityPlan(_Record):
-    """The small training that two fresh processes repeat."""
+    """The small training that two fresh processes repeat.
+
+    images_per_class: of the train part; a third as many of the others.
+    image_size_px:    side of its images.
+    epochs:           of each phase.
+    """
 
     images_per_class: int = Field(ge=6)
     image_size_px: int = Field(ge=32)
@@ -295,6 +357,10 @@ class ReproducibilityPlan(_Record):
 class ExternalPlan(_Record):
     """A set from elsewhere, only ever evaluated.
 
+    name:        how criteria call it; a folder of this name beside the data folder is taken for it.
+    description: what the images are, where they come from, and what shows that they are independent.
+    images:      what every image file of it must be.
+    synthetic:   of the embedded protocol: which cells are drawn for it.
     independence: "shown" needs facts that the protocol states in `description`; "not shown" cannot satisfy an
     external criterion, whatever the accuracy.
     """
@@ -318,6 +384,8 @@ class LooksPlan(_Record):
 
     correction: "look-number" divides 1 - level by the number of the look; "budget" divides it by `budget` at each of
                 that many looks, after which nothing passes; "none" divides nothing, and says why in `reason`.
+    budget:     how many looks share the error.
+    reason:     why nothing is corrected.
     """
 
     correction: Literal["look-number", "budget", "none"] = "look-number"
@@ -343,7 +411,10 @@ class ClusterPlan(_Record):
 
 
 class BaselinePlan(_Record):
-    """Whether a run must be compared with a baseline. optional: without --baseline nothing is asked of it."""
+    """Whether a run must be compared with a baseline.
+
+    needed: "optional": without --baseline nothing is asked of it; "required": a run without one does not pass.
+    """
 
     needed: Literal["optional", "required"] = "optional"
 
@@ -362,7 +433,11 @@ class CalibrationPlan(_Record):
 class RobustnessPlan(_Record):
     """Disturbed copies of the test part; what the severities mean stands in `harness.data.corruptions`.
 
-    severities: those that are drawn, from 1 to 5. agreed: kind -> the one at which it is judged.
+    kinds:       what is done to the images.
+    severities:  those that are drawn, from 1 to 5.
+    agreed:      kind -> the severity at which it is judged.
+    invariances: turns and mirrorings after which the answer should be the same.
+    seed:        of the draw.
     """
 
     kinds: tuple[Literal[CORRUPTIONS], ...] = Field(min_length=1)  # type: ignore[valid-type]
@@ -386,6 +461,10 @@ class DetectionPlan(_Record):
     score:     "confidence" (1 - largest probability), "entropy", or "mahalanobis" (distance of the network's features
                from those of the train part). Named before any was seen.
     reference: the part that fixes the threshold, at which `true_positive_rate` of its cells are kept.
+    true_positive_rate: the share of the reference's cells that the threshold keeps.
+    kinds:     inputs without a cell that are drawn.
+    inputs_per_kind: how many of each.
+    seed:      of the drawing.
     """
 
     score: Literal["confidence", "entropy", "mahalanobis"]
@@ -397,7 +476,11 @@ class DetectionPlan(_Record):
 
 
 class PrevalencePlan(_Record):
-    """Each class's share where the classifier would be used; test sets are balanced and blood is not."""
+    """Each class's share where the classifier would be used; a test set has other shares than the world.
+
+    source: where the shares come from.
+    shares: class -> its share; they add up to 1.
+    """
 
     source: str = Field(min_length=10)
     shares: dict[str, Fraction]
@@ -412,6 +495,12 @@ class PrevalencePlan(_Record):
 class Criterion(_Record):
     """One question with its bound, fixed before the run.
 
+    id:     names it everywhere; with "each" the class or kind is added.
+    question: which suite asks it, and so at which gate it is judged.
+    metric: what is measured, from docs/metrics.md.
+    cell_class: of a metric per class: one of the classes, or "each".
+    rationale: why this bound, for whoever reads the verdict.
+    required: whether the run passes only with it; else it is reported for information.
     set:    "dataset" for integrity, split, leakage and reproducibility; "training"; "validation", "test" or an external
             set's name; for throughput the device: "mps", "cuda", "cpu" or "any".
     kind:   for robustness: of the disturbance, the transform or the input without a cell; "any" takes all together.
@@ -504,7 +593,14 @@ class Criterion(_Record):
 
 
 class ThroughputPlan(_Record):
-    """How inference is timed. `queries` single-image queries; `offline_images` in one offline pass per round."""
+    """How inference is timed.
+
+    warmup_queries: queries before the first that counts.
+    queries:        single-image queries.
+    offline_rounds: passes over many images.
+    offline_images: images in one pass.
+    batch_size:     images at a time where many are classified.
+    """
 
     warmup_queries: int = Field(ge=1)
     queries: int = Field(ge=30)
@@ -516,6 +612,8 @@ class ThroughputPlan(_Record):
 class Waiver(_Record):
     """Lets a required criterion be `not assessed`, in the open. It never turns a failure into a pass.
 
+    criterion: the id of the criterion.
+    reason:  why it cannot be assessed, for the report.
     owner:   who answers for it.
     expires: the last day on which it counts.
     """
