@@ -262,6 +262,16 @@ def test_tiny_and_narrow_images_are_hashed_like_others(size):
     assert ("0000000", "0000004", "same pixels") in found(hashes)
 
 
+def test_images_of_fewer_pixels_than_half_a_thumbnail_are_compared_by_pixels_only():
+    for size, near in ((32, True), (31, False)):
+        small = cell(1).resize((size, size), Image.Resampling.BILINEAR)
+        pictures = [small, small.rotate(90), small.copy()]
+        hashes = hash_pictures(pictures, set_name="small", label="x")
+        assert (("0000000", "0000001", "rotated 90") in found(hashes)) is near
+        assert ("0000000", "0000002", "same pixels") in found(hashes)
+        assert len(unsearchable([hashes])) == (0 if near else 3)
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "1"])
 def test_other_colour_modes_are_hashed_by_what_a_classifier_would_see(mode):
     hashes = hash_pictures([cell(1).convert(mode), cell(2)], set_name="modes", label="x")

@@ -34,6 +34,9 @@ POSE_NAMES = (
 )
 RESCALED_FROM = 0.03  # pixels on a side that cropping does not explain, as a fraction
 ALL_PAIRS_UP_TO = 50
+# Half a thumbnail's side. Of fewer pixels the finest detail that tells a copy from a look-alike is interpolated: digits
+# of 8 px, enlarged, were taken for each other.
+LEAST_SEARCHED_PX = THUMBNAIL_PX // 2
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -113,7 +116,7 @@ def find_duplicates(sets: Sequence[ImageHashes], *, workers: int) -> tuple[Dupli
         for i, j in _pairs_within(group)
     ]
     representatives = [owners[group[0]] for group in groups]
-    near = resembling(_thumbnails(representatives), workers=workers)
+    near = resembling(_searched(representatives), workers=workers)
     for index in range(len(near.first)):
         a, b = int(near.first[index]), int(near.second[index])
         sizes = [hashes.sizes_px[row] for hashes, row in (representatives[a], representatives[b])]
@@ -126,12 +129,12 @@ def find_duplicates(sets: Sequence[ImageHashes], *, workers: int) -> tuple[Dupli
 
 
 def unsearchable(sets: Sequence[ImageHashes]) -> tuple[ListedImage, ...]:
-    """Images too smooth to be compared (blank, a mere gradient): duplicates among them are found by pixels only."""
+    """Images too smooth (blank, a mere gradient) or too small to be compared: their duplicates are found by pixels only."""
     return tuple(
         sorted(
             ListedImage(hashes.set, hashes.paths[row], hashes.labels[row])
             for hashes in sets
-            for row in np.flatnonzero(featureless(hashes.thumbnails))
+            for row in np.flatnonzero(featureless(hashes.thumbnails) | _too_small(hashes.sizes_px))
         )
     )
 
@@ -182,6 +185,17 @@ def _places(sets: Sequence[ImageHashes]) -> tuple[list[ListedImage], list[tuple[
                 "every image once."
             )
     return [image for image, _, _ in listed], [(sets[number], row) for _, number, row in listed]
+
+
+def _too_small(sizes_px: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return sizes_px.reshape(-1, 2).min(axis=1) < LEAST_SEARCHED_PX
+
+
+def _searched(owners: Sequence[tuple[ImageHashes, int]]) -> NDArray[np.uint8]:
+    """The thumbnails; blank, and so in no pair, where the image is too small."""
+    thumbnails = _thumbnails(owners)
+    small = np.array([_too_small(hashes.sizes_px[row])[0] for hashes, row in owners], dtype=bool)
+    return np.where(small[:, None, None], np.uint8(0), thumbnails) if small.any() else thumbnails
 
 
 def _thumbnails(owners: Sequence[tuple[ImageHashes, int]]) -> NDArray[np.uint8]:

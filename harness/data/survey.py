@@ -162,8 +162,8 @@ def _refuse_no_classes(root: Path, images: Sequence[Found], folders: Sequence[st
     if len(labels) < 2:
         raise DataError(
             f"{root} has {len(labels)} class folder(s) with files: {', '.join(labels) or 'none'}. Expected are at "
-            "least two sub-folders, each named after a class, or train, validation and test folders with those in them. "
-            "Where a table says which image is of which class, no protocol is drafted: extend generic.toml."
+            "least two sub-folders, each named after a class, or train, validation and test folders with those in "
+            "them. Where a table says which image is of which class, no protocol is drafted: extend generic.toml."
         )
     by_case: dict[str, list[str]] = {}
     for label in labels:

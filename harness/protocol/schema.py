@@ -156,8 +156,8 @@ Made from the records of `harness/protocol` by `python -m harness schema --page`
 #:schema protocol.schema.json
 ```
 
-[metrics.md](metrics.md) has the metrics that a criterion can be on. "Required" is what the whole protocol must have when all
-that it extends has been merged; a file that extends another states only what it changes.
+[metrics.md](metrics.md) has the metrics that a criterion can be on. "Required" is what the whole protocol must have
+when all that it extends has been merged; a file that extends another states only what it changes.
 """
 
 

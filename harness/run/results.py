@@ -57,7 +57,7 @@ class RunResults:
     cannot_pass: required criterion -> why it could not pass whatever the classifier does, as known before the run.
     looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
     duplicates: pictures that are in two places, within and across sets; None where they were not searched.
-    uncompared: pictures too smooth to be compared but by their pixels.
+    uncompared: pictures too smooth or too small to be compared but by their pixels.
     shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
     robustness: what disturbed cells of the test part and inputs without a cell came to.
     fits: everything that was fitted, and on which cells.
