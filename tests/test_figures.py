@@ -12,12 +12,14 @@ import pytest
 from example_run import CLASSES, example_pixels, example_run, stopped_run, without_misclassified_cells
 from PIL import Image
 
+from harness.data.records import CellImage
 from harness.metrics.classification import estimate, evaluate
 from harness.metrics.estimates import Evaluation
 from harness.metrics.predictions import Predictions
 from harness.model.records import LearningRateCurve, PhaseRecord
 from harness.report import figures, plots
-from harness.report.figures import draw_figures, draw_thumbnails, images_to_show
+from harness.report.figures import _sample_images, draw_figures, draw_thumbnails, images_to_show
+from harness.report.wording import MANY_CLASSES
 
 EVERY_FIGURE = {
     "class_distribution",
@@ -263,3 +265,57 @@ def _spy(kept, original, position):
         return original(self, *args, **kwargs)
 
     return spied
+
+
+# --- from 2 to 100 classes ------------------------------------------------------------------------
+
+
+def evaluation_of(n_classes: int) -> Evaluation:
+    """Most cells right; the second class has none, and the first is taken for the last three times."""
+    confusion = np.diag(np.full(n_classes, 5))
+    confusion[1] = 0
+    confusion[0, -1] += 3
+    return Evaluation("test", tuple(f"a_class_called_{i:03}" for i in range(n_classes)), confusion)
+
+
+@pytest.mark.parametrize("n_classes", [2, 5, MANY_CLASSES, MANY_CLASSES + 1, 100])
+def test_every_figure_of_classes_is_of_a_size_that_can_be_looked_at(n_classes: int):
+    found = evaluation_of(n_classes)
+    counts = dict.fromkeys(found.classes, 7)
+    metrics = {
+        name: {m: estimate(found, m, cell_class=name, level=0.95) for m in ("recall", "precision", "f1")}
+        for name in found.classes
+    }
+    pixels = np.full((30, 30, 3), 200, dtype=np.uint8)
+    cells = {name: [CellImage(f"{name}/{i}.png", name, f"{name}{i}", 1) for i in range(5)] for name in found.classes}
+    drawn = {
+        "matrix": plots.confusion_matrices("t", [found]),
+        "matrices": plots.confusion_matrices("t", [found, found]),
+        "counts": plots.class_counts("t", counts, expected=8),
+        "parts": plots.part_counts("t", dict.fromkeys(("train", "validation", "test"), counts)),
+        "metrics": plots.class_metrics("t", metrics),
+        "samples": _sample_images(cells, {cell.sha256: pixels for each in cells.values() for cell in each}),
+    }
+    for name, content in drawn.items():
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+        assert width <= 4600, name
+        assert height <= 5200, name
+        assert len(content) < 700_000, name
+
+
+def test_an_error_in_a_matrix_of_many_classes_is_seen_and_a_class_without_cells_is_grey():
+    found = evaluation_of(40)
+    figure = plots.blank(10, 10)
+    axes = figure.add_subplot()
+    plots._large_matrix(axes, found)
+    (image,) = axes.get_images()
+    pixels = np.asarray(image.get_array())
+    red, green, blue, _ = pixels[0, -1]
+    assert red - max(green, blue) > 0.2
+    assert pixels[3, 7].tolist() == [1, 1, 1, 1]  # nothing was taken so
+    assert len(set(pixels[1, 0, :3].tolist())) == 1
+    assert pixels[1, 0, 0] < 1
+    blue_of_hit = pixels[3, 3]
+    assert blue_of_hit[2] > blue_of_hit[0]
+    assert [text.get_text() for text in axes.texts][:2] == ["5/8", "no cells"]

@@ -129,7 +129,7 @@ def find_duplicates(sets: Sequence[ImageHashes], *, workers: int) -> tuple[Dupli
 
 
 def unsearchable(sets: Sequence[ImageHashes]) -> tuple[ListedImage, ...]:
-    """Images too smooth (blank, a mere gradient) or too small to be compared: their duplicates are found by pixels only."""
+    """Images too smooth (blank, a mere gradient) or too small to be compared: of these, only equal pixels are found."""
     return tuple(
         sorted(
             ListedImage(hashes.set, hashes.paths[row], hashes.labels[row])

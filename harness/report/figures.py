@@ -17,7 +17,7 @@ from harness.report.calibration_plots import reliability_diagram, risk_coverage
 from harness.report.counts import dataset_counts, part_counts
 from harness.report.plots import Tile
 from harness.report.robustness_plots import detection_figure, disturbance_sheet, severity_figure
-from harness.report.wording import probability, proportion, short
+from harness.report.wording import MANY_CLASSES, probability, proportion, short
 from harness.run.results import RunResults
 
 N_COLUMNS = 5
@@ -71,10 +71,24 @@ def _figures_of_data(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[
         )
     if run.split is not None:
         figures["split_distribution"] = plots.part_counts("Images per class and part", part_counts(run))
-        rows = [(name, [Tile(images.get(cell.sha256), "") for cell in cells]) for name, cells in _samples(run).items()]
-        title = "Sample images: the first five of each class in the train part, by digest"
-        figures["sample_images"] = plots.gallery(title, rows, n_columns=N_COLUMNS)
+        figures["sample_images"] = _sample_images(_samples(run), images)
     return figures
+
+
+def _sample_images(samples: Mapping[str, Sequence[CellImage]], images: Mapping[str, np.ndarray]) -> bytes:
+    """A row for each class; of many classes one image each, row after row."""
+    which = "in the train part, by digest"
+    if len(samples) <= MANY_CLASSES:
+        rows = [(name, [Tile(images.get(cell.sha256), "") for cell in cells]) for name, cells in samples.items()]
+        return plots.gallery(f"Sample images: the first five of each class {which}", rows, n_columns=N_COLUMNS)
+    firsts = [
+        Tile(images.get(cell.sha256), plots.legible(name, at_most=24))
+        for name, cells in samples.items()
+        for cell in cells[:1]
+    ]
+    n_columns = 2 * N_COLUMNS
+    rows = [("", firsts[start : start + n_columns]) for start in range(0, len(firsts), n_columns)]
+    return plots.gallery(f"Sample images: the first of each class {which}", rows, n_columns=n_columns)
 
 
 def _figures_of_training(run: RunResults) -> dict[str, bytes]:

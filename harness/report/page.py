@@ -116,6 +116,7 @@ def _environment() -> Environment:
         "policy": Markup(POLICY.format(base64.b64encode(hashlib.sha256(css.encode()).digest()).decode())),
         "caption_of": caption_of,
         "INDEPENDENCE_UNKNOWN": INDEPENDENCE_UNKNOWN,
+        "MANY_CLASSES": wording.MANY_CLASSES,
         "NOTHING": wording.NOTHING,
         "UNDEFINED": wording.UNDEFINED,
     }

@@ -25,7 +25,7 @@ from PIL import Image
 
 from harness.metrics.estimates import Estimate, Evaluation
 from harness.model.records import LearningRateCurve, PhaseRecord
-from harness.report.wording import UNDEFINED, percent, proportion, share
+from harness.report.wording import MANY_CLASSES, UNDEFINED, percent, proportion, share
 
 DPI = 120
 GALLERY_DPI = 96  # photographs are most of a report's bytes
@@ -34,6 +34,7 @@ MOST_COLOURS, MOST_COLOURS_OF_A_CHART = 128, 4096
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 INK, FAINT = "#1a1a1a", "#6b6b6b"
 SHADES, DARKEST = colormaps["Blues"], 1.15  # the map's darkest blues would drown the outline of an error
+ERRORS, FAINTEST_ERROR = colormaps["Reds"], 0.4
 
 STYLE: dict[str, Any] = {
     "figure.facecolor": "white",
@@ -118,6 +119,8 @@ def statement(title: str, text: str) -> Figure:
 
 @as_png
 def class_counts(title: str, counts: Mapping[str, int], *, expected: int | None) -> Figure:
+    if len(counts) > MANY_CLASSES:
+        return _long_counts(title, {"images": counts}, expected=expected)
     figure = blank(8, 4.2)
     axes = figure.add_subplot()
     bars = axes.bar([legible(name, at_most=18) for name in counts], list(counts.values()), color=BLUE, width=0.62)
@@ -133,6 +136,8 @@ def class_counts(title: str, counts: Mapping[str, int], *, expected: int | None)
 @as_png
 def part_counts(title: str, parts: Mapping[str, Mapping[str, int]]) -> Figure:
     """Bars side by side: one group per class, one bar per part."""
+    if len(next(iter(parts.values()))) > MANY_CLASSES:
+        return _long_counts(title, parts, expected=None)
     figure = blank(8, 4.4)
     axes = figure.add_subplot()
     classes = list(next(iter(parts.values())))
@@ -147,6 +152,29 @@ def part_counts(title: str, parts: Mapping[str, Mapping[str, int]]) -> Figure:
     axes.set_xticks(range(len(classes)), [legible(name, at_most=18) for name in classes])
     axes.grid(visible=False, axis="x")
     _legend_below(axes, n_columns=3)
+    return figure
+
+
+def _long_counts(title: str, parts: Mapping[str, Mapping[str, int]], *, expected: int | None) -> Figure:
+    """One line per class, the parts end to end in it."""
+    classes = list(next(iter(parts.values())))
+    figure = blank(8, 0.2 * len(classes) + 1.4)
+    axes = figure.add_subplot()
+    left = np.zeros(len(classes))
+    for (part, counts), colour in zip(parts.items(), (BLUE, ORANGE, GREEN), strict=False):
+        widths = np.array(list(counts.values()))
+        label = f"{part} (n = {widths.sum():,})"
+        axes.barh(range(len(classes)), widths, left=left, height=0.74, color=colour, label=label)
+        left += widths
+    for row, n in enumerate(left):
+        axes.annotate(f"{n:,.0f}", (n, row), xytext=(3, 0), textcoords="offset points", va="center", size=7)
+    if expected is not None:
+        axes.axvline(expected, color=INK, linestyle=(0, (4, 3)), linewidth=1.2, label=f"protocol: {expected} per class")
+    axes.set_yticks(range(len(classes)), [legible(name, at_most=24) for name in classes], size=7)
+    axes.set(title=title, xlabel="images", ylim=(len(classes) - 0.4, -0.6), xlim=(0, 1.12 * max(1, left.max())))
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize=8, borderaxespad=0)
+    axes.set_title(title, pad=24)
     return figure
 
 
@@ -239,14 +267,46 @@ def confusion_matrices(title: str, evaluations: Sequence[Evaluation]) -> Figure:
     n_classes = max(len(evaluation.classes) for evaluation in evaluations)
     columns = min(len(evaluations), 2)
     rows = math.ceil(len(evaluations) / columns)
-    side = max(4.6, 0.85 * n_classes + 1.6)
+    many = n_classes > MANY_CLASSES
+    side = 0.13 * n_classes + 3 if many else max(4.6, 0.85 * n_classes + 1.6)
     figure = blank(columns * (side + 1.5) + 0.4, rows * (side + 0.4) + 0.7)
     figure.suptitle(title, x=0.015, ha="left", weight="bold", size=13)
     for index, evaluation in enumerate(evaluations):
-        _matrix(figure.add_subplot(rows, columns, index + 1), evaluation)
+        (_large_matrix if many else _matrix)(figure.add_subplot(rows, columns, index + 1), evaluation)
     legend = "Shading: share of the row. Outlined: errors. On the right: recall."
+    if many:
+        legend = "Blue: share of the row that is right. Red: errors. On the right: recall. The counts are in the table."
     figure.supxlabel(legend, x=0.015, ha="left", size=9, color=FAINT)
     return figure
+
+
+def _large_matrix(axes: Axes, evaluation: Evaluation) -> None:
+    """Of many classes: colours without numbers, an error never fainter than can be seen."""
+    confusion, size = evaluation.confusion, len(evaluation.classes)
+    support = confusion.sum(axis=1)
+    shares = np.divide(confusion, support[:, None], out=np.zeros(confusion.shape), where=support[:, None] > 0)
+    pixels = np.ones((size, size, 4))
+    right = np.eye(size, dtype=bool)
+    pixels[right] = SHADES(shares[right] / DARKEST)
+    wrong = ~right & (confusion > 0)
+    pixels[wrong] = ERRORS(FAINTEST_ERROR + (1 - FAINTEST_ERROR) * shares[wrong])
+    pixels[support == 0] = (0.93, 0.93, 0.93, 1)
+    axes.imshow(pixels, interpolation="nearest")
+    for row in range(size):
+        recall = f"{int(confusion[row, row])}/{int(support[row])}" if support[row] else "no cells"
+        axes.text(size, row, recall, va="center", size=5)
+    names = [legible(name, at_most=24) for name in evaluation.classes]
+    axes.set_xticks(range(size), names, rotation=90, size=5)
+    axes.set_yticks(range(size), names, size=5)
+    axes.set(xlabel="predicted", ylabel="reference label")
+    axes.set_title(f"{legible(evaluation.set)}: {proportion(evaluation.n_correct, evaluation.n)} correct", size=11)
+    axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
+    axes.grid(visible=False)
+    axes.grid(visible=True, which="minor", color="#eeeeee", linewidth=0.3)
+    axes.tick_params(length=0, which="both", pad=1)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
 
 
 def _matrix(axes: Axes, evaluation: Evaluation) -> None:
@@ -293,7 +353,9 @@ def _ink_on(colour: tuple[float, float, float, float]) -> str:
 @as_png
 def class_metrics(title: str, metrics: Mapping[str, Mapping[str, Estimate]]) -> Figure:
     """Recall, precision and F1 per class. metrics: class -> metric -> estimate; whiskers where it has an interval."""
-    figure = blank(9.4, 0.95 * len(metrics) + 1.7)
+    many = len(metrics) > MANY_CLASSES
+    step = 0.4 if many else 0.95
+    figure = blank(9.4, step * len(metrics) + 1.7)
     axes = figure.add_subplot()
     looks = {"recall": (BLUE, "o"), "precision": (VERMILION, "s"), "f1": (GREEN, "D")}
     lowest = 1.0
@@ -307,12 +369,13 @@ def class_metrics(title: str, metrics: Mapping[str, Mapping[str, Estimate]]) -> 
                 text = f"{name} {proportion(k, n)}"
                 lowest = min(lowest, _whisker(axes, estimate, y, colour=colour, marker=marker))
             ink = INK if estimate.value is not None else FAINT
-            axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center", size=9, color=ink)
+            size = 6 if many else 9
+            axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center", size=size, color=ink)
     for label, (colour, marker) in zip(("recall", "precision", "F1 (no interval drawn)"), looks.values(), strict=True):
         axes.plot([], [], color=colour, marker=marker, linestyle="none", label=label)
     _proportion_axis(axes, lowest, list(metrics))
     axes.set_title(title)
-    _legend_below(axes, n_columns=3, offset=-0.4 / (0.95 * len(metrics)))
+    _legend_below(axes, n_columns=3, offset=-0.4 / (step * len(metrics)))
     return figure
 
 

@@ -10,6 +10,8 @@ from harness.core.errors import UndefinedStatistic
 
 UNDEFINED = "undefined"
 NOTHING = "—"
+# Beyond, a figure has its classes one below the other in small type, and a matrix in numbers is folded away.
+MANY_CLASSES = 16
 
 
 def percent(k: int, n: int, *, decimals: int = 2) -> str:
