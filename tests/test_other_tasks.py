@@ -98,7 +98,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Done:
             Image.fromarray((pixels * 255 / 16).astype(np.uint8)).save(file)
             seen[label] += 1
     # The folders' names have a blank, so that init writes a manifest beside them.
-    return judged(place, place / "digits", place / "digits.csv", epochs=8, floor=0.3)
+    return judged(place, place / "digits", place / "digits.csv", epochs=5, floor=0.2)
 
 
 def test_digits_pass_what_a_short_training_can_show(digits: Done):

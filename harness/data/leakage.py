@@ -188,7 +188,7 @@ def _places(sets: Sequence[ImageHashes]) -> tuple[list[ListedImage], list[tuple[
 
 
 def _too_small(sizes_px: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return sizes_px.reshape(-1, 2).min(axis=1) < LEAST_SEARCHED_PX
+    return np.asarray(sizes_px.reshape(-1, 2).min(axis=1) < LEAST_SEARCHED_PX)
 
 
 def _searched(owners: Sequence[tuple[ImageHashes, int]]) -> NDArray[np.uint8]:

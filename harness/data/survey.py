@@ -136,7 +136,8 @@ def _unwrapped(folder: Path) -> Path:
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:
     """Names of the folders and of the files in it, sorted; hidden folders and litter are no folders of images."""
-    folders, files = [], []
+    folders: list[str] = []
+    files: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             is_folder = entry.is_dir(follow_symlinks=False) and not LITTER.match(entry.name)

@@ -17,7 +17,7 @@ from harness.protocol.records import Protocol, metric_table
 
 Node = dict[str, Any]
 
-EXTENDING = {
+EXTENDING: dict[str, Node] = {
     "extends": {"type": "string", "description": "The protocol file that this one changes, beside it or by its path."},
     REMOVE: {
         "type": "array",
