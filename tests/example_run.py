@@ -149,7 +149,6 @@ def example_run(
             )
             for name in ("test", "nine-monocytes")
         },
-        cannot_pass={"E1": "the set is not there"},
         looks={"test": 2, "second-laboratory": 1, "nine-monocytes": 1},
         reproducibility=tuple(
             ProcessDigests("cpu, 2 threads, float32", *(_sha(word) for word in ("split", "loss", "weight", "predict")))

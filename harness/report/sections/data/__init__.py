@@ -69,7 +69,7 @@ def limits(page: Material) -> Iterator[Limit]:
         more = len(run.uncompared) > MOST_NAMED
         yield Limit(
             sentence(
-                "{n} pictures are too smooth, or under 32 px, to be compared but by their pixels: {named}{more}.",
+                "{n} pictures are too smooth or too small to be compared but by their pixels: {named}{more}.",
                 n=e.size("uncompared"),
                 named=named,
                 more=sentence(", and {n} more", n=e.plain_count("page", "data", "uncompared")) if more else "",

@@ -74,11 +74,11 @@ def limits(page: Material) -> Iterator[Limit]:
     )
     yield Limit(
         sentence(
-            "The classes' shares in the test part ({mix}) come from how the set was collected, not from blood, where "
-            "some classes are rare.",
+            "The classes' shares in the test part ({mix}) come from how the set was collected, not from where the "
+            "classifier is used; there some classes may be rare.",
             mix=mix,
         ),
-        "Carrying precision (positive predictive value), F1 or accuracy over to blood without its prevalence.",
+        "Carrying precision (positive predictive value), F1 or accuracy over to another mix of classes without their prevalence.",
     )
 
 
