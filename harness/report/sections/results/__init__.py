@@ -78,7 +78,8 @@ def limits(page: Material) -> Iterator[Limit]:
             "classifier is used; there some classes may be rare.",
             mix=mix,
         ),
-        "Carrying precision (positive predictive value), F1 or accuracy over to another mix of classes without their prevalence.",
+        "Carrying precision (positive predictive value), F1 or accuracy over to another mix of classes without their "
+        "prevalence.",
     )
 
 
