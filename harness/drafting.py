@@ -21,7 +21,7 @@ from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.protocol.file import read_protocol
 from harness.protocol.records import PARTS, Protocol
 
-GENERIC = Path(__file__).resolve().parents[1] / "suites" / "protocols" / "generic.toml"
+GENERIC = "generic.toml"  # a bare name is that of a shipped protocol
 RATIOS = {"train": 0.7, "validation": 0.15, "test": 0.15}  # of base.toml
 LEVEL = 0.95
 FLOORS = {"accuracy": (0.9, 0.85, 0.8, 0.7, 0.6, 0.5), "recall": (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)}
@@ -47,7 +47,7 @@ class Draft:
 
 
 def draft(found: Survey, *, out: Path) -> Draft:
-    """The draft for a surveyed folder; out: where the protocol will lie, from which it extends generic.toml."""
+    """The draft for a surveyed folder; out: where the protocol will lie, which names it."""
     needs_manifest = bool(found.renamed or found.parts)
     manifest = _manifest(found) if needs_manifest else None
     root = found.root.resolve()
@@ -108,7 +108,7 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
         "# before the run: it is hashed into the evidence. docs/protocol-keys.md has every key.\n#\n"
         "# What the images could not tell:",
         *_comment(unknown),
-        f"\nextends = {_text(_from(out))}\n",
+        f"\nextends = {_text(GENERIC)}\n",
         "[identity]",
         f"id = {_text(_identity(out))}",
         f"title = {_text(f'{len(found.classes)} classes of {found.root.resolve().name}')}",
@@ -163,14 +163,6 @@ EXAMPLES = """# What else can be asked; nothing of it is, while it is not here.
 # agreed = { brightness = 2, contrast = 2, defocus = 2, noise = 2, jpeg = 2 }
 # seed = 42
 """
-
-
-def _from(out: Path) -> str:
-    """The path of generic.toml as the file at `out` may name it."""
-    try:
-        return Path(os.path.relpath(GENERIC, out.resolve().parent)).as_posix()
-    except ValueError:  # another drive
-        return GENERIC.as_posix()
 
 
 def _identity(out: Path) -> str:

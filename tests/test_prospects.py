@@ -40,7 +40,7 @@ def parts(per_class: int, *, classes: Sequence[str] = FIVE, patients: int | None
 
 
 def hopeless(protocol: Protocol, sets, *, device: str = "cpu", compares: bool = False) -> dict[str, str]:
-    best = BestCase(protocol, sets, device=device, model=None, compares=compares)
+    best = BestCase(protocol, sets, device=device, judged=None, compares=compares)
     return cannot_pass(best, today=TODAY)
 
 

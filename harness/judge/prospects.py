@@ -13,14 +13,14 @@ import numpy as np
 from harness.data.records import CellImage, labels_of
 from harness.judge.asking import decide, measure
 from harness.judge.criteria import observed, requirement, trials
-from harness.judge.pretrained import lacking
+from harness.judge.pretrained import Judged, lacking, unanswered
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded, NotRecorded
 from harness.metrics.predictions import predictions_of
-from harness.model.records import JudgedModel, Timing
+from harness.model.records import Timing
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
 
@@ -31,7 +31,7 @@ class BestCase(NothingRecorded):
     Args:
         cells: part or external set -> its cells, or why it is not there.
         device: of this machine.
-        model: the classifier that is judged instead of training one, if any.
+        judged: what existed before the run and is judged; None where a classifier is trained.
         compares: whether a baseline was given.
     """
 
@@ -41,15 +41,15 @@ class BestCase(NothingRecorded):
         cells: Mapping[str, Sequence[CellImage] | Unavailable],
         *,
         device: str,
-        model: JudgedModel | None,
+        judged: Judged,
         compares: bool,
     ) -> None:
         super().__init__(protocol, what="what a classifier without an error would show")
-        self._cells, self._device, self._model, self._compares = cells, device, model, compares
+        self._cells, self._device, self._judged, self._compares = cells, device, judged, compares
         self._evaluations: dict[str, Evaluation] = {}
 
     def lacking(self, need: str) -> Unavailable | None:
-        return lacking(need, self._model)
+        return lacking(need, self._judged)
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         cells = self._cells.get(set_name)
@@ -57,6 +57,8 @@ class BestCase(NothingRecorded):
             self._refuse(f"set {set_name}")
         if isinstance(cells, Unavailable):
             return cells
+        if (silent := unanswered(set_name, self._judged)) is not None:
+            return silent
         if set_name not in self._evaluations:
             self._evaluations[set_name] = self._flawless(cells, set_name)
         return self._evaluations[set_name]

@@ -7,11 +7,15 @@ from datetime import date
 
 from harness.core.errors import HarnessError
 from harness.core.text import first_few
-from harness.data.records import CellImage, Manifest
+from harness.data.prediction_records import GivenPredictions
+from harness.data.records import CellImage, Manifest, Split
+from harness.data.split import UNDIVIDED
+from harness.judge.pretrained import Judged
 from harness.judge.prospects import BestCase, by_reason, cannot_pass
 from harness.metrics.estimates import Unavailable
 from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
+from harness.run.setting import Setting
 from harness.run.stages.data import divided, found_elsewhere, manifest
 
 
@@ -26,15 +30,26 @@ def prospects(run: Asking, today: date) -> dict[str, str]:
         return {}
     cells: dict[str, Sequence[CellImage] | Unavailable] = {part: parts.part(part) for part in PARTS}
     cells |= {name: each.images if isinstance(each, Manifest) else each for name, each in elsewhere.items()}
-    given = setting.options.model
     best = BestCase(
         setting.protocol,
         cells,
         device=setting.device,
-        model=None if given is None else given.record,
+        judged=_judged(setting, parts),
         compares=setting.options.baseline is not None,
     )
     return cannot_pass(best, today=today)
+
+
+def _judged(setting: Setting, parts: Split) -> Judged:
+    """What will be judged, as far as it is known before any of it is matched with images: it may cover every part."""
+    options = setting.options
+    if options.model is not None:
+        return options.model.record
+    if not options.predictions:
+        return None
+    known = parts.origin != UNDIVIDED
+    files = tuple(table.record for table in options.predictions)
+    return GivenPredictions(files, cells="stated by the split" if known else "unknown", parts=PARTS)
 
 
 def told(found: Mapping[str, str]) -> list[str]:
