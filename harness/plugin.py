@@ -39,6 +39,7 @@ from harness.report.sentences import (
     gates_told,
     given_told,
     looks_told,
+    readings_told,
     sets_told,
     verdict_table,
 )
@@ -366,7 +367,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
     for verdict in results.verdicts:
         if verdict.blocks and verdict.outcome is Outcome.INCONCLUSIVE:
             _line(terminalreporter, explain(verdict), yellow=True)
-    for line in (*sets_told(results), *looks_told(results)):
+    for line in (*readings_told(results), *sets_told(results), *looks_told(results)):
         _line(terminalreporter, line)
     if (model := results.model) is not None:
         _line(terminalreporter, f"judged: {model.file!r}, SHA-256 {model.sha256}; its training cells: {model.cells}")

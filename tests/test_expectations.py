@@ -319,7 +319,7 @@ def run(manifest, tmp_path_factory):
     report = inspect(
         manifest,
         images=plan.images,
-        images_per_class=plan.images_per_class,
+        counts=plan.counts,
         workers=2,
         further=expected_by_user(plan),
     )

@@ -30,7 +30,7 @@ from harness.claims.reading import read_report
 from harness.core.errors import DataError, HarnessError, MissingData
 from harness.core.files import read_plain
 from harness.core.progress import silent
-from harness.data import decoding, manifest, metadata
+from harness.data import decoding, manifest, metadata, tables
 from harness.data.decoding import (
     MOST_CHUNKS,
     MOST_SCANS,
@@ -42,9 +42,10 @@ from harness.data.decoding import (
 )
 from harness.data.hashing import hash_images
 from harness.data.integrity import inspect
-from harness.data.manifest import read_manifest, read_table
+from harness.data.manifest import read_manifest
 from harness.data.metadata import read_facts
 from harness.data.records import CellImage, ImageFacts, Manifest
+from harness.data.tables import read_table
 from harness.judge.ledger import read_ledger
 from harness.pack import write as pack
 from harness.pack.read import open_pack
@@ -454,7 +455,7 @@ def test_a_table_that_is_made_to_hurt_is_refused_in_few_words(tmp_path, rows, he
 
 
 def test_the_rows_and_the_folders_of_a_table_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifest, "MOST_ROWS", 3)
+    monkeypatch.setattr(tables, "MOST_ROWS", 3)
     with pytest.raises(DataError, match="line 5: more than 3 rows"):
         from_rows(tmp_path, *(f"monocyte/{i},monocyte" for i in range(4)))
     monkeypatch.undo()
@@ -464,7 +465,7 @@ def test_the_rows_and_the_folders_of_a_table_are_counted(tmp_path, monkeypatch):
 
 
 def test_a_table_as_large_as_the_cap_is_not_read_beyond_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifest, "MOST_TABLE_BYTES", 100)
+    monkeypatch.setattr(tables, "MOST_TABLE_BYTES", 100)
     with pytest.raises(DataError, match="more than 100 bytes"):
         from_rows(tmp_path, "x" * 100)
 
@@ -472,8 +473,8 @@ def test_a_table_as_large_as_the_cap_is_not_read_beyond_it(tmp_path, monkeypatch
 @pytest.mark.parametrize("content", [b"", b"split", b"\xff\xfe", b'"' * 70_000, b"a," * 70_000])
 def test_asking_a_table_for_its_columns_never_fails(tmp_path, content):
     (tmp_path / "m.csv").write_bytes(content)
-    assert isinstance(manifest.columns_of(tmp_path / "m.csv"), list)
-    assert manifest.columns_of(tmp_path / "absent.csv") == []
+    assert "path" not in tables.columns_of(tmp_path / "m.csv")
+    assert tables.columns_of(tmp_path / "absent.csv") == {}
 
 
 # --- protocols --------------------------------------------------------------------------------------
@@ -565,7 +566,7 @@ def test_integrity_says_what_is_wrong_with_a_bomb_and_goes_on(tmp_path):
     listed(tmp_path, jpeg(), "cell.jpg")
     found = read_manifest(tmp_path, name="dataset", classes=CLASSES, workers=1)
     with warnings.catch_warnings():
-        report = inspect(found, images=RULES, images_per_class=None, workers=2)
+        report = inspect(found, images=RULES, counts=None, workers=2)
     assert [(finding.rule, finding.path) for finding in report.findings] == [("unexpected_sizes", "monocyte/bomb.jpg")]
 
 

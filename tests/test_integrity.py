@@ -22,6 +22,7 @@ from harness.data.manifest import read_manifest
 from harness.data.records import IntegrityReport, Manifest
 from harness.metrics.table import metrics_of
 from harness.protocol.records import ImageRules
+from harness.protocol.sets import CountRange, counts_of
 
 CLASSES = ("basophil", "monocyte")
 RULES = ImageRules(formats=("JPEG", "PNG"), min_side_px=30, max_side_px=50)
@@ -83,9 +84,13 @@ def read(location: Path) -> Manifest:
     return read_manifest(location, name="dataset", classes=CLASSES, workers=2)
 
 
-def inspected(location: Path | Manifest, *, images_per_class: int | None = None) -> IntegrityReport:
+def each(n: int) -> dict[str, CountRange]:
+    return counts_of(n, CLASSES)
+
+
+def inspected(location: Path | Manifest, *, counts: dict[str, CountRange] | None = None) -> IntegrityReport:
     manifest = location if isinstance(location, Manifest) else read(location)
-    return inspect(manifest, images=RULES, images_per_class=images_per_class, workers=2)
+    return inspect(manifest, images=RULES, counts=counts, workers=2)
 
 
 def found(report: IntegrityReport) -> list[tuple[str, str]]:
@@ -96,7 +101,7 @@ def found(report: IntegrityReport) -> list[tuple[str, str]]:
 
 
 def test_a_clean_set_has_no_finding_and_every_rule_was_checked(folder):
-    report = inspected(folder, images_per_class=3)
+    report = inspected(folder, counts=each(3))
     assert report.findings == ()
     assert report.checked == dict.fromkeys(PROTOCOL_RULES, 6)
     assert [(fact.path, fact.width_px, fact.height_px) for fact in report.facts] == [
@@ -114,7 +119,7 @@ def test_a_rule_without_an_expectation_is_not_checked(folder):
 
 def test_progress_counts_every_file_once(folder):
     seen: list[int] = []
-    inspect(read(folder), images=RULES, images_per_class=None, workers=3, progress=seen.append)
+    inspect(read(folder), images=RULES, counts=None, workers=3, progress=seen.append)
     assert seen == [1, 2, 3, 4, 5, 6]
 
 
@@ -132,7 +137,7 @@ def test_inspecting_changes_nothing_on_disk(folder):
 
 def test_the_number_of_workers_never_changes_the_report(folder):
     (folder / "monocyte" / "broken.jpg").write_bytes(JPEG[:200])
-    reports = [inspect(read(folder), images=RULES, images_per_class=3, workers=n) for n in (1, 4)]
+    reports = [inspect(read(folder), images=RULES, counts=each(3), workers=n) for n in (1, 4)]
     assert reports[0] == reports[1]
 
 
@@ -161,7 +166,7 @@ PLANTED = [
     ("cmyk.jpg", encoded(picture(1, mode="CMYK"), "JPEG"), ["unexpected_modes"], "colour mode CMYK"),
     ("alpha.png", encoded(picture(1, mode="RGBA"), "PNG"), ["unexpected_modes"], "colour mode RGBA"),
     ("clear.png", encoded(transparent(1), "PNG"), ["unexpected_modes"], "colour mode RGBA with transparent pixels"),
-    ("deep.png", png(40, 40, depth=16, rows=bytes(40 * 241)), ["unexpected_modes"], "colour mode RGB;16B"),
+    ("deep.png", png(40, 40, depth=16, rows=(b"\0" + bytes(range(240))) * 40), ["unexpected_modes"], "colour mode RGB;16B"),
     ("wide.jpg", encoded(picture(1, size=(51, 40)), "JPEG"), ["unexpected_sizes"], "51 x 40 px"),
     ("low.jpg", encoded(picture(1, size=(40, 29)), "JPEG"), ["unexpected_sizes"], "40 x 29 px"),
     ("large.png", png(2_000, 2_000), ["unexpected_sizes"], "refused before decoding: 2000 x 2000 px"),
@@ -198,17 +203,18 @@ def test_where_opacity_is_accepted_a_channel_that_says_nothing_passes_and_one_th
     (folder / "monocyte" / "opaque.png").write_bytes(encoded(picture(1, mode="RGBA"), "PNG"))
     (folder / "monocyte" / "clear.png").write_bytes(encoded(transparent(1), "PNG"))
     rules = RULES.model_copy(update={"modes": ("RGB", "RGBA")})
-    report = inspect(read(folder), images=rules, images_per_class=None, workers=1)
+    report = inspect(read(folder), images=rules, counts=None, workers=1)
     assert found(report) == [("unexpected_modes", "monocyte/clear.png")]
 
 
-def test_exif_orientation_is_not_applied(folder):
+def test_exif_orientation_is_applied(folder):
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees for display
     (folder / "monocyte" / "turned.jpg").write_bytes(encoded(picture(1), "JPEG", exif=exif))
     report = inspected(folder)
     assert report.findings == ()
-    assert {(fact.width_px, fact.height_px) for fact in report.facts} == {(40, 44)}
+    sides = {fact.path: (fact.width_px, fact.height_px) for fact in report.facts}
+    assert (sides["monocyte/turned.jpg"], sides["monocyte/1.jpg"]) == ((44, 40), (40, 44))
 
 
 def test_a_progressive_jpeg_with_a_thumbnail_is_fine(folder):
@@ -238,7 +244,7 @@ def test_a_format_that_is_not_accepted_reaches_no_parser(folder, monkeypatch):
 
 def test_counts_are_compared_per_class(folder):
     (folder / "basophil" / "0.png").unlink()
-    report = inspected(folder, images_per_class=3)
+    report = inspected(folder, counts=each(3))
     assert found(report) == [("count_mismatches", "basophil")]
     assert report.findings[0].detail == "2 images of class basophil, the protocol expects 3"
 
@@ -247,7 +253,7 @@ def test_an_absent_class_is_a_count_mismatch(tmp_path, folder):
     for path in (folder / "basophil").iterdir():
         path.unlink()
     (folder / "basophil").rmdir()
-    assert found(inspected(folder, images_per_class=3)) == [("count_mismatches", "basophil")]
+    assert found(inspected(folder, counts=each(3))) == [("count_mismatches", "basophil")]
 
 
 def test_missing_and_unlisted_files_are_found_by_name(folder):
@@ -397,7 +403,7 @@ def test_a_jpeg_cut_anywhere_is_never_accepted(cut):
 def test_the_published_images_have_no_finding():
     manifest = read_manifest(DATA / "leukocytes", name="dataset", classes=FIVE, workers=2)
     rules = ImageRules(formats=("JPEG",), min_side_px=300, max_side_px=400)
-    report = inspect(manifest, images=rules, images_per_class=500, workers=2)
+    report = inspect(manifest, images=rules, counts=counts_of(500, FIVE), workers=2)
     assert report.findings == ()
     assert report.checked == dict.fromkeys(PROTOCOL_RULES, 2500)
     # SOURCE.md counts 58 images of the other size.
@@ -417,7 +423,7 @@ def test_a_jpeg_without_its_end_marker_is_cut_off_even_where_pillow_does_not_min
 def test_the_jpg_that_is_no_image_is_refused_by_name():
     manifest = read_manifest(DATA / "odd_files", name="odd", classes=FIVE, workers=1)
     rules = ImageRules(formats=("JPEG",), min_side_px=300, max_side_px=400)
-    report = inspect(manifest, images=rules, images_per_class=None, workers=1)
+    report = inspect(manifest, images=rules, counts=None, workers=1)
     assert found(report) == [("unreadable_images", "neutrophil/.DS_169665.jpg")]
 
 
@@ -426,4 +432,4 @@ def test_the_jpg_that_is_no_image_is_refused_by_name():
 def test_the_external_sets_are_clean_under_their_own_rules(name, format):
     manifest = read_manifest(DATA / name, name=name, classes=FIVE, workers=2)
     rules = ImageRules(formats=(format,), min_side_px=80, max_side_px=400)
-    assert inspect(manifest, images=rules, images_per_class=None, workers=2).findings == ()
+    assert inspect(manifest, images=rules, counts=None, workers=2).findings == ()

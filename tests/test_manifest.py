@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import DataError, MissingData
-from harness.data.manifest import read_manifest, relative_path, scan
+from harness.data.manifest import read_manifest, scan
 from harness.data.records import Manifest
+from harness.data.tables import relative_path
 
 CLASSES = ("basophil", "monocyte")
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -78,7 +79,7 @@ def test_an_absent_class_counts_zero(tmp_path):
         ("basophils", "'basophils'"),
         ("basoph\u0456l", r"'basoph\u0456l'"),  # a Cyrillic i
         ("eosinophil", "'eosinophil'"),
-        (".ipynb_checkpoints", "'.ipynb_checkpoints'"),
+        (".ipynb", "'.ipynb'"),
     ],
 )
 def test_a_folder_that_is_no_class_is_named_and_never_a_class_of_its_own(folder, name, shown):

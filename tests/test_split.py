@@ -384,8 +384,8 @@ def test_a_file_that_fits_is_accepted_with_its_aliases(tmp_path, rows):
             r"labelled 'monocyte', the manifest says 'basophil'",
         ),
         (
-            lambda rows: [*rows[1:], "basophil/0.jpg,basophil,Train"],
-            r"1 unknown parts, such as line 9 .* is in 'Train'",
+            lambda rows: [*rows[1:], "basophil/0.jpg,basophil,Trian"],
+            r"1 unknown parts, such as line 9 .* is in 'Trian'",
         ),
         (lambda rows: [*rows[1:], "basophil/0.jpg,basophil,"], r"1 unknown parts"),
         (lambda rows: [row.replace("test", "train") for row in rows], r"1 empty parts, such as test"),

@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
 
 from harness.core.errors import DataError
 from harness.core.files import open_plain
+from harness.core.kinds import kind_of
 from harness.data.records import ImageFacts
+from harness.protocol.modes import DEEP_GREY, why_not
 from harness.protocol.records import LARGEST_SIDE_PX, ImageRules
 
 # First bytes of the formats that turn up in image folders. Recognising one runs no parser, so that a format which the
@@ -122,31 +125,69 @@ def open_picture(content: bytes, *, formats: Sequence[str], max_pixels: int = MO
     return image
 
 
-def facts_of(content: bytes, *, path: str, rules: ImageRules) -> ImageFacts:
-    """What decoding the bytes of one file shows. Raw pixels: EXIF orientation is not applied.
+def rgb_of(image: Image.Image) -> Image.Image:
+    """The picture as 8-bit RGB, turned as its EXIF orientation says: the one way from a file to pixels.
 
-    Whatever is wrong with the bytes ends up in `error`, nothing is raised. A format that the protocol does not accept
-    is named and not decoded. `mode` is Pillow's; where Pillow would drop bits it is the stored one, such as "RGB;16B",
-    and where a pixel is transparent it says so, such as "RGBA with transparent pixels": its colour is nobody's word.
-    Threads may share this function; `strict_pillow` must be in force around them.
+    Integrity, training, scoring, the search for copies and every figure see what this returns. What stands in
+    `harness.protocol.modes` is done: 16-bit grey is scaled, opacity is left out. Where integrity did not keep a mode
+    out, such as behind a gate that was opened on purpose, it is refused here.
+
+    Raises:
+        ValueError: a mode that does not become RGB without a guess.
+        Exception: whatever Pillow's decoders make of broken data.
+    """
+    mode = _stored_mode(image)
+    if (reason := why_not(mode)) is not None:
+        raise ValueError(f"colour mode {mode}: {reason}")
+    upright = ImageOps.exif_transpose(image)
+    if mode in DEEP_GREY:
+        grey = np.asarray(upright).astype(np.uint32)
+        upright = Image.fromarray(((grey + 128) // 257).astype(np.uint8))  # 65535 = 255 * 257
+    return upright.convert("RGB")
+
+
+def is_plain(image: Image.Image) -> bool:
+    """Whether any program that takes this picture as RGB gets the pixels that `rgb_of` gives."""
+    return _stored_mode(image) not in DEEP_GREY and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+
+
+def facts_of(content: bytes, *, path: str, rules: ImageRules) -> ImageFacts:
+    """What decoding the bytes of one file shows; see `look_into`."""
+    return look_into(content, path=path, rules=rules)[0]
+
+
+def look_into(content: bytes, *, path: str, rules: ImageRules) -> tuple[ImageFacts, np.ndarray | None]:
+    """What decoding the bytes of one file shows, and its (h, w, 3) uint8 pixels where they can be had without a guess.
+
+    Sides are those of the picture as it is shown, its EXIF orientation applied. Whatever is wrong with the bytes ends
+    up in `error`, nothing is raised. A format that the protocol does not accept is named and not decoded. `mode` is
+    Pillow's; where Pillow would drop bits it is the stored one, such as "RGB;16B", and where a pixel is transparent it
+    says so, such as "RGBA with transparent pixels": its colour is nobody's word. Threads may share this function;
+    `strict_pillow` must be in force around them.
     """
     kind = format_of(content)
     if kind is None:
-        error = f"no image: the file begins with {content[:16]!r}" if content else "the file is empty (0 bytes)"
-        return ImageFacts(path, None, None, None, None, error)
+        return ImageFacts(path, None, None, None, None, _no_image(content)), None
     if len(content) > rules.max_bytes:
         error = f"{REFUSED_AS_TOO_LARGE}: over {rules.max_bytes:,} bytes, the most that the largest image can need"
-        return ImageFacts(path, None, None, kind, None, error)
+        return ImageFacts(path, None, None, kind, None, error), None
     if kind not in rules.formats:
         error = f"not decoded: the content is {kind}, accepted are {', '.join(rules.formats)}"
-        return ImageFacts(path, None, None, kind, None, error)
+        return ImageFacts(path, None, None, kind, None, error), None
     return _decoded(content, kind, path=path, rules=rules)
 
 
-def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules) -> ImageFacts:
-    seen = ImageFacts(path, None, None, kind, None)
+def _no_image(content: bytes) -> str:
+    if not content:
+        return "the file is empty (0 bytes)"
+    found = kind_of(content)
+    return f"no image: the file is {found[0]}" if found else f"no image: the file begins with {content[:16]!r}"
+
+
+def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules) -> tuple[ImageFacts, np.ndarray | None]:
+    seen, pixels = ImageFacts(path, None, None, kind, None), None
     if (problem := _too_many_pieces(content, kind)) is not None:
-        return replace(seen, error=problem)
+        return replace(seen, error=problem), None
     try:
         with Image.open(io.BytesIO(content), formats=(kind,)) as image:
             # Pillow may find another format inside the announced one, such as MPO (several pictures) in a JPEG.
@@ -157,11 +198,14 @@ def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules) -> Imag
                 error = _cut_off(content, kind)
                 if _is_transparent(image):
                     seen = replace(seen, mode=f"{seen.mode} with transparent pixels")
+                if error is None and why_not(str(seen.mode)) is None:
+                    pixels = np.asarray(rgb_of(image))
+                    seen = replace(seen, width_px=pixels.shape[1], height_px=pixels.shape[0])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
         error = f"{REFUSED_AS_TOO_LARGE}: {bomb}"
     except Exception as problem:  # a hostile file can make a parser raise anything; all of it means "unreadable"
         error = f"does not decode: {str(problem) or type(problem).__name__}"
-    return replace(seen, error=error)
+    return replace(seen, error=error), pixels if error is None else None
 
 
 def _refusal(image: Image.Image, rules: ImageRules) -> str | None:
@@ -222,8 +266,14 @@ def _stored_mode(image: Image.Image) -> str:
 
 
 def _is_transparent(image: Image.Image) -> bool:
-    """Whether a channel of opacity, which decoding to RGB leaves out, says anything at all."""
-    return "A" in image.getbands() and image.getchannel("A").getextrema() != (255, 255)
+    """Whether opacity, which decoding to RGB leaves out, says anything at all: a channel, or a colour that is clear."""
+    if "A" in image.getbands():
+        return bool(image.getchannel("A").getextrema() != (255, 255))
+    if "transparency" not in image.info:
+        return False
+    if image.mode not in ("1", "L", "P", "RGB"):
+        return True  # which Pillow does not turn into a channel
+    return bool(image.convert("RGBA").getchannel("A").getextrema() != (255, 255))
 
 
 def _cut_off(content: bytes, kind: str) -> str | None:

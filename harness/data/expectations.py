@@ -17,7 +17,9 @@ from typing import Any
 
 from harness.data.records import ExpectationResult, Finding, ImageFacts, Manifest
 from harness.protocol.expectations import COLUMNS, Expectation, RowCondition
-from harness.protocol.records import DatasetPlan, ImageRules
+from harness.protocol.modes import why_not
+from harness.protocol.records import FORMATS, DatasetPlan, ImageRules
+from harness.protocol.sets import CountRange
 
 # Column -> values in the order of the manifest; None where there is none. Numbers are floats, as pandas has them.
 Table = Mapping[str, Sequence[float | str | None]]
@@ -87,7 +89,7 @@ def _plain(value: str | int | None) -> str | float | None:
     return None if value is None else float(value)
 
 
-def expected_of(manifest: Manifest, *, rules: ImageRules, images_per_class: int | None) -> tuple[Asked, ...]:
+def expected_of(manifest: Manifest, *, rules: ImageRules, counts: Mapping[str, CountRange] | None) -> tuple[Asked, ...]:
     """What the protocol says of every set: its contract, and what each image must be."""
 
     def ask(rule: str, kind: str, **kwargs: Any) -> Asked:
@@ -112,10 +114,13 @@ def expected_of(manifest: Manifest, *, rules: ImageRules, images_per_class: int 
     if grouped := [name for name in ("patient", "slide") if any(getattr(i, name) for i in manifest.images)]:
         # With ids for some cells only, cells of one person could be in two parts and nobody would know.
         asked.append(ask(contract, "column_values_to_not_be_null", column=grouped[0]))
-    if images_per_class is not None:
-        for name in manifest.classes:
-            only = RowCondition(column="label", value=name)
-            asked.append(ask("count_mismatches", "table_row_count_to_equal", only=only, value=images_per_class))
+    for name, wanted in (counts or {}).items():
+        only = RowCondition(column="label", value=name)
+        if wanted.most == wanted.least:
+            asked.append(ask("count_mismatches", "table_row_count_to_equal", only=only, value=wanted.least))
+        else:
+            kind, least = "table_row_count_to_be_between", wanted.least
+            asked.append(ask("count_mismatches", kind, only=only, min_value=least, max_value=wanted.most))
     return tuple(asked)
 
 
@@ -189,14 +194,15 @@ def _row_finding(
     image, seen = manifest.images[place], facts[place]
     match rule:
         case "unexpected_formats":
-            remedy = (
-                f"Replace it by the original in an accepted format ({', '.join(rules.formats)}), or accept "
-                f"{seen.format} in the protocol."
-            )
+            original = f"Replace it by the original in an accepted format ({', '.join(rules.formats)})"
+            remedy = f"{original}, or {_accepting(seen.format)}."
             return Finding(rule, image.path, seen.error or f"the content is {seen.format}", remedy)
         case "unexpected_modes":
             detail = f"colour mode {seen.mode}, accepted are {', '.join(rules.modes)}"
-            remedy = "Export it again in an accepted mode from the original, or accept this mode in the protocol."
+            if (reason := why_not(str(seen.mode))) is None:
+                remedy = "Export it again in an accepted mode from the original, or accept this mode in the protocol."
+            else:
+                remedy = f"Convert it to RGB with the program that wrote it: {reason}."
             return Finding(rule, image.path, detail, remedy)
         case _:
             column = str(expectation.kwargs["column"])
@@ -205,9 +211,17 @@ def _row_finding(
             return Finding(rule, image.path, f"{wanted} ({column} is {value!r})", CONTRACT_REMEDY)
 
 
+def _accepting(format: str | None) -> str:
+    """What else can be done about a format that the protocol does not accept: accept it, where any protocol can."""
+    if format in FORMATS:
+        return f"accept {format} in the protocol"
+    return f"convert it to PNG with the program that wrote it: no protocol can accept {format}"
+
+
 def _miscounted(expectation: Expectation, answer: Answer) -> Finding:
     assert expectation.only is not None  # `expected_of` counts by class
-    name, expected = str(expectation.only.value), expectation.kwargs["value"]
+    name, given = str(expectation.only.value), expectation.kwargs
+    expected = given["value"] if "value" in given else f"at least {given['min_value']}"
     detail = f"{int(answer.observed or 0)} images of class {name}, the protocol expects {expected}"
     remedy = "Restore the missing files or remove the surplus, or correct images_per_class in the protocol."
     return Finding("count_mismatches", name, detail, remedy)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from harness.core.errors import DataError, MissingData
 from harness.core.progress import Report
-from harness.data.decoding import open_picture, read_regular, strict_pillow
+from harness.data.decoding import open_picture, read_regular, rgb_of, strict_pillow
 from harness.data.records import CellImage
 from harness.protocol.records import ImageRules
 
@@ -60,9 +60,7 @@ def hash_images(
 ) -> ImageHashes:
     """Read, check and decode each file once. The result does not depend on `workers`.
 
-    As everywhere in the harness, pixels are taken as they are stored: EXIF orientation is not applied, and alpha is
-    dropped. An image that is turned by its EXIF tag alone has the same pixels; one that was turned for good is found
-    as a near duplicate.
+    Pixels are those that everything else in the harness sees (`harness.data.decoding.rgb_of`).
 
     Args:
         rules: the formats that may be decoded and the size cap, as for `integrity.inspect`.
@@ -134,7 +132,7 @@ def _decoded(path: Path, *, sha256: str, rules: ImageRules) -> Image.Image:
         raise DataError(f"{str(path)!r} changed while the run was going on. Leave the images alone and run again.")
     try:
         with open_picture(content, formats=rules.formats, max_pixels=rules.max_side_px**2) as opened:
-            return opened.convert("RGB")
+            return rgb_of(opened)
     except Exception as error:  # a hostile file can make a parser raise anything; all of it means "unreadable"
         raise DataError(
             f"{str(path)!r} does not decode: {str(error) or type(error).__name__}. The integrity suite lists every "

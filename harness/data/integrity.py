@@ -12,7 +12,7 @@ import threading
 import unicodedata
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,11 +20,13 @@ from pathlib import Path, PurePosixPath
 from PIL import ImageFile
 
 from harness.data import gx
-from harness.data.decoding import REFUSED_AS_TOO_LARGE, facts_of, open_regular, strict_pillow
+from harness.data.content import emptiness_of
+from harness.data.decoding import REFUSED_AS_TOO_LARGE, look_into, open_regular, strict_pillow
 from harness.data.expectations import Asked, expected_of, findings_of, results_of, table_of
-from harness.data.manifest import relative_path
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
+from harness.data.tables import relative_path
 from harness.protocol.records import ImageRules
+from harness.protocol.sets import CountRange
 
 FORMAT_OF_SUFFIX = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
@@ -38,9 +40,10 @@ FORMAT_OF_SUFFIX = {
 
 @dataclass(frozen=True, slots=True)
 class _Inspected:
-    """One file as it is now. `gone` and `altered` compare with what the manifest saw."""
+    """One file as it is now. `gone` and `altered` compare with what the manifest saw; empty: why it shows no cell."""
 
     facts: ImageFacts
+    empty: str | None = None
     gone: bool = False
     altered: bool = False
 
@@ -49,7 +52,7 @@ def inspect(
     manifest: Manifest,
     *,
     images: ImageRules,
-    images_per_class: int | None,
+    counts: Mapping[str, CountRange] | None,
     workers: int,
     further: Sequence[Asked] = (),
     progress: Callable[[int], None] | None = None,
@@ -58,7 +61,7 @@ def inspect(
 
     Args:
         images: what each file must be. A format that it does not accept is never handed to a parser.
-        images_per_class: how many of each class the protocol expects; None leaves `count_mismatches` unchecked.
+        counts: how many of each class the protocol expects; None leaves `count_mismatches` unchecked.
         further: what is expected beside the protocol's rules, such as by a suite file of the user.
         workers: threads that decode (Pillow decodes outside the interpreter lock, so threads use every core).
         progress: called with the number of files done so far, one call at a time, from the decoding threads.
@@ -78,7 +81,7 @@ def inspect(
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
     facts = tuple(seen.facts for seen in inspected)
     asked = (
-        *expected_of(manifest, rules=images, images_per_class=images_per_class),
+        *expected_of(manifest, rules=images, counts=counts),
         *further,
     )
     found = gx.answers(table_of(manifest, facts, rules=images), [each.expectation for each in asked])
@@ -88,7 +91,7 @@ def inspect(
     findings += _listing_findings(manifest)
     findings += _name_findings([*(image.path for image in manifest.images), *manifest.unlisted])
     return IntegrityReport(
-        checked=_checked(manifest, facts, counted=images_per_class is not None, n_further=len(further)),
+        checked=_checked(manifest, facts, counted=counts is not None, n_further=len(further)),
         findings=tuple(sorted(findings, key=lambda finding: (finding.rule, finding.path, finding.detail))),
         facts=facts,
         expectations=results_of(manifest, asked, found),
@@ -104,6 +107,7 @@ def _checked(manifest: Manifest, facts: Iterable[ImageFacts], *, counted: bool, 
         "unexpected_formats": n,
         "unexpected_modes": n_opened,
         "unexpected_sizes": n_opened,
+        "uninformative_images": n_opened,
         "unlisted_files": n + len(manifest.unlisted),
         "missing_files": n + len(manifest.missing),
         "colliding_names": n + len(manifest.unlisted),
@@ -139,7 +143,8 @@ def _inspected(root: Path, image: CellImage, rules: ImageRules) -> _Inspected:
     whole = len(content) <= rules.max_bytes
     # The bytes that are decoded must be the bytes that were listed, not a file swapped in between.
     altered = whole and hashlib.sha256(content).hexdigest() != image.sha256
-    return _Inspected(facts_of(content, path=image.path, rules=rules), altered=altered)
+    facts, pixels = look_into(content, path=image.path, rules=rules)
+    return _Inspected(facts, empty=None if pixels is None else emptiness_of(pixels), altered=altered)
 
 
 def _stays_below(path: str) -> bool:
@@ -172,6 +177,9 @@ def _file_findings(image: CellImage, seen: _Inspected, rules: ImageRules) -> Ite
         yield Finding(
             "unexpected_formats", path, detail, "Find out which program renamed it, and restore the original."
         )
+    if seen.empty is not None:
+        remedy = "Move it out of the class folder, or remove its row; restore the original where one exists."
+        yield Finding("uninformative_images", path, seen.empty, remedy)
 
 
 # --- lists and names ----------------------------------------------------------------------------

@@ -1,53 +1,47 @@
-"""Which images are there, with which reference label? An image folder or a CSV becomes a Manifest.
+"""Which images are there, with which reference label? An image folder or a label table becomes a Manifest.
 
 Nothing is decoded here and nothing is hidden: every file below a class folder is an image until `integrity` says
-otherwise. Links, pipes and devices are refused before anything opens them.
+otherwise, but for what an operating system left behind, which is named. `folders` reads what lies there, `tables` what
+a table says of it.
 """
 
 from __future__ import annotations
 
-import csv
-import difflib
 import hashlib
-import io
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from harness.core.errors import DataError, MissingData
-from harness.core.files import open_plain, read_plain
 from harness.core.spreadsheet import active
 from harness.core.text import shortened
 from harness.data.decoding import MOST_BYTES, open_regular
-from harness.data.records import CellImage, Manifest, sorted_by_path
+from harness.data.folders import Listing, Placed, Walk, linked, list_folder
+from harness.data.records import CellImage, Manifest, Reading, sorted_by_path
+from harness.data.suggestions import labels_table, not_a_class
+from harness.data.tables import FILENAME, Table, TableRow, read_table, relative_path
+from harness.protocol.sets import ColumnPlan, SetNames
 
-Listing = Callable[[Path], Iterable[os.DirEntry[str]]]
-
-PATH_COLUMNS = ("filepath", "path")
 GROUP_COLUMNS = ("patient", "slide", "site")
 PIECE_BYTES = 2**20
-
-# Far above any honest table or folder, far below what would hurt the machine that reads it.
-MOST_TABLE_BYTES = 2**26  # some 400,000 rows with their digests
-LONGEST_LINE = 2**16
-MOST_ROWS = 1_000_000
-MOST_COLUMNS = 100
 MOST_FOLDERS = 20_000
-MOST_STEPS = 32  # of a path, its file name included
-LONGEST_PATH = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class TableRow:
-    """One row of a CSV: the line of the file it starts on, and its cells by column name."""
+class _Row:
+    """What is said of an image before it is opened."""
 
-    line: int
-    cells: dict[str, str]
+    label: str
+    sha256: str | None = None
+    patient: str | None = None
+    slide: str | None = None
+    site: str | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +49,11 @@ class _Listed:
     """What a set says of itself before any image is opened: images by path, and what did not match."""
 
     root: Path
-    images: dict[str, _Row]
+    images: Mapping[str, _Row]
     ignored: tuple[str, ...]
+    reading: Reading
     missing: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    label: str
-    sha256: str | None = None
-    patient: str | None = None
-    slide: str | None = None
-    site: str | None = None
 
 
 def scan(folder: Path) -> list[os.DirEntry[str]]:
@@ -77,7 +63,14 @@ def scan(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def read_manifest(
-    location: Path, *, name: str, classes: tuple[str, ...], workers: int, listing: Listing = scan
+    location: Path,
+    *,
+    name: str,
+    classes: tuple[str, ...],
+    workers: int,
+    names: SetNames | None = None,
+    parts: Mapping[str, str] | None = None,
+    listing: Listing = scan,
 ) -> Manifest:
     """List and hash every image of one set. The order of the listing has no influence on the result.
 
@@ -85,19 +78,23 @@ def read_manifest(
     error here: they are kept in `missing` and `unlisted`, where `integrity.inspect` finds them.
 
     Args:
-        location: a folder with one sub-folder per class, or a CSV with the columns path (or filepath) and label, and
-            optionally patient, slide, site and sha256. Paths in it are relative to the folder it lies in.
+        location: a folder with one sub-folder per class, one of part folders with those in them, or a table with a
+            path (or filepath) and a label column, and optionally patient, slide, site and sha256. Paths in it are
+            relative to the folder it lies in.
         workers: threads that hash.
+        names: what classes and columns are called in this set, where it is not as the protocol calls them.
+        parts: folder above the class folders -> part, beside the usual names; None where the set is not divided.
         listing: lists one folder; tests pass one that shuffles.
     Raises:
         MissingData: there is nothing at `location`.
-        DataError: a folder or label that is not a class, a link or other special file, a row that cannot be meant, or
-            no image at all.
+        DataError: a folder, label or column that nothing is said of, a link or other special file, a row that cannot
+            be meant, or no image at all.
     """
+    names = names or SetNames()
     if location.is_dir():
-        listed = _list_folder(location, classes, listing)
+        listed = _list_folder(location, classes, names, parts, name, listing)
     elif location.is_file():
-        listed = _list_csv(location, classes, listing)
+        listed = _list_table(location, classes, names, name, listing)
     elif os.path.lexists(location):
         raise DataError(f"set {name!r}: {location} is neither a folder nor a file. Name an image folder or a CSV.")
     else:
@@ -109,7 +106,7 @@ def read_manifest(
         detail = f"; all {len(listed.missing)} files that it names are missing" if listed.missing else ""
         raise DataError(
             f"set {name!r}: {location} holds no image of any class{detail}. Expected are sub-folders named "
-            f"{', '.join(classes)}, or rows whose paths are relative to {listed.root}."
+            f"{', '.join([*classes, *names.label_of])}, or rows whose paths are relative to {listed.root}."
         )
     with ThreadPoolExecutor(workers) as pool:
         images = pool.map(lambda item: _hashed(listed.root, *item), sorted(listed.images.items()))
@@ -121,6 +118,7 @@ def read_manifest(
             ignored=listed.ignored,
             missing=listed.missing,
             unlisted=listed.unlisted,
+            reading=listed.reading,
         )
 
 
@@ -150,118 +148,107 @@ def _hashed(root: Path, path: str, row: _Row) -> CellImage:
             f"{path!r} has SHA-256 {sha256}, its row in the manifest says {row.sha256}. The file is not the "
             "one that was listed: restore it, or correct the manifest."
         )
-    return CellImage(path, row.label, sha256, n_bytes, row.patient, row.slide, row.site)
+    return CellImage(path, row.label, sha256, n_bytes, row.patient, row.slide, row.site, row.part)
 
 
-# --- folders ----------------------------------------------------------------------------------
+def _list_folder(
+    root: Path,
+    classes: Sequence[str],
+    names: SetNames,
+    parts: Mapping[str, str] | None,
+    set_name: str,
+    listing: Listing,
+) -> _Listed:
+    walk = Walk(root, listing)
+    placed, ignored, divided = list_folder(walk, classes=classes, labels=names.label_of, parts=parts, set_name=set_name)
+    reading = Reading(
+        labels=_labels_met(placed, names.label_of, n_above=1 if divided else 0),
+        parts=divided,
+        litter=tuple(sorted(set(walk.litter))),
+    )
+    return _Listed(root, {path: _Row(each.label, part=each.part) for path, each in placed.items()}, ignored, reading)
 
 
-def _list_folder(root: Path, classes: Sequence[str], listing: Listing) -> _Listed:
-    images: dict[str, _Row] = {}
-    ignored, strangers = [], []
-    for entry in sorted(listing(root), key=lambda entry: entry.name):
-        if not _is_folder(entry):
-            ignored.append(entry.name)
-        elif entry.name in classes:
-            images |= {path: _Row(entry.name) for path in _walk(root, entry.name, listing)}
-        else:
-            strangers.append(entry.name)
-    if strangers:
-        raise DataError(
-            f"{root} has {len(strangers)} sub-folder(s) that are not classes: "
-            f"{'; '.join(_stranger(name, classes) for name in strangers[:5])}. The classes are {', '.join(classes)}. "
-            "Rename a folder to exactly its class, or move it out."
-        )
-    return _Listed(root, images, tuple(ignored))
+def _labels_met(placed: Mapping[str, Placed], labels: Mapping[str, str], *, n_above: int) -> dict[str, str]:
+    """Folder -> class, for the folders that are not called as their class."""
+    met = {path.split("/")[n_above]: each.label for path, each in placed.items()}
+    return {written: name for written, name in sorted(met.items()) if written != name and written in labels}
 
 
-def _walk(root: Path, folder: str, listing: Listing) -> Iterator[str]:
-    """Relative path of every file below `folder`."""
-    if folder.count("/") + 2 > MOST_STEPS:
-        raise DataError(
-            f"{root}: folders are nested more than {MOST_STEPS - 1} deep, the first is {folder!r}. Move it out."
-        )
-    try:
-        entries = listing(root / folder)
-    except OSError as error:
-        raise DataError(
-            f"{root}: the folder {folder!r} cannot be listed ({error.strerror}). Make it readable."
-        ) from None
-    for entry in entries:
-        if "\\" in entry.name:
-            # No manifest or split file could name it: a backslash separates folders on Windows.
-            raise DataError(f"{root}: the name {entry.name!r} in {folder!r} has a backslash. Rename it.")
-        path = f"{folder}/{entry.name}"
-        if _is_folder(entry):
-            yield from _walk(root, path, listing)
-        else:
-            yield path
+# --- tables -----------------------------------------------------------------------------------
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    if entry.is_symlink():
-        raise DataError(f"{entry.path!r} is a symbolic link, and links are not followed. Put the file itself there.")
-    if entry.is_dir(follow_symlinks=False):
-        return True
-    if entry.is_file(follow_symlinks=False):
-        return False
-    raise DataError(f"{entry.path!r} is neither a file nor a folder (a pipe, socket or device). Move it out.")
-
-
-def _stranger(name: str, classes: Sequence[str]) -> str:
-    # ascii() shows what the eye cannot: a trailing space, a Cyrillic letter, a combining accent.
-    close = difflib.get_close_matches(name.strip().casefold(), classes, n=1, cutoff=0.6)
-    return _brief(name) + (f" (close to {close[0]!r}, but not it)" if close else "")
-
-
-def _brief(value: object) -> str:
-    return shortened(ascii(value), 300)
-
-
-# --- CSV --------------------------------------------------------------------------------------
-
-
-def _list_csv(file: Path, classes: Sequence[str], listing: Listing) -> _Listed:
-    root = file.parent
-    rows = _rows_of(file, classes)
-    found, others = _found_beside(root, rows, classes, listing)
-    ignored = tuple(name for name in others if name != file.name)
+def _list_table(file: Path, classes: Sequence[str], names: SetNames, set_name: str, listing: Listing) -> _Listed:
+    plan = names.columns or ColumnPlan()
+    table = read_table(file, required=("label",), refusal=DataError, columns=plan, set_name=set_name)
+    rows = _rows_of(file, table, classes, names.label_of, set_name)
+    walk = Walk(file.parent, listing)
+    found, others = _found_beside(walk, rows, [*classes, *names.label_of])
+    written = {row.cells["label"] for row in table.rows}
+    said_again = FILENAME in table.columns and not _says_nothing_new(table)
+    unread = (*table.unread, *([FILENAME] if said_again else []))
+    reading = Reading(
+        labels={each: names.label_of[each] for each in sorted(written) if names.label_of.get(each, each) != each},
+        columns={role: column for role, column in table.columns.items() if role != FILENAME},
+        delimiter=table.delimiter,
+        unread=tuple(name for name in unread if name not in plan.unused),
+        unused=tuple(name for name in unread if name in plan.unused),
+        litter=tuple(sorted(set(walk.litter))),
+    )
     return _Listed(
-        root,
+        file.parent,
         images={path: row for path, row in rows.items() if path in found},
-        ignored=ignored,
+        ignored=tuple(name for name in others if name != file.name),
+        reading=reading,
         missing=tuple(sorted(rows.keys() - found)),
         unlisted=tuple(sorted(found - rows.keys() - {file.name})),
     )
 
 
-def _rows_of(file: Path, classes: Sequence[str]) -> dict[str, _Row]:
+def _says_nothing_new(table: Table) -> bool:
+    """Whether the column of file names only repeats the last step of each path."""
+    return all(
+        active(row.cells[FILENAME]).removeprefix("./") == PurePosixPath(active(row.cells["path"])).name
+        for row in table.rows
+    )
+
+
+def _rows_of(
+    file: Path, table: Table, classes: Sequence[str], labels: Mapping[str, str], set_name: str
+) -> dict[str, _Row]:
     rows: dict[str, _Row] = {}
     lines: dict[str, int] = {}
-    for row in read_table(file, required=("label",), refusal=DataError):
+    strange = {row.cells["label"]: None for row in table.rows if _class_of(row, classes, labels) is None}
+    for row in table.rows:
         where = f"{file}, line {row.line}"
-        path, label = _path_in(row, where), row.cells["label"]
+        path, label = _path_in(row, where), _class_of(row, classes, labels)
         if path in rows:
             raise DataError(f"{where}: {path!r} is already on line {lines[path]}. Keep one row per image.")
-        if label not in classes:
+        if label is None:
             raise DataError(
-                f"{where}: the label {_stranger(label, classes)} is not a class; the classes are {', '.join(classes)}. "
-                "Write exactly one of them, or remove the row."
+                f"{where}: the label {not_a_class(row.cells['label'], classes)} is not a class; the classes are "
+                f"{', '.join(classes)}. Write exactly one of them, remove the row, or say in the protocol what each "
+                f"stands for (check every line):\n{labels_table(set_name, list(strange), classes)}"
             )
         sha256 = row.cells.get("sha256")
         if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
             raise DataError(
-                f"{where}: sha256 is {_brief(sha256)}, not 64 hexadecimal digits in lower case. Correct it, or drop "
-                "the column."
+                f"{where}: sha256 is {shortened(ascii(sha256), 300)}, not 64 hexadecimal digits in lower case. Correct "
+                "it, or drop the column."
             )
         patient, slide, site = (_group_in(row, column, where) for column in GROUP_COLUMNS)
         rows[path], lines[path] = _Row(label, sha256, patient, slide, site), row.line
     return rows
 
 
+def _class_of(row: TableRow, classes: Sequence[str], labels: Mapping[str, str]) -> str | None:
+    written = row.cells["label"]
+    return labels.get(written) or (written if written in classes else None)
+
+
 def _path_in(row: TableRow, where: str) -> str:
     try:
-        return relative_path(path_cell(row))
+        return relative_path(row.cells["path"])
     except ValueError as error:
         raise DataError(f"{where}: {error}") from None
 
@@ -270,15 +257,13 @@ def _group_in(row: TableRow, column: str, where: str) -> str | None:
     value = active(row.cells.get(column, ""))
     if value != value.strip():
         raise DataError(
-            f"{where}: {column} {_brief(value)} begins or ends with white space, so that it may be the same as another "
-            "id or not. Write every id in one way."
+            f"{where}: {column} {shortened(ascii(value), 300)} begins or ends with white space, so that it may be the "
+            "same as another id or not. Write every id in one way."
         )
     return value or None
 
 
-def _found_beside(
-    root: Path, rows: Iterable[str], classes: Sequence[str], listing: Listing
-) -> tuple[set[str], tuple[str, ...]]:
+def _found_beside(walk: Walk, rows: Iterable[str], class_folders: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:
     """Every file in the folders that the rows speak of, and the names in the root that they do not speak of.
 
     The rows speak of each folder that holds one of their images, and of the class folders beside it: a class that was
@@ -289,23 +274,23 @@ def _found_beside(
     parents: set[PurePosixPath] = set()
     for path in rows:
         nearest, *above = PurePosixPath(path).parents
-        parents |= {nearest, *(folder for folder in above if folder.name in classes)}
+        parents |= {nearest, *(folder for folder in above if folder.name in class_folders)}
         if len(parents) > MOST_FOLDERS:
             raise DataError(f"the paths of the table speak of more than {MOST_FOLDERS:,} folders. Divide the table.")
-    class_folders = {parent.parent / name for parent in parents for name in classes}
-    folders = {folder.as_posix() for folder in parents | class_folders}
+    beside = {parent.parent / name for parent in parents for name in class_folders}
+    folders = {folder.as_posix() for folder in parents | beside}
     found: set[str] = set()
-    is_plain = _plain_folders(root)
+    is_plain = _plain_folders(walk.root)
     for folder in sorted(folders - {"."}):
         if is_plain(folder):
-            found |= set(_walk(root, folder, listing))
+            found |= set(walk.files(folder))
     suffixes = {PurePosixPath(path).suffix.lower() for path in rows if "/" not in path}
     spoken_of = {folder.split("/")[0] for folder in folders}
     others = []
-    for entry in sorted(listing(root), key=lambda entry: entry.name):
-        if entry.name in rows and not _is_folder(entry):
+    for entry, is_folder in walk.entries(refuse_special=False):
+        if entry.name in rows and not walk.is_folder(entry):
             found.add(entry.name)
-        elif entry.name in spoken_of and entry.is_dir(follow_symlinks=False):
+        elif entry.name in spoken_of and is_folder:
             continue
         elif entry.is_file(follow_symlinks=False) and PurePosixPath(entry.name).suffix.lower() in suffixes:
             found.add(entry.name)
@@ -331,116 +316,7 @@ def _plain_folders(root: Path) -> Callable[[str], bool]:
                 f"{str(root / folder)!r} cannot be looked at ({error.strerror}). Correct the name."
             ) from None
         if stat.S_ISLNK(mode):
-            raise DataError(
-                f"{str(root / folder)!r} is a symbolic link, and links are not followed. Put the folder itself there."
-            )
+            raise linked(root / folder, root)
         return stat.S_ISDIR(mode)
 
     return is_plain
-
-
-# --- tables: also what split.py reads ------------------------------------------------------------
-
-
-def columns_of(file: Path) -> list[str]:
-    """The column names of a CSV; none where its first line is not a list of names, which `read_table` then says."""
-    try:
-        with open_plain(file, follow_link=True) as stream:
-            first = stream.readline(LONGEST_LINE)
-        text = first.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-        return next(csv.reader(io.StringIO(text, newline="")), [])
-    except (OSError, csv.Error):
-        return []
-
-
-def read_table(file: Path, *, required: Sequence[str], refusal: type[DataError]) -> list[TableRow]:
-    """The rows of a CSV that has a header, one path column ("filepath" or "path") and the `required` ones.
-
-    UTF-8; bytes of a file name that are not are kept as they are (surrogateescape). Blank lines are skipped.
-
-    Raises:
-        MissingData: no such file.
-        refusal: unreadable as CSV, or a column or cell too few or too many.
-    """
-    try:
-        content = read_plain(file, most_bytes=MOST_TABLE_BYTES, follow_link=True)
-    except FileNotFoundError:
-        raise MissingData(f"there is no file {file}. Correct the name.") from None
-    except OSError as error:
-        raise refusal(f"{file} cannot be read ({error.strerror}). Name a CSV with one row per image.") from None
-    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    reader = csv.reader(_lines(text), strict=True)
-    rows: list[TableRow] = []
-    try:
-        header = next(reader, [])
-        _check_header(file, header, required, refusal)
-        line = reader.line_num + 1
-        for cells in reader:
-            if cells and len(cells) != len(header):
-                raise refusal(
-                    f"{file}, line {line}: {len(cells)} cells under {len(header)} column names. Write one cell per "
-                    "column, and quote a cell that holds a comma."
-                )
-            if len(rows) == MOST_ROWS:
-                raise refusal(f"{file}, line {line}: more than {MOST_ROWS:,} rows. Divide the table.")
-            if cells:
-                rows.append(TableRow(line, dict(zip(header, cells, strict=True))))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise refusal(f"{file}, line {reader.line_num}: not readable as CSV ({error}). Correct that line.") from None
-    return rows
-
-
-def _lines(text: str) -> Iterator[str]:
-    for line in io.StringIO(text, newline=""):
-        if len(line) > LONGEST_LINE:  # the reader would make an object of each of its millions of cells
-            raise csv.Error(f"the line has more than {LONGEST_LINE:,} characters")
-        yield line
-
-
-def _check_header(file: Path, header: Sequence[str], required: Sequence[str], refusal: type[DataError]) -> None:
-    if len(header) > MOST_COLUMNS:
-        raise refusal(f"{file}, line 1: {len(header):,} columns, at most {MOST_COLUMNS} are read. Is this the table?")
-    absent = [name for name in required if name not in header]
-    n_paths = sum(header.count(name) for name in PATH_COLUMNS)
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if absent or repeated or n_paths != 1:
-        wanted = f"one of {' and '.join(PATH_COLUMNS)}, and {', '.join(required)}"
-        raise refusal(
-            f"{file}, line 1: the columns are {_brief(list(header))}; needed are {wanted}, each once, named on the "
-            "first line in lower case."
-        )
-
-
-def path_cell(row: TableRow) -> str:
-    """The row's path as it is written."""
-    return next(row.cells[name] for name in PATH_COLUMNS if name in row.cells)
-
-
-def relative_path(cell: str) -> str:
-    """The path that a CSV cell means, if it stays under the folder it is relative to.
-
-    One leading "./" is dropped, as are those that keep a spreadsheet from taking "=1.jpg" for a formula.
-
-    Raises:
-        ValueError: the path is empty, absolute, too long, has a backslash or NUL, or is not written plainly. Says what
-            to do.
-    >>> relative_path("./=1.jpg")
-    '=1.jpg'
-    """
-    path = active(cell).removeprefix("./")
-    remedy = "Write it relative to the data folder with forward slashes, such as 'basophil/BA_1.jpg'"
-    if not path:
-        raise ValueError(f"the path is empty. {remedy}.")
-    if len(path) > LONGEST_PATH or path.count("/") >= MOST_STEPS:
-        raise ValueError(
-            f"the path {_brief(cell)} has {len(path):,} characters and {path.count('/')} folders; at most "
-            f"{LONGEST_PATH:,} and {MOST_STEPS - 1} are followed. {remedy}."
-        )
-    if "\0" in path or "\\" in path:
-        raise ValueError(f"the path {cell!r} has a {'NUL' if chr(0) in path else 'backslash'}. {remedy}.")
-    if path.startswith("/") or re.match("[A-Za-z]:", path):
-        raise ValueError(f"the path {cell!r} is absolute. {remedy}.")
-    if {"", ".", ".."} & set(path.split("/")):
-        raise ValueError(f"the path {cell!r} has an empty, '.' or '..' step. {remedy}.")
-    return path

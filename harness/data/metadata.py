@@ -22,7 +22,7 @@ from PIL.JpegImagePlugin import get_sampling
 
 from harness.core.errors import DataError
 from harness.core.progress import Report
-from harness.data.decoding import format_of, open_picture, read_regular
+from harness.data.decoding import format_of, open_picture, read_regular, rgb_of
 from harness.data.records import CellImage
 
 ABSENT = "absent"
@@ -160,7 +160,7 @@ def _read(image: CellImage, root: Path, formats: tuple[str, ...]) -> tuple[FileF
         with open_picture(content, formats=formats) as opened:
             facts = _facts_of(opened, image, content)
             opened.draft("RGB", (DRAFT_PX, DRAFT_PX))  # JPEG only: skips the finest coefficients
-            pixels = opened.convert("RGB")
+            pixels = rgb_of(opened)
     except Exception as error:  # a hostile file can make a parser raise anything; all of it means "unreadable"
         what = str(error) or type(error).__name__
         raise DataError(f"{image.path!r} does not decode: {what}. The integrity suite lists every such file.") from None

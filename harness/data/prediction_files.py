@@ -18,12 +18,12 @@ import numpy as np
 from harness.core.errors import InvalidPredictions, MissingData
 from harness.core.files import read_plain
 from harness.core.text import brief
-from harness.data.manifest import relative_path
 from harness.data.prediction_records import PredictionsFile
 from harness.data.prediction_tables import MOST_FILE_BYTES, Cells, class_columns, read_cells
 from harness.data.printed_numbers import number_of, printing_of
 from harness.data.problems import Problems
 from harness.data.records import CellImage
+from harness.data.tables import relative_path
 
 PATH_COLUMNS = ("path", "filepath", "filename", "file", "image", "image_path")
 DIGEST_COLUMN = "sha256"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -24,6 +24,7 @@ class CellImage:
     label:  the reference label, one of the manifest's classes.
     sha256: hex digest of the file's bytes.
     patient, slide, site: who and where the cell came from, if the manifest says.
+    part:   of the split, where the set came divided into part folders.
     """
 
     path: str
@@ -33,6 +34,7 @@ class CellImage:
     patient: str | None = None
     slide: str | None = None
     site: str | None = None
+    part: str | None = None
 
     @property
     def filename(self) -> str:
@@ -53,6 +55,30 @@ class CellImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What of a set was read as what; all of it empty where a folder is written as the protocol has it.
+
+    labels:    folder name or label as written -> class, where they differ.
+    parts:     folder above the class folders -> part, or "unused" for one that was not read.
+    columns:   what was read -> the column of the table; delimiter: what separates its cells. Empty for a folder.
+    unread:    columns that nothing read; unused: those of them that the protocol declares unused.
+    litter:    files, and folders with a "/" at the end, that an operating system or a program left behind.
+    """
+
+    labels: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    delimiter: str | None = None
+    unread: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    litter: tuple[str, ...] = ()
+
+    def part_of(self, path: str) -> str | None:
+        """The part of the image at this path, where its set came in part folders."""
+        return self.parts.get(path.split("/")[0])
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The images of one set, in the order of their paths.
 
@@ -63,6 +89,7 @@ class Manifest:
     ignored: files that lie beside the class folders: listed, never read.
     missing: paths that a manifest CSV names and the disk does not hold; they are not among `images`.
     unlisted: files in the listed folders that no row of the manifest CSV names; they are not among `images`.
+    reading:  what of it was read as what.
     """
 
     name: str
@@ -72,6 +99,7 @@ class Manifest:
     ignored: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
+    reading: Reading = Reading()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -19,13 +19,14 @@ from pathlib import Path
 
 from harness.core.errors import DataError, InvalidSplit
 from harness.core.spreadsheet import active, inert
-from harness.data.manifest import path_cell, read_table, relative_path
 from harness.data.problems import Problems
 from harness.data.records import CellImage, Manifest, Split, sorted_by_path
-from harness.protocol.records import PARTS, SplitPlan
+from harness.data.tables import columns_of, read_table, relative_path
+from harness.protocol.records import PARTS, SplitPlan, part_called
+from harness.protocol.sets import ColumnPlan, SetNames
 
 COLUMNS = ("filepath", "filename", "label", "split")
-PART_ALIASES = {**{name: name for name in PARTS}, "val": "validation", "valid": "validation"}
+LEAK_REMEDY = "No image, content or unit may be in two parts: keep it in one."
 SHUFFLES = range(5)  # seeds of the orders that `check_split` tries
 
 
@@ -53,23 +54,29 @@ def split_stratified(manifest: Manifest, plan: SplitPlan) -> Split:
     Raises:
         DataError: a class has too few blocks to have one in every part.
     """
-    blocks = _blocks(manifest.images)
+    parts = _divided(manifest, plan.ratios, seed=plan.seed)
+    return Split(**{part: sorted_by_path(parts[part]) for part in PARTS}, origin=f"stratified, seed {plan.seed}")
+
+
+def _divided(manifest: Manifest, ratios: Mapping[str, float], *, seed: int) -> dict[str, list[CellImage]]:
+    """The images in the parts that `ratios` names."""
+    blocks, among = _blocks(manifest.images), tuple(ratios)
     sizes = manifest.counts
-    targets = {name: apportionment(n, plan.ratios) for name, n in sizes.items()}
+    targets = {name: apportionment(n, ratios) for name, n in sizes.items()}
     n_left = Counter(name for block in blocks for name in block.counts)
-    _refuse_scarce(manifest, n_left)
-    deficits = {part: {name: targets[name][part] for name in sizes} for part in PARTS}
-    lacking = {name: set(PARTS) for name in sizes}
+    _refuse_scarce(manifest, n_left, among)
+    deficits = {part: {name: targets[name][part] for name in sizes} for part in among}
+    lacking = {name: set(among) for name in sizes}
     # Squared errors relative to class size, times a common multiple: whole numbers, so that no rounding can differ
     # between machines.
     common = math.lcm(*sizes.values())
     weights = {name: (common // n) ** 2 for name, n in sizes.items()}
-    parts: dict[str, list[CellImage]] = {part: [] for part in PARTS}
-    order = sorted(blocks, key=lambda block: (-len(block.images), _drawn(plan.seed, block.key), block.key))
+    parts: dict[str, list[CellImage]] = {part: [] for part in among}
+    order = sorted(blocks, key=lambda block: (-len(block.images), _drawn(seed, block.key), block.key))
     for block in order:
         urgent = [name for name in block.counts if n_left[name] <= len(lacking[name])]
         part = max(
-            PARTS,  # the first of equals
+            among,  # the first of equals
             key=lambda part: (
                 sum(part in lacking[name] for name in urgent),
                 sum(n * deficits[part][name] * weights[name] for name, n in block.counts.items()),
@@ -86,7 +93,56 @@ def split_stratified(manifest: Manifest, plan: SplitPlan) -> Split:
             f"set {manifest.name!r}: no cell of class {name!r} came into part {part!r}, because its cells share "
             "patients or slides with other classes. Add patients with this class, or another seed."
         )
-    return Split(**{part: sorted_by_path(parts[part]) for part in PARTS}, origin=f"stratified, seed {plan.seed}")
+    return parts
+
+
+def draw_split(manifest: Manifest, plan: SplitPlan) -> Split:
+    """The split of a set for which no file states one: its part folders, or else drawn by the plan.
+
+    Raises:
+        DataError: as `split_stratified`.
+        InvalidSplit: as `split_by_folders`.
+    """
+    return split_by_folders(manifest, plan) if manifest.reading.parts else split_stratified(manifest, plan)
+
+
+def split_by_folders(manifest: Manifest, plan: SplitPlan, *, draws: bool = True) -> Split:
+    """The split that a set came in: the part that each image's folder stands for.
+
+    Without a folder for validation, that part is drawn from train: stratified, in the plan's proportion of the two.
+
+    Args:
+        draws: whether a part may be drawn. Of predictions that existed before, nobody here knows on which cells of
+            train they were tuned: then train and validation may be missing.
+    Raises:
+        InvalidSplit: no images for train or test, or images, patients or slides that are in two parts.
+        DataError: a class has too few images in train for one in validation too.
+    """
+    found: dict[str, list[CellImage]] = {part: [] for part in PARTS}
+    for image in manifest.images:
+        assert image.part is not None  # of a set that came in part folders, every image has one
+        found[image.part].append(image)
+    problems = Problems()
+    places = ", ".join(f"{folder} ({part})" for folder, part in manifest.reading.parts.items())
+    for part in ("train", "test") if draws else ("test",):
+        if not found[part]:
+            remedy = f"The folders are {places}; say in [dataset.parts] which it is, or name a folder of classes."
+            problems.add("empty parts", part, remedy)
+    for block in _blocks(manifest.images):
+        first: dict[str, str] = {}
+        for image in block.images:
+            first.setdefault(str(image.part), image.path)
+        if len(first) > 1:
+            where = " and ".join(f"{path!r} ({part})" for part, path in first.items())
+            problems.add("leaks", f"{where} share {_shared(block)}", LEAK_REMEDY)
+    if problems:
+        raise InvalidSplit(f"the part folders of set {manifest.name!r} are no split:\n{problems}")
+    origin = f"part folders {places}"
+    if draws and not found["validation"]:
+        ratios = {part: plan.ratios[part] for part in ("train", "validation")}
+        found |= _divided(replace(manifest, images=tuple(found["train"])), ratios, seed=plan.seed)
+        origin += f"; validation is drawn from train, stratified, seed {plan.seed}"
+    return Split(**{part: sorted_by_path(found[part]) for part in PARTS}, origin=origin)
 
 
 UNDIVIDED = "not divided: every cell is judged as test"
@@ -118,15 +174,15 @@ def apportionment(total: int, ratios: Mapping[str, float]) -> dict[str, int]:
     return counts
 
 
-def _refuse_scarce(manifest: Manifest, n_blocks: Mapping[str, int]) -> None:
-    scarce = [name for name in manifest.classes if n_blocks[name] < len(PARTS)]
+def _refuse_scarce(manifest: Manifest, n_blocks: Mapping[str, int], parts: Collection[str]) -> None:
+    scarce = [name for name in manifest.classes if n_blocks[name] < len(parts)]
     if scarce:
         name, n_images = scarce[0], manifest.counts[scarce[0]]
         what = "patients or slides" if manifest.grouped else "distinct images"
         others = f" (likewise {', '.join(scarce[1:])})" if scarce[1:] else ""
         raise DataError(
             f"set {manifest.name!r}: class {name!r} has {n_images} images from {n_blocks[name]} {what}{others}; "
-            f"{len(PARTS)} are needed for one in each of {', '.join(PARTS)}. Add images of this class, or drop the "
+            f"{len(parts)} are needed for one in each of {', '.join(parts)}. Add images of this class, or drop the "
             "class from the protocol."
         )
 
@@ -178,11 +234,16 @@ def write_split(split: Split, path: Path) -> None:
     path.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def read_split(path: Path, manifest: Manifest) -> Split:
+def read_split(
+    path: Path, manifest: Manifest, *, names: SetNames | None = None, parts: Mapping[str, str] | None = None
+) -> Split:
     """Read a split that someone else made, and refuse one that does not fit the images.
 
     Columns: filepath (or path), label, split, and filename where given. Parts: train, validation (or val, valid), test.
 
+    Args:
+        names: what classes and columns are called in the file, where it is not as the protocol calls them.
+        parts: what is written in the column of parts -> part, beside the usual names.
     Raises:
         MissingData: no such file.
         InvalidSplit: every kind of misfit with how many there are, the first of them, and what to do.
@@ -191,16 +252,19 @@ def read_split(path: Path, manifest: Manifest) -> Split:
     images = {image.path: image for image in manifest.images}
     part_of: dict[str, str] = {}
     line_of: dict[str, int] = {}
-    for row in read_table(path, required=("label", "split"), refusal=InvalidSplit):
-        part = PART_ALIASES.get(row.cells["split"])
+    names = names or SetNames()
+    table = read_table(path, required=("label", "split"), refusal=InvalidSplit, columns=_columns_in(path, names))
+    for row in table.rows:
+        part = part_called(row.cells["split"], parts)
+        part = part if part in PARTS else None  # a row of a part that is not read is a misfit
         try:
-            name = relative_path(path_cell(row))
+            name = relative_path(row.cells["path"])
         except ValueError as error:
             problems.add("unusable paths", f"line {row.line}: {error}", "Write paths as in the manifest.")
             continue
         here = f"line {row.line} ({name!r})"
         if part is None:
-            remedy = f"The parts are called {', '.join(PARTS)}; for validation, val and valid will do."
+            remedy = f"The parts are called {', '.join(PARTS)}; say in [dataset.parts] which of them another name is."
             problems.add("unknown parts", f"{here} is in {row.cells['split']!r}", remedy)
         if name in line_of:
             _note_repeated(problems, here, part, line_of[name], part_of.get(name))
@@ -212,7 +276,8 @@ def read_split(path: Path, manifest: Manifest) -> Split:
             )
             problems.add("foreign rows", f"{here} is not an image of the set", remedy)
             continue
-        _note_mislabelled(problems, here, row.cells, images[name])
+        label = names.label_of.get(row.cells["label"], row.cells["label"])
+        _note_mislabelled(problems, here, {**row.cells, "label": label}, images[name])
         if part is not None:
             part_of[name] = part
     for name in sorted(images.keys() - line_of.keys()):
@@ -224,14 +289,24 @@ def read_split(path: Path, manifest: Manifest) -> Split:
             problems.add("empty parts", part, "Every part needs images.")
     if problems:
         raise InvalidSplit(f"{path} does not fit the set {manifest.name!r} of {len(images)} images:\n{problems}")
-    parts = {part: sorted_by_path(images[name] for name in part_of if part_of[name] == part) for part in PARTS}
-    return Split(**parts, origin=f"read from {path.name}")
+    divided = {part: sorted_by_path(images[name] for name in part_of if part_of[name] == part) for part in PARTS}
+    return Split(**divided, origin=f"read from {path.name}")
+
+
+def _columns_in(path: Path, names: SetNames) -> ColumnPlan | None:
+    """What the protocol says of the columns, as far as this file has them: a split file may be a table of its own."""
+    plan = names.columns
+    if plan is None:
+        return None
+    there = columns_of(path, plan).values()
+    absent = [role for role, column in plan.mapped.items() if column not in there]
+    return plan.model_copy(update=dict.fromkeys(absent))
 
 
 def _note_repeated(problems: Problems, here: str, part: str | None, first_line: int, first_part: str | None) -> None:
     if part is not None and first_part is not None and part != first_part:
         detail = f"{here} is in {part}, on line {first_line} in {first_part}"
-        problems.add("leaks", detail, "No image, content or unit may be in two parts: keep it in one.")
+        problems.add("leaks", detail, LEAK_REMEDY)
     else:
         problems.add("duplicated rows", f"{here} is already on line {first_line}", "Keep one row per image.")
 
@@ -253,7 +328,7 @@ def _note_leaked(problems: Problems, block: _Block, part_of: Mapping[str, str], 
     if len(first) > 1:
         places = " and ".join(f"line {line_of[name]} ({name!r}, {part})" for part, name in first.items())
         detail = f"{places} share {_shared(block)}"
-        problems.add("leaks", detail, "No image, content or unit may be in two parts: keep it in one.")
+        problems.add("leaks", detail, LEAK_REMEDY)
 
 
 def _shared(block: _Block) -> str:
@@ -286,21 +361,27 @@ def check_split(split: Split, manifest: Manifest, plan: SplitPlan) -> dict[str, 
 
 
 def size_mismatches(split: Split, manifest: Manifest, plan: SplitPlan) -> tuple[str, ...]:
-    """Parts of a class whose size is not the plan's.
+    """Parts of a class whose size is not the plan's; where the set came in parts, only of what was drawn.
 
     Blocks cannot be divided, so a size may be off by less than the class's largest block; where every block is one
     image, it must be exact.
     """
+    ratios, drawn = plan.ratios, manifest
+    if stated := {image.part for image in manifest.images} - {None}:
+        if "validation" in stated or not split.validation:
+            return ()  # nothing was drawn
+        ratios = {part: plan.ratios[part] for part in ("train", "validation")}
+        drawn = replace(manifest, images=tuple(image for image in manifest.images if image.part == "train"))
     largest: Counter[str] = Counter()
-    for block in _blocks(manifest.images):
+    for block in _blocks(drawn.images):
         largest |= block.counts  # the larger count of each class
-    found = {part: Counter(image.label for image in split.part(part)) for part in PARTS}
+    found = {part: Counter(image.label for image in split.part(part)) for part in ratios}
     mismatches = []
-    for name, total in manifest.counts.items():
-        for part, target in apportionment(total, plan.ratios).items():
+    for name, total in drawn.counts.items():
+        for part, target in apportionment(total, ratios).items():
             n = found[part][name]
             if n != target and abs(n - target) >= largest[name]:
-                share = f"{plan.ratios[part] * 100:g} % of {total}"
+                share = f"{ratios[part] / sum(ratios.values()) * 100:.4g} % of {total}"
                 mismatches.append(f"class {name}, {part}: {n} images, the plan says {target} ({share})")
     return tuple(mismatches)
 
@@ -340,10 +421,10 @@ def path_prefix_changes(manifest: Manifest, plan: SplitPlan) -> tuple[str, ...]:
 
 def _changes(manifest: Manifest, plan: SplitPlan, variants: Mapping[str, list[CellImage]]) -> tuple[str, ...]:
     names = {image.sha256: image.path for image in manifest.images}
-    before = _parts_by_content(split_stratified(manifest, plan))
+    before = _parts_by_content(draw_split(manifest, plan))
     changes = []
     for how, images in variants.items():
-        after = _parts_by_content(split_stratified(replace(manifest, images=tuple(images)), plan))
+        after = _parts_by_content(draw_split(replace(manifest, images=tuple(images)), plan))
         changes += [
             f"{name!r} moves from {before[digest]} to {after[digest]} with {how}"
             for digest, name in names.items()

@@ -17,8 +17,7 @@ from pathlib import Path
 from harness.core.errors import DataError, MissingData
 from harness.data.decoding import facts_of, read_regular, strict_pillow
 from harness.data.records import ImageFacts
-from harness.data.split import PART_ALIASES
-from harness.protocol.records import LARGEST_SIDE_PX, NAME_PATTERN, PARTS, ImageRules
+from harness.protocol.records import LARGEST_SIDE_PX, NAME_PATTERN, PART_ALIASES, PARTS, ImageRules
 
 MOST_FILES = 1_000_000
 MOST_DECODED = 2_000  # beyond, so many of them spread over the listing stand for all

@@ -47,16 +47,26 @@ _PARTS = frozenset({SPLIT})
 
 METRICS = (
     counted("contract_violations", "integrity", "Rows of the manifest that lack a path, a known class or a digest."),
-    counted("count_mismatches", "integrity", "Classes that do not have as many images as the protocol says."),
+    counted(
+        "count_mismatches",
+        "integrity",
+        "Classes with more or fewer images than the protocol says.",
+    ),
     counted("unreadable_images", "integrity", "Files that do not decode completely."),
     counted("unexpected_formats", "integrity", "Images of another file format than the protocol allows."),
     counted("unexpected_modes", "integrity", "Images of another colour mode than the protocol allows."),
     counted("unexpected_sizes", "integrity", "Images whose sides are outside the protocol's limits."),
+    counted("uninformative_images", "integrity", "Masks, blank frames, and frames that are cut off or half empty."),
     counted("unlisted_files", "integrity", "Files in the listed folders that no row of the manifest names."),
     counted("missing_files", "integrity", "Rows of the manifest whose file is not there."),
     counted("colliding_names", "integrity", "Paths that are the same where case or Unicode form is ignored."),
     counted("unmet_expectations", "integrity", "Rows that break an expectation of the user's own suite."),
-    counted("split_size_mismatches", "split", "Parts whose size per class is not the plan's.", needs=_PARTS),
+    counted(
+        "split_size_mismatches",
+        "split",
+        "Parts, of those that were drawn, whose size per class is not the plan's.",
+        needs=_PARTS,
+    ),
     counted("leaked_units", "split", "Patients, slides or contents that are in two parts.", needs=_PARTS),
     counted(
         "listing_order_changes",

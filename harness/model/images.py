@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.errors import DataError
-from harness.data.decoding import open_picture, read_regular
+from harness.data.decoding import open_picture, read_regular, rgb_of
 from harness.data.records import CellImage
 
 
@@ -79,7 +79,7 @@ def read_frame(path: Path, *, formats: Sequence[str], sha256: str | None = None)
         if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
             raise DataError(f"{str(path)!r} changed while the run was going on. Leave the images alone and run again.")
         with open_picture(content, formats=formats) as opened:
-            return np.array(opened.convert("RGB"))
+            return np.array(rgb_of(opened))
     except DataError:
         raise
     except Exception as error:  # a hostile file can make a parser raise anything; all of it means "unreadable"

@@ -26,7 +26,16 @@ from harness.core.text import brief
 from harness.data.expectations import answers, expected_by_user, expected_of, findings_of, results_of, table_of
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.prediction_records import GivenPredictions
-from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Split, sorted_by_path
+from harness.data.records import (
+    CellImage,
+    Finding,
+    ImageFacts,
+    IntegrityReport,
+    Manifest,
+    Reading,
+    Split,
+    sorted_by_path,
+)
 from harness.data.split import COLUMNS
 from harness.judge.answers import answers_of, unpack_answers
 from harness.judge.asking import ask, decide
@@ -56,7 +65,7 @@ from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
 from harness.protocol.questions import GATES
-from harness.protocol.records import PARTS, Criterion, Protocol
+from harness.protocol.records import PARTS, Criterion, Protocol, part_called
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
@@ -307,6 +316,8 @@ class _Rebuilding:
         """The dataset, and what integrity found in it; its files' facts are columns of manifest.csv."""
         sets = self._of(tuple[SetSummary, ...], "sets")
         listed = any(each.name == "dataset" for each in sets)
+        recorded = next((each.reading for each in sets if each.name == "dataset"), None)
+        reading = recorded or Reading()
         images: list[CellImage] = []
         facts: list[ImageFacts] = []
         undecodable: dict[str, str] = {}
@@ -322,9 +333,8 @@ class _Rebuilding:
                 here = f"{MANIFEST}, row {number}"
                 patient, slide, site = (active(each) or None for each in groups)
                 path = active(path)
-                images.append(
-                    CellImage(path, label, sha256, whole_number(here, n_bytes), patient=patient, slide=slide, site=site)
-                )
+                size, part = whole_number(here, n_bytes), reading.part_of(path)
+                images.append(CellImage(path, label, sha256, size, patient, slide, site, part))
                 facts.append(
                     ImageFacts(
                         path,
@@ -338,18 +348,42 @@ class _Rebuilding:
             if images != list(sorted_by_path(images)):
                 self._note(MANIFEST, "path", "the rows are not sorted by path")
             ignored = self._of(tuple[str, ...], "ignored")
-            self.manifest = Manifest("dataset", Path(), self.protocol.dataset.classes, tuple(images), ignored=ignored)
+            classes = self.protocol.dataset.classes
+            self.manifest = Manifest("dataset", Path(), classes, tuple(images), ignored=ignored, reading=reading)
+            if recorded is not None:
+                self._check_reading(self.manifest)
         if checked is not None:
             self.integrity = self._expect_again(IntegrityReport(checked, findings, tuple(facts)))
         return True
+
+    def _check_reading(self, manifest: Manifest) -> None:
+        """Whether the labels are those that the folders stand for, by the protocol and by the record of the reading."""
+        reading, labels = manifest.reading, self.protocol.names_in("dataset").label_of
+        for written, name in reading.labels.items():
+            if labels.get(written) != name:
+                self._note(
+                    EVIDENCE,
+                    "sets > dataset > reading > labels",
+                    f"{written!r} was read as {name!r}; the protocol says {labels.get(written)!r}",
+                )
+        for folder, part in reading.parts.items():
+            if part_called(folder, self.protocol.dataset.parts) != part:
+                self._note(EVIDENCE, "sets > dataset > reading > parts", f"the folder {folder!r} was read as {part!r}")
+        if reading.columns:
+            return  # the labels of a table were not in its paths
+        for image in manifest.images:
+            steps = image.path.split("/")
+            written = steps[1 if reading.parts else 0] if len(steps) > 1 + bool(reading.parts) else ""
+            if labels.get(written, written) != image.label:
+                self._note(MANIFEST, "label", f"{image.path!r} is labelled {image.label!r}")
 
     def _expect_again(self, report: IntegrityReport) -> IntegrityReport:
         """What was expected of the images, asked again of manifest.csv, and the findings that follow from it."""
         if self.manifest is None or require_field(self.pack, "integrity", kind=dict).get("expectations") is None:
             return report
         plan = self.protocol.dataset
-        counted = plan.images_per_class if "count_mismatches" in report.checked else None
-        expected = expected_of(self.manifest, rules=plan.images, images_per_class=counted)
+        counts = plan.counts if "count_mismatches" in report.checked else None
+        expected = expected_of(self.manifest, rules=plan.images, counts=counts)
         asked = (*expected, *expected_by_user(plan))
         table = table_of(self.manifest, report.facts, rules=plan.images)
         found = answers(table, [each.expectation for each in asked])

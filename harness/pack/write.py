@@ -20,7 +20,7 @@ from harness.claims.records import UnreadableReport
 from harness.core.digests import file_digest
 from harness.core.errors import EvidenceError
 from harness.core.files import WRITING
-from harness.data.decoding import open_picture, read_regular
+from harness.data.decoding import open_picture, read_regular, rgb_of
 from harness.data.records import Manifest
 from harness.data.split import write_split
 from harness.pack.read import EVIDENCE, SIGNATURE, open_pack
@@ -197,7 +197,7 @@ def _load_shown(digests: Iterable[str], manifest: Manifest | None, formats: Sequ
             if hashlib.sha256(content).hexdigest() != digest:
                 continue
             with open_picture(content, formats=formats) as image:
-                shown[digest] = np.asarray(image.convert("RGB"))
+                shown[digest] = np.asarray(rgb_of(image))
         except Exception:  # a hostile file can make a parser raise anything; integrity has said what
             continue
     return shown

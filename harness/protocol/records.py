@@ -9,19 +9,28 @@ from collections.abc import Mapping
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from harness.core.digests import digest_of
 from harness.protocol.expectations import ExpectationSuite
+from harness.protocol.modes import ACCEPTABLE, why_not
 from harness.protocol.needs import OTHER_SEEDS
 from harness.protocol.questions import DEVICES, QUESTIONS
+from harness.protocol.record import Record as _Record
+from harness.protocol.sets import CountRange, SetNames, check_counts, counts_of
 
 if TYPE_CHECKING:
     from harness.metrics.metric import Metric
 
 PARTS = ("train", "validation", "test")
+# How parts are written in tables and as names of folders, whatever their case; `[dataset.parts]` adds to it.
+PART_ALIASES = {
+    **{name: name for name in PARTS},
+    **{"training": "train", "val": "validation", "valid": "validation", "testing": "test"},
+}
+UNUSED = "unused"  # what `[dataset.parts]` says of a folder that is not read
 
 # What `harness.data.corruptions` can do to a cell, and the inputs without one that it can make.
 CORRUPTIONS = (
@@ -40,6 +49,9 @@ CORRUPTIONS = (
 INVARIANCES = ("rotation_90", "rotation_180", "rotation_270", "flip_horizontal", "flip_vertical")
 NO_CELLS = ("blank", "red_cells", "noise", "text", "grey")
 ANY = "any"  # flips under at least one transform; inputs of every kind together
+# What may be decoded; `harness.data.decoding` knows more by their first bytes, and names them.
+Format = Literal["JPEG", "PNG", "BMP", "TIFF", "WEBP"]
+FORMATS = get_args(Format)
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -63,8 +75,9 @@ def metric_table() -> Mapping[str, Metric]:
     return table
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+def part_called(written: str, parts: Mapping[str, str] | None) -> str | None:
+    """The part of the split that is meant; None where nothing says so. parts: as in `DatasetPlan`."""
+    return (parts or {}).get(written) or PART_ALIASES.get(written.casefold())
 
 
 class Identity(_Record):
@@ -99,15 +112,26 @@ class ImageRules(_Record):
     """What every image file must be. Sides are in pixels, inclusive.
 
     formats:     the file formats that are allowed.
-    modes:       the colour modes that are allowed, in Pillow's words.
+    modes:       the colour modes that are allowed, as they are stored and in Pillow's words; docs/images.md lists them.
     min_side_px: the shortest side that an image may have.
     max_side_px: the longest side that an image may have.
     """
 
-    formats: tuple[Literal["JPEG", "PNG", "BMP", "TIFF"], ...]
+    formats: tuple[Format, ...]
     modes: tuple[str, ...] = ("RGB",)
     min_side_px: int = Field(ge=1)
     max_side_px: int = Field(le=LARGEST_SIDE_PX)
+
+    @field_validator("modes")
+    @classmethod
+    def _decodable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for mode in value:
+            if (reason := why_not(mode)) is not None:
+                raise ValueError(
+                    f"mode {mode!r} cannot be accepted: {reason}. Convert the images to RGB with the program that "
+                    f"wrote them; acceptable are {', '.join(ACCEPTABLE)}"
+                )
+        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> ImageRules:
@@ -121,21 +145,24 @@ class ImageRules(_Record):
         return 8 * self.max_side_px**2 + 2**20
 
 
-class DatasetPlan(_Record):
+class DatasetPlan(SetNames):
     """The set that is split into train, validation and test.
 
     description:  what the images are and where they come from, for the report.
     classes:      the names of the class folders or labels, in the order of the classifier's outputs.
-    images_per_class: how many images each class must have.
     images:       what every image file must be.
+    images_per_class: a number for every class, a table with one for each, { minimum = N }, or absent: then every
+                  class has an image.
+    parts:        name of a folder above the class folders -> part, or "unused" for one that is not read.
     synthetic:    draws cells where no `--data` is given; leave it out for images of your own.
     expectations: the user's own suite; in the file, the name of a great-expectations JSON file beside it.
     """
 
     description: str
     classes: tuple[Name, ...] = Field(min_length=2)
-    images_per_class: int = Field(ge=1)
+    images_per_class: int | dict[str, int] | None = None
     images: ImageRules
+    parts: dict[str, Literal[*PARTS, UNUSED]] = Field(default_factory=dict, exclude_if=lambda parts: not parts)  # type: ignore[valid-type]
     synthetic: SyntheticPlan | None = None
     # Left out of the content where there is none, so that a protocol without one keeps its digest.
     expectations: ExpectationSuite | None = Field(default=None, exclude_if=lambda suite: suite is None)
@@ -146,6 +173,23 @@ class DatasetPlan(_Record):
         if len({name.casefold() for name in value}) != len(value):
             raise ValueError(f"the classes {list(value)} are not distinct when case is ignored")
         return value
+
+    @field_validator("images_per_class", mode="before")
+    @classmethod
+    def _countable(cls, value: object) -> object:
+        check_counts(value)
+        return value
+
+    @model_validator(mode="after")
+    def _names_are_classes(self) -> DatasetPlan:
+        counts_of(self.images_per_class, self.classes)
+        self.refuse_foreign_labels("labels", self.classes)
+        return self
+
+    @property
+    def counts(self) -> dict[str, CountRange]:
+        """How many images each class must have."""
+        return counts_of(self.images_per_class, self.classes)
 
 
 class SplitPlan(_Record):
@@ -354,8 +398,8 @@ class ReproducibilityPlan(_Record):
     epochs: int = Field(ge=1)
 
 
-class ExternalPlan(_Record):
-    """A set from elsewhere, only ever evaluated.
+class ExternalPlan(SetNames):
+    """A set from elsewhere, only ever evaluated. Its `labels` and `columns` are the dataset's where it states none.
 
     name:        how criteria call it; a folder of this name beside the data folder is taken for it.
     description: what the images are, where they come from, and what shows that they are independent.
@@ -656,6 +700,8 @@ class Protocol(_Record):
         external = [plan.name for plan in self.external]
         if len({name.casefold() for name in external}) != len(external):
             raise ValueError(f"the external sets {external} are not distinct when case is ignored")
+        for plan in self.external:
+            plan.refuse_foreign_labels(f"external.{plan.name}.labels", self.dataset.classes)
         for criterion in self.criteria:
             sets = QUESTIONS[criterion.question].sets_among(external)
             if criterion.set not in sets:
@@ -715,6 +761,15 @@ class Protocol(_Record):
     @property
     def digest(self) -> str:
         return digest_of(self.model_dump(mode="json"))
+
+    def names_in(self, set_name: str) -> SetNames:
+        """How classes and columns are written in the dataset or in an external set, declared or not."""
+        home: SetNames = self.dataset
+        own = next((plan for plan in self.external if plan.name == set_name), home)
+        return SetNames(
+            labels=home.labels if own.labels is None else own.labels,
+            columns=home.columns if own.columns is None else own.columns,
+        )
 
     def kinds_of(self, metric: str) -> tuple[str, ...]:
         """The kinds that a metric per corruption can be asked of."""

@@ -67,7 +67,7 @@ def _figures_of_data(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[
     if (counts := dataset_counts(run)) is not None:
         title = f"Images per class in the dataset (n = {sum(counts.values()):,})"
         figures["class_distribution"] = plots.class_counts(
-            title, counts, expected=run.protocol.dataset.images_per_class
+            title, counts, expected=run.protocol.dataset.counts if run.protocol.dataset.images_per_class else {}
         )
     if run.split is not None:
         figures["split_distribution"] = plots.part_counts("Images per class and part", part_counts(run))

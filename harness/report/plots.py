@@ -25,6 +25,7 @@ from PIL import Image
 
 from harness.metrics.estimates import Estimate, Evaluation
 from harness.model.records import LearningRateCurve, PhaseRecord
+from harness.protocol.sets import CountRange
 from harness.report.wording import MANY_CLASSES, UNDEFINED, percent, proportion, share
 
 DPI = 120
@@ -118,17 +119,28 @@ def statement(title: str, text: str) -> Figure:
 
 
 @as_png
-def class_counts(title: str, counts: Mapping[str, int], *, expected: int | None) -> Figure:
+def class_counts(title: str, counts: Mapping[str, int], *, expected: Mapping[str, CountRange]) -> Figure:
+    """Bars, and of each class in `expected` a line where the protocol wants its bar to end, or to reach to."""
     if len(counts) > MANY_CLASSES:
-        return _long_counts(title, {"images": counts}, expected=expected)
+        alike = {each.least for each in expected.values()}
+        return _long_counts(title, {"images": counts}, expected=alike.pop() if len(alike) == 1 else None)
     figure = blank(8, 4.2)
     axes = figure.add_subplot()
     bars = axes.bar([legible(name, at_most=18) for name in counts], list(counts.values()), color=BLUE, width=0.62)
     axes.bar_label(bars, padding=3)
-    if expected is not None:
-        axes.axhline(expected, color=INK, linestyle=(0, (4, 3)), linewidth=1.2, label=f"protocol: {expected} per class")
+    dashes: dict[str, Any] = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1.2}
+    if len(wanted := {str(each) for each in expected.values()}) == 1:
+        least = next(iter(expected.values())).least
+        axes.axhline(least, **dashes, label=f"protocol: {wanted.pop()} per class")
         _legend_below(axes, n_columns=1)
-    axes.set(title=title, ylabel="images", ylim=(0, 1.15 * max([*counts.values(), expected or 0, 1])))
+    elif expected:
+        at = [place for place, name in enumerate(counts) if name in expected]
+        ends = [expected[name].least for name in counts if name in expected]
+        lines = axes.hlines(ends, [place - 0.4 for place in at], [place + 0.4 for place in at], **dashes)
+        lines.set_label("protocol, class by class")
+        _legend_below(axes, n_columns=1)
+    most = max([*counts.values(), *(each.least for each in expected.values()), 1])
+    axes.set(title=title, ylabel="images", ylim=(0, 1.15 * most))
     axes.grid(visible=False, axis="x")
     return figure
 

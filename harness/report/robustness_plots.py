@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from harness.data.corruptions import AMOUNTS, KINDS, SEVERITIES, Pixels, disturb
 from harness.metrics.detection import Auroc, Detection, FalsePositives
@@ -196,10 +197,12 @@ def disturbance_sheet(cell: Pixels, other: Pixels, *, title: str, seed: int) -> 
     """One cell after every kind of disturbance (rows) at every severity (columns): what the curves speak of.
 
     Args:
-        cell, other: (h, w, 3) uint8 RGB of the same size; `other` is the second cell.
+        cell, other: (h, w, 3) uint8 RGB; `other` is the second cell, brought to the size of the first.
         seed: 0 or above; the mishaps of one row are the same, only worse.
     """
     rows = []
+    if other.shape != cell.shape:
+        other = np.asarray(Image.fromarray(other).resize((cell.shape[1], cell.shape[0])))
     for kind in KINDS:
         tiles = [
             Tile(

@@ -8,6 +8,7 @@ from harness.core.text import first_few
 from harness.judge.criteria import behind_closed_gate, observed
 from harness.judge.verdicts import Outcome, Verdict
 from harness.protocol.questions import GATES
+from harness.report.readings import reading_told
 from harness.run.results import Baseline, RunResults
 
 CLASSIFYING = ("accuracy", "external")  # their notes hold for every proportion of cells, and are told once
@@ -48,6 +49,16 @@ def baseline_told(results: RunResults, baseline: Baseline) -> str:
     passed = "passed" if baseline.passed else "DID NOT PASS"
     same = "by this protocol" if baseline.protocol_digest == results.protocol.digest else "by another protocol"
     return f"baseline: {baseline.run_id}, which {passed} {same}"
+
+
+def readings_told(results: RunResults) -> list[str]:
+    """What was read as what in each set, and what was left unread, where anything was."""
+    return [
+        f"{each.name}: {sentence}"
+        for each in results.sets
+        if each.reading is not None
+        for sentence in reading_told(each.reading)
+    ]
 
 
 def sets_told(results: RunResults) -> list[str]:

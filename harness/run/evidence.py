@@ -164,4 +164,5 @@ def _summary(run: Graph, found: Manifest, role: str, note: str) -> SetSummary:
         location=found.root.name,  # the folder's name: a whole path says where a person lives
         note=note,
         synthetic=found.name in run.setting.options.synthetic,
+        reading=found.reading,
     )

@@ -23,7 +23,7 @@ from harness.core.places import PROJECT
 from harness.core.progress import silent
 from harness.data.manifest import read_manifest, scan
 from harness.data.records import CellImage
-from harness.data.split import read_split, split_stratified
+from harness.data.split import draw_split, read_split
 from harness.metrics.predictions import predictions_of
 from harness.metrics.reproducibility import ProcessDigests
 from harness.model.classifier import Machine, predict
@@ -98,12 +98,14 @@ def _digests(request: dict[str, Any]) -> ProcessDigests:
         name="dataset",
         classes=classes,
         workers=request["workers"],
+        names=(names := protocol.names_in("dataset")),
+        parts=protocol.dataset.parts,
         listing=lambda folder: rng.sample(listed := scan(folder), len(listed)),
     )
     split = (
-        read_split(Path(request["split_file"]), manifest)
+        read_split(Path(request["split_file"]), manifest, names=names, parts=protocol.dataset.parts)
         if request["split_file"]
-        else split_stratified(manifest, protocol.split)
+        else draw_split(manifest, protocol.split)
     )
     share = max(2, plan.images_per_class // 3)
     wanted = {"train": plan.images_per_class, "validation": share, "test": share}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.data.records import Reading
 from harness.judge.verdicts import Verdict
 from harness.metrics.predictions import Predictions
 from harness.metrics.summary import summary_metrics
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SetSummary:
-    """What is known of one evaluated set, for the report's data section. synthetic: its cells were drawn."""
+    """What is known of one evaluated set, for the report's data section.
+
+    synthetic: its cells were drawn. reading: what of it was read as what; None in packs that are older.
+    """
 
     name: str
     role: str
@@ -44,6 +48,7 @@ class SetSummary:
     note: str = ""
     absent_because: str | None = None
     synthetic: bool = False
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

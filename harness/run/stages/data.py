@@ -12,11 +12,12 @@ from harness.data.expectations import Asked, expected_by_user
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, IntegrityReport, Manifest, Split
-from harness.data.split import UNDIVIDED, check_split, read_split, split_stratified, undivided
+from harness.data.split import UNDIVIDED, check_split, draw_split, read_split, split_by_folders, undivided
 from harness.metrics.comparison import refuse_other_cells
 from harness.metrics.estimates import Unavailable
 from harness.metrics.predictions import predictions_of
 from harness.protocol.records import PARTS, ImageRules
+from harness.protocol.sets import CountRange
 from harness.run.graph import Asking, stage
 from harness.run.setting import Setting
 
@@ -28,15 +29,22 @@ SHOWN_FINDINGS = 10
 @stage()
 def manifest(run: Asking) -> Manifest:
     """The dataset as it lies there."""
-    options = run.setting.options
-    return read_manifest(options.data, name="dataset", classes=run.setting.classes, workers=options.workers)
+    options, protocol = run.setting.options, run.setting.protocol
+    return read_manifest(
+        options.data,
+        name="dataset",
+        classes=run.setting.classes,
+        workers=options.workers,
+        names=protocol.names_in("dataset"),
+        parts=protocol.dataset.parts,
+    )
 
 
 @stage(manifest)
 def integrity(run: Asking) -> IntegrityReport:
     """What of the dataset breaks the rules that the protocol gives it."""
     plan = run.setting.protocol.dataset
-    return _inspected(run, run(manifest), plan.images, plan.images_per_class, further=expected_by_user(plan))
+    return _inspected(run, run(manifest), plan.images, plan.counts, further=expected_by_user(plan))
 
 
 @stage(manifest, integrity)
@@ -54,14 +62,19 @@ def split(run: Asking) -> Split:
 
 
 def divided(found: Manifest, setting: Setting) -> Split:
-    """The split of --split, or the one that the protocol draws; nothing is decoded for it."""
-    file = setting.options.split_file
+    """The split of --split or of part folders, or the one that the protocol draws; nothing is decoded for it."""
+    file, protocol = setting.options.split_file, setting.protocol
+    if file is not None and found.reading.parts:
+        raise DataError(
+            f"--split names {file.name}, and the dataset is divided by its folders "
+            f"({', '.join(found.reading.parts)}). Leave --split away, or give the images in one folder."
+        )
     if file is not None:
-        return read_split(file, found)
+        return read_split(file, found, names=protocol.names_in("dataset"), parts=protocol.dataset.parts)
     if setting.options.predictions:
-        # A split drawn here would say that some cells are unknown to a classifier whose training nobody here knows.
-        return undivided(found)
-    return split_stratified(found, setting.protocol.split)
+        # A part drawn here would say that some cells are unknown to a classifier whose training nobody here knows.
+        return split_by_folders(found, protocol.split, draws=False) if found.reading.parts else undivided(found)
+    return draw_split(found, protocol.split)
 
 
 @stage(manifest, split)
@@ -81,7 +94,13 @@ def found_elsewhere(run: Asking) -> Mapping[str, Manifest | Unavailable]:
                 f"external set {name} is not there: no --external {name}=DIR, no folder {name} beside the data"
             )
         else:
-            sets[name] = read_manifest(folder, name=name, classes=run.setting.classes, workers=options.workers)
+            sets[name] = read_manifest(
+                folder,
+                name=name,
+                classes=run.setting.classes,
+                workers=options.workers,
+                names=run.setting.protocol.names_in(name),
+            )
     return sets
 
 
@@ -139,7 +158,7 @@ def _inspected(
     run: Asking,
     found: Manifest,
     rules: ImageRules,
-    images_per_class: int | None,
+    counts: Mapping[str, CountRange] | None,
     *,
     further: Sequence[Asked] = (),
 ) -> IntegrityReport:
@@ -147,7 +166,7 @@ def _inspected(
     return inspect(
         found,
         images=rules,
-        images_per_class=images_per_class,
+        counts=counts,
         workers=run.setting.options.workers,
         further=further,
         progress=lambda done: run.progress(f"inspecting {found.name}", done, total, ""),

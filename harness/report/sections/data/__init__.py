@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from harness.protocol.records import PARTS
 from harness.report.printing import listed, sentence
+from harness.report.readings import reading_told
 from harness.report.section import Limit, Material, Section
 from harness.run.results import RunResults
 
@@ -18,15 +19,19 @@ MOST_NAMED = 8
 def facts(run: RunResults) -> dict[str, object]:
     """counts: set -> class -> images; files: what the files are and how many, the most frequent first.
 
+    readings: set -> what was read as what, one sentence each, where there is anything to say.
     found: rule -> findings, of which `shown` are on the page. uncompared: how many the limits do not name.
     """
     classes = run.protocol.dataset.classes
     counts = {each.name: {name: each.counts.get(name, 0) for name in classes} for each in run.sets}
     more = max(0, len(run.uncompared) - MOST_NAMED)
+    told = {each.name: list(reading_told(each.reading)) for each in run.sets if each.reading is not None}
+    readings = {name: sentences for name, sentences in told.items() if sentences}
     if run.integrity is None:
-        return {"counts": counts, "uncompared": more}
+        return {"counts": counts, "readings": readings, "uncompared": more}
     return {
         "counts": counts,
+        "readings": readings,
         "uncompared": more,
         "files": _kinds_of_files(run),
         "found": {rule: len(run.integrity.of(rule)) for rule in run.integrity.checked},
