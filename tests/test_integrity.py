@@ -54,6 +54,7 @@ def pair(format: str) -> bytes:
     return encoded(picture(1), format, save_all=True, append_images=[picture(2)])
 
 
+DEEP_ROW = b"\0" + bytes(range(240))  # the filter's byte, then 40 pixels of three numbers of 16 bits
 JPEG, PNG = encoded(picture(99), "JPEG"), encoded(picture(99), "PNG")
 
 
@@ -166,7 +167,7 @@ PLANTED = [
     ("cmyk.jpg", encoded(picture(1, mode="CMYK"), "JPEG"), ["unexpected_modes"], "colour mode CMYK"),
     ("alpha.png", encoded(picture(1, mode="RGBA"), "PNG"), ["unexpected_modes"], "colour mode RGBA"),
     ("clear.png", encoded(transparent(1), "PNG"), ["unexpected_modes"], "colour mode RGBA with transparent pixels"),
-    ("deep.png", png(40, 40, depth=16, rows=(b"\0" + bytes(range(240))) * 40), ["unexpected_modes"], "colour mode RGB;16B"),
+    ("deep.png", png(40, 40, depth=16, rows=DEEP_ROW * 40), ["unexpected_modes"], "colour mode RGB;16B"),
     ("wide.jpg", encoded(picture(1, size=(51, 40)), "JPEG"), ["unexpected_sizes"], "51 x 40 px"),
     ("low.jpg", encoded(picture(1, size=(40, 29)), "JPEG"), ["unexpected_sizes"], "40 x 29 px"),
     ("large.png", png(2_000, 2_000), ["unexpected_sizes"], "refused before decoding: 2000 x 2000 px"),

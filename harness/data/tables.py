@@ -188,7 +188,7 @@ def _rows(
 
 def _refuse_other_kinds(file: Path, content: bytes, refusal: type[DataError]) -> None:
     if (kind := kind_of(content)) is not None:
-        raise refusal(f"{file} is {kind[0]}, not a table as text: {kind[1]}.")
+        raise refusal(f"{file} is {kind[0]}, which is not read as a table: {kind[1]}.")
     if b"\0" in content[:LONGEST_LINE].split(b"\n", 1)[0]:
         raise refusal(
             f"{file} is not text in UTF-8: its first line has a NUL. Save the table as CSV in UTF-8, or name the "

@@ -73,7 +73,7 @@ class SetNames(Record):
 
 @dataclass(frozen=True, slots=True)
 class CountRange:
-    """How many images of a class there must be; `most` is None where only the least is stated."""
+    """How many images of a class there must be: exactly `least`, which `most` then is too, or at least so many."""
 
     least: int
     most: int | None

@@ -1,0 +1,222 @@
+"""Folders as they are brought: parts above classes, other names, litter; and what comes of them in the split."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import DataError, InvalidSplit
+from harness.data.manifest import read_manifest
+from harness.data.records import Manifest
+from harness.data.split import check_split, draw_split
+from harness.protocol.records import SplitPlan
+from harness.protocol.sets import SetNames, check_counts, counts_of
+
+CLASSES = ("basophil", "monocyte")
+PLAN = SplitPlan(train=0.6, validation=0.2, test=0.2, seed=1)
+
+
+def make(root: Path, names: Iterable[str]) -> Path:
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+    return root
+
+
+def cells(*folders: str, n: int = 4, names: Iterable[str] = CLASSES) -> list[str]:
+    return [f"{folder}/{name}/{i}.png".removeprefix("/") for folder in folders for name in names for i in range(n)]
+
+
+def read(
+    root: Path, *, parts: dict[str, str] | None = None, labels: dict[str, str] | None = None, name: str = "dataset"
+) -> Manifest:
+    return read_manifest(root, name=name, classes=CLASSES, workers=1, names=SetNames(labels=labels), parts=parts)
+
+
+# --- classes under other names -------------------------------------------------------------------
+
+
+def test_a_folder_is_the_class_that_the_protocol_says_it_is(tmp_path):
+    make(tmp_path, cells("", names=("BNE", "SNE", "basophil")))
+    found = read(tmp_path, labels={"BNE": "monocyte", "SNE": "monocyte"})
+    assert found.counts == {"basophil": 4, "monocyte": 8}
+    assert found.reading.labels == {"BNE": "monocyte", "SNE": "monocyte"}
+
+
+def test_a_label_that_is_not_met_is_not_told(tmp_path):
+    assert read(make(tmp_path, cells("")), labels={"BNE": "monocyte"}).reading.labels == {}
+
+
+def test_nothing_is_guessed_and_the_table_to_paste_is_printed(tmp_path):
+    make(tmp_path, cells("", names=("Basophils", "Band cells", "monocyte")))
+    with pytest.raises(DataError) as refused:
+        read(tmp_path)
+    assert '[dataset.labels]\n"Band cells" = ""  # which class?\nBasophils = "basophil"' in str(refused.value)
+
+
+def test_a_hundred_folders_are_all_in_the_table(tmp_path):
+    make(tmp_path, [f"K{i:02}/x.png" for i in range(100)])
+    with pytest.raises(DataError) as refused:
+        read(tmp_path)
+    assert sum(f'K{i:02} = ""' in str(refused.value) for i in range(100)) == 100
+
+
+# --- parts above the classes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "folders", [("train", "val", "test"), ("TRAIN", "Validation", "TEST"), ("training", "valid", "testing")]
+)
+def test_part_folders_are_the_split(tmp_path, folders):
+    found = read(make(tmp_path, cells(*folders)), parts={})
+    split = draw_split(found, PLAN)
+    for part, folder in zip(("train", "validation", "test"), folders, strict=True):
+        assert {image.path.split("/")[0] for image in split.part(part)} == {folder}
+    assert all(problems == () for problems in check_split(split, found, PLAN).values())
+
+
+def test_without_a_validation_folder_that_part_is_drawn_from_train_and_the_split_says_so(tmp_path):
+    found = read(make(tmp_path, [*cells("train", n=8), *cells("test", n=3)]), parts={})
+    split = draw_split(found, PLAN)
+    # 0.2 of 0.8 of eight of each class: two; six stay.
+    assert [len(split.part(part)) for part in ("train", "validation", "test")] == [12, 4, 6]
+    assert {image.path.split("/")[0] for image in split.validation} == {"train"}
+    assert "validation is drawn from train" in split.origin
+    checks = check_split(split, found, PLAN)
+    assert all(problems == () for problems in checks.values())
+    wrong = replace(split, train=split.train[1:], validation=(*split.validation, split.train[0]))
+    assert len(check_split(wrong, found, PLAN)["split_size_mismatches"]) == 2
+
+
+def test_a_part_folder_of_another_name_is_an_error_that_names_the_option(tmp_path):
+    make(tmp_path, cells("TRAIN", "TEST", "TEST_SIMPLE"))
+    with pytest.raises(DataError) as refused:
+        read(tmp_path, parts={})
+    assert '[dataset.parts]\nTEST_SIMPLE = ""  # train, validation, test or unused' in str(refused.value)
+    assert "lie two levels down" in str(refused.value)
+
+
+def test_a_part_folder_can_be_any_part_or_none(tmp_path):
+    make(tmp_path, cells("a", "b", "c"))
+    found = read(tmp_path, parts={"a": "train", "b": "test", "c": "unused"})
+    assert (len(found.images), found.ignored) == (16, ("c/",))
+    assert found.reading.parts == {"a": "train", "b": "test", "c": "unused"}
+
+
+def test_unknown_folders_that_hold_classes_are_asked_for_their_part(tmp_path):
+    with pytest.raises(DataError, match=r"lie two levels down.*'fold1', 'fold2'"):
+        read(make(tmp_path, cells("fold1", "fold2")), parts={})
+
+
+def test_a_class_may_be_called_as_a_part(tmp_path):
+    make(tmp_path, ["test/a.png", "basophil/b.png"])
+    found = read_manifest(tmp_path, name="dataset", classes=("basophil", "test"), workers=1, parts={})
+    assert (found.counts, found.reading.parts) == ({"basophil": 1, "test": 1}, {})
+
+
+def test_a_set_that_is_scored_whole_names_the_folder_to_give(tmp_path):
+    with pytest.raises(DataError, match="'jtsc' is scored whole, not divided. Name one of these folders"):
+        read(make(tmp_path, cells("train", "test")), name="jtsc")
+
+
+def test_the_same_bytes_in_two_parts_are_named(tmp_path):
+    make(tmp_path, cells("train", "test"))
+    (tmp_path / "test" / "monocyte" / "9.png").write_bytes(b"train/basophil/2.png")
+    with pytest.raises(
+        InvalidSplit, match=r"'test/monocyte/9.png' \(test\) and 'train/basophil/2.png' \(train\) share"
+    ):
+        draw_split(read(tmp_path, parts={}), PLAN)
+
+
+@pytest.mark.parametrize(("folders", "lacks"), [(("train", "val"), "test"), (("val", "test"), "train")])
+def test_a_part_that_cannot_be_drawn_must_be_there(tmp_path, folders, lacks):
+    with pytest.raises(InvalidSplit, match=f"1 empty parts, such as {lacks}"):
+        draw_split(read(make(tmp_path, cells(*folders)), parts={}), PLAN)
+
+
+@pytest.mark.parametrize("inside", [cells("dataset"), cells("dataset", names=("BASOPHIL",)), cells("dataset/train")])
+def test_a_wrapper_folder_is_named(tmp_path, inside):
+    with pytest.raises(DataError, match=r"lie further down, in 'dataset'. Name that folder: .*dataset"):
+        read(make(tmp_path, [*inside, "readme/notes.txt"]), parts={})
+
+
+# --- litter --------------------------------------------------------------------------------------
+
+LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "basophil/.DS_Store", "basophil/thumbs.db", "basophil/._0.png")
+FOLDERS = ("__MACOSX/basophil/._0.png", "basophil/.ipynb_checkpoints/0-checkpoint.png", "monocyte/@eaDir/x.jpg")
+
+
+def test_litter_is_named_once_and_changes_nothing(tmp_path):
+    clean = read(make(tmp_path, cells("")))
+    make(tmp_path, [*LITTER, *FOLDERS])
+    found = read(tmp_path)
+    assert (found.images, found.digest, found.ignored) == (clean.images, clean.digest, ())
+    folders = ("__MACOSX/", "basophil/.ipynb_checkpoints/", "monocyte/@eaDir/")
+    assert found.reading.litter == tuple(sorted((*LITTER, *folders)))
+
+
+def test_litter_beside_a_table_is_no_unlisted_file(tmp_path):
+    make(tmp_path, [*cells("", n=1), *LITTER, *FOLDERS])
+    rows = "\n".join(f"{name}/0.png,{name}" for name in CLASSES)
+    (tmp_path / "t.csv").write_text(f"path,label\n{rows}\n")
+    found = read(tmp_path / "t.csv")
+    assert (found.unlisted, found.ignored) == ((), ())
+    assert {"basophil/._0.png", "__MACOSX/"} <= set(found.reading.litter)
+
+
+def test_an_image_is_an_image_whatever_it_is_called(tmp_path):
+    make(tmp_path, cells(""))
+    (tmp_path / "basophil" / "._cell.png").write_bytes(b"\x89PNG\r\n\x1a\n and so on")
+    (tmp_path / "basophil" / ".DS_169665.jpg").write_bytes(b"no image")
+    found = read(tmp_path)
+    assert {"basophil/._cell.png", "basophil/.DS_169665.jpg"} <= {image.path for image in found.images}
+    assert found.reading.litter == ()
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+
+def test_the_command_that_a_link_is_refused_with_makes_a_set_that_is_read(tmp_path):
+    make(tmp_path / "cache", cells(""))
+    root = tmp_path / "my set"
+    for name in CLASSES:
+        (root / name).mkdir(parents=True)
+        for file in (tmp_path / "cache" / name).iterdir():
+            (root / name / file.name).symlink_to(file)
+    with pytest.raises(DataError) as refused:
+        read(root)
+    command = shlex.split(str(refused.value).split("name the copy: ")[1])
+    assert command[:2] == ["cp", "-RL"]
+    subprocess.run(command, check=True)
+    assert read(Path(command[-1])).digest == read(tmp_path / "cache").digest
+
+
+# --- how many of each class ----------------------------------------------------------------------
+
+
+def test_counts_by_number_table_minimum_and_not_at_all():
+    def said(stated: object) -> list[str]:
+        return [str(each) for each in counts_of(stated, CLASSES).values()]  # type: ignore[arg-type]
+
+    assert said(5) == ["5", "5"]
+    assert said({"basophil": 3, "monocyte": 207}) == ["3", "207"]
+    assert said({"minimum": 20}) == ["at least 20", "at least 20"]
+    assert said(None) == ["at least 1", "at least 1"]
+
+
+@pytest.mark.parametrize("stated", [0, -1, 2.5, True, "many", {}, {"basophil": 0}, {"minimum": None}, [3]])
+def test_what_is_no_count_is_refused(stated):
+    with pytest.raises(ValueError, match="a whole number of at least 1, a table with one for each class"):
+        check_counts(stated)
+
+
+@pytest.mark.parametrize("stated", [{"basophil": 3}, {"minimum": 3, "basophil": 3}, {"basophil": 3, "monocytes": 3}])
+def test_a_table_of_counts_names_every_class_and_no_other(stated):
+    with pytest.raises(ValueError, match="give every class its number"):
+        counts_of(stated, CLASSES)
