@@ -121,7 +121,7 @@ def test_a_class_may_be_called_as_a_part(tmp_path):
 
 
 def test_a_set_that_is_scored_whole_names_the_folder_to_give(tmp_path):
-    with pytest.raises(DataError, match="'jtsc' is scored whole, not divided. Name one of these folders"):
+    with pytest.raises(DataError, match=r"'jtsc' is scored whole, not divided\. Name one of these folders"):
         read(make(tmp_path, cells("train", "test")), name="jtsc")
 
 
