@@ -13,7 +13,7 @@ import pytest
 from harness.core.errors import DataError, InvalidSplit
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
-from harness.data.split import check_split, draw_split
+from harness.data.split import check_split, draw_split, split_by_folders
 from harness.protocol.records import SplitPlan
 from harness.protocol.sets import SetNames, check_counts, counts_of
 
@@ -220,3 +220,14 @@ def test_what_is_no_count_is_refused(stated):
 def test_a_table_of_counts_names_every_class_and_no_other(stated):
     with pytest.raises(ValueError, match="give every class its number"):
         counts_of(stated, CLASSES)
+
+
+def test_of_predictions_that_exist_no_part_is_drawn_and_test_alone_will_do(tmp_path):
+    found = read(make(tmp_path, [*cells("train", n=8), *cells("test", n=3)]), parts={})
+    split = split_by_folders(found, PLAN, draws=False)
+    assert [len(split.part(part)) for part in ("train", "validation", "test")] == [16, 0, 6]
+    assert check_split(split, found, PLAN)["split_size_mismatches"] == ()
+    alone = read(make(tmp_path / "alone", cells("test")), parts={})
+    assert len(split_by_folders(alone, PLAN, draws=False).test) == 8
+    checks = check_split(split_by_folders(alone, PLAN, draws=False), alone, PLAN)
+    assert all(problems == () for problems in checks.values())

@@ -421,16 +421,21 @@ def path_prefix_changes(manifest: Manifest, plan: SplitPlan) -> tuple[str, ...]:
 
 def _changes(manifest: Manifest, plan: SplitPlan, variants: Mapping[str, list[CellImage]]) -> tuple[str, ...]:
     names = {image.sha256: image.path for image in manifest.images}
-    before = _parts_by_content(draw_split(manifest, plan))
+    before = _parts_by_content(_made_again(manifest, plan))
     changes = []
     for how, images in variants.items():
-        after = _parts_by_content(draw_split(replace(manifest, images=tuple(images)), plan))
+        after = _parts_by_content(_made_again(replace(manifest, images=tuple(images)), plan))
         changes += [
             f"{name!r} moves from {before[digest]} to {after[digest]} with {how}"
             for digest, name in names.items()
             if before[digest] != after[digest]
         ]
     return tuple(changes)
+
+
+def _made_again(manifest: Manifest, plan: SplitPlan) -> Split:
+    parts = manifest.reading.parts.values()
+    return split_by_folders(manifest, plan, draws="train" in parts) if parts else split_stratified(manifest, plan)
 
 
 def _parts_by_content(split: Split) -> dict[str, str]:
