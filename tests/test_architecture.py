@@ -20,6 +20,8 @@ KEPT_IN = {
     "torchvision": {"model"},
     "fastai": {"model"},
     "safetensors": {"model"},
+    "onnx": {"model"},
+    "onnxruntime": {"model"},
     "great_expectations": {"data"},
     "matplotlib": {"report"},
     "jinja2": {"report"},

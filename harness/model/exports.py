@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
@@ -132,12 +133,14 @@ def _ask_reader(content: bytes, *, answer: Path, images: Sequence[Path] = (), we
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a classifier.safetensors says of itself, in its metadata. None: it does not say.
+    """What a classifier's file says of itself, in its metadata. None: it does not say.
 
     classes:         the order of the network's outputs.
     architecture, image_size_px, resize, normalisation: as in the protocol's training.
     protocol:        the id of the protocol that it was trained by.
     train, validation: digests of the cells that it was trained on and chosen with, as `Fit.cells`.
+    outputs, layout: as in the protocol's [model]; of an ONNX graph.
+    filter, crop, channels, value_range, mean, deviation: as in the protocol's [model.preprocessing].
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -150,17 +153,30 @@ class Claims:
     protocol: str | None = None
     train: str | None = None
     validation: str | None = None
+    outputs: Literal["logits", "probabilities"] | None = None
+    layout: Literal["NCHW", "NHWC", "flat"] | None = None
+    filter: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    crop: float | None = None
+    channels: Literal["RGB", "BGR"] | None = None
+    value_range: tuple[float, float] | None = None
+    mean: tuple[float, float, float] | None = None
+    deviation: tuple[float, float, float] | None = None
+
+    @property
+    def as_json(self) -> str:
+        """What it says, as `claims_of` reads it."""
+        return json.dumps({name: each for name, each in asdict(self).items() if each is not None}, sort_keys=True)
 
 
 def classifier_bytes(state: Mapping[str, torch.Tensor], claims: Claims) -> bytes:
     """A .safetensors file; the same weights and claims make the same bytes."""
     # One key: the library writes several in another order each time.
-    said = json.dumps({name: value for name, value in asdict(claims).items() if value is not None}, sort_keys=True)
-    return save({name: each.detach().cpu().contiguous() for name, each in state.items()}, metadata={CLAIMS_KEY: said})
+    tensors = {name: each.detach().cpu().contiguous() for name, each in state.items()}
+    return save(tensors, metadata={CLAIMS_KEY: claims.as_json})
 
 
 def claims_of(metadata: Mapping[str, str], *, where: str) -> Claims:
-    """What a .safetensors file says of itself; nothing, where it has no such key.
+    """What a file says of itself in its metadata; nothing, where it has no such key.
 
     Raises:
         WeightsError: the key holds something else.

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from harness.core.errors import WeightsError
 from harness.model.classifier import Classifier, Machine
 from harness.model.exports import Claims
-from harness.model.records import ModelCard
-from harness.protocol.records import Protocol
+from harness.model.records import ModelCard, Preprocessing
+from harness.protocol.records import ModelPlan, PreprocessingPlan, Protocol
+
+SHOWN = ("filter", "crop", "channels", "value_range", "mean", "deviation")  # of a `Preprocessing`, and of its plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Found:
     digest:    what identifies the answers, such as that of the weights.
     abilities: as on a `ModelCard`.
     build:     makes the classifier of this card.
+    preprocessing: what it must be shown.
+    engine:    as on a `ModelCard`.
     """
 
     claims: Claims
@@ -42,6 +47,8 @@ class Found:
     digest: str
     abilities: tuple[str, ...]
     build: Callable[[ModelCard, Machine], Classifier]
+    preprocessing: Preprocessing
+    engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ def refuse_other_claims(file: str, claims: Claims, protocol: Protocol) -> None:
         "resize": plan.resize,
         "normalisation": plan.normalisation,
     }
+    own |= {name: value for name, value in declared(protocol).items() if value is not None}
     for name, value in own.items():
         claimed = getattr(claims, name)
         if claimed is not None and claimed != value:
@@ -87,3 +95,29 @@ def refuse_other_claims(file: str, claims: Claims, protocol: Protocol) -> None:
                 f"--model {file} was made for {name} = {claimed!r}, the protocol says {value!r}. Judge it by a "
                 "protocol that shows it what it was made for (`extends` changes one line)."
             )
+
+
+def declared(protocol: Protocol) -> dict[str, Any]:
+    """What the protocol's [model] says of a file's answers and of what the file must be shown; None: nothing."""
+    plan = protocol.model or ModelPlan()
+    shown = plan.preprocessing or PreprocessingPlan()
+    return {"outputs": plan.outputs, "layout": plan.layout, **{name: getattr(shown, name) for name in SHOWN}}
+
+
+def stated(claims: Claims, protocol: Protocol) -> dict[str, Any]:
+    """The same, as the file says it or else the protocol; the two do not differ where both speak."""
+    return {
+        name: claimed if (claimed := getattr(claims, name)) is not None else value
+        for name, value in declared(protocol).items()
+    }
+
+
+def preprocessing_of_file(claims: Claims, protocol: Protocol) -> Preprocessing:
+    """What the file says that it must be shown, else what the protocol says, else what `Preprocessing` has."""
+    plan, said = protocol.training, stated(claims, protocol)
+    return Preprocessing(
+        size_px=claims.image_size_px or plan.image_size_px,
+        resize=claims.resize or plan.resize,  # type: ignore[arg-type]  # refused unless it is the protocol's
+        normalisation=claims.normalisation or plan.normalisation,  # type: ignore[arg-type]
+        **{name: said[name] for name in SHOWN if said[name] is not None},
+    )

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import WeightsError
-from harness.model import torch_files
+from harness.model import onnx_file, torch_files
 from harness.model.classifier import Classifier, Machine
 from harness.model.exports import Claims
-from harness.model.formats import Content, Format, Found, refuse_other_claims
-from harness.model.records import JudgedModel, ModelCard, Preprocessing
+from harness.model.formats import SHOWN, Content, Format, Found, refuse_other_claims
+from harness.model.records import JudgedModel, ModelCard
 from harness.model.tensorfiles import read_whole, sha256_of
-from harness.protocol.records import Protocol, TrainingPlan
+from harness.protocol.records import Protocol
 
-FORMATS: dict[str, Format] = {**torch_files.FORMATS}
+FORMATS: dict[str, Format] = {**torch_files.FORMATS, **onnx_file.FORMATS}
 LEFT_OUT = {
-    ".onnx": "ONNX models are not judged yet",
     ".pt2": "torch.export archives hold pickles of their own",
     ".ts": "TorchScript can hold code, and torch has deprecated it",
     ".jit": "TorchScript can hold code, and torch has deprecated it",
@@ -28,7 +27,7 @@ LEFT_OUT = {
     ".npz": "an .npz of weights can start a training, and says nothing of its classes",
 }
 SAFE = "Have its maker save the state dict as .safetensors; docs/judging-a-model.md shows how"
-CHECKED = ("classes", "architecture", "image_size_px", "resize", "normalisation")
+CHECKED = ("classes", "architecture", "image_size_px", "resize", "normalisation", "outputs", "layout", *SHOWN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,10 +80,11 @@ def read_model(file: Path, protocol: Protocol, *, trusted: tuple[str, ...]) -> M
         name=file.name,
         digest=found.digest,
         classes=protocol.dataset.classes,
-        preprocessing=_preprocessing(found.claims, protocol.training),
+        preprocessing=found.preprocessing,
         abilities=found.abilities,
         corruptions_act_on="prepared arrays" if "prepared arrays" in found.abilities else "RGB frames",
         file_sha256=sha256,
+        engine=found.engine,
     )
     record = JudgedModel(
         file=file.name,
@@ -100,15 +100,6 @@ def read_model(file: Path, protocol: Protocol, *, trusted: tuple[str, ...]) -> M
         card=card,
     )
     return ModelFile(record, card, found.claims, content, found)
-
-
-def _preprocessing(claims: Claims, plan: TrainingPlan) -> Preprocessing:
-    """What the file says that it must be shown, and what the protocol says where the file says nothing."""
-    return Preprocessing(
-        size_px=claims.image_size_px or plan.image_size_px,
-        resize=claims.resize or plan.resize,  # type: ignore[arg-type]  # refused unless it is the protocol's
-        normalisation=claims.normalisation or plan.normalisation,  # type: ignore[arg-type]
-    )
 
 
 def _trust(file: Path, sha256: str, protocol: Protocol, trusted: tuple[str, ...]) -> str:

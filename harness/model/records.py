@@ -72,6 +72,7 @@ class ModelCard:
     abilities: keys of `ABILITIES`.
     corruptions_act_on: the arrays that it prepares, where it lets us at them, else the decoded images.
     file_sha256: of the file that it was read from, if any.
+    engine:    what computes its answers and its version, where that is not this project's torch.
     """
 
     door: str
@@ -82,6 +83,7 @@ class ModelCard:
     abilities: tuple[str, ...]
     corruptions_act_on: Literal["prepared arrays", "RGB frames"]
     file_sha256: str | None = None
+    engine: str | None = None
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.abilities) - set(ABILITIES)):
@@ -98,7 +100,8 @@ class ModelCard:
     def answers_by(self) -> dict[str, object]:
         """What its answers for an image depend on, for the keys of stages: what it is called is none of it."""
         shown = None if self.preprocessing is None else asdict(self.preprocessing)
-        return {"digest": self.digest, "classes": self.classes, "preprocessing": shown}
+        engine = {} if self.engine is None else {"engine": self.engine}
+        return {"digest": self.digest, "classes": self.classes, "preprocessing": shown, **engine}
 
     def why_not(self, needs: Collection[str]) -> str | None:
         """Why something that needs these abilities is not applicable to this classifier; None where it is."""
@@ -191,9 +194,10 @@ class JudgedModel:
 
     file:           the name of its file; sha256 and n_bytes are of the bytes that were loaded.
     format:         what was read, such as "safetensors", "state dict" or "fastai pickle".
-    layout:         how its tensors are named: "fastai" (body and head) or "torchvision" (one last layer).
-    architecture:   of the network that its tensors fill, all of it.
-    weights_digest: of these tensors, as in a `TrainingRecord`.
+    layout:         how its tensors are named: "fastai" (body and head) or "torchvision" (one last layer); of an ONNX
+                    graph what it is given and gives, such as "NCHW float32 in, logits out".
+    architecture:   of the network that its tensors fill, all of it; of an ONNX graph what it says, or how large it is.
+    weights_digest: of these tensors, as in a `TrainingRecord`; of an ONNX graph that of its file.
     stated:         what the file itself says, and the protocol agrees with, such as "classes" and "image_size_px".
     trained_by:     id of the protocol that it says it was trained by.
     trusted:        why a pickle was opened; None where none was.

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import torch
 
+from harness.core.errors import WeightsError
 from harness.model.classifier import Machine
 from harness.model.exports import Claims, claims_of, unpickled
-from harness.model.formats import Content, Format, Found, refuse_other_claims
+from harness.model.formats import Content, Format, Found, declared, preprocessing_of_file, refuse_other_claims
 from harness.model.networks import assembled, tensors_digest
 from harness.model.records import ModelCard
 from harness.model.tensorfiles import metadata_of, tensors_of
@@ -32,6 +33,12 @@ def _pickle(content: Content) -> Found:
 
 def _found(content: Content, state: Mapping[str, torch.Tensor], claims: Claims) -> Found:
     refuse_other_claims(content.where, claims, content.protocol)  # before tensors of other classes are called misfits
+    said = declared(content.protocol)
+    if said["layout"] is not None or said["outputs"] == "probabilities":
+        raise WeightsError(
+            f'--model {content.where}: [model] of the protocol states a layout, or outputs = "probabilities", which '
+            "are said of ONNX graphs. This is a torch network, whose outputs are logits: remove them."
+        )
     architecture, classes = content.protocol.training.architecture, content.protocol.dataset.classes
     _, layout = assembled(state, architecture=architecture, n_classes=len(classes), where=content.where)
 
@@ -42,7 +49,8 @@ def _found(content: Content, state: Mapping[str, torch.Tensor], claims: Claims) 
         )
         return TorchNetwork(card, network, machine)
 
-    return Found(claims, layout, architecture, tensors_digest(state.items()), ABILITIES, build)
+    shown = preprocessing_of_file(claims, content.protocol)
+    return Found(claims, layout, architecture, tensors_digest(state.items()), ABILITIES, build, shown)
 
 
 FORMATS = {

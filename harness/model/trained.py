@@ -87,6 +87,23 @@ def open_trained(folder: Path, machine: Machine) -> TorchNetwork:
     return TorchNetwork(card, network, machine)
 
 
+def claims_of_training(trained: Path, *, protocol: str, train: str, validation: str) -> Claims:
+    """What a file of the classifier whose training lies in `trained` says of itself; else as `write_exports`."""
+    record, card = read_training_record(trained), card_of(trained)
+    how = card.preprocessing
+    assert how is not None
+    return Claims(
+        classes=card.classes,
+        architecture=record.architecture,
+        image_size_px=how.size_px,
+        resize=how.resize,
+        normalisation=how.normalisation,
+        protocol=protocol,
+        train=train,
+        validation=validation,
+    )
+
+
 def write_exports(trained: Path, into: Path, *, protocol: str, train: str, validation: str) -> None:
     """Write the classifier of a training as the files that others open: export.pkl and classifier.safetensors.
 
@@ -98,16 +115,7 @@ def write_exports(trained: Path, into: Path, *, protocol: str, train: str, valid
     record, card, file = read_training_record(trained), card_of(trained), weights_of(trained)
     how = card.preprocessing
     assert how is not None
-    claims = Claims(
-        classes=card.classes,
-        architecture=record.architecture,
-        image_size_px=how.size_px,
-        resize=how.resize,
-        normalisation=how.normalisation,
-        protocol=protocol,
-        train=train,
-        validation=validation,
-    )
+    claims = claims_of_training(trained, protocol=protocol, train=train, validation=validation)
     state = read_tensors(file, sha256=None)
     write_atomically(into / CLASSIFIER, classifier_bytes(state, claims))
     network = on_device(

@@ -117,6 +117,8 @@ class RecordedMeasurements:
                 return Count(leakage(run.duplicates, run.shortcuts, run.split)[metric], of)
             case "reproducibility" if run.reproducibility:
                 return Count(reproducibility(run.reproducibility)[metric])
+            case "export" if run.parity is not None:
+                return run.parity.count
             case "training" if metric == "judged_cells_in_fits":
                 return Count(fits_on_judged_cells(run.fits))
             case "training" if run.training is not None:

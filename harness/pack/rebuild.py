@@ -51,6 +51,7 @@ from harness.metrics.counts import exact_count
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation, Unavailable
 from harness.metrics.fits import FITTING_PARTS, Fit, fit_of
 from harness.metrics.measurements import NotRecorded
+from harness.metrics.parity import Parity
 from harness.metrics.predictions import Predictions, predictions_of
 from harness.metrics.provenance import Provenance
 from harness.metrics.reproducibility import ProcessDigests
@@ -63,6 +64,7 @@ from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
 from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
+from harness.pack.parity import TAKEN, parity_findings
 from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, Criterion, Protocol, part_called
@@ -156,6 +158,7 @@ class _Rebuilding:
         self.training: TrainingRecord | None = None
         self.model: JudgedModel | None = None
         self.given: GivenPredictions | None = None
+        self.parity: Parity | None = None
         self.processes: tuple[ProcessDigests, ...] = ()
         self.baseline: Baseline | None = None
         self.sets: tuple[SetSummary, ...] = ()
@@ -199,6 +202,7 @@ class _Rebuilding:
                 self._note(*each)
             self.not_recomputed += taken
         self._count_sets()
+        self._read_parity()
         self._fit_again()
         self._compare_again()
         self._calibrate_again()
@@ -237,6 +241,7 @@ class _Rebuilding:
             training=self.training,
             model=self.model,
             given=self.given,
+            parity=self.parity,
             predictions=self.predictions,
             evaluations=self.evaluations,
             seed_predictions=self.seeds,
@@ -452,6 +457,13 @@ class _Rebuilding:
             f"that {model.file} makes these predictions, and what it says of itself: its file is in models/, and "
             "`pytest suites/ --model` judges it again"
         )
+
+    def _read_parity(self) -> None:
+        self.parity = self._of(Parity | None, "parity")
+        if self.parity is not None:
+            for field, said in parity_findings(self.parity, sums=self.pack.sums, predictions=self.predictions):
+                self._note(EVIDENCE, field, said)
+            self.not_recomputed.append(TAKEN)
 
     # --- predictions ---
 

@@ -113,6 +113,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "training": training and asdict(training),
         "model": results.model and asdict(results.model),
         "given": results.given and asdict(results.given),
+        "parity": results.parity and asdict(results.parity),
         "reproducibility": [asdict(process) for process in results.reproducibility],
         "predictions": {name: _predicted(name, found) for name, found in results.predictions.items()},
         "metrics": list(results.metrics) or None,

@@ -66,6 +66,9 @@ QUESTIONS = {
         Question(
             name="external", gate="elsewhere", sets=(), on_external=True, counts_looks=True, needs_independence=True
         ),
+        # Asked when every set is scored that will be, so that all of them are compared. It belongs to the gate at which
+        # the test part is first looked at: what an exported file says of judged cells is no less true elsewhere.
+        Question(name="export", gate="accuracy", sets=("export",)),
         Question(name="throughput", gate="speed", sets=(*DEVICES, "any")),
     )
 }

@@ -54,6 +54,7 @@ Format = Literal["JPEG", "PNG", "BMP", "TIFF", "WEBP"]
 FORMATS = get_args(Format)
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Names become folder names, element ids and test ids; restricting them here keeps every later place simple.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -62,7 +63,7 @@ Normalisation = Literal["imagenet", "background-white"]
 # 67 million pixels: below what Pillow takes for a decompression bomb, far above the photograph of one cell.
 LARGEST_SIDE_PX = 8192
 # Names of the dataset, its parts, the training and the devices, which no external set may have.
-RESERVED_SETS = ("dataset", *PARTS, "training", *DEVICES, "any")
+RESERVED_SETS = ("dataset", *PARTS, "training", "export", *DEVICES, "any")
 
 
 def metric_table() -> Mapping[str, Metric]:
@@ -374,15 +375,50 @@ class TrainingPlan(_Record):
         return self.seeds or (self.seed,)
 
 
+class PreprocessingPlan(_Record):
+    """How an image becomes what a classifier's file is shown, where the file does not say it; None: not stated here.
+
+    The side and the resize are the training plan's, `image_size_px` and `resize`.
+
+    filter:      the resampling filter of the resize, in Pillow's words.
+    crop:        share of the resized side that is kept around the centre.
+    channels:    their order.
+    value_range: what the levels 0 and 255 become.
+    mean, deviation: per channel in the order of `channels`, subtracted and divided by, in units of `value_range`.
+    """
+
+    filter: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    crop: float | None = Field(default=None, gt=0.0, le=1.0)
+    channels: Literal["RGB", "BGR"] | None = None
+    value_range: tuple[float, float] | None = None
+    mean: tuple[float, float, float] | None = None
+    deviation: tuple[Positive, Positive, Positive] | None = None
+
+    @field_validator("value_range")
+    @classmethod
+    def _two_values(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] == value[1]:
+            raise ValueError(f"value_range = {list(value)} makes every image one colour; name two values")
+        return value
+
+
 class ModelPlan(_Record):
     """What is said of a classifier that already exists (--model), where its file does not say it.
 
     classes:        which class each of its outputs stands for, in their order.
     trusted_models: SHA-256 of pickles that may be opened, which runs the code in them.
+    outputs:        of an ONNX graph: whether softmax is still to be taken.
+    layout:         of an ONNX graph's input, where its shape does not tell; "flat" is one row of numbers an image,
+                    pixel after pixel with its three channels.
+    preprocessing:  what it must be shown.
     """
 
     classes: tuple[Name, ...] = ()
     trusted_models: tuple[Sha256, ...] = ()
+    # Left out of the content where nothing is said, so that a protocol without them keeps its digest.
+    outputs: Literal["logits", "probabilities"] | None = Field(default=None, exclude_if=lambda said: said is None)
+    layout: Literal["NCHW", "NHWC", "flat"] | None = Field(default=None, exclude_if=lambda said: said is None)
+    preprocessing: PreprocessingPlan | None = Field(default=None, exclude_if=lambda said: said is None)
 
 
 class ReproducibilityPlan(_Record):

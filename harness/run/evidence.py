@@ -25,6 +25,7 @@ from harness.run.stages import (
     given,
     independence,
     model,
+    onnx,
     predictions,
     prospects,
     reproducibility,
@@ -45,6 +46,7 @@ def reached(run: Graph) -> dict[str, Any]:
         "training": run.result(model.training),
         "model": run(model.model) if run.result(data.split) is not None else options.model and options.model.record,
         "given": _given(run),
+        "parity": next(reversed(run.results(onnx.onnx_parity).values()), None),
         "reproducibility": run.result(reproducibility.processes) or (),
         "predictions": seen,
         "evaluations": {name: _evaluation(run, name) for name in seen},
@@ -100,6 +102,8 @@ def model_files(run: Graph) -> dict[str, Path]:
         files = {name: folder / name for name in names}
     if (export := run.result(checks.export)) is not None:
         files |= {name: export.with_name(name) for name in (EXPORT, CLASSIFIER)}
+    if (onnx_file := run.result(checks.onnx_file)) is not None:
+        files[onnx_file.name] = onnx_file
     given = run.setting.options.model
     if given is not None and run.result(data.manifest) is not None:  # judged or not, the record names it
         files |= {name: run(model.kept_model) / name for name in given.kept_as}

@@ -13,8 +13,9 @@ from harness.metrics.stability import Robustness
 from harness.model.records import Timing
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
+from harness.run.evidence import judged_predictions
 from harness.run.graph import Graph
-from harness.run.stages import corruptions, data, given, independence, predictions, reproducibility, timing
+from harness.run.stages import corruptions, data, given, independence, onnx, predictions, reproducibility, timing
 from harness.run.stages import training_checks as training
 
 
@@ -61,6 +62,10 @@ class LiveMeasurements:
                 return Count(run(independence.leakage_checks)[metric], len(run(data.manifest).images))
             case "reproducibility":
                 return Count(run(reproducibility.reproducibility_checks)[metric])
+            case "export":
+                # The test part, and whatever else was scored: the classifier is shown no cell for this alone.
+                scored = [name for name in judged_predictions(run) if name not in predictions.FITTING_SETS]
+                return run(onnx.onnx_parity, tuple(dict.fromkeys(["test", *scored]))).count
             case _:
                 return Count(run(training.training_checks)[metric])
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.metrics.comparison import Comparison
     from harness.metrics.estimates import Evaluation
     from harness.metrics.fits import Fit
+    from harness.metrics.parity import Parity
     from harness.metrics.provenance import Provenance
     from harness.metrics.reproducibility import ProcessDigests
     from harness.metrics.shortcuts import ShortcutReport
@@ -67,6 +68,7 @@ class RunResults:
     robustness: what disturbed cells of the test part and inputs without a cell came to.
     fits: everything that was fitted, and on which cells.
     model: the classifier that existed and was judged; given: the predictions that were. None where one was trained.
+    parity: what the exported ONNX file says of judged cells; None where it was not asked, or by an older harness.
     environment: name -> value, such as "torch" -> "2.13.0+cpu".
     packages: what was installed, against what was declared.
     proof: whether each check of this code was seen to close; None where nobody tried.
@@ -88,6 +90,7 @@ class RunResults:
     training: TrainingRecord | None = None
     model: JudgedModel | None = None
     given: GivenPredictions | None = None
+    parity: Parity | None = None
     predictions: dict[str, Predictions] = field(default_factory=dict)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     seed_predictions: dict[int, Predictions] = field(default_factory=dict)

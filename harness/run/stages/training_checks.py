@@ -9,9 +9,11 @@ from harness.data.records import Manifest
 from harness.metrics.deviations import training_deviations
 from harness.metrics.fits import FITTING_PARTS, Fit, fit_of, fits_on_judged_cells
 from harness.model.exports import EXPORT
+from harness.model.onnx_export import ONNX
 from harness.run.export_check import exported_differences
 from harness.run.graph import Asking, stage
 from harness.run.recipes.export import RUNS, Export, read_differences, some_cells
+from harness.run.recipes.onnx import OnnxExport
 from harness.run.stages.data import external, manifest, split
 from harness.run.stages.given import given, judged
 from harness.run.stages.model import kept_model, models, training
@@ -62,7 +64,18 @@ def export(run: Asking) -> Path:
     return run.keep("export", recipe) / EXPORT
 
 
-@stage(fits, export, training, kept_model, predictions, manifest)
+@stage(fit, models, keeps=OnnxExport)
+def onnx_file(run: Asking) -> Path:
+    """The file `classifier.onnx`."""
+    recipe = OnnxExport(
+        protocol=run.setting.protocol.identity.id,
+        fitted={part: run(fit, "", part).cells for part in FITTING_PARTS},
+        trained=run(models),
+    )
+    return run.keep("onnx", recipe) / ONNX
+
+
+@stage(fits, export, onnx_file, training, kept_model, predictions, manifest)
 def training_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
     """Training metric -> what is wrong, one line each; of a judged classifier those that are asked of it."""
     if run.setting.options.predictions:
@@ -74,6 +87,7 @@ def training_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
             (name,) = existing.kept_as
             found["exported_model_differences"] = exported_differences(run(kept_model) / name, some, run(manifest).root)
         return found
+    run(onnx_file)  # every training leaves one, whatever is asked of it
     return {
         **training_deviations(run(training), run.setting.protocol.training),
         "judged_cells_in_fits": fits_on_judged_cells(run(fits)),

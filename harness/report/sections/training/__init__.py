@@ -11,6 +11,7 @@ from harness.report.section import Limit, Material, Section
 from harness.run.results import RunResults
 
 PREPROCESSING = ("image_size_px", "resize", "normalisation")
+OF_A_GRAPH = ("image_size_px", "resize", "filter", "channels", "value_range", "mean", "deviation", "outputs")
 
 
 def view(page: Material) -> list[tuple[str, str]]:
@@ -74,8 +75,14 @@ def _limits_of_model(model: JudgedModel, e: Printer) -> Iterator[Limit]:
             "Performance on new cells from the test part; a gap between train and validation; calibration and "
             "thresholds as fitted on cells that it had not seen.",
         )
-    unsaid = [name for name in PREPROCESSING if name not in model.stated]
-    if unsaid:
+    is_graph = model.format == "ONNX"
+    unsaid = [name for name in (OF_A_GRAPH if is_graph else PREPROCESSING) if name not in model.stated]
+    if unsaid and is_graph:
+        yield Limit(
+            f"Its file does not state {', '.join(unsaid)}; it was shown what the protocol says.",
+            "How it does with the preprocessing of its own program.",
+        )
+    elif unsaid:
         plan = ("protocol", "content", "training")
         yield Limit(
             sentence(

@@ -1,0 +1,175 @@
+"""Computes ONNX graphs with onnxruntime: in this process, or first on trial in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from harness.core.errors import DeviceUnavailable, TrainingError, WeightsError
+from harness.core.threads import SETTINGS as THREAD_SETTINGS
+from harness.model.devices import n_threads
+from harness.model.onnx_graph import Signature
+
+# Bytes are an ONNX graph and nothing else, and a thread that waits sleeps, as in harness/core/threads.py.
+SETTINGS = {"session.load_model_format": "ONNX", "session.intra_op.allow_spinning": "0"}
+PROVIDERS: Mapping[str, tuple[str, dict[str, str]]] = {
+    "cpu": ("CPUExecutionProvider", {}),
+    # float32 without the inputs of convolutions rounded to ten bits (TF32), as torch networks are scored.
+    "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
+}
+TRIAL_TIMEOUT_S = 120
+MOST_MEMORY = 8 * 1024**3  # of addresses; the largest file that is read takes under half of it
+READER_TIMEOUT_S = 600  # and a second for each image
+_TRIAL, _READER = (Path(__file__).with_name(name) for name in ("onnx_trial.py", "onnx_reader.py"))
+# What Python needs of the environment; a process that somebody else's graph may crash needs no token of a CI job.
+ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT", *THREAD_SETTINGS)
+
+
+def engine() -> str:
+    return f"onnxruntime {version('onnxruntime')}"
+
+
+class Session:
+    """A graph that answers. It computes in float32 or what its file asks for, with as many threads as torch has."""
+
+    def __init__(self, content: bytes, signature: Signature, *, device: str, where: str) -> None:
+        """
+        Raises:
+            DeviceUnavailable: this onnxruntime does not compute on the device.
+            WeightsError: the graph does not load.
+        """
+        import onnxruntime  # half a second, which a run without such a file does not spend
+
+        onnxruntime.set_default_logger_severity(4)  # what is wrong is raised
+        provider, settings = PROVIDERS.get(device, ("", {}))
+        if provider not in onnxruntime.get_available_providers():
+            raise DeviceUnavailable(
+                f"{where}: {engine()} does not compute on {device}. Use --device cpu"
+                + (", or install onnxruntime-gpu in its place." if device == "cuda" else ".")
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = n_threads()
+        options.inter_op_num_threads = 1
+        for name, value in SETTINGS.items():
+            options.add_session_config_entry(name, value)
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=[(provider, settings)])
+        except Exception as error:  # whatever the library says of a graph that somebody else made
+            raise WeightsError(f"{where}: onnxruntime does not load it: {_one_line(error)}.") from None
+        if self._session.get_providers()[0] != provider:  # it falls back to the CPU, and only logs it
+            raise DeviceUnavailable(f"{where}: onnxruntime could not use {device}. Use --device cpu.")
+        self._signature = signature
+
+    def __call__(self, given: np.ndarray) -> np.ndarray:
+        """
+        Raises:
+            WeightsError: the graph does not take it.
+        """
+        try:
+            (answer,) = self._session.run([self._signature.output.name], {self._signature.input.name: given})
+        except Exception as error:
+            raise WeightsError(f"onnxruntime cannot compute {len(given)} images: {_one_line(error)}.") from None
+        return np.asarray(answer)
+
+
+def try_out(content: bytes, signature: Signature, asked: list[np.ndarray], *, where: str) -> list[np.ndarray]:
+    """What a graph answers in a process of its own, which may crash, hang or want all memory.
+
+    Args:
+        asked: what it is given, one after another.
+    Raises:
+        WeightsError: it did not answer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        into, out = Path(folder) / "asked.npz", Path(folder) / "answered.npz"
+        np.savez(into, **{str(place): each for place, each in enumerate(asked)})  # type: ignore[arg-type]
+        request = {
+            "asked": str(into),
+            "answered": str(out),
+            "input": signature.input.name,
+            "output": signature.output.name,
+            "threads": n_threads(),
+            "settings": SETTINGS,
+            "most_memory": MOST_MEMORY,
+        }
+        why = _failure(_TRIAL, request, content, folder, timeout_s=TRIAL_TIMEOUT_S)
+        if why is not None:
+            raise WeightsError(f"{where}: {why}. It was tried in a process of its own, and nothing was judged.")
+        with np.load(out) as answered:
+            return [answered[str(place)] for place in range(len(asked))]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The images of a set. formats: Pillow's names of the decoders that may see them."""
+
+    name: str
+    paths: tuple[Path, ...]
+    formats: tuple[str, ...]
+
+
+def answers_elsewhere(
+    content: bytes, sets: Sequence[Files], *, batch_size: int
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """What our own export says of these images in a fresh process that has neither torch nor this project.
+
+    Returns:
+        Its classes, and set -> (n_images, n_classes) float64.
+    Raises:
+        TrainingError: the process gave no answer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "answered.npz"
+        request = {
+            "answered": str(out),
+            "threads": n_threads(),
+            "batch_size": batch_size,
+            "sets": [
+                {"name": each.name, "paths": [str(path.resolve()) for path in each.paths], "formats": each.formats}
+                for each in sets
+            ],
+        }
+        timeout_s = READER_TIMEOUT_S + sum(len(each.paths) for each in sets)
+        why = _failure(_READER, request, content, folder, timeout_s=timeout_s)
+        if why is not None:
+            raise TrainingError(f"the exported ONNX graph was opened in a fresh process, and {why}.")
+        with np.load(out) as answered:
+            classes = tuple(answered["classes"].tolist())
+            return classes, {each.name: answered[f"set {each.name}"] for each in sets}
+
+
+def _failure(
+    script: Path, request: Mapping[str, object], content: bytes, folder: str, *, timeout_s: float
+) -> str | None:
+    """Run a script in a process of its own; why it gave no answer, None where it gave one."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(script), json.dumps(request)],
+            input=content,
+            capture_output=True,
+            check=False,
+            cwd=folder,
+            env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired:
+        return f"onnxruntime gave no answer to it in {timeout_s:g} s"
+    if done.returncode < 0:
+        return f"onnxruntime crashed over it (signal {-done.returncode})"
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no word"]
+        return f"onnxruntime does not compute it: {said[-1][:500]}"
+    return None
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}".rstrip(".")
