@@ -503,8 +503,8 @@ def test_training_is_not_asked_of_it_and_whatever_it_says_is(
 ):
     model = replace(JUDGED, **change)
     found = {criterion.id: unasked(criterion, model) for criterion in protocol.criteria}
-    trained = {c.id for c in protocol.criteria if c.question in ("training", "reproducibility")}
-    assert {"F1", "F5", "F6", "F7", "P1"} <= trained
+    trained = {c.id for c in protocol.criteria if c.question in ("training", "reproducibility", "export")}
+    assert {"F1", "F5", "F6", "F7", "F8", "P1"} <= trained
     assert {name for name, why in found.items() if why is not None} == trained - asked
     # What its own file refutes is not a question that nobody asked: a protocol that wants it so waives it openly.
     refuted = {"F6", "F7"} if model.cells == "others than this split's" else set()
@@ -590,7 +590,7 @@ def test_the_pack_tells_what_was_judged_and_holds_it(judged, cold):
 
 def test_training_criteria_are_not_asked_and_block_nothing(judged):
     found = verdicts_of(judged[1])
-    for name in ("F1", "F2", "F3", "F4", "F5", "P1", "P2", "P3", "P4"):
+    for name in ("F1", "F2", "F3", "F4", "F5", "F8", "P1", "P2", "P3", "P4"):
         assert (found[name]["outcome"], found[name]["not_asked"]) == ("not assessed", True)
     assert found["F7"]["outcome"] == "passed"  # by the word of the file
     assert found["F6"]["estimate"] is not None
@@ -695,7 +695,7 @@ def test_a_model_of_which_only_waivable_things_are_required_does_not_pass(tiny: 
     off = "".join(
         f'[[criteria]]\nid = "{c.id}"\nrequired = false\n'
         for c in everything
-        if c.required and c.question not in ("training", "reproducibility")
+        if c.required and c.question not in ("training", "reproducibility", "export")
     )
     (place / "only_training.toml").write_text(f'extends = "tiny.toml"\n{off}')
     model = cold[1] / "models" / CLASSIFIER

@@ -29,7 +29,7 @@ from harness.model.images import Images, frames_of
 from harness.model.model_file import ModelFile, read_model
 from harness.model.networks import normalise
 from harness.model.onnx_classifier import Asking, OnnxOnDevice, rounding
-from harness.model.onnx_graph import Signature, Value, read_graph, signature_of
+from harness.model.onnx_graph import Ports, Value, ports_of, read_graph
 from harness.model.preprocessing import CellPixels
 from harness.model.records import Preprocessing
 from harness.protocol.file import read_protocol
@@ -167,12 +167,12 @@ def test_other_numbers_than_float32_are_given_as_the_file_takes_them(
     ],
 )
 def test_the_numbers_are_those_that_torch_networks_see_to_the_last_bit(cells: CellPixels, how: Preprocessing):
-    signature = Signature(Value("x", "float32", (None, 3, SIDE, SIDE)), Value("y", "float32", (None, 5)), "NCHW", None)
+    ports = Ports(Value("x", "float32", (None, 3, SIDE, SIDE)), Value("y", "float32", (None, 5)), "NCHW", None)
     wanted = normalise(torch.from_numpy(cells.pixels), how).numpy()
-    assert (Asking(signature, "NCHW", "logits", how).given(cells.pixels) == wanted).all()
-    last = Asking(signature, "NHWC", "logits", how).given(cells.pixels)
+    assert (Asking(ports, "NCHW", "logits", how).given(cells.pixels) == wanted).all()
+    last = Asking(ports, "NHWC", "logits", how).given(cells.pixels)
     assert (last == wanted.transpose(0, 2, 3, 1)).all()
-    assert (Asking(signature, "flat", "logits", how).given(cells.pixels) == last.reshape(33, -1)).all()
+    assert (Asking(ports, "flat", "logits", how).given(cells.pixels) == last.reshape(33, -1)).all()
 
 
 # --- scikit-learn -----------------------------------------------------------------------------------
@@ -642,8 +642,8 @@ def test_another_device_is_used_or_refused_and_never_replaced_by_the_cpu(tmp_pat
 
 
 def test_a_device_that_computes_wrongly_is_caught_by_the_cpu(cells: CellPixels):
-    signature = Signature(Value("x", "float32", (None, 3, SIDE, SIDE)), Value("y", "float32", (None, 5)), "NCHW", None)
-    asking = Asking(signature, "NCHW", "logits", Preprocessing(SIDE, "squish"))
+    ports = Ports(Value("x", "float32", (None, 3, SIDE, SIDE)), Value("y", "float32", (None, 5)), "NCHW", None)
+    asking = Asking(ports, "NCHW", "logits", Preprocessing(SIDE, "squish"))
     matrix = np.random.default_rng(0).normal(0, 0.01, (3 * SIDE * SIDE, 5)).astype(np.float32)
 
     def on(device: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -663,8 +663,8 @@ def test_a_device_that_computes_wrongly_is_caught_by_the_cpu(cells: CellPixels):
 
 
 def asking(outputs: Any) -> Asking:
-    signature = Signature(Value("x", "float32", (None, 3, 2, 2)), Value("y", "float32", (None, 2)), "NCHW", None)
-    return Asking(signature, "NCHW", outputs, Preprocessing(2, "squish"))
+    ports = Ports(Value("x", "float32", (None, 3, 2, 2)), Value("y", "float32", (None, 2)), "NCHW", None)
+    return Asking(ports, "NCHW", outputs, Preprocessing(2, "squish"))
 
 
 def test_softmax_of_logits_by_hand():
@@ -693,7 +693,7 @@ def test_an_answer_of_another_kind_is_named(shape: tuple[int, ...], dtype: Any):
 def test_initializers_that_old_files_list_as_inputs_are_no_inputs():
     model = linear()
     model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [3 * SIDE * SIDE, 5]))
-    found = signature_of(read_graph(model.SerializeToString(), where="it"), n_classes=5, size_px=SIDE, where="it")
+    found = ports_of(read_graph(model.SerializeToString(), where="it"), n_classes=5, size_px=SIDE, where="it")
     assert (found.input.name, found.layout, found.batch) == ("x", "NCHW", None)
 
 

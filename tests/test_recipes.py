@@ -23,12 +23,13 @@ from harness.model.records import JudgedModel, ModelCard
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
 from harness.run.graph import Recipe
-from harness.run.recipes import basis, export, reproducibility, training
+from harness.run.recipes import basis, export, onnx, reproducibility, training
 from harness.run.recipes.basis import Pictures
 from harness.run.recipes.classifier import Source
 from harness.run.recipes.corruptions import Corruptions
 from harness.run.recipes.export import Export
 from harness.run.recipes.judged import GivenModel
+from harness.run.recipes.onnx import OnnxAnswers, OnnxExport
 from harness.run.recipes.predictions import Scoring
 from harness.run.recipes.reproducibility import Reproduction
 from harness.run.recipes.training import Training
@@ -139,6 +140,25 @@ RECIPES: list[tuple[Any, dict[str, tuple[list[Any], list[Any]]]]] = [
             "root": ([], [THERE]),
         },
     ),
+    (
+        OnnxExport("p", {"train": "a", "validation": "b"}, HERE),
+        {
+            "protocol": (["q"], []),
+            "fitted": ([{"train": "c", "validation": "b"}], []),
+            "trained": ([THERE], []),  # another training there, see below
+        },
+    ),
+    (
+        OnnxAnswers(HERE, (pictures(),), MACHINE),
+        {
+            "file": ([THERE], []),  # another file there, see below
+            "sets": (
+                [(OTHER_PICTURES,), (pictures(), pictures(name="other")), (pictures(name="other"),)],
+                [(pictures(root=THERE),)],
+            ),
+            "machine": ([OTHER_BATCH], [MORE_WORKERS]),
+        },
+    ),
     (GivenModel(given()), {"given": ([given(sha256="3"), given(suffix="pth")], [])}),
     (
         Reproduction(PROTOCOL, "m", "s", "cpu", "float32", HERE, None),
@@ -176,10 +196,15 @@ CASES = [
 ]
 
 
+COMPUTING = (Training, Scoring, Corruptions, OnnxAnswers, Reproduction)
+
+
 @pytest.fixture(autouse=True)
 def cards_of_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     cards: Mapping[Path, ModelCard] = {HERE: card(), THERE: card(digest="9" * 64)}
-    monkeypatch.setattr(export, "card_of", cards.__getitem__)
+    for module in (export, onnx):
+        monkeypatch.setattr(module, "card_of", cards.__getitem__)
+    monkeypatch.setattr(onnx, "file_digest", str)
 
 
 @pytest.mark.parametrize(("recipe", "field", "others", "same"), CASES)
@@ -200,11 +225,25 @@ def test_every_field_of_a_recipe_is_looked_at_above(recipe: Any, fields: Mapping
     assert all(others or same for others, same in fields.values())
 
 
-@pytest.mark.parametrize("recipe", [each for each, _ in RECIPES[1:4]] + [RECIPES[6][0]], ids=lambda r: type(r).__name__)
+@pytest.mark.parametrize(
+    "recipe", [each for each, _ in RECIPES if isinstance(each, COMPUTING)], ids=lambda r: type(r).__name__
+)
 def test_another_number_of_threads_makes_another_key_where_a_network_computes(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ):
     before = digest_of(recipe.made_of())
-    for module in (basis, training, reproducibility):
+    for module in (basis, onnx, training, reproducibility):
         monkeypatch.setattr(module, "n_threads", lambda: 77)
     assert digest_of(recipe.made_of()) != before
+
+
+def test_what_writes_and_computes_a_graph_is_in_the_keys_of_what_rests_on_it(monkeypatch: pytest.MonkeyPatch):
+    """A new onnxruntime asks the file again; it trains nothing, and a new torch alone writes the file anew."""
+    written, answered = (each for each, _ in RECIPES if isinstance(each, OnnxExport | OnnxAnswers))
+    assert {"onnx", "onnxscript"} <= set(written.made_of())
+    before = digest_of(answered.made_of())
+    monkeypatch.setattr(onnx, "engine", lambda: "onnxruntime 99")
+    assert digest_of(answered.made_of()) != before
+    computed = Source(ModelFile(given().record, card(engine="onnxruntime 99"), *[cast(Any, None)] * 3), MACHINE)
+    assert computed.card.answers_by["engine"] == "onnxruntime 99"
+    assert "engine" not in SOURCE.card.answers_by

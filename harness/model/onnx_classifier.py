@@ -12,7 +12,7 @@ from harness.core.errors import InvalidPredictions
 from harness.core.progress import Report, silent
 from harness.model.classifier import Machine
 from harness.model.images import Images
-from harness.model.onnx_graph import Layout, Signature
+from harness.model.onnx_graph import Layout, Ports
 from harness.model.preprocessing import fit_all, fitted_batches
 from harness.model.records import ModelCard, Preprocessing
 
@@ -61,7 +61,7 @@ class OnnxClassifier:
         return self._answers(self._session, arrays, self._machine.batch_size)
 
     def _answers(self, session: Answering, arrays: np.ndarray, at_once: int) -> np.ndarray:
-        size = self._asking.signature.batch or at_once
+        size = self._asking.ports.batch or at_once
         parts = [
             self._asking.probabilities(session(self._asking.given(arrays[start : start + size])))[: len(arrays) - start]
             for start in range(0, len(arrays), size)
@@ -98,15 +98,15 @@ class Asking:
     how: what is done to an image; of it, the arithmetic is done here.
     """
 
-    def __init__(self, signature: Signature, layout: Layout, outputs: Outputs, how: Preprocessing) -> None:
-        self.signature, self.layout, self.outputs, self.how = signature, layout, outputs, how
+    def __init__(self, ports: Ports, layout: Layout, outputs: Outputs, how: Preprocessing) -> None:
+        self.ports, self.layout, self.outputs, self.how = ports, layout, outputs, how
 
     def given(self, arrays: np.ndarray) -> np.ndarray:
         """(n, side, side, 3) uint8 RGB as the graph takes it; a fixed batch is filled up with black images."""
-        missing = (self.signature.batch or len(arrays)) - len(arrays)
+        missing = (self.ports.batch or len(arrays)) - len(arrays)
         filled = np.concatenate([arrays, np.zeros((missing, *arrays.shape[1:]), np.uint8)]) if missing else arrays
         levels = filled[..., ::-1] if self.how.channels == "BGR" else filled
-        numbers = levels if self.signature.input.dtype == "uint8" else self._scaled(levels)
+        numbers = levels if self.ports.input.dtype == "uint8" else self._scaled(levels)
         if self.layout == "NCHW":
             numbers = numbers.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(numbers.reshape(len(numbers), -1) if self.layout == "flat" else numbers)
@@ -118,7 +118,7 @@ class Asking:
         if self.how.value_range != (0.0, 1.0):
             light = light * np.float32(brightest - darkest) + np.float32(darkest)
         mean, deviation = (np.array(each, np.float32) for each in (self.how.mean, self.how.deviation))
-        return ((light - mean) / deviation).astype(self.signature.input.dtype)
+        return ((light - mean) / deviation).astype(self.ports.input.dtype)
 
     def probabilities(self, answer: np.ndarray) -> np.ndarray:
         """(n, n_classes) float64: softmax of logits; of probabilities, without what the file's rounding left over.

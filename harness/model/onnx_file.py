@@ -16,7 +16,7 @@ from harness.model.classifier import SUMS_TO_ONE, Machine
 from harness.model.exports import Claims, claims_of
 from harness.model.formats import Content, Format, Found, preprocessing_of_file, refuse_other_claims, stated
 from harness.model.onnx_classifier import ABILITIES, Asking, OnnxClassifier, OnnxOnDevice, rounding
-from harness.model.onnx_graph import Layout, Signature, possible_layouts, read_graph, signature_of
+from harness.model.onnx_graph import Layout, Ports, ports_of, possible_layouts, read_graph
 from harness.model.onnx_runtime import Session, engine, try_out
 from harness.model.records import ModelCard
 from harness.model.tensorfiles import sha256_of
@@ -41,23 +41,23 @@ def _read(content: Content) -> Found:
     claims = claims_of({field.key: field.value for field in model.metadata_props}, where=where)
     refuse_other_claims(where, claims, protocol)
     size_px, n_classes = protocol.training.image_size_px, len(protocol.dataset.classes)
-    signature = signature_of(model, n_classes=n_classes, size_px=size_px, where=where)
-    if signature.batch is not None and signature.batch > MOST_AT_ONCE:
+    ports = ports_of(model, n_classes=n_classes, size_px=size_px, where=where)
+    if ports.batch is not None and ports.batch > MOST_AT_ONCE:
         raise WeightsError(
-            f"{where} takes {signature.batch:,} images at once and no other number; at most {MOST_AT_ONCE} are shown "
+            f"{where} takes {ports.batch:,} images at once and no other number; at most {MOST_AT_ONCE} are shown "
             "together. Export it for any number (a dynamic first dimension) or for one."
         )
-    asking = _asking(claims, content, signature)
+    asking = _asking(claims, content, ports)
     digest = sha256_of(content.data)
     _refuse_other_answers(content.data, asking, n_classes, where)
 
     def build(card: ModelCard, machine: Machine) -> OnnxClassifier:
         kind = OnnxClassifier if machine.device == "cpu" else OnnxOnDevice
-        return kind(card, lambda device: Session(content.data, signature, device=device, where=where), asking, machine)
+        return kind(card, lambda device: Session(content.data, ports, device=device, where=where), asking, machine)
 
     return Found(
         claims,
-        layout=f"{asking.layout} {signature.input.dtype} in, {asking.outputs} out{_batch_words(signature)}",
+        layout=f"{asking.layout} {ports.input.dtype} in, {asking.outputs} out{_batch_words(ports)}",
         architecture=claims.architecture or _size_words(model),
         digest=digest,
         abilities=ABILITIES,
@@ -67,29 +67,29 @@ def _read(content: Content) -> Found:
     )
 
 
-def _asking(claims: Claims, content: Content, signature: Signature) -> Asking:
+def _asking(claims: Claims, content: Content, ports: Ports) -> Asking:
     """What the file or the protocol states of how the graph is asked; nothing is left open."""
     said: dict[str, Any] = stated(claims, content.protocol)
     size_px = content.protocol.training.image_size_px
-    possible = possible_layouts(signature.input.shape or (), size_px=size_px)
-    if signature.layout is not None:
-        said["layout"] = said["layout"] or signature.layout
+    possible = possible_layouts(ports.input.shape or (), size_px=size_px)
+    if ports.layout is not None:
+        said["layout"] = said["layout"] or ports.layout
     if missing := [name for name in TOLD if said[name] is None]:
         raise WeightsError(_missing_words(content.where, missing))
-    if said["layout"] not in possible or said["layout"] != (signature.layout or said["layout"]):
+    if said["layout"] not in possible or said["layout"] != (ports.layout or said["layout"]):
         raise WeightsError(
-            f"{content.where}: layout = {said['layout']!r} is stated, and its input {signature.input.name!r} of shape "
-            f"{list(signature.input.shape or ())} is {signature.layout or ' or '.join(possible)}. Correct it."
+            f"{content.where}: layout = {said['layout']!r} is stated, and its input {ports.input.name!r} of shape "
+            f"{list(ports.input.shape or ())} is {ports.layout or ' or '.join(possible)}. Correct it."
         )
     how = preprocessing_of_file(claims, content.protocol)
     plain = (how.value_range, how.mean, how.deviation) == ((0.0, 255.0), (0.0,) * 3, (1.0,) * 3)
-    if signature.input.dtype == "uint8" and not plain:
+    if ports.input.dtype == "uint8" and not plain:
         raise WeightsError(
             f"{content.where}: its input takes the levels 0 to 255 as they are (uint8), and value_range, mean or "
             "deviation are stated that make others of them. State value_range = [0.0, 255.0], mean = [0.0, 0.0, 0.0] "
             "and deviation = [1.0, 1.0, 1.0], or export it for floating-point numbers."
         )
-    return Asking(signature, cast(Layout, said["layout"]), said["outputs"], how)
+    return Asking(ports, cast(Layout, said["layout"]), said["outputs"], how)
 
 
 def _missing_words(where: str, missing: list[str]) -> str:
@@ -110,10 +110,10 @@ def _refuse_other_answers(content: bytes, asking: Asking, n_classes: int, where:
     """Show it noise, in a process of its own: its answers must be of the shape and kind that they are said to be."""
     side = asking.how.size_px
     noise = np.random.default_rng(0).integers(0, 256, (max(TRIED), side, side, 3), dtype=np.uint8)
-    sizes = TRIED if asking.signature.batch is None else (1,)
-    answers = try_out(content, asking.signature, [asking.given(noise[:size]) for size in sizes], where=where)
+    sizes = TRIED if asking.ports.batch is None else (1,)
+    answers = try_out(content, asking.ports, [asking.given(noise[:size]) for size in sizes], where=where)
     for size, answer in zip(sizes, answers, strict=True):
-        wanted = (asking.signature.batch or size, n_classes)
+        wanted = (asking.ports.batch or size, n_classes)
         if answer.shape != wanted or answer.dtype.kind != "f":
             raise WeightsError(
                 f"{where}: to {wanted[0]} images it answers with {answer.dtype} of shape {answer.shape}, the protocol "
@@ -140,8 +140,8 @@ def _size_words(model: ModelProto) -> str:
     return f"graph of {len(model.graph.node):,} operators" + (f" by {made}" if made else "")
 
 
-def _batch_words(signature: Signature) -> str:
-    return "" if signature.batch is None else f", {signature.batch} at a time"
+def _batch_words(ports: Ports) -> str:
+    return "" if ports.batch is None else f", {ports.batch} at a time"
 
 
 FORMATS = {".onnx": Format("ONNX", _read)}

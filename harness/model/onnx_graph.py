@@ -43,7 +43,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class Ports:
     """How a graph is asked, and what it gives.
 
     input, output: of its values, those with the images and with a number for each class.
@@ -80,7 +80,7 @@ def read_graph(content: bytes, *, where: str) -> ModelProto:
     return model
 
 
-def signature_of(model: ModelProto, *, n_classes: int, size_px: int, where: str) -> Signature:
+def ports_of(model: ModelProto, *, n_classes: int, size_px: int, where: str) -> Ports:
     """Which input takes the images, and which output gives the classes.
 
     Raises:
@@ -88,7 +88,7 @@ def signature_of(model: ModelProto, *, n_classes: int, size_px: int, where: str)
     """
     given = _image_input(model.graph, size_px, where)
     assert given.shape is not None  # an input without a rank is refused
-    return Signature(
+    return Ports(
         given,
         _class_output(model.graph, n_classes, where),
         _layout(given.shape),

@@ -17,7 +17,7 @@ import numpy as np
 from harness.core.errors import DeviceUnavailable, TrainingError, WeightsError
 from harness.core.threads import SETTINGS as THREAD_SETTINGS
 from harness.model.devices import n_threads
-from harness.model.onnx_graph import Signature
+from harness.model.onnx_graph import Ports
 
 # Bytes are an ONNX graph and nothing else, and a thread that waits sleeps, as in harness/core/threads.py.
 SETTINGS = {"session.load_model_format": "ONNX", "session.intra_op.allow_spinning": "0"}
@@ -41,7 +41,7 @@ def engine() -> str:
 class Session:
     """A graph that answers. It computes in float32 or what its file asks for, with as many threads as torch has."""
 
-    def __init__(self, content: bytes, signature: Signature, *, device: str, where: str) -> None:
+    def __init__(self, content: bytes, ports: Ports, *, device: str, where: str) -> None:
         """
         Raises:
             DeviceUnavailable: this onnxruntime does not compute on the device.
@@ -67,7 +67,7 @@ class Session:
             raise WeightsError(f"{where}: onnxruntime does not load it: {_one_line(error)}.") from None
         if self._session.get_providers()[0] != provider:  # it falls back to the CPU, and only logs it
             raise DeviceUnavailable(f"{where}: onnxruntime could not use {device}. Use --device cpu.")
-        self._signature = signature
+        self._signature = ports
 
     def __call__(self, given: np.ndarray) -> np.ndarray:
         """
@@ -81,7 +81,7 @@ class Session:
         return np.asarray(answer)
 
 
-def try_out(content: bytes, signature: Signature, asked: list[np.ndarray], *, where: str) -> list[np.ndarray]:
+def try_out(content: bytes, ports: Ports, asked: list[np.ndarray], *, where: str) -> list[np.ndarray]:
     """What a graph answers in a process of its own, which may crash, hang or want all memory.
 
     Args:
@@ -95,8 +95,8 @@ def try_out(content: bytes, signature: Signature, asked: list[np.ndarray], *, wh
         request = {
             "asked": str(into),
             "answered": str(out),
-            "input": signature.input.name,
-            "output": signature.output.name,
+            "input": ports.input.name,
+            "output": ports.output.name,
             "threads": n_threads(),
             "settings": SETTINGS,
             "most_memory": MOST_MEMORY,

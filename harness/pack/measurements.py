@@ -96,7 +96,9 @@ class RecordedMeasurements:
         if self._run.robustness is None:
             raise NotRecorded("the pack says nothing of robustness")
         if level not in self._robustness:
-            self._robustness[level] = at_level(self._run.robustness, self.protocol, level=level)
+            detection = self._run.robustness.detection
+            score = None if detection is None else detection.score
+            self._robustness[level] = at_level(self._run.robustness, self.protocol, score=score, level=level)
         return self._robustness[level]
 
     def count(self, question: str, metric: str) -> Count | Unavailable:
@@ -192,9 +194,11 @@ def calibration_of(
 # --- robustness -------------------------------------------------------------------------------
 
 
-def at_level(recorded: Robustness, protocol: Protocol, *, level: float) -> Robustness:
+def at_level(recorded: Robustness, protocol: Protocol, *, score: str | None, level: float) -> Robustness:
     """The same counts and scores with bounds at another level.
 
+    Args:
+        score: what the out-of-distribution scores are; None where the protocol asks for none.
     Raises:
         NotRecorded: cells are clustered, so the bounds need the corrupted predictions, which a pack does not hold;
             those at the level of displays are taken as recorded.
@@ -209,9 +213,9 @@ def at_level(recorded: Robustness, protocol: Protocol, *, level: float) -> Robus
         ),
         tuple(_with_p(_bounded(each, level)) for each in recorded.flips),
         None
-        if plan is None
+        if plan is None or score is None
         else detect(
-            score=plan.score,
+            score=score,
             set_name="test",
             cells=scores["test"],
             reference=plan.reference,

@@ -58,6 +58,7 @@ from harness.metrics.reproducibility import ProcessDigests
 from harness.metrics.robustness import FlipRate, SeverityCurve
 from harness.metrics.shortcuts import ShortcutReport
 from harness.metrics.stability import Robustness
+from harness.model.ood import ood_score_of
 from harness.model.records import JudgedModel, Timing, TrainingRecord
 from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
@@ -652,7 +653,10 @@ class _Rebuilding:
         recorded = Robustness(
             curves, flips, None, {name: np.array(values, dtype=np.float64) for name, values in scores.items()}
         )
-        return at_level(recorded, self.protocol, level=DISPLAY_LEVEL)
+        plan, record = self.protocol.detection, self.model or self.training
+        card = None if record is None else record.card
+        score = None if plan is None else plan.score if card is None else ood_score_of(plan, card)
+        return at_level(recorded, self.protocol, score=score, level=DISPLAY_LEVEL)
 
     def _check_clean(self, curve: SeverityCurve) -> None:
         found, clean = self.evaluations.get(curve.set), curve.clean

@@ -10,6 +10,9 @@ from harness.model.given import GivenClassifier
 from harness.model.records import ModelCard
 from harness.model.trained import card_of, open_trained
 
+# What a given classifier is opened and asked by, whatever its format, and what it runs without importing it.
+OPENS = ("harness.model.model_file",)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:

@@ -13,12 +13,13 @@ from harness.metrics.stability import Robustness
 from harness.model.ood import ood_score_of
 from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
+from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.corruptions import SCORES, Corruptions, read_corruptions
 from harness.run.stages.model import card, opening, pictures, source
 from harness.run.stages.predictions import predictions
 
 
-@stage(pictures, source, opening, keeps=Corruptions)
+@stage(pictures, source, opening, keeps=Corruptions, runs=OPENS)
 def stress(run: Asking) -> dict[str, np.ndarray]:
     """What the classifier predicts for the test part corrupted and turned, and the out-of-distribution scores.
 

@@ -18,6 +18,7 @@ from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.predictions import Predictions, predictions_of
 from harness.run.graph import Asking, stage
+from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.predictions import Scoring, read_scores
 from harness.run.stages.data import images, listing, missing
 from harness.run.stages.given import answered, given, judged
@@ -39,7 +40,7 @@ class Seen:
     look: int | None
 
 
-@stage(pictures, images, listing, source, opening, answered, given, keeps=Scoring)
+@stage(pictures, images, listing, source, opening, answered, given, keeps=Scoring, runs=OPENS)
 def seen(run: Asking, set_name: str, seed: int) -> Seen:
     """The probabilities of one part or external set by the classifier of one seed; scored once, then kept.
 
