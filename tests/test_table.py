@@ -26,9 +26,9 @@ def example():
     return example_run()
 
 
-SHIPPED = sorted(
-    file for file in (PROJECT / "suites" / "protocols").glob("*.toml") if file.stem != "base"
-)  # which others extend
+SHIPPED = sorted(  # the others are only extended, and have no name of their own
+    file for file in (PROJECT / "suites" / "protocols").glob("*.toml") if "[identity]" in file.read_text("utf-8")
+)
 
 
 def test_the_documentation_is_made_from_the_table():

@@ -41,13 +41,17 @@ FIELD_LINE = re.compile(r"^\s*(\w+(?:, \w+)*):\s+(\S.*)$")
 
 
 def descriptions(record: type[BaseModel]) -> dict[str, str]:
-    """Key -> what it means: the record's docstring says `key: meaning`, or the field has a description of its own."""
+    """Key -> what it means: the record's docstring says `key: meaning`, or the field has a description of its own.
+
+    What a record inherits is described where it is defined.
+    """
     found = {
         name: summary(inner) for name, field in record.model_fields.items() for inner in _models_in(field.annotation)
     }
     found |= {name: field.description for name, field in record.model_fields.items() if field.description}
     keys: list[str] = []
-    for line in inspect.cleandoc(record.__doc__ or "").splitlines():
+    own = [each.__doc__ for each in reversed(record.__mro__) if issubclass(each, BaseModel) and each is not BaseModel]
+    for line in "\n\n".join(inspect.cleandoc(doc or "") for doc in own).splitlines():
         named = FIELD_LINE.match(line)
         if named is not None and set(names := named[1].split(", ")) <= set(record.model_fields):
             keys = names

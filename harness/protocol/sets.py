@@ -17,6 +17,7 @@ MINIMUM = "minimum"  # the key of `images_per_class` that speaks of every class
 class ColumnPlan(Record):
     """What the columns of a label table are called, where it is not by the name of the key.
 
+    path, label, patient, slide, site, split, sha256: the column of the table that holds it.
     unused:    columns that look like a patient, slide, site or part, and are none.
     delimiter: what separates the cells; found out from the first line where it is not stated.
     """
