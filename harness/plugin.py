@@ -14,7 +14,7 @@ import shlex
 import time
 import traceback
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -29,6 +29,7 @@ from harness.core.text import visible
 from harness.job_page import append_to_job_page
 from harness.judge.criteria import closed_gate, complete, explain, not_judged
 from harness.judge.verdicts import Outcome, Verdict
+from harness.model.records import CommandLimits
 from harness.pack.junit import properties_of
 from harness.protocol.file import read_protocol
 from harness.protocol.questions import DEVICES, QUESTIONS
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
     from securesystemslib.signer import CryptoSigner
 
+    from harness.model.records import JudgedModel
     from harness.run.graph import Graph
     from harness.run.lock import RunLock
     from harness.run.results import Baseline
@@ -154,6 +156,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="open the --model pickle that has this digest, which runs the code in it (repeatable)",
     )
     group.addoption(
+        "--model-command",
+        metavar="CMD",
+        type=_command,
+        help="judge what this command answers over its pipes instead of training a classifier "
+        "(docs/judging-a-command.md); no shell reads it",
+    )
+    group.addoption(
+        "--command-limit",
+        metavar="NAME=NUMBER",
+        type=_command_limit,
+        action="append",
+        default=[],
+        help="what --model-command may take: start_s, answer_s, total_s, memory_gib (repeatable)",
+    )
+    group.addoption(
         "--baseline",
         metavar="PACK",
         help="compare with this run: its folder, a zip of it, or models:/NAME@ALIAS of the registry",
@@ -192,8 +209,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if _asks_for_suites(config):
         if getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no":
             raise pytest.UsageError("the suites share one trained model and time it: run them without -n")
+        _refuse_two_classifiers(config)
         state = _state(config)  # a protocol that does not read ends here, in one line
         config.pluginmanager.register(_CollectionWatch(state))
+
+
+def _refuse_two_classifiers(config: pytest.Config) -> None:
+    named = [option for option in ("--model", "--model-command") if config.getoption(option) is not None]
+    if len(named) > 1:
+        raise pytest.UsageError(f"{' and '.join(named)} name two classifiers, and a run judges one. Leave one away.")
+    if "--model-command" in named and config.getoption("--predictions"):
+        raise pytest.UsageError(
+            "--predictions and --model-command: a run judges one of the two. Leave one of them away."
+        )
+    if config.getoption("--command-limit") and "--model-command" not in named:
+        raise pytest.UsageError("--command-limit says what a command may take, and no --model-command names one.")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -370,7 +400,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
     for line in (*readings_told(results), *sets_told(results), *looks_told(results)):
         _line(terminalreporter, line)
     if (model := results.model) is not None:
-        _line(terminalreporter, f"judged: {model.file!r}, SHA-256 {model.sha256}; its training cells: {model.cells}")
+        _line(terminalreporter, f"judged: {judged_told(model)}; its training cells: {model.cells}")
     for line in given_told(results):
         _line(terminalreporter, line)
     if results.baseline is not None:
@@ -398,10 +428,42 @@ def _line(terminal: TerminalReporter, text: str, **style: bool) -> None:
     terminal.line(visible(text), **style)
 
 
+def judged_told(model: JudgedModel) -> str:
+    """What was judged: a file by its digest; a command by what is known of it, which is not what is inside."""
+    if (command := model.command) is None:
+        return f"{model.file!r}, SHA-256 {model.sha256}"
+    files = ", ".join(f"{each.name} SHA-256 {each.sha256}" for each in command.files) or "no file"
+    return f"the command {command.line!r}, which calls itself {command.name!r} {command.version} and names {files}"
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1; leave it away for all cores")
     return int(text)
+
+
+def _command(text: str) -> str:
+    """A command line that a shell would read too, though none does."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a command line ({error})") from None
+    if not words or not words[0]:
+        raise argparse.ArgumentTypeError("it names no program")
+    return text
+
+
+def _command_limit(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    names = [each.name for each in fields(CommandLimits)]
+    try:
+        value = float(number)
+        CommandLimits(**{name: value})
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=NUMBER with a number above 0 and one of {', '.join(names)}"
+        ) from None
+    return name, value
 
 
 def _digest(text: str) -> str:

@@ -39,6 +39,10 @@ class WeightsError(HarnessError, ValueError):
     """Pretrained weights or a model file that is absent, altered, unsafe or of the wrong shape."""
 
 
+class CommandError(HarnessError, RuntimeError):
+    """A command that was to be judged cannot be started, does not keep to the line protocol, or came to an end."""
+
+
 class TrainingError(HarnessError, RuntimeError):
     """Training cannot start, or produced a loss that is not a number."""
 

@@ -25,7 +25,7 @@ from harness.protocol.needs import (
 )
 from harness.protocol.records import PARTS, metric_table
 
-EXISTING = "--model judges a classifier that exists"
+EXISTING = "judges a classifier that exists"
 GIVEN = "not applicable: --predictions judges answers that exist"
 NO_TRAINING = {
     REPEATED_TRAINING: "no training was repeated",
@@ -100,7 +100,8 @@ def _lacked_by_model(need: str, model: JudgedModel) -> Unavailable | None:
     # Its own file says that it was trained on other cells than this run's train part; this run's test cells may
     # be among them. That is a question which somebody must answer.
     refuted = need == TRAINING_CELLS and model.cells == "others than this split's"
-    return Unavailable(f"{EXISTING}: {reason}", not_asked=not refuted)
+    option = "--model" if model.command is None else "--model-command"
+    return Unavailable(f"{option} {EXISTING}: {reason}", not_asked=not refuted)
 
 
 def _stated(model: JudgedModel) -> str:

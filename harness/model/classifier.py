@@ -96,6 +96,15 @@ class PlainlyScoring(Preparing, Protocol):
     def forward_plainly(self, arrays: np.ndarray) -> np.ndarray: ...
 
 
+@runtime_checkable
+class Piped(Classifier, Protocol):
+    """Is another process: its answers take the time of a pipe, which can be taken alone."""
+
+    def pipe_samples_s(self, images: Images) -> tuple[float, ...]:
+        """Seconds that the bytes of these images take there, and a short word back, several times over."""
+        ...
+
+
 def predict(classifier: Classifier, images: Images, *, known_steady: bool = False) -> np.ndarray:
     """Probabilities of every image, each scored exactly once, after checks that apply to every classifier.
 
@@ -191,7 +200,7 @@ def _checked(classifier: Classifier, found: np.ndarray, images: Images, answer: 
 
     if len(images):
         first = np.arange(min(CHECKED_IMAGES, len(images)))
-        _refuse_unsteady(asked(answer, first), asked(answer, first), images)
+        _refuse_unsteady(classifier.card.name, asked(answer, first), asked(answer, first), images)
         spread = np.unique(np.linspace(0, len(images) - 1, CHECKED_IMAGES, dtype=np.int64))
         plain = (
             asked(plainly, spread)
@@ -256,15 +265,16 @@ def _refuse_no_distribution(found: np.ndarray, images: Images) -> None:
         )
 
 
-def _refuse_unsteady(once: np.ndarray, again: np.ndarray, images: Images) -> None:
+def _refuse_unsteady(name: str, once: np.ndarray, again: np.ndarray, images: Images) -> None:
     """Two answers for the same cells must agree: with dropout or augmentation left on they do not."""
     one, other = (np.log(np.clip(each, LEAST_PROBABILITY, None)) for each in (once, again))
-    apart = float(np.abs(one - other).max())
-    if not apart <= STEADY:
+    apart = np.abs(one - other).max(axis=1)
+    if not apart.max() <= STEADY:
         raise InvalidPredictions(
-            f"{_called(images)}: the classifier answers differently when it is shown the same {len(once)} cells again "
-            f"(log-probabilities differ by {apart:.2g}). Something random is left on, such as dropout: make it follow "
-            "model.eval()."
+            f"{_called(images)}: {name} answers differently when it is shown the same {len(once)} cells again "
+            f"(log-probabilities differ by {apart.max():.2g}, first for "
+            f"{images.names[int(np.argmax(~(apart <= STEADY)))]}). Something random is left on, such as dropout: make "
+            "it follow model.eval()."
         )
 
 
@@ -289,7 +299,8 @@ def _refuse_other_answers(
             use = "" if classifier.device == "cpu" else "--device cpu, or "
             remedy = f"The device, its driver or its memory layout computes wrongly: use {use}another version of torch"
         raise InvalidPredictions(
-            f"{_called(images)}: {len(wrong)} of {len(found)} cells are predicted differently {how}: {listed}. "
+            f"{_called(images)}: {len(wrong)} of {len(found)} cells are predicted differently by "
+            f"{classifier.card.name} {how}: {listed}. "
             f"{remedy}."
         )
 

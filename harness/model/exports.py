@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from safetensors.torch import save
 from torch import nn
 
 from harness.core.errors import TrainingError, WeightsError
-from harness.core.threads import SETTINGS
+from harness.core.processes import limited_environment
 from harness.model.preprocessing import RESIZE_METHODS
 from harness.model.records import IMAGENET_MEAN, IMAGENET_STD
 from harness.model.tensorfiles import read_whole
@@ -39,11 +38,6 @@ EXPORT = "export.pkl"
 CLASSIFIER = "classifier.safetensors"
 CLAIMS_KEY = "classifier"
 READER_TIMEOUT_S = 600
-# What Python and torch need of the environment; a pickle needs no token that a CI job holds.
-_ENVIRONMENT = (
-    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT"),
-    *("OMP_NUM_THREADS", *SETTINGS),
-)
 # Two correct implementations of one network in float32 differ by summation order alone; observed: under 1e-5.
 _READER = Path(__file__).with_name("export_reader.py")
 
@@ -118,7 +112,7 @@ def _ask_reader(content: bytes, *, answer: Path, images: Sequence[Path] = (), we
             capture_output=True,
             check=False,
             cwd=answer.parent,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            env=limited_environment(),
             timeout=READER_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Literal
 
 from harness.core.digests import digest_of
@@ -73,6 +74,7 @@ class ModelCard:
     corruptions_act_on: the arrays that it prepares, where it lets us at them, else the decoded images.
     file_sha256: of the file that it was read from, if any.
     engine:    what computes its answers and its version, where that is not this project's torch.
+    answers_kept: whether `digest` identifies its answers, so that those kept from an earlier run are its own.
     """
 
     door: str
@@ -84,6 +86,7 @@ class ModelCard:
     corruptions_act_on: Literal["prepared arrays", "RGB frames"]
     file_sha256: str | None = None
     engine: str | None = None
+    answers_kept: bool = True
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.abilities) - set(ABILITIES)):
@@ -189,20 +192,77 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedModel:
-    """A classifier that existed before the run, and was judged (--model) instead of training one.
+class NamedFile:
+    """A file that a command line names. name: as it is written there; sha256: when the run began."""
 
-    file:           the name of its file; sha256 and n_bytes are of the bytes that were loaded.
-    format:         what was read, such as "safetensors", "state dict" or "fastai pickle".
+    name: str
+    sha256: str
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLimits:
+    """What a command may take.
+
+    start_s, answer_s: seconds until its greeting, and until it answers one request.
+    total_s:    seconds that the run waits for it, all added up.
+    memory_gib: of address space, for each of its processes.
+    """
+
+    start_s: float = 120.0
+    answer_s: float = 120.0
+    total_s: float = 7200.0
+    memory_gib: float = 16.0
+
+    def __post_init__(self) -> None:
+        if not all(0 < value < math.inf for value in astuple(self)):
+            raise InvalidCard(f"{self}: a limit is a number above 0. Correct it.")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """A command that was asked for probabilities over pipes: what is known of it, which is not what is inside.
+
+    line:          the command line as given.
+    files:         the files that the line names, the program itself among them where it is one.
+    protocol:      version of the line protocol.
+    name, version: what it calls itself; nobody can check it.
+    memory_bound:  whether this system enforced `limits.memory_gib`.
+    """
+
+    line: str
+    files: tuple[NamedFile, ...]
+    protocol: int
+    name: str
+    version: str
+    limits: CommandLimits
+    memory_bound: bool
+
+    @property
+    def digest(self) -> str:
+        """What identifies the command, and not its answers: those are identified by their own digest."""
+        files = [[each.name, each.sha256] for each in self.files]
+        return digest_of([self.line, files, self.protocol, self.name, self.version])
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedModel:
+    """A classifier that existed before the run, and was judged (--model, --model-command) instead of training one.
+
+    file:           the name of its file; sha256 and n_bytes are of the bytes that were loaded. Of a command its line,
+                    "" and 0.
+    format:         what was read, such as "safetensors", "state dict", "fastai pickle" or "command".
     layout:         how its tensors are named: "fastai" (body and head) or "torchvision" (one last layer); of an ONNX
                     graph what it is given and gives, such as "NCHW float32 in, logits out".
     architecture:   of the network that its tensors fill, all of it; of an ONNX graph what it says, or how large it is.
-    weights_digest: of these tensors, as in a `TrainingRecord`; of an ONNX graph that of its file.
+    weights_digest: of these tensors, as in a `TrainingRecord`; of an ONNX graph that of its file. "" for a command,
+                    like layout and architecture.
     stated:         what the file itself says, and the protocol agrees with, such as "classes" and "image_size_px".
     trained_by:     id of the protocol that it says it was trained by.
     trusted:        why a pickle was opened; None where none was.
     cells:          what is known of the cells that it was trained on.
     card:           None in the pack of an older harness.
+    command:        what is known of a command; None of a file.
     """
 
     file: str
@@ -217,6 +277,12 @@ class JudgedModel:
     trusted: str | None = None
     cells: Literal["unknown", "stated by the file", "stated by the split file", "others than this split's"] = "unknown"
     card: ModelCard | None = None
+    command: CommandRecord | None = None
+
+    @property
+    def digest(self) -> str:
+        """What the ledger calls it by: the digest of its weights, or of the command."""
+        return self.weights_digest if self.command is None else self.command.digest
 
     @property
     def knows_its_cells(self) -> bool:
@@ -231,6 +297,8 @@ class Timing:
     scenario: "SingleStream" (batch 1, next on completion) or "Offline" (all at once), LoadGen's names.
     span:     "decode-to-label" or "model-only".
     samples_s: seconds per query, in the order measured; each query holds `images_per_query` images.
+    pipe_samples_s: of a command, the seconds that as many bytes as a query's take through its pipe and back, without an
+               answer; they are within `samples_s`.
     """
 
     scenario: str
@@ -239,6 +307,7 @@ class Timing:
     images_per_query: int
     batch_size: int
     samples_s: tuple[float, ...]
+    pipe_samples_s: tuple[float, ...] = ()
 
     @property
     def images_per_s(self) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from harness.model.classifier import Classifier, Preparing
+from harness.model.classifier import Classifier, Piped, Preparing
 from harness.model.images import Images
 from harness.model.records import Timing
 from harness.protocol.records import ThroughputPlan
@@ -20,7 +20,10 @@ READY_IMAGES = 32  # prepared beforehand where one is answered at a time
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenario:
-    """One thing to time: call `query` `rounds` times after `warmup` untimed calls."""
+    """One thing to time: call `query` `rounds` times after `warmup` untimed calls.
+
+    pipe: samples of the seconds that the bytes of a query take to another process and back; none where there is none.
+    """
 
     name: str
     span: str
@@ -30,9 +33,19 @@ class Scenario:
     rounds: int
     warmup: int
     query: Callable[[], object]
+    pipe: Callable[[], tuple[float, ...]] = tuple
 
     def timing(self, samples_s: Sequence[float]) -> Timing:
-        return Timing(self.name, self.span, self.device, self.images_per_query, self.batch_size, tuple(samples_s))
+        """The samples, and beside them the time of the pipe that is in them."""
+        return Timing(
+            self.name,
+            self.span,
+            self.device,
+            self.images_per_query,
+            self.batch_size,
+            tuple(samples_s),
+            self.pipe(),
+        )
 
 
 def scenarios(
@@ -56,6 +69,7 @@ def scenarios(
             rounds=plan.queries if is_single else plan.offline_rounds,
             warmup=plan.warmup_queries if is_single else 1,
             query=query,
+            pipe=_pipe(classifier, images.take([0]) if is_single else offline),
         )
 
     def answer(shown: Images) -> Callable[[], object]:
@@ -67,6 +81,10 @@ def scenarios(
     ]
     found += _model_only(classifier, images, offline, scenario) if isinstance(classifier, Preparing) else []
     return {(each.name, each.span): each for each in found}
+
+
+def _pipe(classifier: Classifier, images: Images) -> Callable[[], tuple[float, ...]]:
+    return (lambda: classifier.pipe_samples_s(images)) if isinstance(classifier, Piped) else tuple
 
 
 def _model_only(

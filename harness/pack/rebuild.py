@@ -59,7 +59,7 @@ from harness.metrics.robustness import FlipRate, SeverityCurve
 from harness.metrics.shortcuts import ShortcutReport
 from harness.metrics.stability import Robustness
 from harness.model.ood import ood_score_of
-from harness.model.records import JudgedModel, Timing, TrainingRecord
+from harness.model.records import CommandRecord, JudgedModel, Timing, TrainingRecord
 from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
@@ -450,6 +450,9 @@ class _Rebuilding:
         """The judged file is the one in models/, if the pack still has it, and nothing else was trained beside it."""
         if self.training is not None:
             self._note(EVIDENCE, "model", "a classifier that existed was judged, and a training is recorded as well")
+        if model.command is not None:
+            self._check_command(model, model.command)
+            return
         files = {name: sha256 for name, sha256 in self.pack.sums.items() if name.startswith("models/judged.")}
         if list(files.values()) != [model.sha256]:
             held = ", ".join(f"{name} {sha256}" for name, sha256 in files.items()) or "no such file"
@@ -465,6 +468,17 @@ class _Rebuilding:
             for field, said in parity_findings(self.parity, sums=self.pack.sums, predictions=self.predictions):
                 self._note(EVIDENCE, field, said)
             self.not_recomputed.append(TAKEN)
+
+    def _check_command(self, model: JudgedModel, command: CommandRecord) -> None:
+        """The card speaks of the recorded command; what answered, no pack can hold."""
+        if model.card is None or model.card.digest != command.digest:
+            self._note(EVIDENCE, "model > card > digest", f"{command.digest} follows from the recorded command")
+        if model.file != command.line:
+            self._note(EVIDENCE, "model > file", f"{command.line!r} is the recorded command")
+        self.not_recomputed.append(
+            f"that the command {model.file} makes these predictions: what answered is not in the pack; "
+            "`pytest suites/ --model-command` asks it again"
+        )
 
     # --- predictions ---
 
@@ -710,9 +724,9 @@ class _Rebuilding:
             "protocol": self.protocol.digest,
             "source": digest_of(sorted(image.sha256 for image in images)),
         }
-        judged = self.model or self.training
+        judged = self.model.digest if self.model else self.training and self.training.weights_digest
         if judged is not None and look.role == "judged":
-            wanted["model"] = judged.weights_digest
+            wanted["model"] = judged
         if self.given is not None:
             wanted["model"] = self.given.digest(look.set)
         if look.answers and not unpack_answers(look.answers).equals(answers_of(found)):

@@ -117,22 +117,26 @@ class Asking:
             raise LookupError(f"stage {self._stage.name} asks for {stage.name}, and does not name it as an input")
         return self._graph(stage, *args, **named)
 
-    def keep(self, name: str, recipe: Recipe) -> Path:
+    def keep(self, name: str, recipe: Recipe, *, anew: bool = False) -> Path:
         """The folder with what the recipe makes: kept under this name from before, or made now.
 
+        Args:
+            anew: take nothing that another run has kept.
         Raises:
             StoreError: another run is making the same, or the folder cannot be written.
         """
         if type(recipe).__module__ not in self._stage.code:
             raise LookupError(f"stage {self._stage.name} keeps a {type(recipe).__name__}, and does not say so")
-        return keep(self._graph.store, name, recipe, code=self._stage.code, progress=self.progress)
+        return keep(self._graph.store, name, recipe, code=self._stage.code, progress=self.progress, anew=anew)
 
 
-def keep(store: Store, name: str, recipe: Recipe, *, code: tuple[str, ...], progress: Report) -> Path:
+def keep(
+    store: Store, name: str, recipe: Recipe, *, code: tuple[str, ...], progress: Report, anew: bool = False
+) -> Path:
     """The folder `name` with what the recipe makes, under a key of all that the result depends on."""
     key = {
         **recipe.made_of(),
         "code": installed().digest(*code),
         "versions": {name: version(name) for name in VERSIONS},
     }
-    return store.fetch(name, key, lambda folder: recipe.make(folder, progress))
+    return store.fetch(name, key, lambda folder: recipe.make(folder, progress), anew=anew)

@@ -59,9 +59,11 @@ class Store:
         self._made: set[Path] = set()
         self.records: list[StageRecord] = []
 
-    def fetch(self, stage: str, key: Mapping[str, object], make: Callable[[Path], None]) -> Path:
+    def fetch(self, stage: str, key: Mapping[str, object], make: Callable[[Path], None], *, anew: bool = False) -> Path:
         """The folder with the stage's files: kept from before, or made now by `make(folder)`.
 
+        Args:
+            anew: make it once in this run, whatever is kept: the key does not hold all that the result depends on.
         Raises:
             StoreError: another run is making the same stage, or the folder cannot be written.
         """
@@ -70,7 +72,7 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S):
-                unwanted = self._fresh and folder not in self._made
+                unwanted = (self._fresh or anew) and folder not in self._made
                 reused = not unwanted and _is_sealed(folder, digest)
                 if not reused:
                     if unwanted or os.path.lexists(

@@ -34,7 +34,8 @@ def stress(run: Asking) -> dict[str, np.ndarray]:
         detection=protocol.detection,
         open=run(opening, protocol.training.seed),
     )
-    return read_corruptions(run.keep("robustness", recipe), parts["test"])
+    kept = run.keep("robustness", recipe, anew=not recipe.source.card.answers_kept)
+    return read_corruptions(kept, parts["test"])
 
 
 @stage(stress, predictions, card)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from markupsafe import Markup
 
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate
@@ -33,7 +35,8 @@ def _facts_of(timing: Timing) -> dict[str, object]:
         if timing.scenario == SINGLE
         else images_per_second(timing, metric="images_per_s", level=DISPLAY_LEVEL)
     )
-    return {"value": found.value, "lower": found.lower, "upper": found.upper}
+    pipe = {"pipe_s": statistics.median(timing.pipe_samples_s)} if timing.pipe_samples_s else {}
+    return {"value": found.value, "lower": found.lower, "upper": found.upper, **pipe}
 
 
 SECTION = Section("speed", "Speed", view, facts=facts)

@@ -75,6 +75,12 @@ def _limits_of_model(model: JudgedModel, e: Printer) -> Iterator[Limit]:
             "Performance on new cells from the test part; a gap between train and validation; calibration and "
             "thresholds as fitted on cells that it had not seen.",
         )
+    if model.command is not None:
+        yield Limit(
+            "What the command runs was not seen: its line and the digests of the files that it names are recorded.",
+            "That the same line gives the same answers tomorrow, or on another machine; on which device it computes.",
+        )
+        return
     is_graph = model.format == "ONNX"
     unsaid = [name for name in (OF_A_GRAPH if is_graph else PREPROCESSING) if name not in model.stated]
     if unsaid and is_graph:
