@@ -20,6 +20,8 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+import torch
+import torchvision
 from drawn import CLASSES, decoded
 from sklearn.linear_model import LogisticRegression
 from tiny_run import Pytest, evidence_of, verdicts_of
@@ -30,9 +32,11 @@ from harness.core.errors import CommandError, InvalidPredictions
 from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.model.child import Child
-from harness.model.classifier import Machine, Piped, Preparing, predict, refuse_wrong_card
+from harness.model.classifier import Classifier, Machine, Piped, Preparing, predict, refuse_wrong_card
 from harness.model.command import CommandClassifier, files_named_in, read_command
+from harness.model.corrupted import corrupted_predictions
 from harness.model.images import Images, frames_of, images_of
+from harness.model.model_file import read_model
 from harness.model.preprocessing import fitted
 from harness.model.records import CommandLimits, Preprocessing
 from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit
@@ -204,7 +208,7 @@ def test_what_is_recorded_is_the_line_the_files_and_its_own_word(tmp_path: Path)
     assert known.files[2].sha256 == file_digest(weights)
     assert (known.line, known.name, known.version, known.protocol) == (line, "mean colour", "3", 1)
     assert command.card.digest == known.digest == command.record.digest
-    assert not command.card.answers_kept
+    assert command.card.asked_anew
     assert (command.kept_as, command.claims.classes) == ((), CLASSES)
     weights.write_bytes(b"others")
     with pytest.raises(CommandError, match="a file that it names has changed since the run began"):
@@ -237,6 +241,51 @@ def test_no_secret_of_the_environment_reaches_it(tmp_path: Path, monkeypatch: py
     assert known is not None
     assert "PATH" in known.name.split()
     assert not {"CI_TOKEN", "PYTHONPATH"} & set(known.name.split())
+
+
+RESNET = f"""
+import sys
+sys.path[:0] = [{str(DOCS)!r}, {str(PROJECT)!r}]
+from answering import answer
+import harness.model.torchvision_compat
+import torch
+import torchvision
+network = torchvision.models.resnet18(weights=None, num_classes=5).eval()
+network.load_state_dict(torch.load(sys.argv[1], weights_only=True))
+mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+def classify(images):
+    light = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        return network((light - mean) / deviation).double().softmax(dim=1)
+HOW = {{"shown": {{"size_px": 32, "resize": "squish"}}}}
+{CALL}
+"""
+
+
+def test_the_same_network_says_the_same_as_a_file_and_as_a_command(tmp_path: Path, manifest: Manifest):
+    """As it is, corrupted and turned: the squares are made by one code, and corruptions act on them in both."""
+    torch.manual_seed(8)
+    weights = tmp_path / "resnet.pth"
+    torch.save(torchvision.models.resnet18(weights=None, num_classes=5).state_dict(), weights)
+    training = PROTOCOL.training.model_copy(update={"image_size_px": 32})
+    protocol = PROTOCOL.model_copy(update={"training": training, "model": ModelPlan(classes=CLASSES)})
+    plan = PROTOCOL.robustness
+    assert plan is not None
+    plan = plan.model_copy(update={"kinds": ("stain",), "severities": (3,), "invariances": ("rotation_90",)})
+    images = images_of(manifest.images[:10], manifest.root, formats=("PNG",))
+    digests = [image.sha256 for image in manifest.images[:10]]
+
+    def said(classifier: Classifier) -> list[np.ndarray]:
+        corrupted = corrupted_predictions(classifier, images, plan, digests=digests, progress=silent)
+        return [predict(classifier, images), *corrupted.values()]
+
+    file = said(read_model(weights, protocol, trusted=()).open(CPU))
+    with opened(f"{script(tmp_path, RESNET)} {weights}", protocol=protocol) as classifier:
+        command = said(classifier)
+    assert len(file) == len(command) == 3
+    for one, other in zip(file, command, strict=True):
+        assert np.abs(one - other).max() < 1e-5
+        assert np.array_equal(one.argmax(axis=1), other.argmax(axis=1))
 
 
 # --- what goes wrong ------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ def _tar() -> bytes:
     [
         (_zip("cells.csv"), "is a zip archive, which is not read as a table: unpack it"),
         (_zip("[Content_Types].xml"), "is an Excel workbook, which is not read as a table: save the sheet as CSV"),
-        (gzip.compress(TEXT.encode()), "is a gzip archive"),
+        (gzip.compress(TEXT.encode(), mtime=0), "is a gzip archive"),
         (_tar(), "is a tar archive"),
         (TEXT.encode("utf-16"), "is UTF-16 text, which is not read as a table: save it as UTF-8"),
         (TEXT.encode("utf-16-le"), "is not text in UTF-8: its first line has a NUL"),

@@ -122,7 +122,7 @@ def read_command(line: str, protocol: Protocol, *, limits: CommandLimits) -> Com
         preprocessing=_preprocessing(greeting),
         abilities=("probabilities", "new images", *(("prepared arrays",) if prepared else ())),
         corruptions_act_on="prepared arrays" if prepared else "RGB frames",
-        answers_kept=False,  # a service behind it may be another tomorrow, under the same line
+        asked_anew=True,  # a service behind it may be another tomorrow, under the same line
     )
     record = JudgedModel(
         file=line,

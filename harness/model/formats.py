@@ -5,7 +5,7 @@ A format is one module beside this one and one line in harness/model/model_file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ class Found:
     build:     makes the classifier of this card.
     preprocessing: what it must be shown.
     engine:    as on a `ModelCard`.
+    unwrapped: as in a `JudgedModel`.
     """
 
     claims: Claims
@@ -49,6 +50,7 @@ class Found:
     build: Callable[[ModelCard, Machine], Classifier]
     preprocessing: Preprocessing
     engine: str | None = None
+    unwrapped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,15 @@ def stated(claims: Claims, protocol: Protocol) -> dict[str, Any]:
     }
 
 
-def preprocessing_of_file(claims: Claims, protocol: Protocol) -> Preprocessing:
-    """What the file says that it must be shown, else what the protocol says, else what `Preprocessing` has."""
+def preprocessing_of_file(claims: Claims, protocol: Protocol, *, own: Mapping[str, Any]) -> Preprocessing:
+    """What the file says that it must be shown, else what the protocol says, else what its library says.
+
+    own: what the library says that its weights of this architecture are shown; nothing, where there is none.
+    """
     plan, said = protocol.training, stated(claims, protocol)
     return Preprocessing(
         size_px=claims.image_size_px or plan.image_size_px,
         resize=claims.resize or plan.resize,  # type: ignore[arg-type]  # refused unless it is the protocol's
         normalisation=claims.normalisation or plan.normalisation,  # type: ignore[arg-type]
-        **{name: said[name] for name in SHOWN if said[name] is not None},
+        **{**own, **{name: said[name] for name in SHOWN if said[name] is not None}},
     )

@@ -19,11 +19,16 @@ from harness.model.tensorfiles import read_whole, sha256_of
 from harness.protocol.records import Protocol
 
 FORMATS: dict[str, Format] = {**torch_files.FORMATS, **onnx_file.FORMATS}
+AS_A_COMMAND = "Judge it as a command, --model-command (docs/judging-a-command.md)"
 LEFT_OUT = {
     ".pt2": "torch.export archives hold pickles of their own",
     ".ts": "TorchScript can hold code, and torch has deprecated it",
     ".jit": "TorchScript can hold code, and torch has deprecated it",
-    ".h5": "Keras models are not judged",
+    ".h5": f"Keras files can hold code, and are not opened. {AS_A_COMMAND}",
+    ".hdf5": f"Keras files can hold code, and are not opened. {AS_A_COMMAND}",
+    ".keras": f"Keras files can hold code, and are not opened. {AS_A_COMMAND}",
+    ".joblib": f"a joblib file is a pickle, which runs code when it is opened. {AS_A_COMMAND}",
+    ".tflite": f"TensorFlow Lite is not opened. {AS_A_COMMAND}",
     ".npz": "an .npz of weights can start a training, and says nothing of its classes",
 }
 SAFE = "Have its maker save the state dict as .safetensors; docs/judging-a-model.md shows how"
@@ -98,6 +103,7 @@ def read_model(file: Path, protocol: Protocol, *, trusted: tuple[str, ...]) -> M
         trained_by=found.claims.protocol,
         trusted=trust,
         card=card,
+        unwrapped=found.unwrapped or None,
     )
     return ModelFile(record, card, found.claims, content, found)
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import numpy as np
 import torch
-import torchvision
 from fastai.callback.hook import num_features_model
 from fastai.vision.learner import add_head, create_body
 from torch import nn
 
 from harness.core.errors import WeightsError
+from harness.model.architectures import TIMM, TRAINABLE, fits_elsewhere, in_two, refuse_untrainable, untrained_network
+from harness.model.checkpoints import prefix_told
 from harness.model.normalisation import first_layer, normalising
 from harness.model.preprocessing import CellPixels
 from harness.model.records import Preprocessing, WeightsRecord, preprocessing_of
 from harness.model.weights import network, unfold_batchnorm
 from harness.protocol.records import TrainingPlan, WeightsPlan
 
-Layout = Literal["fastai", "torchvision"]  # body and head as `vision_learner` makes them; plain, with one last layer
+# Body and head as `vision_learner` makes them; or as the library has it that the architecture is of.
+Layout = Literal["fastai", "torchvision", "timm"]
 CUT = -2  # fastai's own cut for torchvision's ResNets: all but the average pool and the 1,000-class layer
 CALIBRATION_IMAGES = 256
 
@@ -49,43 +51,96 @@ def untrained(
 
     train: the train part; only read where folded batch-norm needs statistics.
     """
+    refuse_untrainable(plan.architecture)
     net, record, folded = network(plan.architecture, plan.weights, weights_file)
     if folded:
         step = max(1, len(train.pixels) // CALIBRATION_IMAGES)  # spread over the part, whatever its order
         seen = normalise(torch.from_numpy(train.pixels[::step][:CALIBRATION_IMAGES]), preprocessing_of(plan))
         unfold_batchnorm(net, folded, seen if plan.normalisation == "imagenet" else first_layer()(seen))
-    return normalising(_with_head(net, n_classes), plan.normalisation), record
+    made = normalising(_with_head(net, n_classes), plan.normalisation)
+    assert isinstance(made, nn.Sequential)  # as (body, head) stays one
+    return made, record
 
 
 def assembled(
-    state: Mapping[str, torch.Tensor], *, architecture: str, n_classes: int, where: str
-) -> tuple[nn.Sequential, Layout]:
-    """(body, head) of the network that these tensors are all of, and whose layout they have.
+    state: Mapping[str, torch.Tensor], *, architecture: str, n_classes: int, size_px: int, where: str
+) -> tuple[nn.Module, Layout]:
+    """The network that these tensors are all of, and whose layout they have.
+
+    It is (body, head) as a Sequential where a part of it gives features; see `gives_features`.
 
     Args:
+        size_px: of the images that it will be shown.
         where: the file, for the error.
     Raises:
         WeightsError: a tensor is missing, too many, or of another shape or type than the architecture's.
     """
-    plain = getattr(torchvision.models, architecture)(weights=None, num_classes=n_classes)
     nets: dict[Layout, nn.Module] = {
-        "fastai": _with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes),
-        "torchvision": plain,
+        "timm" if architecture.startswith(TIMM) else "torchvision": untrained_network(architecture, n_classes)
     }
+    if architecture in TRAINABLE:
+        nets["fastai"] = _with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes)
     misfits = {layout: _misfits(state, net.state_dict()) for layout, net in nets.items()}
     layout = min(misfits, key=lambda each: len(misfits[each]))
     if misfits[layout]:
         raise WeightsError(
             f"{where}: these are not the weights of a {architecture} for {n_classes} classes (nearest layout: "
             f"{layout}): {len(misfits[layout])} tensors differ, first {'; '.join(misfits[layout][:3])}. "
-            "Check `architecture` and `classes` of the protocol, and save the whole state dict in float32."
+            + _remedy(state, nets[layout].state_dict(), misfits[layout], architecture, n_classes)
         )
-    nets[layout].load_state_dict(state, strict=True)
+    net = nets[layout]
+    # With the versions of its own layers beside the names: some refuse a state without them, and a file loses them.
+    whole = net.state_dict()
+    whole.update(state)
+    net.load_state_dict(whole, strict=True)
     if layout == "fastai":
-        return nets[layout], layout  # type: ignore[return-value]  # which _with_head makes a Sequential
-    return nn.Sequential(
-        nn.Sequential(*list(plain.children())[:CUT]), nn.Sequential(plain.avgpool, nn.Flatten(), plain.fc)
-    ), layout
+        return net, layout
+    if architecture in TRAINABLE:
+        return nn.Sequential(
+            nn.Sequential(*list(net.children())[:CUT]),
+            nn.Sequential(net.avgpool, nn.Flatten(), net.fc),  # type: ignore[arg-type]  # modules of a ResNet
+        ), layout
+    return in_two(net, size_px=size_px) or net, layout
+
+
+def gives_features(net: nn.Module) -> bool:
+    """Whether an assembled network is (body, head), so that its body's outputs are its features."""
+    return isinstance(net, nn.Sequential) and len(net) == 2
+
+
+def _remedy(
+    state: Mapping[str, torch.Tensor],
+    wanted: Mapping[str, torch.Tensor],
+    misfits: Sequence[str],
+    architecture: str,
+    n_classes: int,
+) -> str:
+    """What to do about tensors that do not fit, by the way in which they do not."""
+    same = wanted.keys() == state.keys()
+    halved = {state[name].dtype for name in wanted if name in state} & {torch.float16, torch.bfloat16}
+    if same and halved and all(wanted[name].shape == state[name].shape for name in wanted):
+        kind = str(next(iter(halved))).removeprefix("torch.")
+        return (
+            f"They are half precision ({kind}): what is judged computes in float32, and half precision answers "
+            "otherwise. Save what is delivered in float32, torch.save(model.float().state_dict(), ...), or judge it "
+            "in its own precision as a command (docs/judging-a-command.md)."
+        )
+    others = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
+    if same and others and len(others) <= 2 and all(state[name].ndim == wanted[name].ndim for name in others):
+        n = state[others[-1]].shape[0]
+        if wanted[others[-1]].shape[0] == n_classes:
+            return (
+                f"Only its last layer differs: it has {n} outputs, and the protocol has {n_classes} classes. Name in "
+                "the protocol the classes that it was trained for, in the order of its outputs."
+            )
+    if told := prefix_told(state):
+        return told.strip()
+    if (other := fits_elsewhere(state, tried=architecture)) is not None:
+        return f'They are those of a {other}: say architecture = "{other}" in [training] of the protocol.'
+    return (
+        "Check `architecture` and `classes` of the protocol, and save the whole state dict in float32. A network with "
+        "a head or body of its own is judged as a command (docs/judging-a-command.md)."
+    )
 
 
 def _misfits(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> list[str]:

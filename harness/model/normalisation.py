@@ -34,15 +34,19 @@ class BackgroundWhite(nn.Module):
         return white
 
 
-def normalising(model: nn.Sequential, normalisation: Normalisation) -> nn.Sequential:
-    """(body, head) with the normalisation as the body's first layer, so that whoever has the network has it too.
+def normalising(model: nn.Module, normalisation: Normalisation) -> nn.Module:
+    """A network with the normalisation as its first layer, so that whoever has the network has it too.
 
-    It has no tensors, and all others keep their names. Nothing is added for "imagenet", which comes before the network.
+    Of (body, head) it is the first layer of the body. It has no tensors, and of a body and head as `vision_learner`
+    makes them all others keep their names. Nothing is added for "imagenet", which comes before the network.
     """
     if normalisation == "imagenet":
         return model
+    if not isinstance(model, nn.Sequential) or len(model) != 2:
+        return nn.Sequential(first_layer(), model)
     body, head = model
-    return nn.Sequential(nn.Sequential(OrderedDict([("normalisation", first_layer()), *body.named_children()])), head)
+    layers = [*body.named_children()] if isinstance(body, nn.Sequential) else [("network", body)]
+    return nn.Sequential(nn.Sequential(OrderedDict([("normalisation", first_layer()), *layers])), head)
 
 
 def first_layer() -> nn.Module:

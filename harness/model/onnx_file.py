@@ -81,7 +81,7 @@ def _asking(claims: Claims, content: Content, ports: Ports) -> Asking:
             f"{content.where}: layout = {said['layout']!r} is stated, and its input {ports.input.name!r} of shape "
             f"{list(ports.input.shape or ())} is {ports.layout or ' or '.join(possible)}. Correct it."
         )
-    how = preprocessing_of_file(claims, content.protocol)
+    how = preprocessing_of_file(claims, content.protocol, own={})
     plain = (how.value_range, how.mean, how.deviation) == ((0.0, 255.0), (0.0,) * 3, (1.0,) * 3)
     if ports.input.dtype == "uint8" and not plain:
         raise WeightsError(

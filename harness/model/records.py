@@ -74,7 +74,7 @@ class ModelCard:
     corruptions_act_on: the arrays that it prepares, where it lets us at them, else the decoded images.
     file_sha256: of the file that it was read from, if any.
     engine:    what computes its answers and its version, where that is not this project's torch.
-    answers_kept: whether `digest` identifies its answers, so that those kept from an earlier run are its own.
+    asked_anew: True where `digest` does not identify its answers, so that none kept from an earlier run is its own.
     """
 
     door: str
@@ -86,7 +86,7 @@ class ModelCard:
     corruptions_act_on: Literal["prepared arrays", "RGB frames"]
     file_sha256: str | None = None
     engine: str | None = None
-    answers_kept: bool = True
+    asked_anew: bool | None = None
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.abilities) - set(ABILITIES)):
@@ -252,8 +252,8 @@ class JudgedModel:
     file:           the name of its file; sha256 and n_bytes are of the bytes that were loaded. Of a command its line,
                     "" and 0.
     format:         what was read, such as "safetensors", "state dict", "fastai pickle" or "command".
-    layout:         how its tensors are named: "fastai" (body and head) or "torchvision" (one last layer); of an ONNX
-                    graph what it is given and gives, such as "NCHW float32 in, logits out".
+    layout:         how its tensors are named: "fastai" (body and head), or as "torchvision" or "timm" name them; of an
+                    ONNX graph what it is given and gives, such as "NCHW float32 in, logits out".
     architecture:   of the network that its tensors fill, all of it; of an ONNX graph what it says, or how large it is.
     weights_digest: of these tensors, as in a `TrainingRecord`; of an ONNX graph that of its file. "" for a command,
                     like layout and architecture.
@@ -263,6 +263,7 @@ class JudgedModel:
     cells:          what is known of the cells that it was trained on.
     card:           None in the pack of an older harness.
     command:        what is known of a command; None of a file.
+    unwrapped:      what its tensors were taken out of, such as "key 'state_dict'" and "prefix 'module.'".
     """
 
     file: str
@@ -278,6 +279,7 @@ class JudgedModel:
     cells: Literal["unknown", "stated by the file", "stated by the split file", "others than this split's"] = "unknown"
     card: ModelCard | None = None
     command: CommandRecord | None = None
+    unwrapped: tuple[str, ...] | None = None
 
     @property
     def digest(self) -> str:
@@ -307,7 +309,7 @@ class Timing:
     images_per_query: int
     batch_size: int
     samples_s: tuple[float, ...]
-    pipe_samples_s: tuple[float, ...] = ()
+    pipe_samples_s: tuple[float, ...] | None = None
 
     @property
     def images_per_s(self) -> float:

@@ -44,7 +44,7 @@ class Scenario:
             self.images_per_query,
             self.batch_size,
             tuple(samples_s),
-            self.pipe(),
+            self.pipe() or None,
         )
 
 

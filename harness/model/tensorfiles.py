@@ -24,6 +24,7 @@ from torch.torch_version import TorchVersion
 from harness.core.errors import WeightsError
 from harness.core.files import read_plain
 from harness.core.strict_json import parse_json
+from harness.model.checkpoints import LEGACY, weights_in, why_not_loaded
 
 MOST_BYTES = 512 * 1024**2  # a ResNet-50 with its optimiser has 300 MB
 MOST_HEADER_BYTES = 1024**2  # of .safetensors; a ResNet-50's has 40 kB
@@ -61,7 +62,19 @@ def sha256_of(content: bytes) -> str:
 
 
 def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False) -> dict[str, torch.Tensor]:
-    """The named tensors in the bytes of a .safetensors, .pth (.pt) or .npz file.
+    """As `unwrapped_of`, of tensors that are wrapped in nothing: whoever asks has no place to tell of it."""
+    tensors, taken_off = unwrapped_of(content, suffix=suffix, where=where, legacy=legacy)
+    if taken_off:
+        raise WeightsError(
+            f"{where}: its tensors lie below {' and '.join(taken_off)}. Save them bare, as model.state_dict() has them."
+        )
+    return tensors
+
+
+def unwrapped_of(
+    content: bytes, *, suffix: str, where: str, legacy: bool = False
+) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """The named tensors in the bytes of a .safetensors, .pth (.pt, .ckpt) or .npz file, and what they were wrapped in.
 
     Args:
         suffix: of the file; bytes that are something else are refused.
@@ -72,17 +85,19 @@ def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False)
         WeightsError: the bytes are not such a file, hold anything but finite tensors, or claim to be larger than
             they are.
     """
-    readers = {".safetensors": _safetensors, ".npz": _npz, ".pth": _pth, ".pt": _pth}
+    readers = {".safetensors": _safetensors, ".npz": _npz, ".pth": _pth, ".pt": _pth, ".ckpt": _pth}
     if suffix not in readers:
         raise WeightsError(f"{where}: unknown kind of weights file {suffix!r}. Use .safetensors, .pth or .npz.")
     if readers[suffix] is _pth:
         refuse_unsafe_unpickler(version=str(torch.__version__), environment=os.environ)
     try:
-        tensors = _legacy_pth(content) if _is_legacy(content, suffix, legacy) else readers[suffix](content)
+        loaded = _legacy_pth(content) if _is_legacy(content, suffix, legacy) else readers[suffix](content)
+        tensors, taken_off = weights_in(loaded)
     except WeightsError as error:
         raise WeightsError(f"{where}: cannot be read as weights: {error}") from None
     except Exception as error:  # whatever a parser says of bytes that somebody else chose
-        raise WeightsError(f"{where}: cannot be read as weights: {_first_line(error)}. {SAFER}") from None
+        said = why_not_loaded(error) or f"{_first_line(error)}. {SAFER}"
+        raise WeightsError(f"{where}: cannot be read as weights: {said}") from None
     _refuse_odd(tensors, where)
     if readers[suffix] is not _npz:  # whose arrays may be compressed; their sizes were checked by the zip's own word
         n_bytes = sum(tensor.nbytes for tensor in tensors.values())
@@ -91,7 +106,7 @@ def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"{where}: {name!r} holds NaN or infinity. Its training diverged: take other weights.")
-    return tensors
+    return tensors, taken_off
 
 
 def metadata_of(content: bytes, *, where: str) -> dict[str, str]:
@@ -176,6 +191,11 @@ def _unpickled(archive: bytes) -> dict[str, torch.Tensor]:
 
 def _rewritten(content: bytes) -> bytes:
     """The archive that was checked, written anew: readers differ in what they find in one sequence of bytes."""
+    if content.startswith(LEGACY):
+        raise WeightsError(
+            "it was written as torch wrote it before 1.6, and its sizes cannot be checked. Save it anew: "
+            "torch.save(torch.load(file, weights_only=True), 'weights.pth')."
+        )
     if not content.startswith(b"PK\x03\x04"):
         raise WeightsError(
             f"it does not begin as a file of torch.save does; a pickle or tar of old is not opened. {SAFER}"
@@ -185,6 +205,11 @@ def _rewritten(content: bytes) -> bytes:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
         odd = [name for name in names if not _ENTRY.fullmatch(name)]
+        if any(name.partition("/")[2] == "constants.pkl" for name in names):
+            raise WeightsError(
+                "it is TorchScript, which can hold code, and is not opened (torch has deprecated it). In the program "
+                "that made it: torch.save(torch.jit.load(file).state_dict(), 'weights.pth')."
+            )
         if odd or len({name.partition("/")[0] for name in names}) != 1 or len(set(names)) != len(names):
             raise WeightsError(
                 f"its archive holds {odd[:1] or 'several folders, or a name twice'}, which torch.save never writes of "

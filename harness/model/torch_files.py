@@ -7,31 +7,33 @@ from collections.abc import Mapping
 import torch
 
 from harness.core.errors import WeightsError
+from harness.model.architectures import own_preprocessing
 from harness.model.classifier import Machine
 from harness.model.exports import Claims, claims_of, unpickled
 from harness.model.formats import Content, Format, Found, declared, preprocessing_of_file, refuse_other_claims
-from harness.model.networks import assembled, tensors_digest
-from harness.model.records import ModelCard
-from harness.model.tensorfiles import metadata_of, tensors_of
-from harness.model.torch_network import ABILITIES, TorchNetwork, network_of
+from harness.model.networks import assembled, gives_features, tensors_digest
+from harness.model.records import IMAGENET_MEAN, IMAGENET_STD, ModelCard
+from harness.model.tensorfiles import metadata_of, tensors_of, unwrapped_of
+from harness.model.torch_network import ABILITIES, WITHOUT_FEATURES, TorchNetwork, WholeTorchNetwork, network_of
 
 
 def _safetensors(content: Content) -> Found:
-    state = tensors_of(content.data, suffix=content.suffix, where=content.where)
-    return _found(content, state, claims_of(metadata_of(content.data, where=content.where), where=content.where))
+    state, unwrapped = unwrapped_of(content.data, suffix=content.suffix, where=content.where)
+    claims = claims_of(metadata_of(content.data, where=content.where), where=content.where)
+    return _found(content, state, unwrapped, claims)
 
 
 def _state_dict(content: Content) -> Found:
-    return _found(content, tensors_of(content.data, suffix=content.suffix, where=content.where), Claims())
+    return _found(content, *unwrapped_of(content.data, suffix=content.suffix, where=content.where), Claims())
 
 
 def _pickle(content: Content) -> Found:
     weights, vocabulary = unpickled(content.data)
     state = tensors_of(weights, suffix=".safetensors", where=content.where)
-    return _found(content, state, Claims(classes=vocabulary))
+    return _found(content, state, (), Claims(classes=vocabulary))
 
 
-def _found(content: Content, state: Mapping[str, torch.Tensor], claims: Claims) -> Found:
+def _found(content: Content, state: Mapping[str, torch.Tensor], unwrapped: tuple[str, ...], claims: Claims) -> Found:
     refuse_other_claims(content.where, claims, content.protocol)  # before tensors of other classes are called misfits
     said = declared(content.protocol)
     if said["layout"] is not None or said["outputs"] == "probabilities":
@@ -40,22 +42,41 @@ def _found(content: Content, state: Mapping[str, torch.Tensor], claims: Claims) 
             "are said of ONNX graphs. This is a torch network, whose outputs are logits: remove them."
         )
     architecture, classes = content.protocol.training.architecture, content.protocol.dataset.classes
-    _, layout = assembled(state, architecture=architecture, n_classes=len(classes), where=content.where)
+    own = own_preprocessing(architecture)
+    shown = preprocessing_of_file(claims, content.protocol, own=own)
+    if shown.normalisation != "imagenet" and (shown.mean, shown.deviation) != (IMAGENET_MEAN, IMAGENET_STD):
+        raise WeightsError(
+            f"--model {content.where}: normalisation = {shown.normalisation!r} is made of pixels as ImageNet's mean "
+            f'and deviation leave them, and {architecture} is shown others. Say normalisation = "imagenet".'
+        )
+    built, layout = assembled(
+        state, architecture=architecture, n_classes=len(classes), size_px=shown.size_px, where=content.where
+    )
+    with_features = gives_features(built)
 
-    def build(card: ModelCard, machine: Machine) -> TorchNetwork:
+    def build(card: ModelCard, machine: Machine) -> WholeTorchNetwork:
         assert card.preprocessing is not None
         network = network_of(
             state, architecture=architecture, n_classes=len(classes), how=card.preprocessing, where=content.where
         )
-        return TorchNetwork(card, network, machine)
+        return (TorchNetwork if with_features else WholeTorchNetwork)(card, network, machine)
 
-    shown = preprocessing_of_file(claims, content.protocol)
-    return Found(claims, layout, architecture, tensors_digest(state.items()), ABILITIES, build, shown)
+    return Found(
+        claims,
+        layout,
+        architecture,
+        tensors_digest(state.items()),
+        ABILITIES if with_features else WITHOUT_FEATURES,
+        build,
+        shown,
+        unwrapped=unwrapped,
+    )
 
 
 FORMATS = {
     ".safetensors": Format("safetensors", _safetensors),
     ".pth": Format("state dict", _state_dict),
     ".pt": Format("state dict", _state_dict),
+    ".ckpt": Format("state dict", _state_dict),
     ".pkl": Format("fastai pickle", _pickle, runs_code=True),
 }

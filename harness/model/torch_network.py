@@ -21,11 +21,12 @@ from harness.model.normalisation import normalising
 from harness.model.preprocessing import fit_all, fitted_batches
 from harness.model.records import ModelCard, Preprocessing
 
+WITHOUT_FEATURES = ("probabilities", "new images", "prepared arrays")
 ABILITIES = ("probabilities", "new images", "features", "prepared arrays")
 
 
-class TorchNetwork:
-    """A body and a head whose outputs are logits; computes in float32, whatever precision it was trained in."""
+class WholeTorchNetwork:
+    """A network whose outputs are logits; computes in float32, whatever precision it was trained in."""
 
     def __init__(self, card: ModelCard, network: nn.Module, machine: Machine) -> None:
         assert card.preprocessing is not None  # every door that makes one of these knows it
@@ -65,15 +66,6 @@ class TorchNetwork:
     def forward(self, arrays: np.ndarray) -> np.ndarray:
         return _probabilities(self._outputs(self._network, arrays)) if len(arrays) else self._none
 
-    def embed(self, images: Images) -> np.ndarray:
-        """(n, n_features) float64: the activations of the network's body, averaged over the image."""
-        return self.features(self.prepare(images))
-
-    def features(self, arrays: np.ndarray) -> np.ndarray:
-        body: Any = self._network[0]  # type: ignore[index]  # of (body, head)
-        found: np.ndarray = self._outputs(body, arrays).mean(dim=(2, 3)).double().numpy()
-        return found
-
     def forward_plainly(self, arrays: np.ndarray) -> np.ndarray:
         """On the CPU, without channels-last memory, one at a time."""
         with inference():
@@ -103,13 +95,26 @@ class TorchNetwork:
         return self._machine.progress if images.label else silent
 
 
+class TorchNetwork(WholeTorchNetwork):
+    """A body and a head, of which the body gives features."""
+
+    def embed(self, images: Images) -> np.ndarray:
+        """(n, n_features) float64: what the network's body gives, averaged over the image where it is a map."""
+        return self.features(self.prepare(images))
+
+    def features(self, arrays: np.ndarray) -> np.ndarray:
+        body: Any = self._network[0]  # type: ignore[index]  # of (body, head)
+        given = self._outputs(body, arrays)
+        found: np.ndarray = (given.mean(dim=(2, 3)) if given.ndim == 4 else given).double().numpy()
+        return found
+
+
 def network_of(
     state: Mapping[str, torch.Tensor], *, architecture: str, n_classes: int, how: Preprocessing, where: str
-) -> nn.Sequential:
-    """(body, head) with these weights, and with the first layer that its preprocessing asks for."""
-    return normalising(
-        assembled(state, architecture=architecture, n_classes=n_classes, where=where)[0], how.normalisation
-    )
+) -> nn.Module:
+    """The network with these weights, and with the first layer that its preprocessing asks for."""
+    found, _ = assembled(state, architecture=architecture, n_classes=n_classes, size_px=how.size_px, where=where)
+    return normalising(found, how.normalisation)
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:

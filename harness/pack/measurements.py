@@ -151,10 +151,6 @@ class RecordedMeasurements:
         for timing in self._run.timings:
             if (timing.scenario, timing.span) == (scenario, span) and device in ("any", timing.device):
                 return timing
-        if span == "model-only" and (device == "any" or any(device == each.device for each in self._run.timings)):
-            record = self._run.model or self._run.training
-            if record is not None and record.card is not None and (reason := record.card.why_not({"prepared arrays"})):
-                return Unavailable(reason, not_asked=True)
         raise NotRecorded(f"the pack has no samples of {scenario}, {span}, on {device}")
 
     def look(self, criterion: Criterion) -> int | None:

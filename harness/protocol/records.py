@@ -59,6 +59,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Names become folder names, element ids and test ids; restricting them here keeps every later place simple.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+ARCHITECTURE_PATTERN = r"^(timm:)?[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)?$"
 Normalisation = Literal["imagenet", "background-white"]
 # 67 million pixels: below what Pillow takes for a decompression bomb, far above the photograph of one cell.
 LARGEST_SIDE_PX = 8192
@@ -319,7 +320,8 @@ class PhasePlan(_Record):
 class TrainingPlan(_Record):
     """How the classifier is trained.
 
-    architecture: of the network.
+    architecture: a classifier of torchvision by its name, or of timm as "timm:NAME". --model judges them all; a
+                  training takes those that harness/model/architectures.py names.
     weights:      what the training starts from.
     image_size_px: side to which every image is brought.
     resize:       "squish" changes the proportions, "crop" cuts off what is longer.
@@ -337,7 +339,7 @@ class TrainingPlan(_Record):
     weight_averaging: per step, what a running average of the weights keeps of itself; 0 keeps the last step's weights.
     """
 
-    architecture: Literal["resnet18", "resnet34", "resnet50"]
+    architecture: str = Field(pattern=ARCHITECTURE_PATTERN)
     weights: WeightsPlan
     image_size_px: int = Field(ge=32, le=1024)
     resize: Literal["squish", "crop"]

@@ -8,8 +8,9 @@ versions, and the meaning of the recipe's code.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
@@ -24,6 +25,7 @@ T_co = TypeVar("T_co", covariant=True)
 Args = tuple[object, ...]
 # Whatever the recipes compute with: another version of it may make other numbers.
 VERSIONS = ("torch", "torchvision", "fastai", "fastcore", "numpy", "scipy", "scikit-learn", "pillow")
+EXTRAS = ("timm",)  # where they are installed
 
 
 class Recipe(Protocol):
@@ -137,6 +139,14 @@ def keep(
     key = {
         **recipe.made_of(),
         "code": installed().digest(*code),
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": {name: version(name) for name in VERSIONS} | _installed(EXTRAS),
     }
     return store.fetch(name, key, lambda folder: recipe.make(folder, progress), anew=anew)
+
+
+def _installed(names: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -34,7 +34,7 @@ def stress(run: Asking) -> dict[str, np.ndarray]:
         detection=protocol.detection,
         open=run(opening, protocol.training.seed),
     )
-    kept = run.keep("robustness", recipe, anew=not recipe.source.card.answers_kept)
+    kept = run.keep("robustness", recipe, anew=bool(recipe.source.card.asked_anew))
     return read_corruptions(kept, parts["test"])
 
 

@@ -58,7 +58,7 @@ def seen(run: Asking, set_name: str, seed: int) -> Seen:
         open=run(opening, seed),
         label=set_name if own else f"{set_name}, seed {seed}",
     )
-    kept = run.keep(f"predictions-{set_name}", recipe, anew=not recipe.source.card.answers_kept)
+    kept = run.keep(f"predictions-{set_name}", recipe, anew=bool(recipe.source.card.asked_anew))
     found, scored = read_scores(kept, shown, run.setting.classes)
     return Seen(found, scored, None if set_name in FITTING_SETS else _look(run, found, seed))
 
