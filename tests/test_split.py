@@ -264,6 +264,23 @@ def test_one_image_in_the_wrong_part_is_a_size_mismatch():
     )
 
 
+def test_a_split_that_was_made_elsewhere_may_be_rounded_otherwise_by_one_image():
+    manifest = singles(20)
+    drawn = split_stratified(manifest, PLAN)
+    own = [image for image in drawn.train if image.label == "basophil"]
+
+    def moved(n: int) -> Split:
+        train = tuple(image for image in drawn.train if image not in own[:n])
+        return Split(train, drawn.validation, sorted_by_path((*drawn.test, *own[:n])), "read from split.csv")
+
+    assert size_mismatches(moved(1), manifest, PLAN) == ()
+    assert size_mismatches(moved(2), manifest, PLAN) == (
+        "class basophil, train: 12 images, the plan says 14 (70 % of 20); "
+        "of a split that was made elsewhere, [split] of the protocol states the ratios",
+        "class basophil, test: 5 images, the plan says 3 (15 % of 20)",
+    )
+
+
 @pytest.mark.parametrize(
     ("one", "other", "shared"),
     [

@@ -145,6 +145,7 @@ def split_by_folders(manifest: Manifest, plan: SplitPlan, *, draws: bool = True)
     return Split(**{part: sorted_by_path(found[part]) for part in PARTS}, origin=origin)
 
 
+READ = "read from"  # how the origin of a split begins that a file states
 UNDIVIDED = "not divided: every cell is judged as test"
 
 
@@ -290,7 +291,7 @@ def read_split(
     if problems:
         raise InvalidSplit(f"{path} does not fit the set {manifest.name!r} of {len(images)} images:\n{problems}")
     divided = {part: sorted_by_path(images[name] for name in part_of if part_of[name] == part) for part in PARTS}
-    return Split(**divided, origin=f"read from {path.name}")
+    return Split(**divided, origin=f"{READ} {path.name}")
 
 
 def _columns_in(path: Path, names: SetNames) -> ColumnPlan | None:
@@ -364,8 +365,9 @@ def size_mismatches(split: Split, manifest: Manifest, plan: SplitPlan) -> tuple[
     """Parts of a class whose size is not the plan's; where the set came in parts, only of what was drawn.
 
     Blocks cannot be divided, so a size may be off by less than the class's largest block; where every block is one
-    image, it must be exact.
+    image, it must be exact, unless the split was made elsewhere: other programs round otherwise, by one image.
     """
+    elsewhere = split.origin.startswith(READ)
     ratios, drawn = plan.ratios, manifest
     if stated := {image.part for image in manifest.images} - {None}:
         if "validation" in stated or not split.validation:
@@ -380,9 +382,11 @@ def size_mismatches(split: Split, manifest: Manifest, plan: SplitPlan) -> tuple[
     for name, total in drawn.counts.items():
         for part, target in apportionment(total, ratios).items():
             n = found[part][name]
-            if n != target and abs(n - target) >= largest[name]:
+            if n != target and abs(n - target) >= max(largest[name], 2 if elsewhere else 1):
                 share = f"{ratios[part] / sum(ratios.values()) * 100:.4g} % of {total}"
                 mismatches.append(f"class {name}, {part}: {n} images, the plan says {target} ({share})")
+    if mismatches and elsewhere:
+        mismatches[0] += "; of a split that was made elsewhere, [split] of the protocol states the ratios"
     return tuple(mismatches)
 
 
