@@ -354,7 +354,7 @@ def test_the_protocol_s_own_word_on_the_classes_must_fit(tmp_path: Path):
 
 
 AT_THE_FIFTH = "if ask == 'classify' and number == 2:\n    "  # of six cells in batches of four: cells 4 and 5
-HERE = r"^--model-command '.*command\.py', at images cell 4\.png to cell 5\.png: "
+HERE = r"^--model-command '.*', at images cell 4\.png to cell 5\.png: "
 
 
 @pytest.mark.parametrize(

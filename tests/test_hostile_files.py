@@ -284,8 +284,9 @@ def test_a_bomb_has_no_place_in_a_figure(tmp_path):
 def test_nothing_in_the_harness_opens_a_file_with_pillow_but_by_the_gate():
     root = Path(__file__).parents[1] / "harness"
     users = {file.relative_to(root).as_posix() for file in root.rglob("*.py") if "Image.open(" in file.read_text()}
-    # The corruptions read what they encoded themselves a line before.
-    assert users == {"data/decoding.py", "data/corruptions.py"}
+    # The corruptions read what they encoded themselves a line before; the reader of a classifier.onnx runs in a process
+    # of its own, without this project, over images that passed the gate.
+    assert users == {"data/decoding.py", "data/corruptions.py", "model/onnx_reader.py"}
 
 
 @pytest.mark.parametrize("content", [b"SIMPLE  =", b"8BPS", b"GIF89a", b"<html>", b"", b"%PDF-1.7", bytes(600)])

@@ -175,7 +175,7 @@ def test_a_file_stored_in_another_format_has_the_same_pixels(tmp_path, write):
     ]
 
 
-def test_exif_orientation_is_not_applied_and_hides_nothing(tmp_path, write):
+def test_exif_orientation_is_applied_and_hides_nothing(tmp_path, write):
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees for display
     content = encoded(cell(1), "JPEG", quality=95)
@@ -186,9 +186,9 @@ def test_exif_orientation_is_not_applied_and_hides_nothing(tmp_path, write):
         write("m/turned.jpg", encoded(turned, "JPEG", quality=95)),
     ]
     assert found(hashed(tmp_path, images)) == [
-        ("m/plain.jpg", "m/tagged.jpg", "same pixels"),
+        ("m/plain.jpg", "m/tagged.jpg", "rotated 270"),
         ("m/plain.jpg", "m/turned.jpg", "rotated 270"),
-        ("m/tagged.jpg", "m/turned.jpg", "rotated 270"),
+        ("m/tagged.jpg", "m/turned.jpg", "re-encoded"),
     ]
 
 

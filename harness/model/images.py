@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from harness.core.errors import DataError
-from harness.data.decoding import open_picture, read_regular, rgb_of
+from harness.data.decoding import is_plain, open_picture, read_regular, rgb_of
 from harness.data.records import CellImage
 
 
@@ -63,6 +64,19 @@ def frames_of(frames: np.ndarray | Sequence[np.ndarray], *, names: Sequence[str]
     """Images that are in memory already."""
     called = tuple(names) if names is not None else tuple(f"frame {index}" for index in range(len(frames)))
     return Images(called, lambda index: frames[index])
+
+
+def readable_by_anybody(file: Path, copy: Path, *, formats: Sequence[str]) -> Path:
+    """A file that every program decodes to the pixels that are scored here: itself, or a PNG that is written to `copy`.
+
+    Not every program turns a picture as EXIF says, or takes 16-bit grey as it is meant: where another program's answers
+    are compared, what is compared is the classifier.
+    """
+    with open_picture(read_regular(file), formats=formats) as image:
+        if is_plain(image):
+            return file
+    Image.fromarray(read_frame(file, formats=formats)).save(copy, format="PNG")
+    return copy
 
 
 def read_frame(path: Path, *, formats: Sequence[str], sha256: str | None = None) -> np.ndarray:

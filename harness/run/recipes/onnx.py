@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from harness.metrics.parity import SetParity, set_parity
 from harness.metrics.predictions import Predictions
 from harness.model.classifier import Machine
 from harness.model.devices import n_threads
+from harness.model.images import readable_by_anybody
 from harness.model.onnx_export import ONNX, write_onnx
 from harness.model.onnx_runtime import Files, answers_elsewhere, engine
 from harness.model.trained import card_of
@@ -74,13 +76,21 @@ class OnnxAnswers:
 
     def make(self, folder: Path, progress: Report) -> None:
         progress(OPENING, 0, 1, "")
-        files = [
-            Files(each.name, tuple(each.root / cell.path for cell in each.ordered), each.formats) for each in self.sets
-        ]
-        classes, answers = answers_elsewhere(self.file.read_bytes(), files, batch_size=self.machine.batch_size)
+        with tempfile.TemporaryDirectory() as copies:
+            files = [_handed_over(each, Path(copies) / str(number)) for number, each in enumerate(self.sets)]
+            classes, answers = answers_elsewhere(self.file.read_bytes(), files, batch_size=self.machine.batch_size)
         named = {_key(name): each for name, each in answers.items()}
         np.savez(folder / ANSWERS, classes=np.array(classes), **named)  # type: ignore[arg-type]
         progress(OPENING, 1, 1, "")
+
+
+def _handed_over(pictures: Pictures, copies: Path) -> Files:
+    copies.mkdir()
+    paths = (
+        readable_by_anybody(pictures.root / cell.path, copies / f"{number}.png", formats=pictures.formats)
+        for number, cell in enumerate(pictures.ordered)
+    )
+    return Files(pictures.name, tuple(paths), tuple(dict.fromkeys((*pictures.formats, "PNG"))))
 
 
 def read_parity(folder: Path, sets: tuple[Pictures, ...], judged: Mapping[str, Predictions]) -> tuple[SetParity, ...]:
