@@ -481,7 +481,8 @@ def test_nothing_stays_where_the_judge_is_ended(tmp_path: Path, name: str, state
     line = plain(tmp_path, "if ask == 'classify':\n    time.sleep(600)", first=FAMILY)
     judge = textwrap.dedent(
         f"""
-        import sys, time
+        import signal, sys, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it
         sys.path.insert(0, {str(PROJECT)!r})
         from harness.model.child import Child
         from harness.model import command_messages as messages
