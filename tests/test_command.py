@@ -482,7 +482,8 @@ def test_nothing_stays_where_the_judge_is_ended(tmp_path: Path, name: str, state
     judge = textwrap.dedent(
         f"""
         import signal, sys, time
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it,
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup this one
         sys.path.insert(0, {str(PROJECT)!r})
         from harness.model.child import Child
         from harness.model import command_messages as messages
