@@ -337,7 +337,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
                     traceback.print_exc()
                 state.pack_error = f"{type(error).__name__}: {error}"
         session.exitstatus = exit_code(state)
-        state.job_page_error = append_to_job_page(_job_summary(state))
+        state.job_page_error = append_to_job_page(lambda: _job_summary(state))
     return (yield)
 
 

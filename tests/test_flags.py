@@ -102,10 +102,9 @@ def test_a_criterion_that_is_not_required_does_not_decide(session, capfd):
         (["-k", "A1 or A2"], {}, Exit.INCOMPLETE),
         (["--deselect", "test_suite.py::test_accuracy"], {}, Exit.INCOMPLETE),
         (["-m", "not criteria"], {}, pytest.ExitCode.NO_TESTS_COLLECTED),
-        (["-x"], {"WRONG": NOT_REQUIRED}, Exit.INCOMPLETE),
-        (["--maxfail=1"], {"WRONG": NOT_REQUIRED}, Exit.INCOMPLETE),
         (["-x"], {"WRONG": REQUIRED}, Exit.FAILED),
-        (["--stepwise"], {"WRONG": NOT_REQUIRED}, pytest.ExitCode.INTERRUPTED),
+        (["--maxfail=1"], {"WRONG": REQUIRED}, Exit.FAILED),
+        (["--stepwise"], {"WRONG": REQUIRED}, pytest.ExitCode.INTERRUPTED),
         (["--setup-plan"], {}, Exit.INCOMPLETE),
         (["--setup-only"], {}, Exit.INCOMPLETE),
         (["-p", "no:runner"], {}, pytest.ExitCode.USAGE_ERROR),
@@ -126,11 +125,17 @@ def test_no_flag_lets_a_run_pass_whose_required_criteria_were_not_all_judged(
     assert "RUN PASSED" not in capfd.readouterr().out
 
 
-@pytest.mark.parametrize(("flag", "code"), [("--lf", Exit.INCOMPLETE), ("--stepwise", pytest.ExitCode.INTERRUPTED)])
-def test_what_passed_in_an_earlier_session_is_not_taken_over(session, capfd, flag, code):
-    session(*([] if flag == "--lf" else [flag]), WRONG=NOT_REQUIRED)
+@pytest.mark.parametrize("flag", ["-x", "--maxfail=1", "--stepwise"])
+def test_a_criterion_that_is_not_required_stops_nothing(session, capfd, flag):
+    assert session(flag, WRONG=NOT_REQUIRED) == Exit.PASSED
+    assert "RUN PASSED" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["--lf", "--stepwise"])
+def test_what_passed_in_an_earlier_session_is_not_taken_over(session, capfd, flag):
+    session(*([] if flag == "--lf" else [flag]), WRONG=REQUIRED)
     capfd.readouterr()
-    assert session(flag) == code
+    assert session(flag) == Exit.INCOMPLETE
     said = capfd.readouterr().out
     assert "deselected" in said
     assert "RUN PASSED" not in said

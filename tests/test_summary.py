@@ -175,12 +175,12 @@ def test_the_job_page_that_github_names_gets_what_is_appended(tmp_path, monkeypa
     page = tmp_path / "page.md"
     page.write_text("before\n")
     monkeypatch.setenv(STEP_SUMMARY, str(page))
-    assert append_to_job_page("## RUN PASSED\n") is None
+    assert append_to_job_page(lambda: "## RUN PASSED\n") is None
     assert page.read_text() == "before\n## RUN PASSED\n\n"
     monkeypatch.setenv(STEP_SUMMARY, str(tmp_path))
-    told = append_to_job_page("x")
+    told = append_to_job_page(lambda: "x")
     assert told is not None
     assert "could not be appended" in told
     assert "summary.md of the pack" in told
     monkeypatch.delenv(STEP_SUMMARY)
-    assert append_to_job_page("x") is None
+    assert append_to_job_page(lambda: "x") is None
