@@ -297,8 +297,10 @@ def pytest_runtest_makereport(
             report.longrepr = visible(state.stopped_because)  # its words are for a person; a traceback would bury them
             report.user_properties += [("outcome", STOPPED), ("required", True)]
     if verdict is not None and report.when == _phase_of(verdict.outcome):
-        report.user_properties += [("criterion", verdict.criterion.id), ("outcome", str(verdict.outcome))]
-        report.user_properties += [("required", verdict.criterion.required), *properties_of(verdict)[2:]]
+        told: list[tuple[str, object]] = [("criterion", verdict.criterion.id), ("outcome", str(verdict.outcome))]
+        told += [("required", verdict.criterion.required), *properties_of(verdict)[2:]]
+        report.user_properties += told
+        item.user_properties += told  # of the last phase, too: pytest's own JUnit XML takes them from there
         if verdict.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
             # Even under `python -O`, where the assertion in the test is gone. What does not block is told under its own
             # word: as a failure of pytest's it would stop -x, and make --junitxml red.

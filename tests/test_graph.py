@@ -179,7 +179,10 @@ def test_the_version_of_every_library_that_a_recipe_computes_with_is_in_its_key(
     sources = [source.text for source in map(on_disk, modules) if source is not None]
     used = {name.partition(".")[0] for text in sources for name in imported(text)}
     foreign = used - sys.stdlib_module_names - set(OURS)
-    assert {DISTRIBUTIONS.get(name, name) for name in foreign - set(TOOLING) - NAMED} <= set(graph_module.VERSIONS)
+    assert {DISTRIBUTIONS.get(name, name) for name in foreign - set(TOOLING) - NAMED} <= {
+        *graph_module.VERSIONS,
+        *graph_module.EXTRAS,
+    }
     assert set(TOOLING) <= foreign
 
 

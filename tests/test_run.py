@@ -19,7 +19,7 @@ from harness.model.classifier import predict
 from harness.model.exports import Claims
 from harness.model.formats import Found
 from harness.model.model_file import ModelFile
-from harness.model.records import JudgedModel
+from harness.model.records import JudgedModel, Preprocessing
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
 from harness.run.graph import Graph
@@ -105,7 +105,7 @@ def test_a_copy_byte_for_byte_is_a_duplicate_across_sets_though_its_set_is_not_s
 def test_an_external_set_that_breaks_its_rules_is_not_assessed_and_stops_nothing(
     protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path
 ):
-    Image.new("L", (48, 48)).save(elsewhere / "monocyte" / "grey.png")
+    Image.effect_noise((48, 48), 40).save(elsewhere / "monocyte" / "grey.png")
     found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)(evaluation, "second_laboratory")
     assert isinstance(found, Unavailable)
     assert "1 integrity finding(s), first unexpected_modes" in found.reason
@@ -145,7 +145,10 @@ def test_a_door_that_offers_probabilities_alone_is_judged_as_far_as_it_goes(
 ):
     said = MeanColour.card
     record = JudgedModel("m.bin", "1" * 64, 9, "test", "", "mean colour", said.digest, ("classes",), card=said)
-    found = Found(Claims(classes=CLASSES), "", "mean colour", said.digest, said.abilities, lambda *_: MeanColour())
+    shown = Preprocessing(size_px=48, resize="squish")
+    found = Found(
+        Claims(classes=CLASSES), "", "mean colour", said.digest, said.abilities, lambda *_: MeanColour(), shown
+    )
     run = run_over(protocol, smears, tmp_path, model=ModelFile(record, said, found.claims, b"anything", found))
     assert len(run(predictions, "test").digests) == len(run(split).test)
     stable = run(robustness, 0.95)
