@@ -136,7 +136,6 @@ def test_the_embedded_protocol_asks_every_question():
         ({"k": 9, "n": 5}, "has k of n"),
         ({"lower": 0.9, "upper": 0.2}, "not below its upper"),
         ({"lower": float("nan")}, "not below its upper"),
-        ({"lower": None, "upper": None}, "says that it is bounded"),
         ({"metric": "precision"}, "is called 'precision' there"),
         ({"unit": "s"}, "its unit is 'fraction'"),
     ],

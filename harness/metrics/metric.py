@@ -99,7 +99,8 @@ class Metric:
         """What `measure` gives, once it keeps what this entry promises: a criterion must not act on anything else.
 
         Raises:
-            BrokenPromise: counts are missing, the bounds are not in order, or a value has no bounds at all.
+            BrokenPromise: counts are missing, or the bounds are not in order. A value without bounds keeps its promise:
+                equal seeds show no spread, and nothing passes by it.
         """
         found = self.measure(measurements, subject, level)
         if isinstance(found, Estimate) and (broken := self._broken(found)):
@@ -117,8 +118,6 @@ class Metric:
             return None
         if self.trials and (found.k is None or found.n is None or not 0 <= found.k <= found.n):
             return f"a proportion of {self.trials} has k of n of them"
-        if self.bounded and found.lower is None and found.upper is None:
-            return "its entry says that it is bounded"
         if found.lower is not None and found.upper is not None and not found.lower <= found.upper:
             return "its lower bound is not below its upper one"
         return None
