@@ -1,4 +1,4 @@
-"""How hard the tests look: a share of the random examples and of the planted failures by default, each with `--all`.
+"""How hard the tests look: a share of the random examples and of the planted failures by default, each with `--all`; a few tests of minutes only with it.
 
 `tests/conftest.py` sets `EVERYTHING` before it collects any test module, so that a decorator may ask.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeVar
+
+import pytest
 
 Item = TypeVar("Item")
 
@@ -25,3 +27,8 @@ def spread(places: Sequence[Item]) -> Sequence[Item]:
     if EVERYTHING or len(places) <= FEWEST:
         return places
     return places[:: min(SHARE, len(places) // FEWEST)]
+
+
+def with_all(why: str) -> pytest.MarkDecorator:
+    """A test of minutes that another one stands for by default."""
+    return pytest.mark.skipif(not EVERYTHING, reason=f"only with --all: {why}")

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from effort import with_all
 from installed import Installed, install
 from test_ledger import looked, sha
 from tiny_run import TINY, evidence_of, verdicts_of
@@ -183,6 +184,7 @@ def test_the_workflow_gates_a_pull_request_against_main_and_keeps_every_look(for
     assert contains(read_ledger(pull.place / "pack" / "ledger.jsonl"), merged)
 
 
+@with_all("each trains in two or three jobs; the workflow for pull requests stands for them")
 def test_without_ledger_or_baseline_a_pull_request_is_not_judged(forge):
     pull = github_job(forge, "pull", "pull_request")
     codes = play(pull, event="pull_request")
@@ -220,6 +222,7 @@ def artifacts(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         thread.join()
 
 
+@with_all("each trains in two or three jobs; the workflow for pull requests stands for them")
 def test_the_pipeline_gates_a_merge_request_against_main_and_keeps_every_look(forge, artifacts):
     address, folder = artifacts
     forge.begin_ledger()
@@ -250,6 +253,7 @@ def test_the_pipeline_gates_a_merge_request_against_main_and_keeps_every_look(fo
     assert (merge.place / "pack" / "junit.xml").is_file()
 
 
+@with_all("each trains in two or three jobs; the workflow for pull requests stands for them")
 def test_a_run_that_does_not_pass_fails_the_job_and_its_looks_are_kept(forge, artifacts):
     address, _ = artifacts
     forge.begin_ledger()

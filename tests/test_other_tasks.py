@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from effort import with_all
 from PIL import Image
 from sklearn.datasets import load_digits
 from tiny_run import evidence_of, run_pytest, verdicts_of
@@ -131,7 +132,10 @@ def test_the_pack_of_the_digits_holds(digits: Done):
 # --- two, and a hundred ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n_classes", "per_class", "side"), [(2, 30, 40), (100, 7, 32)])
+@pytest.mark.parametrize(
+    ("n_classes", "per_class", "side"),
+    [(2, 30, 40), pytest.param(100, 7, 32, marks=with_all("two classes and ten digits stand for it"))],
+)
 def test_two_and_a_hundred_classes_come_to_a_verdict_and_a_pack_that_holds(
     tmp_path: Path, n_classes: int, per_class: int, side: int
 ):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from effort import with_all
 
 from harness.core.places import PROJECT
 
@@ -79,6 +80,7 @@ def test_predictions_only(walk: Walk):
     walk.follow("predictions-only.md")
 
 
+@with_all("it trains a network; the other road stands for it")
 def test_own_torch_model(walk: Walk):
     """Goes on where the first ended, as its page says."""
     if not (walk.place / "reports" / "latest").exists():
