@@ -1,7 +1,7 @@
 """How hard the tests look: a share of the random examples and of the planted failures by default, each with `--all`.
 
-A few tests of minutes run only with it. `tests/conftest.py` sets `EVERYTHING` before it collects any test module, so that
-a decorator may ask.
+A few tests of minutes run only with it. `tests/conftest.py` sets `EVERYTHING` before it collects any test module, so
+that a decorator may ask.
 """
 
 from __future__ import annotations
