@@ -19,7 +19,7 @@ from harness.core.digests import file_digest
 from harness.core.errors import EvidenceError
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.records import Manifest
-from harness.data.split import UNDIVIDED, undivided
+from harness.data.split import undivided
 from harness.judge.pretrained import lacking, nobody_asked, unanswered
 from harness.metrics.table import TABLE
 from harness.model.records import JudgedModel, ModelCard
@@ -117,7 +117,7 @@ def test_what_nobody_asked_follows_from_what_was_judged(metric: str, question: s
 
 def test_all_cells_are_test_where_nobody_divided_them(manifest: Manifest):
     parts = undivided(manifest)
-    assert (parts.train, parts.validation, parts.test, parts.origin) == ((), (), manifest.images, UNDIVIDED)
+    assert (parts.train, parts.validation, parts.test, parts.source) == ((), (), manifest.images, "undivided")
 
 
 def test_the_terminal_tells_of_rounding_ties_labels_and_the_missing_split():

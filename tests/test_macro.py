@@ -62,6 +62,20 @@ def test_matrix_a_meets_the_oracles():
     assert summary.mcc == pytest.approx(0.993360, abs=5.1e-7)
 
 
+@pytest.mark.parametrize("n_classes", [2, 13, 40, 100])
+def test_the_number_of_classes_is_of_no_account(n_classes):
+    errors = np.random.default_rng(n_classes).integers(0, 4, (n_classes, n_classes))
+    confusion = errors + 9 * np.eye(n_classes, dtype=int)
+    reference, predicted = labels_of(confusion)
+    assert macro_f1(confusion) == pytest.approx(metrics.f1_score(reference, predicted, average="macro"), abs=1e-12)
+    assert multiclass_summary(confusion).macro_f1 == macro_f1(confusion)
+
+
+def test_one_class_has_no_average():
+    with pytest.raises(ValueError, match="1 classes; an average over classes needs at least 2"):
+        macro_f1(np.array([[5]]))
+
+
 def test_matrix_b_meets_the_oracles():
     summary = multiclass_summary(B)
     assert summary.macro_f1 == pytest.approx(0.994666, abs=5.1e-7)

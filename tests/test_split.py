@@ -271,7 +271,7 @@ def test_a_split_that_was_made_elsewhere_may_be_rounded_otherwise_by_one_image()
 
     def moved(n: int) -> Split:
         train = tuple(image for image in drawn.train if image not in own[:n])
-        return Split(train, drawn.validation, sorted_by_path((*drawn.test, *own[:n])), "read from split.csv")
+        return Split(train, drawn.validation, sorted_by_path((*drawn.test, *own[:n])), "split.csv", source="file")
 
     assert size_mismatches(moved(1), manifest, PLAN) == ()
     assert size_mismatches(moved(2), manifest, PLAN) == (
@@ -352,7 +352,7 @@ def test_what_was_written_is_read_back(tmp_path_factory, manifest):
     if isinstance(split, str):
         return
     write_split(split, path)
-    assert read_split(path, shuffled(manifest, 1)) == replace(split, origin="read from round.csv")
+    assert read_split(path, shuffled(manifest, 1)) == replace(split, origin="read from round.csv", source="file")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 
@@ -181,14 +182,22 @@ class IntegrityReport:
         return tuple(finding for finding in self.findings if finding.rule == rule)
 
 
+SplitSource = Literal["drawn", "folders", "file", "undivided"]
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which image serves which purpose. Each part is sorted by path; no unit is in two parts."""
+    """Which image serves which purpose. Each part is sorted by path; no unit is in two parts.
+
+    origin: where it is from, in words.
+    source: what made it: this run, the folders of the images, a file; or nothing, and every image is judged as test.
+    """
 
     train: tuple[CellImage, ...]
     validation: tuple[CellImage, ...]
     test: tuple[CellImage, ...]
     origin: str
+    source: SplitSource = "drawn"
 
     def part(self, name: str) -> tuple[CellImage, ...]:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]

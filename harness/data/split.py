@@ -55,7 +55,8 @@ def split_stratified(manifest: Manifest, plan: SplitPlan) -> Split:
         DataError: a class has too few blocks to have one in every part.
     """
     parts = _divided(manifest, plan.ratios, seed=plan.seed)
-    return Split(**{part: sorted_by_path(parts[part]) for part in PARTS}, origin=f"stratified, seed {plan.seed}")
+    train, validation, test = (sorted_by_path(parts[part]) for part in PARTS)
+    return Split(train, validation, test, origin=f"stratified, seed {plan.seed}")
 
 
 def _divided(manifest: Manifest, ratios: Mapping[str, float], *, seed: int) -> dict[str, list[CellImage]]:
@@ -142,16 +143,13 @@ def split_by_folders(manifest: Manifest, plan: SplitPlan, *, draws: bool = True)
         ratios = {part: plan.ratios[part] for part in ("train", "validation")}
         found |= _divided(replace(manifest, images=tuple(found["train"])), ratios, seed=plan.seed)
         origin += f"; validation is drawn from train, stratified, seed {plan.seed}"
-    return Split(**{part: sorted_by_path(found[part]) for part in PARTS}, origin=origin)
-
-
-READ = "read from"  # how the origin of a split begins that a file states
-UNDIVIDED = "not divided: every cell is judged as test"
+    return Split(**{part: sorted_by_path(found[part]) for part in PARTS}, origin=origin, source="folders")
 
 
 def undivided(manifest: Manifest) -> Split:
     """The split of predictions that nobody gave a split for: none of their cells is known to be a training cell."""
-    return Split(train=(), validation=(), test=sorted_by_path(manifest.images), origin=UNDIVIDED)
+    origin = "not divided: every cell is judged as test"
+    return Split((), (), sorted_by_path(manifest.images), origin, source="undivided")
 
 
 def apportionment(total: int, ratios: Mapping[str, float]) -> dict[str, int]:
@@ -291,7 +289,7 @@ def read_split(
     if problems:
         raise InvalidSplit(f"{path} does not fit the set {manifest.name!r} of {len(images)} images:\n{problems}")
     divided = {part: sorted_by_path(images[name] for name in part_of if part_of[name] == part) for part in PARTS}
-    return Split(**divided, origin=f"{READ} {path.name}")
+    return Split(**divided, origin=f"read from {path.name}", source="file")
 
 
 def _columns_in(path: Path, names: SetNames) -> ColumnPlan | None:
@@ -367,7 +365,7 @@ def size_mismatches(split: Split, manifest: Manifest, plan: SplitPlan) -> tuple[
     Blocks cannot be divided, so a size may be off by less than the class's largest block; where every block is one
     image, it must be exact, unless the split was made elsewhere: other programs round otherwise, by one image.
     """
-    elsewhere = split.origin.startswith(READ)
+    elsewhere = split.source == "file"
     ratios, drawn = plan.ratios, manifest
     if stated := {image.part for image in manifest.images} - {None}:
         if "validation" in stated or not split.validation:

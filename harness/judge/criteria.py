@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
 from harness.core.text import first_few
@@ -95,19 +95,30 @@ def level_at(protocol: Protocol, criterion: Criterion, look: int | None) -> floa
 
 def closed_gate(criterion: Criterion, verdicts: Iterable[Verdict]) -> str | None:
     """Why this criterion's gate is closed: an earlier gate at which a required criterion blocks. None if it is open."""
+    if (why := what_closes(criterion, verdicts)) is None:
+        return None
+    return f"gate {criterion.gate!r} stayed closed: {why}"
+
+
+def what_closes(criterion: Criterion, verdicts: Iterable[Verdict]) -> str | None:
+    """The first earlier gate at which judged criteria block, and which: such as "at gate 'split', S1 failed"."""
     order = {gate: place for place, gate in enumerate(GATES)}
-    earlier = [v for v in verdicts if v.blocks and order[v.criterion.gate] < order[criterion.gate]]
+    earlier = [
+        v
+        for v in verdicts
+        if v.blocks and v.outcome is not Outcome.NOT_JUDGED and order[v.criterion.gate] < order[criterion.gate]
+    ]
     if not earlier:
         return None
     gate = min((v.criterion.gate for v in earlier), key=order.__getitem__)
     ids = ", ".join(f"{v.criterion.id} {v.outcome}" for v in earlier if v.criterion.gate == gate)
-    return f"gate {criterion.gate!r} stayed closed: at gate {gate!r}, {ids}"
+    return f"at gate {gate!r}, {ids}"
 
 
-def behind_closed_gate(verdict: Verdict) -> bool:
-    """Whether it was not judged because an earlier gate stayed closed, rather than deselected or never reached."""
-    opening = f"gate {verdict.criterion.gate!r} stayed closed: "
-    return verdict.outcome is Outcome.NOT_JUDGED and verdict.reason.startswith(opening)
+def behind_closed_gates(verdicts: Collection[Verdict]) -> tuple[Verdict, ...]:
+    """Those whose reason is that their gate stayed closed: others were deselected, or never reached."""
+    unjudged = (verdict for verdict in verdicts if verdict.outcome is Outcome.NOT_JUDGED)
+    return tuple(verdict for verdict in unjudged if verdict.reason == closed_gate(verdict.criterion, verdicts))
 
 
 def _not_assessed(criterion: Criterion, missing: Unavailable, protocol: Protocol, today: date) -> Verdict:

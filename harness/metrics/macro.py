@@ -12,8 +12,6 @@ import numpy as np
 
 from harness.core.errors import UndefinedStatistic
 
-# The search over arrangements of the errors tries every set of classes that could be wrong throughout.
-MOST_CLASSES = 12
 # Points of the one-dimensional searches, and how often each is narrowed down around its best point.
 GRID_POINTS, GRID_ROUNDS = 33, 4
 
@@ -268,8 +266,8 @@ def _checked(confusion: np.ndarray) -> np.ndarray:
 
 
 def _check_supports(supports: Sequence[int]) -> None:
-    if not 2 <= len(supports) <= MOST_CLASSES:
-        raise ValueError(f"{len(supports)} classes; macro-F1 is computed for 2 to {MOST_CLASSES}")
+    if len(supports) < 2:
+        raise ValueError(f"{len(supports)} classes; an average over classes needs at least 2")
     for position, support in enumerate(supports):
         if support < 0:
             raise ValueError(f"class {position} has {support} cells; a support is at least 0")

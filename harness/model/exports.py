@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +28,7 @@ from safetensors.torch import save
 from torch import nn
 
 from harness.core.errors import TrainingError, WeightsError
-from harness.core.processes import limited_environment
+from harness.core.processes import run_isolated
 from harness.model.preprocessing import RESIZE_METHODS
 from harness.model.records import IMAGENET_MEAN, IMAGENET_STD
 from harness.model.tensorfiles import read_whole
@@ -106,15 +105,7 @@ def unpickled(content: bytes) -> tuple[bytes, tuple[str, ...]]:
 def _ask_reader(content: bytes, *, answer: Path, images: Sequence[Path] = (), weights: Path | None = None) -> None:
     request = {"answer": str(answer), "images": [*map(str, images)], "weights": str(weights) if weights else None}
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(_READER), json.dumps(request)],
-            input=content,
-            capture_output=True,
-            check=False,
-            cwd=answer.parent,
-            env=limited_environment(),
-            timeout=READER_TIMEOUT_S,
-        )
+        done = run_isolated(_READER, request, content, folder=answer.parent, timeout_s=READER_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise TrainingError(f"export.pkl did not open in {READER_TIMEOUT_S} s. Is the code in it waiting?") from None
     if done.returncode != 0 or not answer.is_file():

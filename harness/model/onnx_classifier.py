@@ -9,11 +9,9 @@ from typing import Literal
 import numpy as np
 
 from harness.core.errors import InvalidPredictions
-from harness.core.progress import Report, silent
 from harness.model.classifier import Machine
-from harness.model.images import Images
 from harness.model.onnx_graph import Layout, Ports
-from harness.model.preprocessing import fit_all, fitted_batches
+from harness.model.prepared import PreparedClassifier
 from harness.model.records import ModelCard, Preprocessing
 
 ABILITIES = ("probabilities", "new images", "prepared arrays")
@@ -21,7 +19,7 @@ Outputs = Literal["logits", "probabilities"]
 Answering = Callable[[np.ndarray], np.ndarray]
 
 
-class OnnxClassifier:
+class OnnxClassifier(PreparedClassifier):
     """A graph on the CPU. Features are not offered: which of its values would be some is not known."""
 
     def __init__(self, card: ModelCard, open_on: Callable[[str], Answering], asking: Asking, machine: Machine) -> None:
@@ -29,33 +27,9 @@ class OnnxClassifier:
         Args:
             open_on: opens the graph on a device.
         """
-        self._card, self._asking, self._machine, self._open_on = card, asking, machine, open_on
+        super().__init__(card, machine)
+        self._asking, self._open_on = asking, open_on
         self._session = open_on(machine.device)
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    def predict_proba(self, images: Images) -> np.ndarray:
-        """Decodes the next images while the graph is busy with a batch."""
-        batches = fitted_batches(
-            images,
-            self._asking.how,
-            workers=self._machine.workers,
-            batch_size=self._machine.batch_size,
-            progress=self._progress(images),
-            label=f"scoring {images.label}",
-        )
-        return self._none if not len(images) else np.concatenate([self.forward(batch) for batch in batches])
-
-    def prepare(self, images: Images) -> np.ndarray:
-        return fit_all(
-            images,
-            self._asking.how,
-            workers=self._machine.workers,
-            progress=self._progress(images),
-            label=f"decoding {images.label}",
-        )
 
     def forward(self, arrays: np.ndarray) -> np.ndarray:
         return self._answers(self._session, arrays, self._machine.batch_size)
@@ -67,13 +41,6 @@ class OnnxClassifier:
             for start in range(0, len(arrays), size)
         ]
         return np.concatenate(parts) if parts else self._none
-
-    @property
-    def _none(self) -> np.ndarray:
-        return np.empty((0, len(self._card.classes)))
-
-    def _progress(self, images: Images) -> Report:
-        return self._machine.progress if images.label else silent
 
 
 class OnnxOnDevice(OnnxClassifier):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.errors import DeviceUnavailable, TrainingError, WeightsError
-from harness.core.threads import SETTINGS as THREAD_SETTINGS
+from harness.core.processes import run_isolated
 from harness.model.devices import n_threads
 from harness.model.onnx_graph import Ports
 
@@ -30,8 +27,6 @@ TRIAL_TIMEOUT_S = 120
 MOST_MEMORY = 8 * 1024**3  # of addresses; the largest file that is read takes under half of it
 READER_TIMEOUT_S = 600  # and a second for each image
 _TRIAL, _READER = (Path(__file__).with_name(name) for name in ("onnx_trial.py", "onnx_reader.py"))
-# What Python needs of the environment; a process that somebody else's graph may crash needs no token of a CI job.
-ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT", *THREAD_SETTINGS)
 
 
 def engine() -> str:
@@ -152,15 +147,7 @@ def _failure(
 ) -> str | None:
     """Run a script in a process of its own; why it gave no answer, None where it gave one."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(script), json.dumps(request)],
-            input=content,
-            capture_output=True,
-            check=False,
-            cwd=folder,
-            env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-            timeout=timeout_s,
-        )
+        done = run_isolated(script, request, content, folder=Path(folder), timeout_s=timeout_s)
     except subprocess.TimeoutExpired:
         return f"onnxruntime gave no answer to it in {timeout_s:g} s"
     if done.returncode < 0:

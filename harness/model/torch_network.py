@@ -12,58 +12,32 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.core.progress import Report, silent
 from harness.model.classifier import Machine
 from harness.model.devices import synchronise
 from harness.model.images import Images
 from harness.model.networks import assembled, normalise
 from harness.model.normalisation import normalising
-from harness.model.preprocessing import fit_all, fitted_batches
+from harness.model.prepared import PreparedClassifier
 from harness.model.records import ModelCard, Preprocessing
 
 WITHOUT_FEATURES = ("probabilities", "new images", "prepared arrays")
 ABILITIES = ("probabilities", "new images", "features", "prepared arrays")
 
 
-class WholeTorchNetwork:
+class WholeTorchNetwork(PreparedClassifier):
     """A network whose outputs are logits; computes in float32, whatever precision it was trained in."""
 
     def __init__(self, card: ModelCard, network: nn.Module, machine: Machine) -> None:
-        assert card.preprocessing is not None  # every door that makes one of these knows it
-        self._card, self._machine, self._how = card, machine, card.preprocessing
+        super().__init__(card, machine)
         self._device = torch.device(machine.device)
         self._network = on_device(network, self._device)
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
 
     @property
     def device(self) -> str:
         return self._machine.device
 
-    def predict_proba(self, images: Images) -> np.ndarray:
-        """Softmax of the logits, taken in float64. Decodes the next images while the network is busy with a batch."""
-        batches = fitted_batches(
-            images,
-            self._how,
-            workers=self._machine.workers,
-            batch_size=self._machine.batch_size,
-            progress=self._progress(images),
-            label=f"scoring {images.label}",
-        )
-        return self._none if not len(images) else np.concatenate([self.forward(batch) for batch in batches])
-
-    def prepare(self, images: Images) -> np.ndarray:
-        return fit_all(
-            images,
-            self._how,
-            workers=self._machine.workers,
-            progress=self._progress(images),
-            label=f"decoding {images.label}",
-        )
-
     def forward(self, arrays: np.ndarray) -> np.ndarray:
+        """Softmax of the logits, taken in float64."""
         return _probabilities(self._outputs(self._network, arrays)) if len(arrays) else self._none
 
     def forward_plainly(self, arrays: np.ndarray) -> np.ndarray:
@@ -86,13 +60,6 @@ class WholeTorchNetwork:
                 parts.append(network(normalise(batch, self._how)).cpu())
         synchronise(self._device)  # the copy to the CPU waits for the device, but only this says so on every backend
         return torch.cat(parts)
-
-    @property
-    def _none(self) -> np.ndarray:
-        return np.empty((0, len(self._card.classes)))
-
-    def _progress(self, images: Images) -> Report:
-        return self._machine.progress if images.label else silent
 
 
 class TorchNetwork(WholeTorchNetwork):

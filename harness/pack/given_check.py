@@ -12,7 +12,6 @@ from harness.data.prediction_files import Answered, PredictionsTable, answers_fo
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.prediction_tables import WITHOUT_PYARROW
 from harness.data.records import CellImage, Split
-from harness.data.split import UNDIVIDED
 from harness.metrics.predictions import Predictions
 from harness.pack.read import EVIDENCE, Pack
 from harness.protocol.records import PARTS
@@ -98,6 +97,6 @@ def _parts_compared(answers: Answered, given: GivenPredictions, split: Split) ->
     found = []
     if covered != given.parts:
         found.append((EVIDENCE, "given > parts", f"{list(given.parts)} is written, the files cover {list(covered)}"))
-    if given.knows_its_cells != (split.origin != UNDIVIDED):
+    if given.knows_its_cells != (split.source != "undivided"):
         found.append((EVIDENCE, "given > cells", f"{given.cells!r} is written, the split is {split.origin!r}"))
     return found

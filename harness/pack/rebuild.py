@@ -34,6 +34,7 @@ from harness.data.records import (
     Manifest,
     Reading,
     Split,
+    SplitSource,
     sorted_by_path,
 )
 from harness.data.split import COLUMNS
@@ -419,7 +420,8 @@ class _Rebuilding:
         for path in images:
             self._note(SPLIT, "filepath", f"{path!r} is in manifest.csv and in no part")
         origin = require_field(self.pack, "split", "origin", kind=str)
-        self.split = Split(**{part: sorted_by_path(found) for part, found in parts.items()}, origin=origin)
+        source: SplitSource = self._of(SplitSource | None, "split", "source") or "drawn"  # an older harness did not say
+        self.split = Split(**{part: sorted_by_path(parts[part]) for part in PARTS}, origin=origin, source=source)
         return True
 
     def _read_records(self) -> bool:

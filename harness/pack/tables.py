@@ -108,6 +108,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         and {
             "digest": split.digest,
             "origin": split.origin,
+            "source": split.source,
             "sizes": {name: len(split.part(name)) for name in PARTS},
         },
         "training": training and asdict(training),

@@ -169,6 +169,9 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
     told["schema"] = schema
     if "documents" not in pack.evidence:
         del told["documents"]
+    held_split = pack.evidence.get("split")
+    if told["split"] is not None and isinstance(held_split, Mapping) and "source" not in held_split:
+        del told["split"]["source"]
     if schema in WITHOUT_PATHS:
         for added in ("page", "renderer"):
             del told[added]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.core.text import first_few
-from harness.judge.criteria import behind_closed_gate, observed
+from harness.judge.criteria import behind_closed_gates, observed, what_closes
 from harness.judge.verdicts import Outcome, Verdict
 from harness.protocol.questions import GATES
 from harness.report.readings import reading_told
@@ -24,12 +24,12 @@ def conclusion(results: RunResults) -> str:
 
 def gates_told(verdicts: Sequence[Verdict]) -> str | None:
     """Every gate that stayed closed in one line, with what closed them; None where none did."""
-    behind = [verdict for verdict in verdicts if behind_closed_gate(verdict)]
+    behind = behind_closed_gates(verdicts)
     if not behind:
         return None
     gates = [gate for gate in GATES if any(verdict.criterion.gate == gate for verdict in behind)]
     word = "gate" if len(gates) == 1 else "gates"
-    why = behind[-1].reason.partition(": ")[2]
+    why = what_closes(behind[-1].criterion, verdicts)
     return f"{word} {', '.join(gates)} stayed closed, {len(behind)} criteria not judged: {why}"
 
 
@@ -122,6 +122,7 @@ def _blocking_words(blocking: Sequence[Verdict]) -> str:
 
 def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
     """The verdicts as aligned lines of text, but for those behind closed gates, of which `gates_told` has one line."""
+    behind = behind_closed_gates(verdicts)
     rows = [
         (
             verdict.criterion.id,
@@ -132,7 +133,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
             else verdict.reason.partition("\n")[0],
         )
         for verdict in verdicts
-        if not behind_closed_gate(verdict)
+        if verdict not in behind
     ]
     notes = dict.fromkeys(v.estimate.note for v in verdicts if v.estimate and v.criterion.question in CLASSIFYING)
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]

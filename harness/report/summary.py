@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from harness.core.text import first_few, shortened, visible
-from harness.judge.criteria import behind_closed_gate, bounds, measured, requirement, subject_of
+from harness.judge.criteria import behind_closed_gates, bounds, measured, requirement, subject_of
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison, DiscordantCell
 from harness.report.sentences import MOST_IDS, baseline_told, conclusion, gates_told, given_told, looks_told, sets_told
@@ -108,8 +108,9 @@ def _remarks(results: RunResults) -> Iterable[str]:
     """What else decides how the verdict is to be read, one line each."""
     if (closed := gates_told(results.verdicts)) is not None:
         yield closed
+    behind = behind_closed_gates(results.verdicts)
     for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):
-        optional = [v for v in results.verdicts if v.outcome is outcome and not v.blocks and not behind_closed_gate(v)]
+        optional = [v for v in results.verdicts if v.outcome is outcome and not v.blocks and v not in behind]
         if optional:
             yield f"{outcome}, and not in the way: {_ids(optional)}"
     yield from looks_told(results)

@@ -12,7 +12,7 @@ from harness.data.expectations import Asked, expected_by_user
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, IntegrityReport, Manifest, Split
-from harness.data.split import UNDIVIDED, check_split, draw_split, read_split, split_by_folders, undivided
+from harness.data.split import check_split, draw_split, read_split, split_by_folders, undivided
 from harness.metrics.comparison import refuse_other_cells
 from harness.metrics.estimates import Unavailable
 from harness.metrics.predictions import predictions_of
@@ -210,7 +210,7 @@ def _refuse_other_test_part(parts: Split, setting: Setting) -> None:
     """A baseline of other test cells is refused before the hours of training, not after them."""
     baseline, test, n_classes = setting.options.baseline, parts.test, len(setting.classes)
     if baseline is not None and "test" in baseline.predictions:
-        if parts.origin == UNDIVIDED and {image.sha256 for image in test} != {*baseline.predictions["test"].digests}:
+        if parts.source == "undivided" and {image.sha256 for image in test} != {*baseline.predictions["test"].digests}:
             raise IncomparableSets(
                 f"baseline {baseline.run_id} was judged on a test part of {len(baseline.predictions['test'].digests)} "
                 f"cells, and --predictions without a split on all {len(test)}. Name the baseline's split: --split with "

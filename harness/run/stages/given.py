@@ -5,7 +5,6 @@ from __future__ import annotations
 from harness.data.prediction_files import Answered, answers_for
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.records import Manifest, Split
-from harness.data.split import UNDIVIDED
 from harness.judge.pretrained import Judged
 from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
@@ -42,7 +41,7 @@ def given(run: Asking) -> GivenPredictions | None:
         files += run(answered, name).files if there else [t.record for t in tables if t.record.set == name]
     return GivenPredictions(
         tuple(files),
-        cells="unknown" if parts.origin == UNDIVIDED else "stated by the split",
+        cells="unknown" if parts.source == "undivided" else "stated by the split",
         parts=_covered(own, parts),
     )
 

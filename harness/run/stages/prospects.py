@@ -9,7 +9,6 @@ from harness.core.errors import HarnessError
 from harness.core.text import first_few
 from harness.data.prediction_records import GivenPredictions
 from harness.data.records import CellImage, Manifest, Split
-from harness.data.split import UNDIVIDED
 from harness.judge.pretrained import Judged
 from harness.judge.prospects import BestCase, by_reason, cannot_pass
 from harness.metrics.estimates import Unavailable
@@ -47,7 +46,7 @@ def _judged(setting: Setting, parts: Split) -> Judged:
         return options.model.record
     if not options.predictions:
         return None
-    known = parts.origin != UNDIVIDED
+    known = parts.source != "undivided"
     files = tuple(table.record for table in options.predictions)
     return GivenPredictions(files, cells="stated by the split" if known else "unknown", parts=PARTS)
 

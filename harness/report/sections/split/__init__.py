@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.data.records import Split
-from harness.data.split import UNDIVIDED
 from harness.protocol.records import PARTS
 from harness.report.counts import part_counts
 from harness.report.section import Limit, Material, Section
@@ -43,7 +42,7 @@ def view(page: Material) -> View:
     split = page.run.split
     return View(
         list(unit_kinds(split)) if split is not None else [],
-        split is not None and split.origin == UNDIVIDED,
+        split is not None and split.source == "undivided",
     )
 
 
