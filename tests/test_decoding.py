@@ -20,11 +20,10 @@ from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.metadata import read_facts
 from harness.data.records import Finding, Manifest
-from harness.model.images import images_of, read_frame
+from harness.model.images import images_of, read_frame, readable_by_anybody
 from harness.plugin import PROJECT
 from harness.protocol.modes import ACCEPTABLE, why_not
 from harness.protocol.records import FORMATS, ImageRules
-from harness.run import export_check
 
 CLASSES = ("basophil", "monocyte")
 
@@ -177,7 +176,7 @@ def test_a_picture_that_not_every_program_decodes_alike_is_handed_over_as_its_pi
     for kind in FAITHFUL:
         file, copy = tmp_path / "x", tmp_path / "copy.png"
         file.write_bytes(FAITHFUL[kind][0]())
-        given = export_check._readable_by_anybody(file, copy)
+        given = readable_by_anybody(file, copy, formats=FORMATS)
         assert (given == file) == ("16-bit" not in kind and "urned" not in kind and "mirrored" not in kind), kind
         with Image.open(given) as image:  # as a stranger reads it
             assert np.array_equal(np.asarray(image.convert("RGB")), FAITHFUL[kind][1]), kind

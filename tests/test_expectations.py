@@ -169,7 +169,7 @@ def test_no_suite_file_is_named_by_its_place(tmp_path):
 
 CRITERION = """
 [[criteria]]
-id = "D10"
+id = "D11"
 question = "integrity"
 set = "dataset"
 metric = "unmet_expectations"
@@ -313,7 +313,7 @@ def run(manifest, tmp_path_factory):
     suite = read(folder / "mine.json", suite_of(*MET, *UNMET))
     content = run.protocol.model_dump(mode="json")
     content["dataset"]["expectations"] = suite.model_dump(mode="json")
-    content["criteria"].append({**content["criteria"][0], "id": "D10", "metric": "unmet_expectations"})
+    content["criteria"].append({**content["criteria"][0], "id": "D11", "metric": "unmet_expectations"})
     protocol = Protocol.model_validate_json(json.dumps({**content, "source": "example"}))
     plan = protocol.dataset
     report = inspect(
@@ -343,7 +343,7 @@ def run(manifest, tmp_path_factory):
 
 
 def verdict_on_expectations(run: RunResults) -> Verdict:
-    return next(verdict for verdict in run.verdicts if verdict.criterion.id == "D10")
+    return next(verdict for verdict in run.verdicts if verdict.criterion.id == "D11")
 
 
 def test_each_unmet_expectation_is_one_finding_and_fails_its_criterion(run, manifest):
@@ -397,7 +397,7 @@ def edited(evidence: dict[str, Any]) -> None:
 
 
 def about_expectations(pack: Path) -> list[str]:
-    return [str(each) for each in verify_pack(pack).discrepancies if "integrity >" in str(each) or "D10" in str(each)]
+    return [str(each) for each in verify_pack(pack).discrepancies if "integrity >" in str(each) or "D11" in str(each)]
 
 
 def test_an_edited_result_or_finding_is_found(written, tmp_path):
@@ -425,7 +425,7 @@ def test_the_result_is_made_again_from_the_pack_with_neither_great_expectations_
     code = (
         "import sys; from pathlib import Path; from harness.pack.verify import verify_pack\n"
         f"found = [str(d) for d in verify_pack(Path({str(written)!r})).discrepancies]\n"
-        "found = [each for each in found if 'integrity >' in each or 'D10' in each]\n"
+        "found = [each for each in found if 'integrity >' in each or 'D11' in each]\n"
         "sys.exit(str(found) if found else bool({'great_expectations', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)

@@ -65,6 +65,15 @@ def test_a_replaced_table_keeps_nothing_of_the_base():
     }
 
 
+def test_a_criterion_of_another_metric_under_an_inherited_id_is_refused():
+    base = {"criteria": [{"id": "D10", "metric": "uninformative_images", "required": True}]}
+    assert extended(base, {"criteria": [{"id": "D10", "required": False}]})["criteria"][0]["required"] is False
+    other = {"criteria": [{"id": "D10", "metric": "unmet_expectations"}]}
+    with pytest.raises(Unextendable, match=r"'D10' asks for 'unmet_expectations', and that of the base for .*own"):
+        extended(base, other)
+    assert extended(base, {"replace": ["criteria.D10"], **other})["criteria"] == other["criteria"]
+
+
 def test_a_replaced_entry_keeps_its_place_and_a_replaced_array_none_of_its_entries():
     own = {"criteria": [{"id": "P1", "ceiling": 0.5}, {"id": "Z1", "floor": 0.3}]}
     assert extended(BASE, {"replace": ["criteria.P1"], **own})["criteria"] == [

@@ -73,6 +73,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     monkeypatch.setattr(evidence, "model_files", lambda run: {})
     monkeypatch.syspath_prepend(str(PROJECT))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.delenv("TOX_ENV_DIR", raising=False)  # pytest would keep one cache there for the sessions of all tests
 
     def run(*arguments: str, **environment: str) -> int:
         with monkeypatch.context() as patch:

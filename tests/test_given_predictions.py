@@ -9,7 +9,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tiny_run import Pytest, evidence_of, verdicts_of
@@ -17,12 +18,14 @@ from tiny_run import Pytest, evidence_of, verdicts_of
 from harness.cli import main
 from harness.core.digests import file_digest
 from harness.core.errors import EvidenceError
+from harness.data.prediction_files import parse_predictions
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.records import Manifest
 from harness.data.split import undivided
 from harness.judge.pretrained import lacking, nobody_asked, unanswered
 from harness.metrics.table import TABLE
 from harness.model.records import JudgedModel, ModelCard
+from harness.pack.given_check import check_given
 from harness.pack.outcome import read_judged, read_passed
 from harness.pack.read import open_pack
 from harness.plugin import Exit
@@ -35,6 +38,7 @@ FILE = PredictionsFile(
 )  # fmt: skip
 UNSPLIT = GivenPredictions((FILE,), parts=("test",))
 SPLIT_GIVEN = GivenPredictions((FILE,), cells="stated by the split", parts=("validation", "test"))
+CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 MODEL = JudgedModel("m.pth", "1" * 64, 9, "state dict", "torchvision", "resnet18", "2" * 64, ())
 
 # --- what can be asked of them ---
@@ -96,6 +100,40 @@ def test_an_external_set_without_predictions_is_missing_and_asked_for():
     assert unanswered("test", UNSPLIT) is None
 
 
+@pytest.mark.parametrize("parts", [(), ("validation",), ("train", "validation")])
+def test_predictions_that_leave_the_test_part_out_excuse_nothing_on_it(parts: tuple[str, ...]):
+    given = replace(SPLIT_GIVEN, parts=parts)
+    found = unanswered("test", given)
+    assert found is not None
+    assert (found.not_asked, "do not cover test" in found.reason) == (False, True)
+    assert not nobody_asked("accuracy", "accuracy", "test", given, without_baseline=True)
+
+
+def test_labels_of_a_set_that_was_matched_and_not_scored_are_the_run_s_word(manifest: Manifest):
+    """An external set behind a closed gate: the pack lists none of its images."""
+    content = f"path,label,{','.join(CLASSES)}\na.png,0,1,0,0,0,0\n".encode()
+    read = parse_predictions(content, name="e.csv", set_name="clinic", classes=CLASSES).record
+    pack = cast(Any, SimpleNamespace(sums={read.kept_as: read.sha256}, read=lambda name: content))
+    stated = GivenPredictions((replace(read, n_other_labels=1),), parts=("test",))
+    nothing = {"predictions": {}, "images": {"dataset": manifest.images}, "split": None, "classes": CLASSES}
+    assert check_given(pack, stated, **nothing)[0] == []
+    lied = GivenPredictions((replace(read, n_other_labels=1, n_rows=2),), parts=("test",))
+    assert [field for _, field, _ in check_given(pack, lied, **nothing)[0]] == ["given > files > e.csv"]
+
+
+def test_a_pack_that_judged_a_part_and_names_none_is_found():
+    pack = cast(Any, SimpleNamespace(sums={}, read=lambda name: b""))
+    found, _ = check_given(
+        pack,
+        GivenPredictions(()),
+        predictions={"test": cast(Any, None)},
+        images={},
+        split=None,
+        classes=CLASSES,
+    )
+    assert [field for _, field, _ in found] == ["given > parts"]
+
+
 @pytest.mark.parametrize(
     ("metric", "question", "set_name", "excused"),
     [
@@ -103,6 +141,7 @@ def test_an_external_set_without_predictions_is_missing_and_asked_for():
         ("disturbed_accuracy", "robustness", "test", True),
         ("accuracy", "accuracy", "validation", True),
         ("accuracy", "accuracy", "test", False),
+        ("accuracy", "accuracy", "train", True),
         ("accuracy", "external", "clinic", False),
         ("unreadable_images", "integrity", "dataset", False),
         ("accuracy_difference", "regression", "test", True),

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from harness.cli import main as main_job
 from harness.core.errors import HarnessError
 from harness.judge import ledger
+from harness.judge.answers import Answers, pack_answers
 from harness.judge.ledger import (
     START,
     LedgerError,
@@ -622,3 +623,48 @@ def test_a_link_is_refused(path, four, tmp_path):
 
 def test_a_ledger_error_is_an_error_of_the_harness():
     assert issubclass(LedgerError, HarnessError)
+
+
+# --- size -----------------------------------------------------------------------------------------
+
+
+def some_answers(seed: int = 0) -> str:
+    probabilities = np.random.default_rng(seed).dirichlet(np.ones(5), 375)
+    return pack_answers(
+        Answers(tuple("abcde"), probabilities.argmax(axis=1), (probabilities * 1e6).round().astype(int))
+    )
+
+
+def test_answers_are_kept_once_for_each_digest_of_predictions(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    once, again = (looked(path, run=run, answers=some_answers()) for run in ("r1", "r2"))
+    other = looked(path, run="r3", predictions=sha("others"), answers=some_answers(1))
+    assert (bool(once.answers), again.answers, bool(other.answers)) == (True, "", True)
+    assert number_of(path, once) == number_of(path, again) == 1
+    assert number_of(path, other) == 2
+
+
+def number_of(path: Path, look: Look) -> int:
+    return look_number(
+        read_ledger(path),
+        run=look.run,
+        source=look.source,
+        cells=look.cells,
+        predictions=look.predictions,
+        answers=look.answers,
+    )
+
+
+def test_a_chain_near_its_limit_takes_looks_without_answers_and_a_full_one_none(tmp_path, monkeypatch):
+    path = tmp_path / "ledger.jsonl"
+    first = looked(path, answers=some_answers())
+    monkeypatch.setattr(ledger, "MOST_BYTES_WITH_ANSWERS", path.stat().st_size)
+    second = looked(path, run="r2", predictions=sha("others"), answers=some_answers(1))
+    assert (bool(first.answers), second.answers) == (True, "")
+    assert number_of(path, second) == 2  # by its digest
+    kept = path.read_bytes()
+    monkeypatch.setattr(ledger, "MOST_BYTES", len(kept) + 1)
+    with pytest.raises(LedgerError, match=r"no ledger has more than .* Nothing was written. Keep it with its packs"):
+        looked(path, run="r3", predictions=sha("third"))
+    assert path.read_bytes() == kept
+    assert len(read_ledger(path)) == 2

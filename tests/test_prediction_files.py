@@ -147,7 +147,7 @@ def test_the_record_names_what_was_read(tmp_path: Path):
     file.write_bytes(table(ROWS))
     record = read_predictions_file(file, set_name="clinic", classes=CLASSES, number=2).record
     assert (record.file, record.sha256) == ("mine.txt", hashlib.sha256(table(ROWS)).hexdigest())
-    assert (record.format, record.kept_as) == ("CSV", "predictions/given/clinic-2.csv")
+    assert (record.format, record.kept_as) == ("CSV", "predictions/given/clinic+2.csv")  # no set is called so
     assert (record.keyed_by, record.n_rows, record.printed) == ("path", 4, "2 decimals")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from example_run import example_run, stopped_run
 
+from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.job_page import STEP_SUMMARY, append_to_job_page
 from harness.judge.criteria import not_judged
 from harness.judge.verdicts import Outcome, Verdict
@@ -148,14 +149,29 @@ def crowded(run: RunResults) -> RunResults:
 
 
 def test_it_stays_under_sixty_lines_however_much_there_is_to_say(run):
-    for each in (run, closed(run), crowded(run), stopped_run()):
+    file = PredictionsFile(
+        *("dataset", "p.csv", "1" * 64, 9, "CSV", "predictions/given/dataset.csv", "path", 4, "3 decimals", 0.0015),
+        *(2, 0.001, 1, ("label", "note"), "label", 3),
+    )
+    given = GivenPredictions(tuple(replace(file, set=f"set{n}") for n in range(10)), parts=("test",))
+    for each in (run, closed(run), crowded(run), stopped_run(), replace(crowded(run), given=given)):
         assert len(summary(each).splitlines()) < MOST_LINES
     assert len(summary(crowded(run)).splitlines()) > 30
     assert "more lost cells, which the report names" in summary(crowded(run))
 
 
 @pytest.mark.parametrize(
-    "hostile", ["a|b", "](http://x.example)", "<img src=x>", "# h", "`` ` ``", "a\n\n## RUN PASSED"]
+    "hostile",
+    [
+        "a|b",
+        "](http://x.example)",
+        "<img src=x>",
+        "# h",
+        "`` ` ``",
+        "a\n\n## RUN PASSED",
+        "https://x.example",
+        "WWW.x.example",
+    ],
 )
 def test_a_name_from_outside_stays_a_name(run, hostile):
     named = example_run(n_wrong=9, file_name=lambda cell_class, number: f"{hostile}{number}.jpg")
@@ -166,6 +182,7 @@ def test_a_name_from_outside_stays_a_name(run, hostile):
     outside_code = re.sub(r"(`+) ?.*?(?<!`)\1(?!`)", "", text)
     assert "](" not in re.sub(r"\\.", "", outside_code)
     assert "<" not in re.sub(r"\\.", "", outside_code)
+    assert re.search(r"(?<!\\)://|www\.", outside_code, re.IGNORECASE) is None
 
 
 # --- in the pack, and on a job page ---

@@ -135,6 +135,12 @@ def test_a_shipped_protocol_is_found_by_its_bare_name_from_anywhere(tmp_path, mo
     assert read_protocol(tmp_path / "own" / "mine.toml").identity.id == "mine"
 
 
+def test_a_folder_of_that_name_hides_no_shipped_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "embedded").mkdir()
+    assert read_protocol(Path("embedded")).identity.id == "embedded"
+
+
 def test_what_lies_beside_goes_before_what_is_shipped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "embedded.toml").write_text(f'extends = "{PROTOCOLS}/embedded.toml"\n[identity]\nid = "beside"\n')

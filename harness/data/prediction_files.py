@@ -154,7 +154,7 @@ def parse_predictions(
         sha256=hashlib.sha256(content).hexdigest(),
         n_bytes=len(content),
         format=cells.format,
-        kept_as=f"predictions/given/{set_name}{'' if number == 1 else f'-{number}'}{suffix}",
+        kept_as=f"predictions/given/{set_name}{'' if number == 1 else f'+{number}'}{suffix}",
         keyed_by="SHA-256" if digest_column else "path",
         n_rows=len(cells.rows),
         printed=str(printing),

@@ -216,9 +216,10 @@ def _texts(pyarrow: Any, column: Any, where: str) -> list[str]:
         column, kind = column.cast(kind.value_type), kind.value_type
     if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
         return ["" if value is None else value for value in column.to_pylist()]
-    if pyarrow.types.is_float32(kind) or pyarrow.types.is_float16(kind):
-        kept = np.float32 if pyarrow.types.is_float32(kind) else np.float16
-        return ["" if value is None else str(kept(value)) for value in column.to_pylist()]
+    if pyarrow.types.is_float16(kind):  # which rounds by 0.0002, and prints more digits than that
+        raise InvalidPredictions(f"{where} is of half precision, too coarse for probabilities. Write it as float32.")
+    if pyarrow.types.is_float32(kind):
+        return ["" if value is None else str(np.float32(value)) for value in column.to_pylist()]
     if pyarrow.types.is_float64(kind) or pyarrow.types.is_integer(kind):
         return ["" if value is None else repr(value) for value in column.to_pylist()]
     raise InvalidPredictions(f"{where} is of type {kind}. Write numbers as floats, paths and digests as text.")

@@ -39,7 +39,8 @@ Role = Literal["judged", "seed"]
 ROLES = ("judged", "seed")
 START = "0" * 64  # what the first entry names as the one before it
 LOCK_TIMEOUT_S = 5.0
-MOST_BYTES = 64 * 2**20  # a hundred thousand looks
+MOST_BYTES = 64 * 2**20  # a hundred thousand looks without answers
+MOST_BYTES_WITH_ANSWERS = MOST_BYTES // 2  # of a chain that takes further answers: what is left is for looks without
 RESTORE = "Restore the ledger from the newest evidence pack that holds a whole one; never mend an entry by hand"
 
 
@@ -221,9 +222,12 @@ def record_look(
 
     Args:
         path: the ledger; it is made, and its folder too, where there is none.
-        run, set, source, cells, n, model, predictions, protocol, role, answers: see `Look`.
+        run, set, source, cells, n, model, predictions, protocol, role, answers: see `Look`. Answers are kept once for
+            each digest of predictions, and while the chain is short of its limit; without them a look is known by its
+            digest alone, which never makes its number smaller.
     Raises:
-        LedgerError: the chain is broken, another run holds the lock for more than 5 s, or nothing can be written there.
+        LedgerError: the chain is broken or full, another run holds the lock for more than 5 s, or nothing can be
+            written there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -242,11 +246,12 @@ def record_look(
                 "protocol": protocol,
                 "role": role,
                 "previous": head_of(looks),
-                **({"answers": answers} if answers else {}),
             }
-            look = _sealed(entry)
-            write_atomically(path, ledger_bytes((*looks, look)))
-            _sync_entries(path.parent)
+            new = answers and not any(each.predictions == predictions and each.answers for each in looks)
+            look = _sealed({**entry, "answers": answers} if new else entry)
+            if new and len(ledger_bytes((*looks, look))) > MOST_BYTES_WITH_ANSWERS:
+                look = _sealed(entry)
+            _write(path, (*looks, look))
     except OSError as error:
         raise LedgerError(
             f"the look at {set!r} was not recorded in {path}: {error}. Without a record the set must not be judged; "
@@ -285,13 +290,24 @@ def merge_looks(path: Path, others: Mapping[str, Sequence[Look]]) -> tuple[Look,
                         "one that the newest packs continue, which is the main branch's, and leave the other"
                     )
             if len(merged) > len(held):
-                write_atomically(path, ledger_bytes(merged))
-                _sync_entries(path.parent)
+                _write(path, merged)
     except OSError as error:
         raise LedgerError(
             f"nothing was merged into {path}: {error}. Free space, or name a place that can be written."
         ) from error
     return tuple(merged[len(held) :])
+
+
+def _write(path: Path, looks: Sequence[Look]) -> None:
+    content = ledger_bytes(looks)
+    if len(content) > MOST_BYTES:  # asked before: what is written must be readable again
+        raise LedgerError(
+            f"{path} would have {len(content):,} bytes, and no ledger has more than {MOST_BYTES:,}. Nothing was "
+            "written. Keep it with its packs, and judge on cells that nobody has looked at: a new ledger would not "
+            "know of these looks"
+        )
+    write_atomically(path, content)
+    _sync_entries(path.parent)
 
 
 def _at_end(looks: Sequence[Look], look: Look) -> Look:

@@ -58,15 +58,15 @@ def lacking(need: str, judged: Judged) -> Unavailable | None:
 def unanswered(set_name: str, judged: Judged) -> Unavailable | None:
     """Why there are no predictions of a set that is there; None where there are, or where a classifier is asked.
 
-    Nobody asks for a part that a file of predictions leaves out. An external set that the run was given, and its
-    criteria, ask for an answer.
+    Nobody asks for train or validation where a file of predictions leaves them out. The test part is what a run is
+    for; an external set that it was given, and its criteria, ask for an answer, too.
     """
     if not isinstance(judged, GivenPredictions):
         return None
     if set_name in PARTS:
         if set_name in judged.parts:
             return None
-        return Unavailable(f"{GIVEN}: they do not cover {set_name}", not_asked=True)
+        return Unavailable(f"{GIVEN}: they do not cover {set_name}", not_asked=set_name != "test")
     if any(each.set == set_name for each in judged.files):
         return None
     return Unavailable(f"there are no predictions of set {set_name}: no --predictions {set_name}=FILE")

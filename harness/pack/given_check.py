@@ -40,12 +40,14 @@ def check_given(
         "who or what made these predictions: the files that were judged are in predictions/given/, and "
         "`pytest suites/ --predictions` judges them again"
     ]
+    if not given.parts and (scored := sorted(set(PARTS) & predictions.keys())):
+        found.append((EVIDENCE, "given > parts", f"no part is written, and {', '.join(scored)} was judged"))
     for set_name in dict.fromkeys(each.set for each in given.files):
         records = given.of(set_name)
         try:
             tables = [_read_again(pack, each, number, classes) for number, each in enumerate(records, start=1)]
-            if not given.parts or set_name not in images:  # the run stopped before it matched them
-                found += _differing([replace(t.record, n_other_labels=0) for t in tables], records)
+            if not given.parts or set_name not in images:  # never matched, or of a set that was not scored
+                found += _differing(_with_labels_of(records, tables), records)
                 continue
             answers = answers_for(tables, images[set_name], set_name=set_name)
         except HarnessError as error:
@@ -59,6 +61,14 @@ def check_given(
         if set_name == "dataset" and split is not None:
             found += _parts_compared(answers, given, split)
     return found, taken
+
+
+def _with_labels_of(records: Sequence[PredictionsFile], tables: Sequence[PredictionsTable]) -> list[PredictionsFile]:
+    """What the files say, but for how many labels differ from the data's, which the pack does not list."""
+    return [
+        replace(table.record, n_other_labels=stated.n_other_labels)
+        for stated, table in zip(records, tables, strict=True)
+    ]
 
 
 def _differing(made: Sequence[PredictionsFile], held: Sequence[PredictionsFile]) -> list[Found]:

@@ -64,8 +64,19 @@ def _overlaid_tables(base: list[dict[str, Any]], own: list[dict[str, Any]]) -> l
         if name is None or name not in places:
             result.append(table)
         else:
+            _refuse_another_metric(result[places[name]], table)
             result[places[name]] = overlaid(result[places[name]], table)
     return result
+
+
+def _refuse_another_metric(base: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """A criterion that asks for something else is another one: the one of the base would vanish without a word."""
+    before, now = base.get("metric"), own.get("metric")
+    if before is not None and now is not None and before != now:
+        raise Unextendable(
+            f"criterion {name_of(own)!r} asks for {now!r}, and that of the base for {before!r}. Give yours an id of "
+            f"its own, or name criteria.{name_of(own)} in `replace`."
+        )
 
 
 def name_of(table: Mapping[str, Any]) -> str | None:

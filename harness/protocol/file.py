@@ -121,11 +121,14 @@ def shipped_protocols() -> tuple[str, ...]:
 
 
 def _found(named: Path, *, beside: Path) -> Path:
-    """The file that is meant: in this folder, or else, by its bare name, among the shipped ones."""
+    """The file that is meant: in this folder, or else, by its bare name, among the shipped ones.
+
+    A folder of images may well be called as a protocol is.
+    """
     own = beside / named
-    if len(named.parts) == 1 and not os.path.lexists(own) and (name := named.name.removesuffix(".toml")):
-        return PROTOCOLS / f"{name}.toml" if name in shipped_protocols() else own
-    return own
+    name = named.name.removesuffix(".toml")
+    shipped = len(named.parts) == 1 and name in shipped_protocols()
+    return PROTOCOLS / f"{name}.toml" if shipped and (own.is_dir() or not os.path.lexists(own)) else own
 
 
 def _refuse_doubles(path: Path, table: Mapping[str, Any], *, within: str = "") -> None:

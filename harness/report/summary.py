@@ -19,8 +19,10 @@ MOST_ROWS = 12
 MOST_CLASSES = 6
 MOST_CELLS = 8
 MOST_SETS = 3
+MOST_GIVEN = 6  # lines on predictions that existed
 LONGEST_TEXT = 300
-MARKUP = re.compile(r"([\\`*_\[\]<>|#~$&@])")
+# What Markdown reads as more than text; a job page also makes links of bare addresses.
+MARKUP = re.compile(r"([\\`*_\[\]<>|#~$&@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 FENCES = re.compile("`+")
 
 
@@ -114,7 +116,7 @@ def _remarks(results: RunResults) -> Iterable[str]:
         if optional:
             yield f"{outcome}, and not in the way: {_ids(optional)}"
     yield from looks_told(results)
-    yield from given_told(results)
+    yield from first_few(given_told(results), MOST_GIVEN, more="and {n} more lines on predictions, in the report")
     yield from first_few(sets_told(results), MOST_SETS, more="and {n} more sets without a criterion")
     if results.baseline is not None:
         yield baseline_told(results, results.baseline)
