@@ -11,14 +11,14 @@ import numpy as np
 from harness.metrics.clusters import ClusterSummary, clustered_bounds, effective_trials
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Evaluation, Interval, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
-from harness.metrics.macro import highest_macro_f1, lowest_macro_f1, macro_f1
+from harness.metrics.macro import MOST_CLASSES_BOUNDED, highest_macro_f1, lowest_macro_f1, macro_f1
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject, unchanged
 from harness.metrics.multiplicity import simultaneous_lower_bounds
 from harness.metrics.predictions import Predictions
+from harness.metrics.unbounded import NO_BOUND, without_bound
 
 CLASS_METRICS = ("recall", "precision", "f1")
-MOST_CLASSES_BOUNDED = 8  # the search behind macro-F1's bound takes seconds beyond
 
 
 def evaluate(predictions: Predictions, *, intracluster_correlation: float = 0.0) -> Evaluation:
@@ -126,19 +126,9 @@ def _macro_f1(evaluation: Evaluation, level: float) -> Estimate:
         )
     trials = _by_patient(evaluation, "accuracy", None)
     if len(supports) > MOST_CLASSES_BOUNDED:
-        return Estimate(
-            "macro_f1",
-            evaluation.set,
-            None,
-            macro_f1(evaluation.confusion),
-            None,
-            None,
-            level,
-            "none",
-            n=evaluation.n,
-            note=f"no bound is computed for more than {MOST_CLASSES_BOUNDED} classes",
-            support=evaluation.n,
-        )
+        value = macro_f1(evaluation.confusion)
+        note = f"{NO_BOUND} for more than {MOST_CLASSES_BOUNDED} classes"
+        return without_bound("macro_f1", evaluation, value, level=level, note=note)
 
     def bounds(level: float) -> tuple[float, float]:
         fewest, most = _bounds(evaluation.n_correct, evaluation.n, trials, level=level)
@@ -263,7 +253,12 @@ def _jaccard_of_f1(f1: float) -> float:
 
 METRICS = (
     _entry("accuracy", "The share of cells that are predicted as their reference class.", per="set", trials="cells"),
-    _entry("macro_f1", "The mean of the F1 of all classes.", per="set", trials=""),
+    _entry(
+        "macro_f1",
+        f"The mean of the F1 of all classes; {NO_BOUND} for more than {MOST_CLASSES_BOUNDED}.",
+        per="set",
+        trials="",
+    ),
     _entry(
         "recall",
         "The share of the cells of a class that are predicted as it (sensitivity).",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from harness.metrics.estimates import Estimate, Evaluation
-from harness.metrics.unbounded import reported, without_bound
+from harness.metrics.unbounded import NO_BOUND, reported, without_bound
 
 NAME = "cohen_kappa"
+UNDEFINED = "chance alone agrees on everything"
 
 
 def cohen_kappa(evaluation: Evaluation, *, level: float) -> Estimate:
@@ -25,7 +26,7 @@ def cohen_kappa(evaluation: Evaluation, *, level: float) -> Estimate:
     reference, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     by_chance = float(reference @ predicted) / (n * n) if n else math.nan
     value = float(right / n - by_chance) / (1 - by_chance) if by_chance < 1 else None
-    return without_bound(NAME, evaluation, value, level=level, undefined="chance alone agrees on everything")
+    return without_bound(NAME, evaluation, value, level=level, note=NO_BOUND if value is not None else UNDEFINED)
 
 
 METRICS = (

@@ -92,6 +92,9 @@ def multiclass_summary(confusion: np.ndarray) -> MulticlassSummary:
 # Each end is a search of a tenth of a second, which report, tables and criteria all ask for.
 
 
+MOST_CLASSES_BOUNDED = 8  # beyond, the search takes seconds
+
+
 @lru_cache(maxsize=1024)
 def lowest_macro_f1(supports: tuple[int, ...], errors: float) -> float:
     """The lowest macro-F1 of any confusion matrix with these supports and so many errors.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from harness.metrics.estimates import Estimate, Evaluation
-from harness.metrics.unbounded import reported, without_bound
+from harness.metrics.unbounded import NO_BOUND, reported, without_bound
 
 NAME = "matthews_correlation"
 UNDEFINED = "all cells are of one class, or predicted as one"
@@ -26,9 +26,7 @@ def matthews_correlation(evaluation: Evaluation, *, level: float) -> Estimate:
     reference, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     spread = (n * n - float(reference @ reference)) * (n * n - float(predicted @ predicted))
     value = float(right * n - reference @ predicted) / math.sqrt(spread) if spread > 0 else None
-    return without_bound(
-        NAME, evaluation, value, level=level, undefined="all cells are of one class, or predicted as one"
-    )
+    return without_bound(NAME, evaluation, value, level=level, note=NO_BOUND if value is not None else UNDEFINED)
 
 
 METRICS = (

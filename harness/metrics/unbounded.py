@@ -8,21 +8,13 @@ from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
 
+NO_BOUND = "no bound is computed"
 
-def without_bound(name: str, evaluation: Evaluation, value: float | None, *, level: float, undefined: str) -> Estimate:
-    """The estimate of a value that has no bound; undefined: why there is none, where it is None."""
+
+def without_bound(name: str, evaluation: Evaluation, value: float | None, *, level: float, note: str) -> Estimate:
+    """The estimate of a value that has no bound; note: why, and where it is None why there is no value either."""
     return Estimate(
-        name,
-        evaluation.set,
-        None,
-        value,
-        None,
-        None,
-        level,
-        "no bound is computed",
-        n=evaluation.n,
-        note="no bound is computed" if value is not None else undefined,
-        support=evaluation.n,
+        name, evaluation.set, None, value, None, None, level, NO_BOUND, n=evaluation.n, note=note, support=evaluation.n
     )
 
 
