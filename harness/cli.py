@@ -10,6 +10,7 @@ import harness.core.threads  # noqa: F401  # isort: skip  (before anything that 
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -423,6 +424,7 @@ def register_init(jobs: Parsers) -> None:
 
 
 def _run_init(asked: argparse.Namespace) -> int:
+    from harness.core.places import INSTALLED
     from harness.core.threads import available_cores
     from harness.data.survey import survey
     from harness.drafting import draft, write_draft
@@ -449,7 +451,8 @@ def _run_init(asked: argparse.Namespace) -> int:
     _print("What the images could not tell, and you are to state or know:")
     for each in made.unknown:
         _print(f"- {each}")
-    _print(f"next: pytest suites/ --protocol={out} --data={found.root}")
+    options = f"--protocol={shlex.quote(str(out))} --data={shlex.quote(str(found.root))}"
+    _print(f"next: {PROGRAM if INSTALLED else _program()} {RUN} {options}")
     return HOLDS
 
 

@@ -295,12 +295,32 @@ def test_the_job_says_what_it_wrote_and_what_comes_next(tmp_path: Path, capsys, 
     text = capsys.readouterr().out
     assert f"{root}: 40 images of 2 classes" in text
     assert "- The floors: which accuracy" in text
-    assert f"next: pytest suites/ --protocol=animals.toml --data={root}" in text
+    assert f"next: python -m harness run --protocol=animals.toml --data={root}" in text
     assert main(["init", str(root)]) == 2
     assert "animals.toml is there already" in capsys.readouterr().err
     assert main(["init", str(root), "--force", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["counts"], result["replaced"]) == ({"cat": 20, "dog": 20}, True)
+
+
+@pytest.mark.parametrize(
+    ("argv0", "installed", "program"),
+    [
+        ("/venv/bin/leukocyte-harness", False, "leukocyte-harness"),
+        ("/site-packages/harness/__main__.py", True, "leukocyte-harness"),
+        ("/checkout/harness/__main__.py", False, "python -m harness"),
+    ],
+)
+def test_what_comes_next_can_be_pasted_wherever_init_was_called(
+    tmp_path: Path, capsys, monkeypatch, argv0: str, installed: bool, program: str
+):
+    filled(tmp_path / "my animals", {"cat": 20, "dog": 20})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [argv0])
+    monkeypatch.setattr("harness.core.places.INSTALLED", installed)
+    assert main(["init", "my animals"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line == f"next: {program} run --protocol='my animals.toml' --data='my animals'"
 
 
 def test_a_whole_disk_is_refused(tmp_path: Path, monkeypatch):
