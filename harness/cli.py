@@ -10,6 +10,7 @@ import harness.core.threads  # noqa: F401  # isort: skip  (before anything that 
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -412,8 +413,8 @@ def register_init(jobs: Parsers) -> None:
         "init",
         help="draft a protocol for a folder of images, and say what the images cannot tell",
         description="Looks at a folder with one sub-folder for each class, or with train, validation and test folders "
-        "above those. Writes a commented protocol, and a manifest CSV beside the folder where its names do not say it "
-        "all. Changes nothing in the folder.",
+        "above those. Writes a commented protocol; where the folders' names do not say it all, the protocol does. "
+        "Changes nothing in the folder.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the images")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the protocol (default: NAME-OF-DIR.toml here)")
@@ -423,6 +424,7 @@ def register_init(jobs: Parsers) -> None:
 
 
 def _run_init(asked: argparse.Namespace) -> int:
+    from harness.core.places import INSTALLED
     from harness.core.threads import available_cores
     from harness.data.survey import survey
     from harness.drafting import draft, write_draft
@@ -431,13 +433,11 @@ def _run_init(asked: argparse.Namespace) -> int:
     out: Path = asked.out or Path(f"{found.root.resolve().name}.toml")
     made = draft(found, out=out)
     protocol, replaced = write_draft(made, out=out, force=asked.force)
-    manifest = None if made.manifest is None else made.data
     if asked.json:
         said = {
             "protocol": str(out),
-            "manifest": manifest and str(manifest),
-            "replaced": [str(file) for file in replaced],
-            "data": str(made.data),
+            "replaced": replaced,
+            "data": str(found.root),
             "counts": found.counts,
             "criteria": len(protocol.criteria),
             "unknown": made.unknown,
@@ -446,14 +446,13 @@ def _run_init(asked: argparse.Namespace) -> int:
         return HOLDS
     _print(f"{found.root}: {len(found.images):,} images of {len(found.classes)} classes")
     _print(f"protocol: {out}, {len(protocol.criteria)} criteria")
-    if manifest is not None:
-        _print(f"manifest: {manifest}")
-    for file in replaced:
-        _print(f"replaced: {file}, which was there before")
+    if replaced:
+        _print(f"replaced: {out}, which was there before")
     _print("What the images could not tell, and you are to state or know:")
     for each in made.unknown:
         _print(f"- {each}")
-    _print(f"next: pytest suites/ --protocol={out} --data={made.data}")
+    options = f"--protocol={shlex.quote(str(out))} --data={shlex.quote(str(found.root))}"
+    _print(f"next: {PROGRAM if INSTALLED else _program()} {RUN} {options}")
     return HOLDS
 
 

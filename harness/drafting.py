@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,13 +10,14 @@ from pathlib import Path
 
 from harness.core.errors import DataError
 from harness.core.files import write_atomically
-from harness.core.spreadsheet import inert
 from harness.core.text import first_few, visible
 from harness.data.split import apportionment
+from harness.data.suggestions import toml_key, toml_text
 from harness.data.survey import Survey
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.protocol.file import read_protocol
-from harness.protocol.records import PARTS, Protocol
+from harness.protocol.modes import why_not
+from harness.protocol.records import FORMATS, PARTS, UNUSED, Protocol
 
 GENERIC = "generic.toml"  # a bare name is that of a shipped protocol
 RATIOS = {"train": 0.7, "validation": 0.15, "test": 0.15}  # of base.toml
@@ -33,66 +31,39 @@ MOST_ON_A_LINE = 100
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A protocol file, and a manifest where the folder alone does not say it all.
+    """A protocol file for a folder, which is named as --data as it lies there.
 
-    data:     what --data is to name: the manifest where there is one, else the folder.
-    manifest: path -> text of the CSV; None where none is needed.
-    unknown:  what the images cannot tell, one sentence each.
+    unknown: what the images cannot tell, one sentence each.
     """
 
     protocol: str
-    data: Path
-    manifest: str | None
     unknown: tuple[str, ...]
 
 
 def draft(found: Survey, *, out: Path) -> Draft:
     """The draft for a surveyed folder; out: where the protocol will lie, which names it."""
-    needs_manifest = bool(found.renamed or found.parts)
-    manifest = _manifest(found) if needs_manifest else None
-    root = found.root.resolve()
-    data = root.parent / f"{root.name}.csv" if needs_manifest else found.root
     unknown = tuple(_unknown(found))
-    return Draft(_protocol(found, out, unknown), data, manifest, unknown)
+    return Draft(_protocol(found, out, unknown), unknown)
 
 
-def write_draft(made: Draft, *, out: Path, force: bool) -> tuple[Protocol, tuple[Path, ...]]:
-    """Write the files and read the protocol back as a run would.
+def write_draft(made: Draft, *, out: Path, force: bool) -> tuple[Protocol, bool]:
+    """Write the file and read the protocol back as a run would.
 
     Returns:
-        The protocol, and the files that were there before.
+        The protocol, and whether a file was there before.
 
     Raises:
         DataError: a file is there already; nothing is written.
         ProtocolError: the draft cannot be read; it stays for whoever is to correct it.
     """
-    files = {out: made.protocol, **({made.data: made.manifest} if made.manifest is not None else {})}
-    replaced = tuple(file for file in files if os.path.lexists(file))
+    replaced = os.path.lexists(out)
     if replaced and not force:
-        raise DataError(
-            f"{replaced[0]} is there already, and nothing was written. Name another with --out, or add --force."
-        )
-    for file, text in files.items():
-        try:
-            write_atomically(file, text.encode("utf-8", "surrogateescape"))
-        except OSError as error:
-            raise DataError(f"{file} cannot be written ({error.strerror}). Name another place with --out.") from None
+        raise DataError(f"{out} is there already, and nothing was written. Name another with --out, or add --force.")
+    try:
+        write_atomically(out, made.protocol.encode())
+    except OSError as error:
+        raise DataError(f"{out} cannot be written ({error.strerror}). Name another place with --out.") from None
     return read_protocol(out), replaced
-
-
-# --- the manifest ---------------------------------------------------------------------------------
-
-
-def _manifest(found: Survey) -> str:
-    """Every image with its class, and its part where all parts are there: as --data names it and --split would."""
-    split = set(found.parts) == set(PARTS)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["path", "label", *(["split"] if split else [])])
-    for image in found.images:
-        row = [inert(f"{found.root.resolve().name}/{image.path}"), image.label]
-        writer.writerow([*row, image.part] if split else row)
-    return stream.getvalue()
 
 
 # --- the protocol ---------------------------------------------------------------------------------
@@ -104,23 +75,24 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
     accuracy, recall = _floor("accuracy", total), _floor("recall", least)
     sides = [side for each in found.readable for side in (each.width_px, each.height_px) if side is not None]
     parts = [
-        "# Drafted by `python -m harness init` from what lies in the folder. Confirm or change every line\n"
+        "# Drafted by `harness init` from what lies in the folder. Confirm or change every line\n"
         "# before the run: it is hashed into the evidence. docs/protocol-keys.md has every key.\n#\n"
         "# What the images could not tell:",
         *_comment(unknown),
-        f"\nextends = {_text(GENERIC)}\n",
+        f"\nextends = {toml_text(GENERIC)}\n",
         "[identity]",
-        f"id = {_text(_identity(out))}",
-        f"title = {_text(f'{len(found.classes)} classes of {found.root.resolve().name}')}",
+        f"id = {toml_text(_identity(out))}",
+        f"title = {toml_text(f'{len(found.classes)} classes of {_name_of(found)}')}",
         'version = "1"',
-        f"intended_use = {_text(INTENDED_USE)}\n",
+        f"intended_use = {toml_text(INTENDED_USE)}\n",
         "[dataset]",
-        f"description = {_text(_description(found))}",
+        f"description = {toml_text(_description(found))}",
         f"classes = {_listed(found.classes)}",
         *_counts(found),
         "images = { "
-        f"formats = {_listed(_seen(found, 'format'))}, modes = {_listed(_seen(found, 'mode'))}, "
+        f"formats = {_listed(_formats(found))}, modes = {_listed(_modes(found))}, "
         f"min_side_px = {min(sides, default=1)}, max_side_px = {max(sides, default=1)} }}\n",
+        *_names(found),
         "# A network from random weights. A classifier of your own: --model FILE, and this table is not used.",
         "[training]",
         f"image_size_px = {_trained_px(sides)} # the images have {min(sides, default=0)} to {max(sides, default=0)} px",
@@ -130,12 +102,12 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
         "[[criteria]]",
         'id = "A1"',
         f"floor = {accuracy}",
-        f"rationale = {_text(_proposal(accuracy, total))}\n",
+        f"rationale = {toml_text(_proposal(accuracy, total))}\n",
         f"# {_proves(least, 'test images of the smallest class')}",
         "[[criteria]]",
         'id = "R1"',
         f"floor = {recall}",
-        f"rationale = {_text(_proposal(recall, least))}\n",
+        f"rationale = {toml_text(_proposal(recall, least))}\n",
         EXAMPLES,
     ]
     return "\n".join(parts)
@@ -170,9 +142,12 @@ def _identity(out: Path) -> str:
     return kept.lstrip("_.-") or "draft"
 
 
+def _name_of(found: Survey) -> str:
+    return visible(found.root.resolve().name)
+
+
 def _description(found: Survey) -> str:
-    where = visible(found.root.resolve().name)
-    return f"{len(found.images):,} images in {where}. TO BE STATED: who made them, when, with what."
+    return f"{len(found.images):,} images in {_name_of(found)}. TO BE STATED: who made them, when, with what."
 
 
 def _counts(found: Survey) -> Iterator[str]:
@@ -181,8 +156,31 @@ def _counts(found: Survey) -> Iterator[str]:
         yield f"images_per_class = {next(iter(counts.values()))}"
     else:
         yield "# The classes have unequal numbers of images; D2 holds each to its own."
-        lines = [f"{_key(name)} = {n}" for name, n in counts.items()]
+        lines = [f"{toml_key(name)} = {n}" for name, n in counts.items()]
         yield f"images_per_class = {{ {', '.join(lines)} }}"
+
+
+def _names(found: Survey) -> Iterator[str]:
+    """The tables for folders whose names do not say which class or part they are."""
+    if found.renamed:
+        yield "# Folder -> class. Another name for a class stands in `classes` and `images_per_class` too."
+        yield "[dataset.labels]"
+        yield from (f"{toml_key(folder)} = {toml_text(name)}" for folder, name in found.renamed.items())
+        yield ""
+    if found.unused:
+        yield f"# Folder -> {', '.join(PARTS)}, or {UNUSED}: not read, and named."
+        yield "[dataset.parts]"
+        yield from (f"{toml_key(folder)} = {toml_text(UNUSED)}" for folder in found.unused)
+        yield ""
+
+
+def _formats(found: Survey) -> tuple[str, ...]:
+    """Those that a protocol can accept; `_unknown_of_files` names the others."""
+    return tuple(name for name in _seen(found, "format") if name in FORMATS)
+
+
+def _modes(found: Survey) -> tuple[str, ...]:
+    return tuple(name for name in _seen(found, "mode") if why_not(name) is None)
 
 
 def _seen(found: Survey, what: str) -> tuple[str, ...]:
@@ -201,9 +199,8 @@ def _trained_px(sides: Sequence[int]) -> int:
 
 def _test_counts(found: Survey) -> dict[str, int]:
     """Class -> images of the test part: by the part folders, or as the protocol's ratios draw it."""
-    if set(found.parts) == set(PARTS):
-        given = Counter(image.label for image in found.images if image.part == "test")
-        return {name: given[name] for name in found.classes}
+    if found.divided:
+        return found.counts_in("test")
     return {name: apportionment(n, RATIOS)["test"] for name, n in found.counts.items()}
 
 
@@ -242,27 +239,64 @@ def _unknown(found: Survey) -> Iterator[str]:
     )
     yield "How frequent each class is where the classifier will be used, and whether any set comes from elsewhere."
     if found.wrapped:
-        yield f"The images lie in the inner folder {visible(found.root.resolve().name)!r}: name that one as --data."
+        yield f"The images lie in the inner folder {_name_of(found)!r}: name that one as --data."
     if found.renamed:
         shown = first_few([f"{visible(old)!r} is {new}" for old, new in found.renamed.items()], SHOWN)
-        yield f"Folders whose name cannot be a class's: {', '.join(shown)}. The manifest says it so; correct it there."
+        yield f"Folders whose name cannot be a class's: {', '.join(shown)}. [dataset.labels] says it; correct it there."
     counts = found.counts
     if len(set(counts.values())) > 1:
         few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
         yield f"Why the classes have unequal numbers, from {counts[few]} ({few}) to {counts[many]} ({many})."
-    if scarce := [name for name, n in counts.items() if n < FEWEST_OF_A_CLASS]:
-        yield (
-            f"How {', '.join(first_few(scarce, SHOWN))} could be in train, validation and test with fewer than "
-            f"{FEWEST_OF_A_CLASS} images: no split exists. Add images, or leave the class out."
-        )
-    if found.parts and set(found.parts) != set(PARTS):
-        absent = [part for part in PARTS if part not in found.parts]
-        yield (
-            f"Which images are the {' and '.join(absent)} part: the folders name {', '.join(found.parts)} alone. The "
-            "manifest leaves the parts out, so the split is drawn anew over all images. Where a classifier was trained "
-            "on the train folder, that mixes its training images into test: divide the folders first."
-        )
+    yield from _unknown_of_parts(found)
     yield from _unknown_of_files(found)
+
+
+def _unknown_of_parts(found: Survey) -> Iterator[str]:
+    if not found.divided:
+        if scarce := [name for name, n in found.counts.items() if n < FEWEST_OF_A_CLASS]:
+            yield (
+                f"How {', '.join(first_few(scarce, SHOWN))} could be in train, validation and test with fewer than "
+                f"{FEWEST_OF_A_CLASS} images: no split exists. Add images, or leave the class out."
+            )
+        if below := _shared_below(found):
+            yield (
+                f"Whether the folders are the classes: {_few(below)} lie in more than one of them. If those are the "
+                "classes, call the folders above them train and test, and draft again."
+            )
+        return
+    if found.unused:
+        yield (
+            f"Which part of the split is in {_few(found.unused)}: [dataset.parts] leaves it out. Say there if it is "
+            f"{', '.join(PARTS)}; nothing in it was looked at."
+        )
+    if absent := [part for part in ("train", "test") if part not in found.parts]:
+        yield (
+            f"Which images are the {' and '.join(absent)} part: the folders hold {' and '.join(found.parts)} alone, "
+            f"and a run stops without. Say in [dataset.parts] which folder it is, such as "
+            f"{_such_as(found, absent[0])}, or name a single folder of classes as --data, which is then divided."
+        )
+    elif "validation" not in found.parts:
+        yield "Which images are the validation part: no folder is, and a run draws it from train."
+    least = dict.fromkeys(found.parts, 1) | ({"train": 2} if found.parts == ("train", "test") else {})
+    few = [f"{name} in {part}" for part, n in least.items() for name, k in found.counts_in(part).items() if k < n]
+    if few:
+        yield f"How to train and judge a class of which a part has too few images: {', '.join(first_few(few, SHOWN))}."
+
+
+def _such_as(found: Survey, part: str) -> str:
+    """A line for [dataset.parts]; validation is the part that a run can draw itself."""
+    spare = [*found.unused, *(folder for folder, of in found.divided.items() if of == "validation"), "FOLDER"]
+    return f"{toml_key(spare[0])} = {toml_text(part)}"
+
+
+def _shared_below(found: Survey) -> list[str]:
+    """Folders that lie in more than one class folder, as classes do in part folders with names of their own."""
+    above: dict[str, set[str]] = {}
+    for path in found.images:
+        first, *between, _ = path.split("/")
+        if between:
+            above.setdefault(between[0], set()).add(first)
+    return [name for name, folders in above.items() if len(folders) > 1]
 
 
 def _unknown_of_files(found: Survey) -> Iterator[str]:
@@ -271,18 +305,22 @@ def _unknown_of_files(found: Survey) -> Iterator[str]:
     if found.broken:
         shown = first_few([f"{visible(each.path)} ({each.error})" for each in found.broken], SHOWN)
         yield f"What these are, which do not decode as images: {'; '.join(shown)}. Move them out, or a run stops at D3."
-    if len(formats := _seen(found, "format")) > 1:
+    if len(formats := _formats(found)) > 1:
         yield f"Why there are several formats ({', '.join(formats)}): one that goes with a class can be learnt instead."
-    modes = _seen(found, "mode")
+    modes = _modes(found)
     if modes and modes != ("RGB",):
         yield f"Whether the colour modes {', '.join(modes)} are meant: every image becomes RGB before it is classified."
+    for what, accepted in (("format", formats), ("mode", modes)):
+        if refused := [name for name in _seen(found, what) if name not in accepted]:
+            names = ", ".join(refused)
+            yield f"What to make of {what} {names}: no protocol can accept it. Convert these, or a run stops."
     if found.litter:
         yield (
-            f"Nothing is made of {len(found.litter)} file(s) that file managers and notes leave: "
-            f"{_few(found.litter)}. Inside a class folder they count as images in a run: move them out."
+            f"Nothing is made of {len(found.litter)} file(s) or folder(s) that programs left behind, here or in a run: "
+            f"{_few(found.litter)}."
         )
     if found.loose:
-        yield f"What the files beside the class folders are: {_few(found.loose)}."
+        yield f"What the files beside the class folders are: {_few(found.loose)}. A run names them, and reads none."
 
 
 def _few(names: Sequence[str]) -> str:
@@ -304,13 +342,4 @@ def _comment(sentences: Sequence[str]) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"[{', '.join(map(_text, names))}]"
-
-
-def _text(text: str) -> str:
-    """A basic string of TOML, which is one of JSON."""
-    return json.dumps(visible(text), ensure_ascii=False)
-
-
-def _key(name: str) -> str:
-    return name if "." not in name else _text(name)
+    return f"[{', '.join(map(toml_text, names))}]"

@@ -15,11 +15,13 @@ from PIL import Image
 from harness.cli import main
 from harness.core.errors import DataError, MissingData
 from harness.data.manifest import read_manifest
-from harness.data.split import read_split
-from harness.data.survey import LITTER, survey
+from harness.data.records import Manifest, Split
+from harness.data.split import draw_split
+from harness.data.survey import survey
 from harness.drafting import _floor, draft, write_draft
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.protocol.file import read_protocol
+from harness.protocol.records import FORMATS, PARTS, Protocol
 
 
 def picture(file: Path, number: int, *, size: int = 40, mode: str = "RGB") -> None:
@@ -35,6 +37,12 @@ def filled(root: Path, counts: Mapping[str, int], **options: object) -> Path:
             number += 1
             picture(root / place / f"{i}.png", number, **options)  # type: ignore[arg-type]
     return root
+
+
+def as_a_run_reads(root: Path, protocol: Protocol) -> tuple[Manifest, Split]:
+    plan = protocol.dataset
+    found = read_manifest(root, name="dataset", classes=plan.classes, workers=2, names=plan, parts=plan.parts)
+    return found, draw_split(found, protocol.split)
 
 
 def drafted(root: Path, out: Path):
@@ -61,7 +69,7 @@ def test_class_folders_become_a_protocol_that_reads(tmp_path: Path, out: Path):
     assert (plan.classes, plan.images_per_class) == (("cat", "dog"), 20)
     assert (plan.images.formats, plan.images.modes) == (("PNG",), ("RGB",))
     assert (plan.images.min_side_px, plan.images.max_side_px) == (48, 48)
-    assert (protocol.identity.id, made.manifest, made.data, replaced) == ("mine", None, root, ())
+    assert (protocol.identity.id, replaced) == ("mine", False)
     assert protocol.training.image_size_px == 32
 
 
@@ -89,59 +97,116 @@ def test_a_class_that_cannot_be_divided_is_named(tmp_path: Path, out: Path):
     assert "How a could be in train, validation and test" in said(filled(tmp_path / "x", {"a": 2, "b": 9}), out)
 
 
-def test_names_that_no_class_can_have_are_mapped_in_a_manifest(tmp_path: Path, out: Path):
-    root = filled(tmp_path / "names", {"erythro blast": 7, "früh": 7, "ok": 7})
+def test_names_that_no_class_can_have_are_mapped_in_the_protocol(tmp_path: Path, out: Path):
+    root = filled(tmp_path / "names", {"erythro blast": 7, 'fr"üh': 7, "ok": 7})
     made = drafted(root, out)
     protocol, _ = write_draft(made, out=out, force=False)
     assert protocol.dataset.classes == ("erythro_blast", "fr_h", "ok")
-    assert made.data == tmp_path / "names.csv"
-    found = read_manifest(made.data, name="dataset", classes=protocol.dataset.classes, workers=2)
+    assert protocol.dataset.labels == {"erythro blast": "erythro_blast", 'fr"üh': "fr_h"}
+    found, _ = as_a_run_reads(root, protocol)
     assert found.counts == {"erythro_blast": 7, "fr_h": 7, "ok": 7}
-    assert (found.missing, found.unlisted) == ((), ())
     assert "'erythro blast' is erythro_blast" in "\n".join(made.unknown)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.toml", "names"]
 
 
 def test_part_folders_become_a_split(tmp_path: Path, out: Path):
     places = {f"{part}/{name}": n for part, n in (("Train", 6), ("val", 2), ("TEST", 3)) for name in ("CAT", "DOG")}
-    made = drafted(filled(tmp_path / "pets", places), out)
+    root = filled(tmp_path / "pets", places)
+    made = drafted(root, out)
     protocol, _ = write_draft(made, out=out, force=False)
-    found = read_manifest(made.data, name="dataset", classes=protocol.dataset.classes, workers=2)
-    split = read_split(made.data, found)
+    found, split = as_a_run_reads(root, protocol)
+    assert (found.counts, protocol.dataset.images_per_class) == ({"CAT": 11, "DOG": 11}, 11)
     assert [len(split.part(part)) for part in ("train", "validation", "test")] == [12, 4, 6]
-    assert (
-        "of 3 may be wrong" in made.protocol or "none wrong does not show" in made.protocol
-    )  # 3 a class, not 15 % of 11
+    assert "0 of 3 may be wrong" in made.protocol  # 3 a class in its folder, not 15 % of 11
 
 
-def test_parts_without_a_validation_are_not_guessed(tmp_path: Path, out: Path):
-    made = drafted(filled(tmp_path / "pets", {"train/a": 6, "train/b": 6, "test/a": 3, "test/b": 3}), out)
-    assert made.manifest is not None
-    assert made.manifest.splitlines()[0] == "path,label"
-    assert "Which images are the validation part" in "\n".join(made.unknown)
+def test_train_and_test_folders_stay_what_they_are(tmp_path: Path, out: Path):
+    root = filled(tmp_path / "pets", {"train/a b": 6, "train/c": 6, "test/a b": 3, "test/c": 3})
+    made = drafted(root, out)
+    protocol, _ = write_draft(made, out=out, force=False)
+    _, split = as_a_run_reads(root, protocol)
+    assert {image.path.split("/")[0] for image in split.test} == {"test"}
+    assert [len(split.part(part)) for part in PARTS] == [10, 2, 6]
+    assert "6 test images, all right" in made.protocol
+    assert "Which images are the validation part: no folder is, and a run draws it from train." in made.unknown
+
+
+def test_a_folder_beside_the_part_folders_is_left_out_and_asked_about(tmp_path: Path, out: Path):
+    places = {f"{part}/{name}": 4 for part in ("TRAIN", "TEST", "TEST_SIMPLE") for name in "ab"}
+    root = filled(tmp_path / "cells", places)
+    (root / "TEST" / "notes.txt").write_text("n")
+    made = drafted(root, out)
+    protocol, _ = write_draft(made, out=out, force=False)
+    assert protocol.dataset.parts == {"TEST_SIMPLE": "unused"}
+    found, split = as_a_run_reads(root, protocol)
+    assert found.counts == {"a": 8, "b": 8}
+    assert len(split.test) == 8
+    text = "\n".join(made.unknown)
+    assert "Which part of the split is in TEST_SIMPLE: [dataset.parts] leaves it out." in text
+    assert "the files beside the class folders are: TEST/notes.txt" in text
+
+
+def test_parts_without_a_test_are_named_with_the_line_that_mends_it(tmp_path: Path, out: Path):
+    root = filled(tmp_path / "cells", {"train/a": 6, "train/b": 6, "Val/a": 3, "Val/b": 3})
+    (root / "test").mkdir()
+    picture(root / "test" / "unlabelled.png", 99)
+    made = drafted(root, out)
+    assert "There are no test images: nothing can be shown." in made.protocol
+    text = "\n".join(made.unknown)
+    assert "Which images are the test part: the folders hold train and validation alone" in text
+    (line,) = re.findall(r"such as (.*?), or", text)
+    at = made.protocol.index("# A network from random weights")
+    out.write_text(f"{made.protocol[:at]}[dataset.parts]\n{line}\n\n{made.protocol[at:]}")
+    _, split = as_a_run_reads(root, read_protocol(out))
+    assert {image.path.split("/")[0] for image in split.test} == {"Val"}
+
+
+def test_a_class_that_a_part_lacks_is_named(tmp_path: Path, out: Path):
+    places = {"train/a": 6, "train/b": 1, "test/a": 3}
+    text = said(filled(tmp_path / "cells", places), out)
+    assert "of which a part has too few images: b in train, b in test." in text
+
+
+def test_folders_that_may_be_parts_by_names_of_their_own_are_asked_about(tmp_path: Path, out: Path):
+    text = said(filled(tmp_path / "cells", {f"{place}/{name}": 4 for place in ("home", "away") for name in "ab"}), out)
+    assert "Whether the folders are the classes: a, b lie in more than one of them." in text
+    text = said(filled(tmp_path / "by patient", {"a/p1": 4, "b/p2": 4}), out)
+    assert "Whether the folders are the classes" not in text
+
+
+def test_a_class_may_be_called_as_a_part(tmp_path: Path, out: Path):
+    root = filled(tmp_path / "vehicles", {"train": 5, "plane": 5})
+    protocol, _ = write_draft(drafted(root, out), out=out, force=False)
+    found, split = as_a_run_reads(root, protocol)
+    assert found.counts == {"plane": 5, "train": 5}
+    assert split.source == "drawn"
 
 
 def test_a_folder_that_only_wraps_is_looked_through_and_named(tmp_path: Path, out: Path):
     filled(tmp_path / "outer" / "inner", {"a": 5, "b": 5})
     made = drafted(tmp_path / "outer", out)
-    assert made.data == tmp_path / "outer" / "inner"
+    assert survey(tmp_path / "outer", workers=2).root == tmp_path / "outer" / "inner"
     assert "inner folder 'inner'" in "\n".join(made.unknown)
 
 
 def test_what_is_no_image_is_named_and_never_counted_where_it_is_litter(tmp_path: Path, out: Path):
     root = filled(tmp_path / "cells", {"a": 5, "b": 5})
-    for name in (".DS_Store", "a/Thumbs.db", "README.md", "__MACOSX/a/._0.png"):
+    for name in (".DS_Store", "a/Thumbs.db", "README.md", "__MACOSX/a/._0.png", "b/labels.csv"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"x")
     (root / "b" / "broken.png").write_bytes(b"no image")
     (root / "overview.png").write_bytes(b"x")
     found = survey(root, workers=2)
-    assert found.counts == {"a": 5, "b": 6}
-    text = said(root, out)
-    assert "Nothing is made of 4 file(s)" in text
-    assert "a/Thumbs.db" in text
+    made = drafted(root, out)
+    protocol, _ = write_draft(made, out=out, force=False)
+    read, _ = as_a_run_reads(root, protocol)
+    assert found.counts == read.counts == {"a": 5, "b": 7}
+    assert found.litter == read.reading.litter == (".DS_Store", "__MACOSX/", "a/Thumbs.db")
+    text = "\n".join(made.unknown)
+    assert "Nothing is made of 3 file(s) or folder(s) that programs left behind, here or in a run: .DS_Store" in text
     assert "b/broken.png (no image: the file begins with b'no image')" in text
-    assert "the files beside the class folders are: overview.png" in text
-    assert LITTER.match("0.png") is None
+    assert "b/labels.csv (no image: " in text
+    assert "the files beside the class folders are: README.md, overview.png. A run names them" in text
 
 
 def test_several_formats_and_modes_are_told(tmp_path: Path, out: Path):
@@ -151,6 +216,27 @@ def test_several_formats_and_modes_are_told(tmp_path: Path, out: Path):
     assert tomllib.loads(made.protocol)["dataset"]["images"]["formats"] == ["PNG", "JPEG"]
     assert "Why there are several formats (PNG, JPEG)" in "\n".join(made.unknown)
     assert "Whether the colour modes L, RGB are meant" in "\n".join(made.unknown)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_images_of_every_format_that_a_protocol_accepts_become_a_draft(tmp_path: Path, out: Path, format: str):
+    root = tmp_path / "cells"
+    for number, name in enumerate(("a/0", "a/1", "b/0", "b/1")):
+        picture(root / f"{name}.{format.lower()}", number)
+    made = drafted(root, out)
+    protocol, _ = write_draft(made, out=out, force=False)
+    images = protocol.dataset.images
+    assert (images.formats, images.modes, images.max_side_px) == ((format,), ("RGB",), 40)
+    assert "do not decode" not in "\n".join(made.unknown)
+
+
+def test_a_mode_that_no_protocol_accepts_is_named_and_left_out(tmp_path: Path, out: Path):
+    root = filled(tmp_path / "cells", {"a": 5, "b": 5})
+    Image.new("RGBA", (40, 40), (1, 2, 3, 100)).save(root / "b" / "clear.png")
+    made = drafted(root, out)
+    protocol, _ = write_draft(made, out=out, force=False)
+    assert protocol.dataset.images.modes == ("RGB",)
+    assert "What to make of mode RGBA with transparent pixels: no protocol can accept it." in "\n".join(made.unknown)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9, 30, 75, 1000])
@@ -164,22 +250,25 @@ def test_a_proposed_floor_is_one_that_a_flawless_result_shows_where_any_can(n: i
 
 
 def test_nothing_is_overwritten_without_a_word(tmp_path: Path, out: Path):
-    root = filled(tmp_path / "part ed", {"a b": 5, "b": 5})
-    made = drafted(root, out)
-    made.data.write_text("mine")
-    with pytest.raises(DataError, match=r"part ed.csv is there already, and nothing was written. .* add --force"):
+    made = drafted(filled(tmp_path / "animals", {"a": 5, "b": 5}), out)
+    out.write_text("mine")
+    with pytest.raises(DataError, match=r"mine.toml is there already, and nothing was written. .* add --force"):
         write_draft(made, out=out, force=False)
-    assert not out.exists()
-    assert made.data.read_text() == "mine"
-    assert write_draft(made, out=out, force=True)[1] == (made.data,)
+    assert out.read_text() == "mine"
+    assert write_draft(made, out=out, force=True)[1]
 
 
 @pytest.mark.parametrize(
     ("places", "said"),
     [
         ({"only": 3}, r"has 1 class folder\(s\) with files: only. Expected are at least two"),
-        ({"Cat": 3, "cat": 3}, r"the classes Cat and cat differ in case alone"),
-        ({"a b": 3, "a_B": 3}, r"the classes a_B and a_b differ in case alone"),
+        ({"Cat": 3, "cat": 3}, r"the folders 'Cat' and 'cat' would be one class, or classes that differ in case alone"),
+        ({"a b": 3, "a_B": 3}, r"the folders 'a b' and 'a_B' would be one class"),
+        ({"a b": 3, "a_b": 3, "c": 3}, r"the folders 'a b' and 'a_b' would be one class"),
+        ({"a": 3, "b": 3, ".cache": 1}, r"the folder '.cache' is hidden and lies where the classes do. Move it out"),
+        ({"a": 3, "b": 3, "c\udcff": 1}, r"the name 'c\\udcff' is not text, and no protocol can name it. Rename"),
+        ({"a": 3, "test/a": 3, "test/b": 3}, r"the folder 'a' lies beside the part folders and is a class in 'test/a'"),
+        ({"a_b/x": 3, "test/a b": 3, "test/c": 3}, r"'a_b' lies beside the part folders and is a class in 'test/a b'"),
     ],
 )
 def test_folders_that_are_no_classes_are_refused(tmp_path: Path, places: dict[str, int], said: str):
@@ -206,9 +295,43 @@ def test_the_job_says_what_it_wrote_and_what_comes_next(tmp_path: Path, capsys, 
     text = capsys.readouterr().out
     assert f"{root}: 40 images of 2 classes" in text
     assert "- The floors: which accuracy" in text
-    assert f"next: pytest suites/ --protocol=animals.toml --data={root}" in text
+    assert f"next: python -m harness run --protocol=animals.toml --data={root}" in text
     assert main(["init", str(root)]) == 2
     assert "animals.toml is there already" in capsys.readouterr().err
     assert main(["init", str(root), "--force", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert (result["counts"], result["replaced"]) == ({"cat": 20, "dog": 20}, ["animals.toml"])
+    assert (result["counts"], result["replaced"]) == ({"cat": 20, "dog": 20}, True)
+
+
+@pytest.mark.parametrize(
+    ("argv0", "installed", "program"),
+    [
+        ("/venv/bin/leukocyte-harness", False, "leukocyte-harness"),
+        ("/site-packages/harness/__main__.py", True, "leukocyte-harness"),
+        ("/checkout/harness/__main__.py", False, "python -m harness"),
+    ],
+)
+def test_what_comes_next_can_be_pasted_wherever_init_was_called(
+    tmp_path: Path, capsys, monkeypatch, argv0: str, installed: bool, program: str
+):
+    filled(tmp_path / "my animals", {"cat": 20, "dog": 20})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [argv0])
+    monkeypatch.setattr("harness.core.places.INSTALLED", installed)
+    assert main(["init", "my animals"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line == f"next: {program} run --protocol='my animals.toml' --data='my animals'"
+
+
+def test_a_whole_disk_is_refused(tmp_path: Path, monkeypatch):
+    root = filled(tmp_path / "x", {"a": 2, "b": 2})
+    monkeypatch.setattr("harness.data.survey.MOST_FILES", 5)
+    with pytest.raises(DataError, match=r"x holds more than 5 files and folders. Name a folder with fewer"):
+        survey(root, workers=1)
+
+
+def test_a_link_is_refused_as_a_run_refuses_it(tmp_path: Path):
+    root = filled(tmp_path / "x", {"a": 2, "b": 2})
+    (root / "b" / "again.png").symlink_to(root / "a" / "0.png")
+    with pytest.raises(DataError, match=r"is a symbolic link, and links are not followed: .* cp -RL"):
+        survey(root, workers=1)

@@ -21,7 +21,7 @@ from harness.model.formats import Found
 from harness.model.model_file import ModelFile
 from harness.model.records import JudgedModel, Preprocessing
 from harness.protocol.file import read_protocol
-from harness.protocol.records import Protocol
+from harness.protocol.records import FORMATS, Protocol
 from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting, sibling_dir
 from harness.run.stages.corruptions import robustness
@@ -74,6 +74,20 @@ def test_a_set_from_elsewhere_is_used(protocol: Protocol, smears: Path, tmp_path
     assert isinstance(found["second_laboratory"], Manifest)
     assert isinstance(found["nine_monocytes"], Unavailable)
     assert "no --external nine_monocytes=DIR" in found["nine_monocytes"].reason
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_set_that_the_protocol_does_not_name_may_have_every_format(
+    protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path, format: str
+):
+    for file in list((elsewhere / "monocyte").iterdir()):
+        with Image.open(file) as image:
+            image.load()
+            file.unlink()
+            image.save(file.with_suffix(f".{format.lower()}"))
+    found = run_over(protocol, smears, tmp_path, unnamed=elsewhere)(external)["unnamed"]
+    assert isinstance(found, Manifest), found
+    assert len(found.images) == 4
 
 
 def test_cells_of_the_dataset_are_no_external_set(protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from effort import with_all
 
+from harness.cli import PROGRAM
 from harness.core.places import PROJECT
 
 TUTORIALS = PROJECT / "docs" / "tutorials"
@@ -22,6 +23,8 @@ AS_PYTHON = (
     "import runpy, sys, harness.model.torchvision_compat; sys.argv = sys.argv[1:]; "
     "runpy.run_path(sys.argv[0], run_name='__main__')"
 )
+# As the console script of an installation calls it.
+AS_PROGRAM = f"import sys; sys.argv[0] = '{PROGRAM}'; from harness.cli import main; sys.exit(main())"
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Walk:
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     place = tmp_path_factory.mktemp("reader")
     bin_ = tmp_path_factory.mktemp("bin")
-    for name, command in (("python", f'-W error -c "{AS_PYTHON}"'), ("leukocyte-harness", "-m harness")):
+    for name, command in (("python", f'-W error -c "{AS_PYTHON}"'), (PROGRAM, f'-c "{AS_PROGRAM}"')):
         script = bin_ / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
         script.chmod(0o755)

@@ -1,6 +1,7 @@
 """What lies in this folder? Classes, parts and images as found, and what is odd about them; nothing is changed.
 
-A first look for somebody who has no protocol yet: `integrity` judges, this only says what there is.
+A first look for somebody who has no protocol yet: `integrity` judges, this only says what there is. Which folders are
+meant as classes and parts is guessed here; what is in them is read by `folders`, as a run will read it.
 """
 
 from __future__ import annotations
@@ -9,38 +10,22 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import DataError, MissingData
 from harness.data.decoding import facts_of, read_regular, strict_pillow
+from harness.data.folders import Listing, Placed, Walk, list_folder
+from harness.data.manifest import scan
 from harness.data.records import ImageFacts
-from harness.protocol.records import LARGEST_SIDE_PX, NAME_PATTERN, PART_ALIASES, PARTS, ImageRules
+from harness.protocol.records import FORMATS, LARGEST_SIDE_PX, NAME_PATTERN, PARTS, UNUSED, ImageRules, part_called
 
 MOST_FILES = 1_000_000
 MOST_DECODED = 2_000  # beyond, so many of them spread over the listing stand for all
 MOST_WRAPPERS = 4
-# What file managers, archives and notebooks leave behind.
-LITTER = re.compile(
-    r"(?i)^(\..*|thumbs\.db|desktop\.ini|icon\r|__macosx|.*\.(txt|md|csv|tsv|json|xml|ya?ml|html?|pdf))$"
-)
-ANYTHING = ImageRules(formats=("JPEG", "PNG", "BMP", "TIFF"), modes=(), min_side_px=1, max_side_px=LARGEST_SIDE_PX)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One file in a class folder.
-
-    path:  relative to the surveyed folder, with forward slashes.
-    label: the class: the folder's name, made one that a class can have.
-    part:  of the split, where part folders say so.
-    """
-
-    path: str
-    label: str
-    part: str | None
+ANYTHING = ImageRules(formats=FORMATS, modes=(), min_side_px=1, max_side_px=LARGEST_SIDE_PX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +34,49 @@ class Survey:
 
     root:     the folder with the class or part folders; below the given one where that only wraps it.
     wrapped:  whether it is below.
-    images:   the files of the class folders, sorted by path, without litter.
+    images:   path relative to `root` -> class and part, for the files of the class folders; sorted, without litter.
     renamed:  folder -> class, where the folder's name cannot be a class's.
-    litter:   files and folders that are nobody's image, relative to `root`.
-    loose:    files beside the class folders.
+    divided:  folder above the class folders -> part, "unused" where its name says none; empty without part folders.
+    litter:   what programs that list folders left behind, relative to `root`; a folder's name ends in "/".
+    loose:    files beside the class and part folders.
     facts:    what decoding showed, of all images or of MOST_DECODED spread over them.
     """
 
     root: Path
     wrapped: bool
-    images: tuple[Found, ...]
+    images: Mapping[str, Placed]
     renamed: Mapping[str, str]
+    divided: Mapping[str, str]
     litter: tuple[str, ...]
     loose: tuple[str, ...]
     facts: tuple[ImageFacts, ...]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(sorted({image.label for image in self.images}))
+        return tuple(sorted({image.label for image in self.images.values()}))
 
     @property
     def counts(self) -> dict[str, int]:
-        found = Counter(image.label for image in self.images)
+        return self._counted(self.images.values())
+
+    def counts_in(self, part: str) -> dict[str, int]:
+        """Class -> images in the folders of a part."""
+        return self._counted(image for image in self.images.values() if image.part == part)
+
+    def _counted(self, images: Iterable[Placed]) -> dict[str, int]:
+        found = Counter(image.label for image in images)
         return {name: found[name] for name in self.classes}
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that folders name, in the order of a split."""
-        named = {image.part for image in self.images}
+        """The parts of which there are images, in the order of a split; none without part folders."""
+        named = {image.part for image in self.images.values()}
         return tuple(part for part in PARTS if part in named)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Folders beside the part folders whose names say no part."""
+        return tuple(folder for folder, part in self.divided.items() if part == UNUSED)
 
     @property
     def readable(self) -> tuple[ImageFacts, ...]:
@@ -93,94 +92,140 @@ def survey(folder: Path, *, workers: int) -> Survey:
 
     Raises:
         MissingData: there is no such folder.
-        DataError: no folders in it, fewer than two classes, or two classes that differ in case alone.
+        DataError: no folders in it, fewer than two classes, folders that a protocol cannot tell apart or name, or
+            whatever a run refuses to list, such as a link.
     """
     if not folder.is_dir():
         raise MissingData(f"there is no folder {folder}. Name one with a sub-folder of images for each class.")
     root = _unwrapped(folder)
-    folders, loose = _entries(root)
-    parts = {name: PART_ALIASES[name.casefold()] for name in folders if name.casefold() in PART_ALIASES}
-    parted = bool(parts) and len(parts) == len(folders)
-    places = (
-        [(f"{part}/{name}", name, parts[part]) for part in sorted(parts) for name in _entries(root / part)[0]]
-        if parted
-        else [(name, name, None) for name in folders]
+    divided = _divided(root)
+    places = _class_folders(root, divided)
+    labels = {_name(place): _class_called(_name(place)) for place in places}
+    _refuse_names(root, places, labels, divided)
+    walk = Walk(root, _at_most(MOST_FILES, root))
+    renamed = {name: label for name, label in labels.items() if name != label}
+    placed, ignored, _ = list_folder(
+        walk,
+        classes=tuple(labels.values()),
+        labels=renamed,
+        parts={name: part for name, part in divided.items() if part == UNUSED},
+        set_name="dataset",
     )
-    renamed = {name: _class_name(name) for _, name, _ in places if not re.fullmatch(NAME_PATTERN, name)}
-    found: list[Found] = []
-    litter: list[str] = [name for name in loose if LITTER.match(name)]
-    for place, name, part in places:
-        for path in _files(root, place):
-            if LITTER.match(path.rpartition("/")[2]):
-                litter.append(path)
-            else:
-                found.append(Found(path, renamed.get(name, name), part))
-            if len(found) > MOST_FILES:
-                raise DataError(f"{root} holds more than {MOST_FILES:,} files. Name a folder with fewer.")
-    images = tuple(sorted(found, key=lambda each: each.path))
-    _refuse_no_classes(root, images, [name for _, name, _ in places])
-    loose = [name for name in loose if not LITTER.match(name)]
-    return Survey(root, root != folder, images, renamed, tuple(litter), tuple(loose), _facts(root, images, workers))
+    _refuse_no_classes(root, {image.label for image in placed.values()}, labels)
+    images = dict(sorted(placed.items()))
+    return Survey(
+        root,
+        wrapped=root != folder,
+        images=images,
+        renamed=renamed,
+        divided=divided,
+        litter=tuple(sorted(set(walk.litter))),
+        loose=tuple(name for name in ignored if not name.endswith("/")),
+        facts=_facts(root, list(images), workers),
+    )
 
 
 def _unwrapped(folder: Path) -> Path:
     """The folder itself, or the only one in it where that holds folders in turn: what unpacking an archive makes."""
     for _ in range(MOST_WRAPPERS):
-        folders, _ = _entries(folder)
-        if len(folders) != 1 or not _entries(folder / folders[0])[0]:
+        folders = _folders_in(folder)
+        if len(folders) != 1 or not _folders_in(folder / folders[0]):
             break
         folder = folder / folders[0]
     return folder
 
 
-def _entries(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the files in it, sorted; hidden folders and litter are no folders of images."""
-    folders: list[str] = []
-    files: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            is_folder = entry.is_dir(follow_symlinks=False) and not LITTER.match(entry.name)
-            (folders if is_folder else files).append(entry.name)
-    return sorted(folders), sorted(files)
+def _folders_in(folder: Path) -> list[str]:
+    return [entry.name for entry, is_folder in Walk(folder, scan).entries() if is_folder]
 
 
-def _files(root: Path, place: str) -> Iterator[str]:
-    folders, files = _entries(root / place)
-    yield from (f"{place}/{name}" for name in files)
-    for name in folders:
-        yield from _files(root, f"{place}/{name}")
+def _divided(root: Path) -> dict[str, str]:
+    """Folder -> part where class folders lie below part folders, "unused" for those beside them; else nothing.
+
+    A folder that is called as a part and holds files alone may be a class: of vehicles, "train" is one.
+    """
+    parts = {name: part_called(name, None) for name in _folders_in(root)}
+    if not any(part and _folders_in(root / name) for name, part in parts.items()):
+        return {}
+    return {name: part or UNUSED for name, part in parts.items()}
 
 
-def _class_name(folder: str) -> str:
-    """The folder's name with whatever a class's name cannot hold replaced."""
+def _class_folders(root: Path, divided: Mapping[str, str]) -> list[str]:
+    """Relative paths of the folders that are meant as classes."""
+    if not divided:
+        return _folders_in(root)
+    above = [name for name, part in divided.items() if part != UNUSED]
+    return [f"{part}/{name}" for part in above for name in _folders_in(root / part)]
+
+
+def _name(place: str) -> str:
+    return place.rpartition("/")[2]
+
+
+def _class_called(folder: str) -> str:
+    """The folder's name, with whatever a class's name cannot hold replaced."""
+    if re.fullmatch(NAME_PATTERN, folder):
+        return folder
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", folder).strip("_.-")[:64]
-    return plain or f"class_{folder.encode().hex()[:16]}"
+    return plain or f"class_{os.fsencode(folder).hex()[:16]}"
 
 
-def _refuse_no_classes(root: Path, images: Sequence[Found], folders: Sequence[str]) -> None:
-    labels = sorted({image.label for image in images})
-    if len(labels) < 2:
+def _at_most(n_files: int, root: Path) -> Listing:
+    """A listing that ends where somebody named a whole disk."""
+    n_seen = 0
+
+    def listing(folder: Path) -> list[os.DirEntry[str]]:
+        nonlocal n_seen
+        entries = scan(folder)
+        n_seen += len(entries)
+        if n_seen > n_files:
+            raise DataError(f"{root} holds more than {n_files:,} files and folders. Name a folder with fewer.")
+        return entries
+
+    return listing
+
+
+def _refuse_names(root: Path, places: Sequence[str], labels: Mapping[str, str], divided: Mapping[str, str]) -> None:
+    """Folders at which a run would stop, whatever the protocol says, or that no line of a protocol could name."""
+    for name in [*divided, *labels]:
+        if any("\ud800" <= c <= "\udfff" for c in name):
+            raise DataError(f"{root}: the name {name!r} is not text, and no protocol can name it. Rename the folder.")
+    if hidden := next((place for place in places if _name(place).startswith(".")), None):
+        raise DataError(f"{root}: the folder {hidden!r} is hidden and lies where the classes do. Move it out.")
+    for place in places if divided else ():
+        if twice := next((name for name in (_name(place), labels[_name(place)]) if name in divided), None):
+            raise DataError(
+                f"{root}: the folder {twice!r} lies beside the part folders and is a class in {place!r}, so that a run "
+                "cannot tell classes from parts. Move it into the folder of its part, or out."
+            )
+
+
+def _refuse_no_classes(root: Path, filled: Collection[str], labels: Mapping[str, str]) -> None:
+    """filled: the classes of which there are files; labels: folder -> class."""
+    if len(filled) < 2:
         raise DataError(
-            f"{root} has {len(labels)} class folder(s) with files: {', '.join(labels) or 'none'}. Expected are at "
+            f"{root} has {len(filled)} class folder(s) with files: {', '.join(filled) or 'none'}. Expected are at "
             "least two sub-folders, each named after a class, or train, validation and test folders with those in "
             "them. Where a table says which image is of which class, no protocol is drafted: extend generic.toml."
         )
-    by_case: dict[str, list[str]] = {}
-    for label in labels:
-        by_case.setdefault(label.casefold(), []).append(label)
-    if alike := next((names for names in by_case.values() if len(names) > 1), None):
-        raise DataError(f"{root}: the classes {' and '.join(alike)} differ in case alone. Rename or merge the folders.")
-    empty = sorted({_class_name(f) if not re.fullmatch(NAME_PATTERN, f) else f for f in folders} - set(labels))
-    if empty:
+    by_class: dict[str, list[str]] = {}
+    for name, label in labels.items():
+        by_class.setdefault(label.casefold(), []).append(name)
+    if alike := next((names for names in by_class.values() if len(names) > 1), None):
+        raise DataError(
+            f"{root}: the folders {' and '.join(map(repr, alike))} would be one class, or classes that differ in case "
+            "alone. Rename or merge the folders."
+        )
+    if empty := sorted(set(labels.values()) - set(filled)):
         raise DataError(f"{root}: the folder of class {empty[0]!r} holds no file. Fill it, or move it out.")
 
 
-def _facts(root: Path, images: Sequence[Found], workers: int) -> tuple[ImageFacts, ...]:
-    step = -(-len(images) // MOST_DECODED)
+def _facts(root: Path, paths: Sequence[str], workers: int) -> tuple[ImageFacts, ...]:
+    step = -(-len(paths) // MOST_DECODED)
     with warnings.catch_warnings():
         strict_pillow()
         with ThreadPoolExecutor(workers) as pool:
-            return tuple(pool.map(lambda image: _fact(root, image.path), images[::step]))
+            return tuple(pool.map(lambda path: _fact(root, path), paths[::step]))
 
 
 def _fact(root: Path, path: str) -> ImageFacts:

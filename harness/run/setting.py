@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.model.devices import choose_device
 from harness.model.precision import Precision, precision_used
-from harness.protocol.records import ImageRules, Protocol
+from harness.protocol.records import FORMATS, ImageRules, Protocol
 from harness.run.results import Baseline
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # For a set of which the protocol says nothing: whatever becomes RGB without a guess. Public sets of TIFF files have a
 # channel of opacity that says nothing; one that does is a finding (`harness.data.decoding.facts_of`).
-UNDECLARED = ImageRules(formats=("JPEG", "PNG", "BMP", "TIFF"), modes=("RGB", "RGBA"), min_side_px=1, max_side_px=4096)
+UNDECLARED = ImageRules(formats=FORMATS, modes=("RGB", "RGBA"), min_side_px=1, max_side_px=4096)
 
 
 @dataclass(frozen=True, slots=True)
