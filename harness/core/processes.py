@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.core.threads import SETTINGS
 
+REQUEST = "request.json"
 # What Python and numerical libraries need; no token that a CI job holds is among it.
 PASSED_ON = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT"),
@@ -29,13 +30,16 @@ def run_isolated(
     """Run one of our scripts that opens a file somebody else made: isolated Python, the file over standard input.
 
     Args:
-        request: the script's one argument, as JSON.
-        folder:  its working folder.
+        request: what it is asked, as JSON in a file whose name is the script's one argument. One argument of a
+            process holds 128 KiB on Linux, and the names of a test part's images are more.
+        folder:  its working folder, where the request is written: no other process writes there.
     Raises:
         subprocess.TimeoutExpired: it was ended after `timeout_s`.
     """
+    asked = folder.absolute() / REQUEST
+    asked.write_text(json.dumps(request), encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-I", str(script), json.dumps(request)],
+        [sys.executable, "-I", str(script), str(asked)],
         input=content,
         capture_output=True,
         check=False,

@@ -10,7 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 
-request = json.loads(sys.argv[1])
+request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 sys.modules["harness"] = None  # type: ignore[assignment]  # the file must open without us
 warnings.simplefilter("ignore")  # fastai warns, rightly, that a pickle runs code; this one is trusted
 # Where torchvision's operators do not load, no fastai program runs at all; the remedy is torch's, not ours.

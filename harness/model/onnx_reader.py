@@ -11,7 +11,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-request = json.loads(sys.argv[1])
+request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 for absent in ("torch", "harness"):
     sys.modules[absent] = None  # type: ignore[assignment]  # the file must answer without them
 warnings.simplefilter("ignore")  # what is odd about an image is said by others

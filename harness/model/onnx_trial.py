@@ -6,8 +6,9 @@ that crashes the library, never ends or wants all memory does so here.
 
 import json
 import sys
+from pathlib import Path
 
-request = json.loads(sys.argv[1])
+request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 try:
     import resource
 
