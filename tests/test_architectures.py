@@ -24,7 +24,7 @@ from harness.model.networks import untrained
 from harness.model.torch_network import TorchNetwork, WholeTorchNetwork
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ModelPlan, Protocol, TrainingPlan
+from harness.protocol.records import ModelPlan, PreprocessingPlan, Protocol, TrainingPlan
 
 CPU = Machine("cpu", 4, workers=1, progress=silent)
 # Small ones of every way in which torchvision and timm end a network.
@@ -93,6 +93,31 @@ def test_features_are_what_the_last_layer_is_given(tmp_path: Path, manifest: Man
     with torch.inference_mode():
         logits = last(torch.from_numpy(features).float()).double()
     assert np.abs(logits.softmax(dim=1).numpy() - predict(classifier, images)).max() < 1e-5
+
+
+def test_answers_of_networks_that_share_their_tensors_are_not_each_other_s(tmp_path: Path):
+    """timm's two EfficientNets differ in padding and in an epsilon, which no tensor tells."""
+    timm = pytest.importorskip("timm", reason="the extra [timm] is not installed")
+    torch.manual_seed(3)
+    file = saved(tmp_path, untrained_network("timm:efficientnet_b0", 5))
+    stated = PreprocessingPlan(filter="bicubic", crop=0.875, mean=(0.5,) * 3, deviation=(0.5,) * 3)
+    found = []
+    for architecture in ("timm:efficientnet_b0", "timm:tf_efficientnet_b0"):
+        protocol = protocol_for(architecture)
+        said = ModelPlan(classes=CLASSES, preprocessing=stated)
+        found.append(read_model(file, protocol.model_copy(update={"model": said}), trusted=()))
+    one, other = (each.card for each in found)
+    assert (one.digest, one.preprocessing) == (other.digest, other.preprocessing)
+    noise = frames_of(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8))
+    assert not np.array_equal(*(predict(each.open(CPU), noise) for each in found))
+    assert one.answers_by != other.answers_by
+    assert one.engine == other.engine == f"timm {timm.__version__}"
+
+
+def test_only_what_timm_builds_rests_on_timm(tmp_path: Path):
+    _, found = opened(tmp_path, "squeezenet1_1")
+    assert found.card.engine is None
+    assert found.card.answers_by["architecture"] == "squeezenet1_1"
 
 
 def test_the_preprocessing_of_timm_is_that_of_its_own_transforms(tmp_path: Path):

@@ -44,6 +44,14 @@ def untrained_network(architecture: str, n_classes: int) -> nn.Module:
     return cast(nn.Module, get_model_builder(architecture)(weights=None, num_classes=n_classes, **quick))
 
 
+def engine_of(architecture: str) -> str | None:
+    """The library that builds a network of this name and its version, where it is not torchvision.
+
+    Torchvision's version is in the key of everything that is kept; timm may be installed for one model alone.
+    """
+    return f"timm {_timm(architecture).__version__}" if architecture.startswith(TIMM) else None
+
+
 def refuse_untrainable(architecture: str) -> None:
     """
     Raises:

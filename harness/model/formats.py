@@ -38,6 +38,7 @@ class Found:
     abilities: as on a `ModelCard`.
     build:     makes the classifier of this card.
     preprocessing: what it must be shown.
+    network:   the name of the architecture that its tensors fill; None of a graph, which is one by itself.
     engine:    as on a `ModelCard`.
     unwrapped: as in a `JudgedModel`.
     """
@@ -49,6 +50,7 @@ class Found:
     abilities: tuple[str, ...]
     build: Callable[[ModelCard, Machine], Classifier]
     preprocessing: Preprocessing
+    network: str | None = None
     engine: str | None = None
     unwrapped: tuple[str, ...] = ()
 

@@ -89,6 +89,7 @@ def read_model(file: Path, protocol: Protocol, *, trusted: tuple[str, ...]) -> M
         abilities=found.abilities,
         corruptions_act_on="prepared arrays" if "prepared arrays" in found.abilities else "RGB frames",
         file_sha256=sha256,
+        architecture=found.network,
         engine=found.engine,
     )
     record = JudgedModel(

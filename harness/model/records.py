@@ -73,7 +73,9 @@ class ModelCard:
     abilities: keys of `ABILITIES`.
     corruptions_act_on: the arrays that it prepares, where it lets us at them, else the decoded images.
     file_sha256: of the file that it was read from, if any.
-    engine:    what computes its answers and its version, where that is not this project's torch.
+    architecture: of the network that the weights fill: those of the same tensors may compute otherwise, such as with
+               other padding. None where `digest` is of a whole graph or of a command.
+    engine:    what computes its answers and its version, where that is not torch with torchvision's networks alone.
     asked_anew: True where `digest` does not identify its answers, so that none kept from an earlier run is its own.
     """
 
@@ -85,6 +87,7 @@ class ModelCard:
     abilities: tuple[str, ...]
     corruptions_act_on: Literal["prepared arrays", "RGB frames"]
     file_sha256: str | None = None
+    architecture: str | None = None
     engine: str | None = None
     asked_anew: bool | None = None
 
@@ -103,8 +106,9 @@ class ModelCard:
     def answers_by(self) -> dict[str, object]:
         """What its answers for an image depend on, for the keys of stages: what it is called is none of it."""
         shown = None if self.preprocessing is None else asdict(self.preprocessing)
-        engine = {} if self.engine is None else {"engine": self.engine}
-        return {"digest": self.digest, "classes": self.classes, "preprocessing": shown, **engine}
+        computed = {"architecture": self.architecture, "engine": self.engine}
+        said = {name: value for name, value in computed.items() if value is not None}
+        return {"digest": self.digest, "classes": self.classes, "preprocessing": shown, **said}
 
     def why_not(self, needs: Collection[str]) -> str | None:
         """Why something that needs these abilities is not applicable to this classifier; None where it is."""

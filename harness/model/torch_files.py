@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from harness.core.errors import WeightsError
-from harness.model.architectures import own_preprocessing
+from harness.model.architectures import engine_of, own_preprocessing
 from harness.model.classifier import Machine
 from harness.model.exports import Claims, claims_of, unpickled
 from harness.model.formats import Content, Format, Found, declared, preprocessing_of_file, refuse_other_claims
@@ -69,6 +69,8 @@ def _found(content: Content, state: Mapping[str, torch.Tensor], unwrapped: tuple
         ABILITIES if with_features else WITHOUT_FEATURES,
         build,
         shown,
+        network=architecture,
+        engine=engine_of(architecture),
         unwrapped=unwrapped,
     )
 

@@ -125,6 +125,7 @@ def train(
             preprocessing=preprocessing_of(plan),
             abilities=(*ABILITIES, "training"),
             corruptions_act_on="prepared arrays",
+            architecture=plan.architecture,
         ),
     )
     write_atomically(folder / RECORD, TypeAdapter(TrainingRecord).dump_json(result, indent=1))

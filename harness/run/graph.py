@@ -8,9 +8,8 @@ versions, and the meaning of the recipe's code.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
@@ -23,9 +22,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Args = tuple[object, ...]
-# Whatever the recipes compute with: another version of it may make other numbers.
+# Whatever every recipe computes with: another version of it may make other numbers. What some classifiers alone are
+# computed with (timm, onnxruntime) is on their card, so that to install it retrains nothing.
 VERSIONS = ("torch", "torchvision", "fastai", "fastcore", "numpy", "scipy", "scikit-learn", "pillow")
-EXTRAS = ("timm",)  # where they are installed
 
 
 class Recipe(Protocol):
@@ -139,14 +138,6 @@ def keep(
     key = {
         **recipe.made_of(),
         "code": installed().digest(*code),
-        "versions": {name: version(name) for name in VERSIONS} | _installed(EXTRAS),
+        "versions": {name: version(name) for name in VERSIONS},
     }
     return store.fetch(name, key, lambda folder: recipe.make(folder, progress), anew=anew)
-
-
-def _installed(names: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
