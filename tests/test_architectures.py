@@ -120,6 +120,17 @@ def test_only_what_timm_builds_rests_on_timm(tmp_path: Path):
     assert found.card.answers_by["architecture"] == "squeezenet1_1"
 
 
+@pytest.mark.parametrize("architecture", ["timm:deit_tiny_distilled_patch16_224", "timm:levit_128s"])
+def test_a_network_with_two_heads_is_judged_whole(architecture: str):
+    """Its last linear layer is one of two whose outputs are averaged, and without it nothing can be added up."""
+    pytest.importorskip("timm", reason="the extra [timm] is not installed")
+    network, noise = untrained_network(architecture, 5).eval(), torch.rand(1, 3, 224, 224)
+    with torch.inference_mode():
+        before = network(noise)
+        assert in_two(network, size_px=224) is None
+        assert torch.equal(network(noise), before)
+
+
 def test_the_preprocessing_of_timm_is_that_of_its_own_transforms(tmp_path: Path):
     """The independent witness is timm's transform of the same image."""
     timm = pytest.importorskip("timm", reason="the extra [timm] is not installed")

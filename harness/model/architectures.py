@@ -114,11 +114,19 @@ def in_two(net: nn.Module, *, size_px: int) -> nn.Sequential | None:
         last = net.get_submodule(linear[-1])
         parent, _, name = linear[-1].rpartition(".")
         setattr(net.get_submodule(parent), name, nn.Identity())
-        features = net(noise)
-        if features.ndim == 2 and torch.equal(last(features), whole):
+        if _gives(whole, net, last, noise):
             return nn.Sequential(net, last)
     setattr(net.get_submodule(parent), name, last)
     return None
+
+
+def _gives(whole: torch.Tensor, body: nn.Module, last: nn.Module, noise: torch.Tensor) -> bool:
+    """Whether the last layer makes the whole network's outputs of what the body gives."""
+    try:
+        features = body(noise)
+        return features.ndim == 2 and torch.equal(last(features), whole)
+    except (RuntimeError, AttributeError, ValueError, TypeError):  # one of two heads, whose outputs are put together
+        return False
 
 
 def fits_elsewhere(state: Mapping[str, torch.Tensor], *, tried: str) -> str | None:
