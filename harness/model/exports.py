@@ -37,7 +37,6 @@ EXPORT = "export.pkl"
 CLASSIFIER = "classifier.safetensors"
 CLAIMS_KEY = "classifier"
 READER_TIMEOUT_S = 600
-# Two correct implementations of one network in float32 differ by summation order alone; observed: under 1e-5.
 _READER = Path(__file__).with_name("export_reader.py")
 
 
