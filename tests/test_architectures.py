@@ -16,11 +16,19 @@ import harness.model.torchvision_compat  # noqa: F401
 from harness.core.errors import ProtocolError, TrainingError, WeightsError
 from harness.core.progress import silent
 from harness.data.records import Manifest
-from harness.model.architectures import fits_elsewhere, in_two, own_preprocessing, refuse_untrainable, untrained_network
+from harness.model.architectures import (
+    COMMON,
+    fits_elsewhere,
+    in_two,
+    own_preprocessing,
+    refuse_untrainable,
+    untrained_network,
+)
 from harness.model.classifier import Machine, embed, predict, refuse_wrong_card
 from harness.model.images import frames_of, images_of
 from harness.model.model_file import ModelFile, read_model
 from harness.model.networks import untrained
+from harness.model.tensorfiles import MOST_BYTES, MOST_HEADER_BYTES
 from harness.model.torch_network import TorchNetwork, WholeTorchNetwork
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
@@ -118,6 +126,13 @@ def test_only_what_timm_builds_rests_on_timm(tmp_path: Path):
     _, found = opened(tmp_path, "squeezenet1_1")
     assert found.card.engine is None
     assert found.card.answers_by["architecture"] == "squeezenet1_1"
+
+
+@pytest.mark.parametrize("architecture", [*COMMON, "vgg19_bn", "convnext_large"])
+def test_a_file_of_a_usual_network_is_not_too_large(architecture: str):
+    with torch.device("meta"):
+        state = untrained_network(architecture, 1000).state_dict()
+    assert sum(each.nbytes for each in state.values()) + MOST_HEADER_BYTES < MOST_BYTES
 
 
 @pytest.mark.parametrize("architecture", ["timm:deit_tiny_distilled_patch16_224", "timm:levit_128s"])

@@ -298,6 +298,18 @@ def test_a_file_and_a_protocol_that_disagree_are_not_reconciled(
         reading(tmp_path, saying(exported(Small()), **{**OWN, **said}), protocol)
 
 
+def test_a_normalisation_that_only_a_graph_of_ours_holds_is_not_said_of_another(tmp_path: Path, protocol: Protocol):
+    """Nothing is put before a graph: its card would say that backgrounds were made white, and none was."""
+    training = protocol.training.model_copy(update={"normalisation": "background-white"})
+    white = protocol.model_copy(update={"training": training})
+    with pytest.raises(WeightsError, match=r"'background-white' is the first layer.*Say normalisation = \"imagenet\""):
+        reading(tmp_path, exported(Small()), white)
+    own = saying(exported(Small()), **{**OWN, "normalisation": "background-white"})
+    shown = reading(tmp_path, own, white).card.preprocessing
+    assert shown is not None
+    assert shown.normalisation == "background-white"
+
+
 @pytest.mark.parametrize(("softmax", "outputs"), [(True, "logits"), (False, "probabilities")])
 def test_softmax_is_not_taken_twice_and_not_left_out(tmp_path: Path, protocol: Protocol, softmax: bool, outputs: str):
     other = {"logits": "probabilities", "probabilities": "logits"}[outputs]
@@ -499,7 +511,7 @@ def test_what_is_refused_says_why_and_leaves_nothing(tmp_path: Path, protocol: P
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, protocol: Protocol):
     with (tmp_path / "m.onnx").open("wb") as file:
         file.truncate(2**40)
-    with pytest.raises(WeightsError, match="more than 536,870,912 bytes"):
+    with pytest.raises(WeightsError, match="more than 805,306,368 bytes"):
         read_model(tmp_path / "m.onnx", protocol, trusted=())
 
 

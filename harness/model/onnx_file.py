@@ -82,6 +82,12 @@ def _asking(claims: Claims, content: Content, ports: Ports) -> Asking:
             f"{list(ports.input.shape or ())} is {ports.layout or ' or '.join(possible)}. Correct it."
         )
     how = preprocessing_of_file(claims, content.protocol, own={})
+    if how.normalisation != "imagenet" and claims.normalisation is None:
+        raise WeightsError(
+            f"--model {content.where}: normalisation = {how.normalisation!r} is the first layer of a network that is "
+            "trained here. This graph does not say that it has that layer, and none is put before it. Say "
+            'normalisation = "imagenet" in [training]: a graph is shown what [model.preprocessing] states.'
+        )
     plain = (how.value_range, how.mean, how.deviation) == ((0.0, 255.0), (0.0,) * 3, (1.0,) * 3)
     if ports.input.dtype == "uint8" and not plain:
         raise WeightsError(
