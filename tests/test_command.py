@@ -211,10 +211,22 @@ def test_what_is_recorded_is_the_line_the_files_and_its_own_word(tmp_path: Path)
     assert command.card.asked_anew
     assert (command.kept_as, command.claims.classes) == ((), CLASSES)
     weights.write_bytes(b"others")
-    with pytest.raises(CommandError, match="a file that it names has changed since the run began"):
+    with pytest.raises(CommandError, match=f"of the files that it names, --weights={weights} changed since the run"):
         command.open(CPU)
     again = read_command(line, PROTOCOL, limits=LIMITS)
     assert again.card.digest != known.digest
+
+
+def test_a_file_that_the_command_writes_is_named_with_the_way_out(tmp_path: Path):
+    """It changes with every start, so that to leave it alone and run again would end in the same error."""
+    command = plain(tmp_path, first="open(sys.argv[1], 'a').write('started')")
+    with pytest.raises(CommandError, match=r"run\.log changed .*: name it in a script that the line starts"):
+        read_command(f"{command} {tmp_path / 'run.log'}", PROTOCOL, limits=LIMITS).open(CPU)
+    within = script(
+        tmp_path, f"import os\nos.execvp('sh', ['sh', '-c', '{command} {tmp_path / 'run.log'}'])", "start.py"
+    )
+    with opened(within) as classifier:
+        assert predict(classifier, cells()).shape == (6, 5)
 
 
 def test_a_program_is_found_as_the_command_finds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -370,7 +382,8 @@ HERE = r"^--model-command '.*', at images cell 4\.png to cell 5\.png: "
         ("rows = [[0.2] * 5, [True, 0, 0, 0, 0]]", r"cell 5\.png with True where a probability stands"),
         ("rows = [[0.2] * 5, [2.5, -1.5, 0, 0, 0]]", r"cell 5\.png with \[2\.5, -1\.5.*Apply softmax"),
         ("rows = [[20] * 5] * 2", r"cell 4\.png with \[20, 20.*Apply softmax"),
-        ("rows = [[10**400] * 5] * 2", r"cell 4\.png with "),
+        ("rows = [[10**400] * 5] * 2", r"cell 4\.png with \[1000.*which is not finite"),
+        ("rows = [[0.2] * 5, [0.5, 10**400, 0, 0, 0]]", r"cell 5\.png with \[0\.5, 1000.*which is not finite"),
         ("rows = [rows] * 10**5", r"it said more than 65,856 bytes where one line answers"),
         ("number = 1", r"which answers no question 2"),
         (

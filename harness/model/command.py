@@ -77,9 +77,11 @@ class Command:
         """
         known = self.record.command
         assert known is not None
-        if files_named_in(self.words) != known.files:
+        if changed := {each.name for each in {*files_named_in(self.words)} ^ {*known.files}}:
             raise CommandError(
-                f"{_called(known.line)}: a file that it names has changed since the run began. Leave it, and run again."
+                f"{_called(known.line)}: of the files that it names, {', '.join(sorted(changed))} changed since the "
+                "run began. Leave what it is made of alone, and run again. A file that the command itself writes, such "
+                "as a log, is not named in its line: name it in a script that the line starts."
             )
         talk = Talk.begun(known.line, self.words, known.limits)
         if talk.greeting != self.greeting:

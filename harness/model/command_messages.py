@@ -128,7 +128,10 @@ def _why_no_row(row: object, n_classes: int) -> str | None:
         return f"{found}; it named {n_classes} classes"
     if odd := [value for value in row if not isinstance(value, float | int) or isinstance(value, bool)]:
         return f"{brief(odd[0])} where a probability stands"
-    total = sum(row)
+    try:
+        total = sum(map(float, row))
+    except OverflowError:  # JSON's whole numbers have no end
+        total = np.inf
     if not abs(total) < np.inf:  # NaN too
         return f"{brief(row)}, which is not finite"
     if min(row) < 0 or abs(total - 1) > SUMS_TO_ONE:
