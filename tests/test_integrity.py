@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from harness.core.errors import DataError
-from harness.data.decoding import facts_of, format_of
+from harness.data.decoding import facts_of, format_of, strict_pillow
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import IntegrityReport, Manifest
@@ -194,6 +195,14 @@ def test_a_planted_file_is_found_by_name_under_its_rule(planted, name, rules, de
     assert [finding.rule for finding in findings] == rules
     assert detail in findings[-1].detail
     assert all(finding.remedy for finding in findings)
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name, content, *_ in PLANTED])
+def test_what_is_too_large_is_a_fact_of_its_own(name: str, content: bytes):
+    with warnings.catch_warnings():
+        strict_pillow()
+        facts = facts_of(content, path=name, rules=RULES)
+    assert facts.too_large == (name in ("large.png", "huge.png", "bomb.png", "padded.jpg"))
 
 
 def test_a_clean_file_among_planted_ones_stays_quiet(planted):

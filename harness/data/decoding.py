@@ -118,7 +118,7 @@ def open_picture(content: bytes, *, formats: Sequence[str], max_pixels: int = MO
     if kind is None or kind not in formats:
         raise ValueError(f"the content is {kind or 'no image'}, accepted are {', '.join(formats)}")
     if (problem := _too_many_pieces(content, kind)) is not None:
-        raise ValueError(problem)
+        raise ValueError(f"{REFUSED_AS_TOO_LARGE}: {problem}")
     image = Image.open(io.BytesIO(content), formats=(kind,))
     if image.width * image.height > max_pixels:
         raise ValueError(f"{REFUSED_AS_TOO_LARGE}: {image.width} x {image.height} px")
@@ -169,8 +169,8 @@ def look_into(content: bytes, *, path: str, rules: ImageRules) -> tuple[ImageFac
     if kind is None:
         return ImageFacts(path, None, None, None, None, _no_image(content)), None
     if len(content) > rules.max_bytes:
-        error = f"{REFUSED_AS_TOO_LARGE}: over {rules.max_bytes:,} bytes, the most that the largest image can need"
-        return ImageFacts(path, None, None, kind, None, error), None
+        most = f"over {rules.max_bytes:,} bytes, the most that the largest image can need"
+        return _too_large(ImageFacts(path, None, None, kind, None), most), None
     if kind not in rules.formats:
         error = f"not decoded: the content is {kind}, accepted are {', '.join(rules.formats)}"
         return ImageFacts(path, None, None, kind, None, error), None
@@ -187,12 +187,14 @@ def _no_image(content: bytes) -> str:
 def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules) -> tuple[ImageFacts, np.ndarray | None]:
     seen, pixels = ImageFacts(path, None, None, kind, None), None
     if (problem := _too_many_pieces(content, kind)) is not None:
-        return replace(seen, error=problem), None
+        return _too_large(seen, problem), None
     try:
         with Image.open(io.BytesIO(content), formats=(kind,)) as image:
             # Pillow may find another format inside the announced one, such as MPO (several pictures) in a JPEG.
             seen = ImageFacts(path, image.width, image.height, image.format or kind, _stored_mode(image))
-            error = _refusal(image, rules)
+            if image.width * image.height > rules.max_side_px**2:
+                return _too_large(seen, f"{image.width} x {image.height} px"), None
+            error = _several_pictures(image)
             if error is None:
                 image.load()  # `verify()` would pass a JPEG that was cut in half
                 error = _cut_off(content, kind)
@@ -202,15 +204,17 @@ def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules) -> tupl
                     pixels = np.asarray(rgb_of(image))
                     seen = replace(seen, width_px=pixels.shape[1], height_px=pixels.shape[0])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
-        error = f"{REFUSED_AS_TOO_LARGE}: {bomb}"
+        return _too_large(seen, bomb), None
     except Exception as problem:  # a hostile file can make a parser raise anything; all of it means "unreadable"
         error = f"does not decode: {str(problem) or type(problem).__name__}"
     return replace(seen, error=error), pixels if error is None else None
 
 
-def _refusal(image: Image.Image, rules: ImageRules) -> str | None:
-    if image.width * image.height > rules.max_side_px**2:
-        return f"{REFUSED_AS_TOO_LARGE}: {image.width} x {image.height} px"
+def _too_large(seen: ImageFacts, what: object) -> ImageFacts:
+    return replace(seen, error=f"{REFUSED_AS_TOO_LARGE}: {what}", too_large=True)
+
+
+def _several_pictures(image: Image.Image) -> str | None:
     if getattr(image, "is_animated", False):
         # To count the pages of a TIFF is to parse each of them.
         n = "several" if image.format == "TIFF" else getattr(image, "n_frames", "several")
@@ -237,9 +241,9 @@ def _too_many_segments(content: bytes) -> str | None:
         n_stray += found.start() - at if marker is JPEG_MARKER else 0
         n_scans += code == JPEG_SCAN[1]
         if n_scans > MOST_SCANS:
-            return f"{REFUSED_AS_TOO_LARGE}: a JPEG of more than {MOST_SCANS} scans"
+            return f"a JPEG of more than {MOST_SCANS} scans"
         if n_segments > MOST_SEGMENTS or n_stray > MOST_STRAY_BYTES:
-            return f"{REFUSED_AS_TOO_LARGE}: more than {MOST_SEGMENTS:,} segments or {MOST_STRAY_BYTES:,} stray bytes"
+            return f"more than {MOST_SEGMENTS:,} segments or {MOST_STRAY_BYTES:,} stray bytes"
         if code == JPEG_END[1]:
             return None
         at, marker = found.end(), JPEG_AFTER_SCAN if code == JPEG_SCAN[1] else JPEG_MARKER
@@ -253,7 +257,7 @@ def _too_many_chunks(content: bytes) -> str | None:
     while at < len(content):
         n_chunks += 1
         if n_chunks > MOST_CHUNKS:
-            return f"{REFUSED_AS_TOO_LARGE}: a PNG of more than {MOST_CHUNKS:,} chunks"
+            return f"a PNG of more than {MOST_CHUNKS:,} chunks"
         at += 12 + int.from_bytes(content[at : at + 4], "big")
     return None
 

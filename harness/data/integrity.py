@@ -21,7 +21,7 @@ from PIL import ImageFile
 
 from harness.data import gx
 from harness.data.content import emptiness_of
-from harness.data.decoding import REFUSED_AS_TOO_LARGE, look_into, open_regular, strict_pillow
+from harness.data.decoding import look_into, open_regular, strict_pillow
 from harness.data.expectations import Asked, expected_of, findings_of, results_of, table_of
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
 from harness.data.tables import relative_path
@@ -168,9 +168,8 @@ def _file_findings(image: CellImage, seen: _Inspected, rules: ImageRules) -> Ite
     if facts.format is not None and facts.format not in rules.formats:
         return  # an expectation names it, and nothing else was looked at
     if facts.error is not None:
-        too_large = facts.error.startswith(REFUSED_AS_TOO_LARGE)
         remedy = "Replace it by the original file, or remove it and correct the expected counts."
-        yield Finding("unexpected_sizes" if too_large else "unreadable_images", path, facts.error, remedy)
+        yield Finding("unexpected_sizes" if facts.too_large else "unreadable_images", path, facts.error, remedy)
         return
     if named_as not in (None, facts.format):
         detail = f"the content is {facts.format}, the name says {named_as}"

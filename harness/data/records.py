@@ -121,7 +121,12 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What decoding one file showed. `error` is None for a file that decoded completely."""
+    """What decoding one file showed.
+
+    error:     None for a file that decoded completely.
+    too_large: whether that error is that it has more bytes, pixels or pieces than is decoded. A pack does not say it
+               again beside the finding.
+    """
 
     path: str
     width_px: int | None
@@ -129,6 +134,7 @@ class ImageFacts:
     format: str | None
     mode: str | None
     error: str | None = None
+    too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
