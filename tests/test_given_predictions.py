@@ -20,7 +20,7 @@ from harness.core.digests import file_digest
 from harness.core.errors import EvidenceError
 from harness.data.prediction_files import parse_predictions
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
-from harness.data.records import Manifest
+from harness.data.records import Manifest, SplitSource
 from harness.data.split import undivided
 from harness.judge.pretrained import lacking, nobody_asked, unanswered
 from harness.metrics.table import TABLE
@@ -29,8 +29,20 @@ from harness.pack.given_check import check_given
 from harness.pack.outcome import read_judged, read_passed
 from harness.pack.read import open_pack
 from harness.plugin import Exit
-from harness.protocol.needs import ANSWERS_ON_VALIDATION, NEW_IMAGES, PREPARED_ARRAYS, PROBABILITIES, SPLIT, TRAINING
+from harness.protocol.needs import (
+    ANSWERS_ON_VALIDATION,
+    NEW_IMAGES,
+    PREPARED_ARRAYS,
+    PROBABILITIES,
+    SPLIT,
+    TRAINING,
+    TRAINING_CELLS,
+)
+from harness.protocol.records import Protocol
+from harness.report.sections.training import _limits_of_predictions
 from harness.report.sentences import given_told
+from harness.run.setting import RunOptions, Setting
+from harness.run.stages.given import whose_word
 
 FILE = PredictionsFile(
     "dataset", "p.csv", "1" * 64, 9, "CSV", "predictions/given/dataset.csv", "path", 4, "3 decimals", 0.0015, 2, 0.001,
@@ -57,6 +69,30 @@ def test_without_a_split_everything_is_judged_but_what_needs_images_training_or_
         *("leaked_units", "split_size_mismatches", "listing_order_changes", "path_prefix_changes"),
         *("duplicates_across_parts", "judged_cells_in_fits", "conformal_coverage"),
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "split_file", "word"),
+    [
+        ("undivided", None, "unknown"),
+        ("folders", None, "not stated"),
+        ("file", "cells.csv", "not stated"),  # a column of the CSV given as --data
+        ("file", "split.csv", "stated by the split"),
+    ],
+)
+def test_only_a_split_that_was_named_says_which_cells_were_trained_on(
+    protocol: Protocol, manifest: Manifest, source: SplitSource, split_file: str | None, word: str
+):
+    """As of a classifier's file: parts that the data came with are nobody's word on a training."""
+    split = None if split_file is None else Path(split_file)
+    options = RunOptions("test", Path("cells.csv"), {}, frozenset(), split, "cpu", 1, Path("ledger.jsonl"))
+    told = whose_word(Setting.of(protocol, options), replace(undivided(manifest), source=source))
+    assert told == word
+    given = GivenPredictions((FILE,), cells=told, parts=("test",))
+    assert (lacking(SPLIT, given) is None) == (source != "undivided")
+    assert (lacking(TRAINING_CELLS, given) is None) == options.split_is_stated == (split_file == "split.csv")
+    limits = [limit.what for limit in _limits_of_predictions(given)]
+    assert ("The parts came with the data" in limits[-1]) == (word == "not stated")
 
 
 def test_validation_lets_a_threshold_be_fitted_and_train_lets_overfitting_be_seen():
@@ -269,6 +305,7 @@ def lied(evidence: Mapping[str, Any], **said: object) -> None:
         (lambda e: lied(e, n_other_labels=0), "given > files > rounded.csv"),
         (lambda e: e["given"].update(parts=["train", "validation", "test"]), "given > parts"),
         (lambda e: e["given"].update(cells="stated by the split"), "given > cells"),
+        (lambda e: e["given"].update(cells="not stated"), "given > cells"),
         (lambda e: e.update(given=None), "rounded.csv"),
     ],
 )
@@ -329,7 +366,6 @@ def test_the_same_classes_within_a_ten_thousandth_are_the_same_look(tiny: Pytest
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--predictions={pack}/predictions/test.csv", "--model=x.pth"], "a run judges one of the two"),
         (
             ["--predictions=clinic={pack}/predictions/test.csv"],
             "there is no external set 'clinic'; there are nine",

@@ -51,22 +51,28 @@ class GivenPredictions:
     """Predictions that existed before the run, and were judged (--predictions) instead of asking a classifier.
 
     files: in the order in which they were named.
-    cells: whether somebody says which cells the classifier was trained on: a split that was given, and not drawn here.
+    cells: whether somebody says which cells the classifier was trained on: --split does, parts that the data came with
+           do not; "unknown" where there are no parts, and every cell is judged as test.
     parts: the parts of the dataset whose every cell has a row.
     """
 
     files: tuple[PredictionsFile, ...]
-    cells: Literal["unknown", "stated by the split"] = "unknown"
+    cells: Literal["unknown", "not stated", "stated by the split"] = "unknown"
     parts: tuple[str, ...] = ()
 
     @property
     def knows_its_cells(self) -> bool:
+        return self.cells == "stated by the split"
+
+    @property
+    def divided(self) -> bool:
+        """Whether the dataset has parts, so that not every cell is judged as test."""
         return self.cells != "unknown"
 
     @property
     def undivided(self) -> bool:
         """Whether every cell was judged as test; not of a run that stopped before it fitted them to the images."""
-        return bool(self.parts) and not self.knows_its_cells
+        return bool(self.parts) and not self.divided
 
     def digest(self, set_name: str) -> str:
         """What identifies the answers on a set: the digest of its file."""

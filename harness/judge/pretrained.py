@@ -109,7 +109,7 @@ def _stated(model: JudgedModel) -> str:
 
 
 def _reason_of_predictions(need: str, given: GivenPredictions) -> str | None:
-    if need == SPLIT and not given.knows_its_cells:
+    if need == SPLIT and not given.divided:
         return "no split was given, and every cell is judged as test"
     if need == TRAINING_CELLS and not given.knows_its_cells:
         return "the cells that the classifier was trained on are not known"

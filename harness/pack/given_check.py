@@ -107,6 +107,6 @@ def _parts_compared(answers: Answered, given: GivenPredictions, split: Split) ->
     found = []
     if covered != given.parts:
         found.append((EVIDENCE, "given > parts", f"{list(given.parts)} is written, the files cover {list(covered)}"))
-    if given.knows_its_cells != (split.source != "undivided"):
+    if given.divided != (split.source != "undivided") or (given.knows_its_cells and split.source != "file"):
         found.append((EVIDENCE, "given > cells", f"{given.cells!r} is written, the split is {split.origin!r}"))
     return found

@@ -46,6 +46,14 @@ class RunOptions:
     model: GivenClassifier | None = None
     predictions: tuple[PredictionsTable, ...] = ()
 
+    @property
+    def split_is_stated(self) -> bool:
+        """Whether --split says which cells a classifier that exists was trained on.
+
+        Parts that the data came with, as folders or a column of the CSV given as --data, say it of no classifier.
+        """
+        return self.split_file not in (None, self.data)
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

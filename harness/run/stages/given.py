@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from harness.data.prediction_files import Answered, answers_for
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.records import Manifest, Split
 from harness.judge.pretrained import Judged
 from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
+from harness.run.setting import Setting
 from harness.run.stages.data import external, listing, split
 from harness.run.stages.model import model
 
@@ -41,9 +44,16 @@ def given(run: Asking) -> GivenPredictions | None:
         files += run(answered, name).files if there else [t.record for t in tables if t.record.set == name]
     return GivenPredictions(
         tuple(files),
-        cells="unknown" if parts.source == "undivided" else "stated by the split",
+        cells=whose_word(run.setting, parts),
         parts=_covered(own, parts),
     )
+
+
+def whose_word(setting: Setting, parts: Split) -> Literal["unknown", "not stated", "stated by the split"]:
+    """As `cells` of `GivenPredictions`."""
+    if parts.source == "undivided":
+        return "unknown"
+    return "stated by the split" if setting.options.split_is_stated else "not stated"
 
 
 @stage(model, given)

@@ -77,9 +77,7 @@ def model(run: Asking) -> JudgedModel | None:
     stated = {part: getattr(given.claims, part) for part in FITTING_PARTS}
     if any(stated.values()):
         return replace(given.record, cells="stated by the file" if stated == own else "others than this split's")
-    # A CSV given as --data may have a split column; only --split says that the classifier was trained with it.
-    named = options.split_file not in (None, options.data)
-    return replace(given.record, cells="stated by the split file" if named else "unknown")
+    return replace(given.record, cells="stated by the split file" if options.split_is_stated else "unknown")
 
 
 @stage(keeps=GivenModel)

@@ -16,6 +16,7 @@ from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.setting import Setting
 from harness.run.stages.data import divided, found_elsewhere, manifest
+from harness.run.stages.given import whose_word
 
 
 @stage(manifest, found_elsewhere)
@@ -46,9 +47,8 @@ def _judged(setting: Setting, parts: Split) -> Judged:
         return options.model.record
     if not options.predictions:
         return None
-    known = parts.source != "undivided"
     files = tuple(table.record for table in options.predictions)
-    return GivenPredictions(files, cells="stated by the split" if known else "unknown", parts=PARTS)
+    return GivenPredictions(files, cells=whose_word(setting, parts), parts=PARTS)
 
 
 def told(found: Mapping[str, str]) -> list[str]:

@@ -51,6 +51,11 @@ def _limits_of_predictions(given: GivenPredictions) -> Iterator[Limit]:
             "Which cells the classifier was trained on is stated by the split alone: this run saw no training.",
             "That no cell of the test part was trained on, beyond that word.",
         )
+    elif given.divided:
+        yield Limit(
+            "The parts came with the data, and nobody says that the classifier was trained with them; --split would.",
+            "That no cell of the test part was trained on.",
+        )
     elif given.undivided:
         yield Limit(
             "Separation from training is not shown: no split was given, and every cell is judged as test.",
