@@ -136,8 +136,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--model",
         metavar="FILE",
         type=Path,
-        help="judge this classifier (.safetensors, .pth; export.pkl if trusted) instead of training one; --split then "
-        "names the split that it was trained with",
+        help="judge this classifier (.safetensors, .pth, .pt, .ckpt, .onnx; .pkl of fastai if trusted) instead of "
+        "training one; --split then names the split that it was trained with",
     )
     group.addoption(
         "--predictions",

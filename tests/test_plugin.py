@@ -16,6 +16,7 @@ from tiny_run import Pytest, evidence_of, run_pytest
 from harness.cli import main
 from harness.core.digests import digest_of
 from harness.judge.verdicts import Outcome, Verdict
+from harness.model.model_file import FORMATS
 from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit, RunState, sets_told
 from harness.protocol.file import read_protocol
 
@@ -318,3 +319,9 @@ def test_the_plugin_sleeps_when_no_suite_is_run(tmp_path: Path):
     done = run_pytest("-p", "harness.plugin", str(tmp_path / "test_plain.py"), cwd=tmp_path)
     assert done.returncode == 0
     assert "verdicts" not in done.stdout
+
+
+def test_the_help_of_model_names_every_kind_of_file_that_is_read(pytestconfig: pytest.Config):
+    options = [each for group in pytestconfig._parser._groups for each in group.options]
+    (said,) = (each.attrs()["help"] for each in options if each.names() == ["--model"])
+    assert [suffix for suffix in FORMATS if suffix not in said] == []

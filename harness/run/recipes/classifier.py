@@ -10,7 +10,7 @@ from harness.model.given import GivenClassifier
 from harness.model.records import ModelCard
 from harness.model.trained import card_of, open_trained
 
-# What a given classifier is opened and asked by, whatever its format, and what it runs without importing it.
+# What opens and asks a given file of any format: the recipes import no format. What a command answers is never kept.
 OPENS = ("harness.model.model_file",)
 
 
