@@ -209,21 +209,20 @@ def pytest_configure(config: pytest.Config) -> None:
     if _asks_for_suites(config):
         if getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no":
             raise pytest.UsageError("the suites share one trained model and time it: run them without -n")
-        _refuse_two_classifiers(config)
+        _refuse_a_wrong_call(config)
         state = _state(config)  # a protocol that does not read ends here, in one line
         config.pluginmanager.register(_CollectionWatch(state))
 
 
-def _refuse_two_classifiers(config: pytest.Config) -> None:
-    named = [option for option in ("--model", "--model-command") if config.getoption(option) is not None]
+def _refuse_a_wrong_call(config: pytest.Config) -> None:
+    """A run judges one classifier, which it trains or one option names, and what is said of an option needs it."""
+    named = [option for option in ("--model", "--model-command", "--predictions") if config.getoption(option)]
     if len(named) > 1:
-        raise pytest.UsageError(f"{' and '.join(named)} name two classifiers, and a run judges one. Leave one away.")
-    if "--model-command" in named and config.getoption("--predictions"):
-        raise pytest.UsageError(
-            "--predictions and --model-command: a run judges one of the two. Leave one of them away."
-        )
+        raise pytest.UsageError(f"{' and '.join(named)}: a run judges what one of them names. Leave the others away.")
     if config.getoption("--command-limit") and "--model-command" not in named:
         raise pytest.UsageError("--command-limit says what a command may take, and no --model-command names one.")
+    if config.getoption("--trust-model") and "--model" not in named:
+        raise pytest.UsageError("--trust-model says which pickle may be opened, and no --model names one.")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

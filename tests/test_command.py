@@ -622,10 +622,13 @@ def test_a_command_that_breaks_in_mid_run_stops_it_and_leaves_no_pack(tiny: Pyte
     [
         (["--model-command="], "it names no program"),
         (["--model-command='"], "is not a command line"),
-        (["--model-command=true", "--model=m.pth"], "--model and --model-command name two classifiers"),
+        (["--model-command=true", "--model=m.pth"], "--model and --model-command: a run judges what one of them"),
+        (["--predictions=p.csv", "--model=m.pth"], "--model and --predictions: a run judges what one of them names"),
+        (["--predictions=p.csv", "--model-command=true"], "--model-command and --predictions: a run judges what one"),
         (["--model-command=true", "--command-limit=answer_s=0"], "not NAME=NUMBER with a number above 0"),
         (["--model-command=true", "--command-limit=patience=9"], "start_s, answer_s, total_s, memory_gib"),
         (["--command-limit=answer_s=9"], "no --model-command names one"),
+        ([f"--trust-model={'1' * 64}"], "no --model names one"),
     ],
 )
 def test_a_wrong_call_is_a_wrong_call(tiny: Pytest, place: Path, arguments: list[str], words: str):

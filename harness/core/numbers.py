@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+SUMS_TO_ONE = 1e-6  # how far the sum of a row of probabilities may miss 1: a softmax in float32 misses it
+
 
 def real_numbers(found: object) -> np.ndarray:
     """A copy as float64 in C order; what is float64 already keeps its bits.

@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.core.errors import InvalidPredictions, MissingData
 from harness.core.files import read_plain
+from harness.core.numbers import SUMS_TO_ONE
 from harness.core.text import brief
 from harness.data.prediction_records import PredictionsFile
 from harness.data.prediction_tables import MOST_FILE_BYTES, Cells, class_columns, read_cells
@@ -28,10 +29,9 @@ from harness.data.tables import relative_path
 PATH_COLUMNS = ("path", "filepath", "filename", "file", "image", "image_path")
 DIGEST_COLUMN = "sha256"
 LABEL_COLUMNS = ("label", "reference", "reference_label", "true_label", "target", "y_true", "ground_truth")
-# How far a float32 softmax may miss a sum of 1, the tolerance of `Predictions`. What misses by less than half of it is
-# kept to the bit: at the tolerance itself, the order of a sum would decide whether a pack can be read again.
-FLOAT32 = 1e-6
-KEPT = FLOAT32 / 2
+# What misses a sum of 1 by less is kept to the bit: at the tolerance itself, the order of a sum would decide whether a
+# pack can be read again.
+KEPT = SUMS_TO_ONE / 2
 # What rounding may explain at most, however few digits are printed: with none, a row of zeros would be "rounded".
 MOST_ROUNDING = 0.05
 
@@ -139,7 +139,7 @@ def parse_predictions(
     label_column = next((each for each in LABEL_COLUMNS if each in cells.header and each not in classes), None)
     numbers = _numbers(cells, [columns[each] for each in classes], where=where)
     printing = printing_of([row[columns[each]] for row in cells.rows for each in classes])
-    tolerances = np.clip(printing.rounding_of(numbers).sum(axis=1), FLOAT32, MOST_ROUNDING)
+    tolerances = np.clip(printing.rounding_of(numbers).sum(axis=1), SUMS_TO_ONE, MOST_ROUNDING)
     used = {digest_column, path_column, *(cells.header[index] for index in columns.values())}
     unread = tuple(each for each in cells.header if each not in used)
     _refuse_improbable(numbers, tolerances, cells, unread, str(printing), where=where)

@@ -18,6 +18,7 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp, softmax
 
 from harness.core.errors import InvalidPredictions, UndefinedStatistic
+from harness.core.numbers import SUMS_TO_ONE
 from harness.metrics.calibration_records import (
     Binning,
     CalibrationMetrics,
@@ -41,7 +42,6 @@ from harness.metrics.distributions import beta_quantile, betabinomial_quantile, 
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions
 
-ROUNDING = 1e-6  # how far a float32 softmax may miss a sum of 1; the tolerance of `Predictions`
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).tiny)
 COLDEST, HOTTEST = 0.05, 20.0  # a fitted temperature outside says that the set cannot tell, not what T is
 NULL_QUANTILE = 0.95
@@ -632,7 +632,7 @@ def _metrics(
         n_impossible=int(np.sum(reference == 0)),
         null=null,
         # Near certainty the null is one value, and the observed error may be that value but for rounding.
-        exceeds_null=ece > null.limit + ROUNDING,
+        exceeds_null=ece > null.limit + SUMS_TO_ONE,
     )
 
 
@@ -714,7 +714,7 @@ def _checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[np.ndarray, np.
         )
     if confidence.size == 0:
         raise UndefinedStatistic("the calibration of 0 cells does not exist; it is not 0. Report it as undefined.")
-    valid = (confidence >= 0) & (confidence <= 1 + ROUNDING)  # False for NaN too
+    valid = (confidence >= 0) & (confidence <= 1 + SUMS_TO_ONE)  # False for NaN too
     if not valid.all():
         cell = int(np.argmin(valid))
         raise InvalidPredictions(f"confidence of cell {cell} is {confidence[cell]}, no probability; apply softmax")
@@ -735,7 +735,7 @@ def _checked_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> tuple
     if labels.min() < 0 or labels.max() >= probabilities.shape[1]:
         raise InvalidPredictions(f"labels {labels.min()} to {labels.max()} for {probabilities.shape[1]} columns")
     sums = probabilities.sum(axis=1)
-    valid = (probabilities >= 0).all(axis=1) & (np.abs(sums - 1) <= ROUNDING)  # False for NaN too
+    valid = (probabilities >= 0).all(axis=1) & (np.abs(sums - 1) <= SUMS_TO_ONE)  # False for NaN too
     if not valid.all():
         row = int(np.argmin(valid))
         raise InvalidPredictions(

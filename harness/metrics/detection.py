@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
 from harness.core.errors import InvalidPredictions, UndefinedStatistic
+from harness.core.numbers import SUMS_TO_ONE
 from harness.metrics.distributions import normal_quantile
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval
 from harness.metrics.intervals import check_level, clopper_pearson_bounds, wilson_interval
 
 SCORES = ("confidence", "entropy", "mahalanobis")
-ROUNDING = 1e-6  # how far a float32 softmax may miss a sum of 1; the tolerance of `Predictions`
 
 Scores = NDArray[np.float64]
 
@@ -486,7 +486,7 @@ def _probabilities(values: ArrayLike) -> Scores:
     p = np.asarray(values, dtype=np.float64)
     if p.ndim != 2 or p.shape[1] < 2:
         raise InvalidPredictions(f"probabilities of shape {p.shape}; give one row per input and two classes or more")
-    valid = (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1.0) <= ROUNDING)  # False for NaN too
+    valid = (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1.0) <= SUMS_TO_ONE)  # False for NaN too
     if not valid.all():
         row = int(np.argmin(valid))
         raise InvalidPredictions(f"row {row} is not a distribution: {p[row]}. If these are logits, apply softmax.")

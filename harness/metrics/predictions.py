@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.core.digests import digest_of
 from harness.core.errors import InvalidPredictions
-from harness.core.numbers import real_numbers
+from harness.core.numbers import SUMS_TO_ONE, real_numbers
 from harness.data.records import CellImage, labels_of
 
 
@@ -53,7 +53,7 @@ class Predictions:
                 f"set {self.set!r}: label index {out_of_range[0]} has no column among {self.classes}. "
                 "Labels and probabilities must count the same classes in the same order."
             )
-        valid = (p >= 0).all(axis=1) & np.isclose(p.sum(axis=1), 1.0, rtol=0, atol=1e-6)  # False for NaN too
+        valid = (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1.0) <= SUMS_TO_ONE)  # False for NaN too
         if not valid.all():
             row = int(np.argmin(valid))
             raise InvalidPredictions(

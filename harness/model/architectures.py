@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 from torchvision.models import get_model_builder, list_models
 
 from harness.core.errors import TrainingError, WeightsError
+from harness.protocol.records import Filter
 
 TIMM = "timm:"
 # Those that a training takes apart at `networks.CUT`; every other is judged whole.
@@ -22,7 +23,7 @@ COMMON = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"),
     *("efficientnet_b0", "efficientnet_v2_s", "convnext_tiny", "densenet121", "vgg16", "vit_b_16", "swin_t"),
 )
-FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
+FILTERS = get_args(Filter)
 
 
 def untrained_network(architecture: str, n_classes: int) -> nn.Module:

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from harness.core.errors import InvalidCard, InvalidPredictions, NotApplicable
-from harness.core.numbers import real_numbers
+from harness.core.numbers import SUMS_TO_ONE, real_numbers
 from harness.core.progress import Report
 from harness.model.images import Images
 from harness.model.records import ModelCard
@@ -26,7 +26,6 @@ LEAST_PROBABILITY = 1e-12  # what lies below counts as this: no float32 softmax 
 # Between batches and memory layouts float32 differs by the order of summation: on the CPU, under 1e-5 was observed. No
 # other device was measured; those that are known to have been silently wrong gave other answers altogether.
 PLAIN_PROBABILITY = 1e-3
-SUMS_TO_ONE = 1e-6  # as `harness.metrics.predictions` takes it
 
 Answer = Callable[[np.ndarray], np.ndarray]  # of the images at these places; as a door gives it, so not yet checked
 

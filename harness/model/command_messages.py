@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from harness.core.numbers import SUMS_TO_ONE
 from harness.core.text import brief
-from harness.model.classifier import SUMS_TO_ONE
+from harness.protocol.records import Filter
 
 PROTOCOL = "classifier-command"
 VERSION = 1
@@ -36,7 +37,7 @@ class Shown:
 
     size_px: Annotated[int, Field(ge=1, le=4096)]
     resize: Literal["squish", "crop"] = "squish"
-    filter: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    filter: Filter = "bilinear"
     crop: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 

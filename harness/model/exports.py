@@ -32,6 +32,7 @@ from harness.core.processes import run_isolated
 from harness.model.preprocessing import RESIZE_METHODS
 from harness.model.records import IMAGENET_MEAN, IMAGENET_STD
 from harness.model.tensorfiles import read_whole
+from harness.protocol.records import Filter
 
 EXPORT = "export.pkl"
 CLASSIFIER = "classifier.safetensors"
@@ -139,7 +140,7 @@ class Claims:
     validation: str | None = None
     outputs: Literal["logits", "probabilities"] | None = None
     layout: Literal["NCHW", "NHWC", "flat"] | None = None
-    filter: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    filter: Filter | None = None
     crop: float | None = None
     channels: Literal["RGB", "BGR"] | None = None
     value_range: tuple[float, float] | None = None

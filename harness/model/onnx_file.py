@@ -12,7 +12,8 @@ import numpy as np
 from onnx import ModelProto
 
 from harness.core.errors import WeightsError
-from harness.model.classifier import SUMS_TO_ONE, Machine
+from harness.core.numbers import SUMS_TO_ONE
+from harness.model.classifier import Machine
 from harness.model.exports import Claims, claims_of
 from harness.model.formats import Content, Format, Found, preprocessing_of_file, refuse_other_claims, stated
 from harness.model.onnx_classifier import ABILITIES, Asking, OnnxClassifier, OnnxOnDevice, rounding

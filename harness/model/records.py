@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.core.digests import digest_of
 from harness.core.errors import InvalidCard
-from harness.protocol.records import Normalisation, TrainingPlan
+from harness.protocol.records import Filter, Normalisation, TrainingPlan
 
 # ImageNet's mean and standard deviation per channel, of RGB / 255: what torchvision's weights were trained with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -39,7 +39,7 @@ class Preprocessing:
 
     size_px: int
     resize: Literal["squish", "crop"]
-    filter: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    filter: Filter = "bilinear"
     crop: float = 1.0
     channels: Literal["RGB", "BGR"] = "RGB"
     value_range: tuple[float, float] = (0.0, 1.0)

@@ -61,6 +61,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 ARCHITECTURE_PATTERN = r"^(timm:)?[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)?$"
 Normalisation = Literal["imagenet", "background-white"]
+Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]  # of a resize, in Pillow's words
 # 67 million pixels: below what Pillow takes for a decompression bomb, far above the photograph of one cell.
 LARGEST_SIDE_PX = 8192
 # Names of the dataset, its parts, the training and the devices, which no external set may have.
@@ -389,7 +390,7 @@ class PreprocessingPlan(_Record):
     mean, deviation: per channel in the order of `channels`, subtracted and divided by, in units of `value_range`.
     """
 
-    filter: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    filter: Filter | None = None
     crop: float | None = Field(default=None, gt=0.0, le=1.0)
     channels: Literal["RGB", "BGR"] | None = None
     value_range: tuple[float, float] | None = None
