@@ -19,6 +19,7 @@ from PIL import Image
 
 from harness.data.leakage import ListedImage
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Split, sorted_by_path
+from harness.data.split import split_stratified
 from harness.judge.criteria import complete, judge
 from harness.judge.proofs import Proof, Trial
 from harness.judge.verdicts import Verdict
@@ -81,6 +82,7 @@ def example_run(
     content: Callable[[str], bytes] = no_picture,
     n_wrong: int = 3,
     environment: dict[str, str] | None = None,
+    forged: Callable[[Split], Split] = lambda drawn: drawn,
 ) -> RunResults:
     """A run that went to its end.
 
@@ -89,10 +91,11 @@ def example_run(
         content: makes the bytes of an image file from a key that no other image has.
         n_wrong: how many test cells are misclassified.
         environment: overrides single entries.
+        forged: makes another split of the one that was drawn; everything else follows from it.
     """
     protocol = example_protocol()
     dataset = _images("dataset", (IMAGES_PER_CLASS,) * len(CLASSES), file_name, content)
-    split = _split(dataset)
+    split = forged(split_stratified(Manifest("dataset", Path(), CLASSES, dataset), protocol.split))
     externals = {
         "second-laboratory": _images("second-laboratory", SECOND_LABORATORY, file_name, content),
         "nine-monocytes": _images("nine-monocytes", NINE_MONOCYTES, file_name, content),
@@ -442,16 +445,6 @@ def _images(
         for name, count in zip(CLASSES, counts, strict=True)
         for number in range(count)
     )
-
-
-def _split(images: tuple[CellImage, ...]) -> Split:
-    parts: dict[str, list[CellImage]] = {part: [] for part in PARTS}
-    for name in CLASSES:
-        own = sorted((image for image in images if image.label == name), key=lambda image: image.sha256)
-        first, second = round(0.7 * len(own)), round(0.85 * len(own))
-        for part, chosen in zip(PARTS, (own[:first], own[first:second], own[second:]), strict=True):
-            parts[part] += chosen
-    return Split(*(sorted_by_path(parts[part]) for part in PARTS), origin="stratified by class, seed 42")
 
 
 def _predictions(name: str, images: Sequence[CellImage], n_wrong: int, seed: int) -> Predictions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,19 @@ from tiny_run import Pytest, evidence_of, verdicts_of
 
 from harness.cli import main
 from harness.model.exports import CLASSIFIER
+from harness.model.onnx_export import ONNX
 from harness.pack.keys import write_key_pair
 from harness.pack.outcome import read_baseline, read_passed
 from harness.pack.read import open_pack
+
+COMMAND = Path(__file__).with_name("onnx_command.py")
 
 # Door -> what the command line says beside the protocol, given the pack of the run that trained the classifier.
 DOORS: dict[str, Callable[[Path], list[str]]] = {
     "trained": lambda trained: [],
     "model file": lambda trained: [f"--model={trained / 'models' / CLASSIFIER}"],
+    "onnx": lambda trained: [f"--model={trained / 'models' / ONNX}"],
+    "command": lambda trained: [f"--model-command={sys.executable} {COMMAND} {trained / 'models' / ONNX}"],
     "predictions": lambda trained: [
         f"--split={trained / 'data_split.csv'}",
         *(f"--predictions={trained / 'predictions' / part}.csv" for part in ("train", "validation", "test")),
@@ -81,15 +87,18 @@ def baseline(run: Entered, tmp_path: Path) -> None:
     assert read_baseline(run.pack, sets=("test",), classes=classes).passed
 
 
+def read_as_passed(run: Entered, tmp_path: Path) -> None:
+    assert read_passed(open_pack(run.pack))
+
+
 def promote(run: Entered, tmp_path: Path) -> None:
-    if importlib.util.find_spec("mlflow") is None:  # what promote asks before it asks MLflow
-        assert read_passed(open_pack(run.pack))
-        return
+    if importlib.util.find_spec("mlflow") is None:
+        pytest.skip("the extra [mlflow] is not installed (see constraints-mlflow.txt)")
     asked = ["promote", str(run.pack), "--name", "cells", "--alias", "champion", "--reports", str(tmp_path)]
     assert main(asked) == 0
 
 
-JOBS = (verify, verify_signature, sign, compare_as_candidate, compare_as_baseline, baseline, promote)
+JOBS = (verify, verify_signature, sign, compare_as_candidate, compare_as_baseline, baseline, read_as_passed, promote)
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.__name__)

@@ -231,3 +231,13 @@ def test_of_predictions_that_exist_no_part_is_drawn_and_test_alone_will_do(tmp_p
     assert len(split_by_folders(alone, PLAN, draws=False).test) == 8
     checks = check_split(split_by_folders(alone, PLAN, draws=False), alone, PLAN)
     assert all(problems == () for problems in checks.values())
+
+
+def test_of_predictions_one_train_image_of_a_class_is_enough(tmp_path):
+    # No validation part was drawn of train, so none needs to be drawn to ask whether it would be the same again.
+    one = [*cells("train", n=1), *cells("test", n=3)]
+    found = read(make(tmp_path, one), parts={})
+    with pytest.raises(DataError, match="1 images from 1 distinct images"):
+        draw_split(found, PLAN)
+    split = split_by_folders(found, PLAN, draws=False)
+    assert all(problems == () for problems in check_split(split, found, PLAN).values())

@@ -245,7 +245,8 @@ def test_a_split_of_files_with_odd_names_reads_back_the_same(tmp_path, names):
     manifest = Manifest("dataset", Path("cells"), CLASSES, sorted_by_path(cells(plain)))
     split = split_stratified(manifest, PLAN)
     write_split(split, tmp_path / "s.csv")
-    assert read_split(tmp_path / "s.csv", manifest) == replace(split, origin="read from s.csv")
+    again = read_split(tmp_path / "s.csv", manifest)
+    assert [again.part(part) for part in PARTS] == [split.part(part) for part in PARTS]
 
 
 @bounded(200)

@@ -169,6 +169,13 @@ def test_a_text_that_says_something_else_is_refused(text, value, field):
     assert not says(text, value, field)
 
 
+@pytest.mark.parametrize("text", ["none", "nothing", "not stated"])
+def test_what_stands_for_an_empty_text_says_it_and_no_other(text):
+    assert says(text, "", "version")
+    assert says(text, None, "version")
+    assert not says(text, "2.1", "version")
+
+
 def test_a_p_value_that_underflows_is_below_what_four_decimals_show():
     assert says(wording.probability(max(0.0, 1e-12)), 0.0, "p")  # as the section on confidence prints it
 

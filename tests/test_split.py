@@ -25,6 +25,7 @@ from harness.data.split import (
     read_split,
     size_mismatches,
     split_stratified,
+    undivided,
     write_split,
 )
 from harness.metrics.table import metrics_of
@@ -312,10 +313,22 @@ def test_a_split_that_depends_on_order_or_names_is_found(monkeypatch):
         return Split(images[:14], images[14:17], images[17:], "by position")
 
     manifest = singles(10)
-    assert listing_order_changes(manifest, PLAN) == path_prefix_changes(manifest, PLAN) == ()
+    split = split_stratified(manifest, PLAN)
+    assert listing_order_changes(split, manifest, PLAN) == path_prefix_changes(split, manifest, PLAN) == ()
     monkeypatch.setattr("harness.data.split.split_stratified", by_position)
-    assert any("with listing order 0" in change for change in listing_order_changes(manifest, PLAN))
-    assert any("with other file names" in change for change in path_prefix_changes(manifest, PLAN))
+    assert any("with listing order 0" in change for change in listing_order_changes(split, manifest, PLAN))
+    assert any("with other file names" in change for change in path_prefix_changes(split, manifest, PLAN))
+
+
+def test_a_split_that_was_not_drawn_is_checked_without_drawing_one(tmp_path):
+    # Two images of a class are too few for three parts; a file may still put both into test.
+    manifest = manifest_of(*(cell(label, i) for label in CLASSES for i in range(2)))
+    with pytest.raises(DataError, match="2 images from 2 distinct images"):
+        split_stratified(manifest, PLAN)
+    by_hand = Split((), (), manifest.images, "read from s.csv", source="file")
+    for split in (by_hand, undivided(manifest)):
+        checks = check_split(split, manifest, PLAN)
+        assert checks["listing_order_changes"] == checks["path_prefix_changes"] == checks["leaked_units"] == ()
 
 
 # --- data_split.csv -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from example_run import TODAY, example_picture, example_run, stopped_run, write_example_dataset
 
+from harness import __version__
 from harness.cli import main
 from harness.core.digests import digest_of
 from harness.core.errors import EvidenceError
@@ -86,7 +87,7 @@ def with_patients(run: RunResults, manifest: Manifest) -> tuple[RunResults, Mani
         for number, image in enumerate(run.split.part(part)):
             images[image.path] = replace(image, patient=f"{part}-{number // 4}")
     parts = {part: sorted_by_path(images[image.path] for image in run.split.part(part)) for part in PARTS}
-    split = Split(**parts, origin=run.split.origin)
+    split = Split(**parts, origin="read from patients.csv", source="file")
     predictions = {
         name: predictions_of(split.part(name), each.probabilities, set_name=name, classes=each.classes)
         if name in PARTS
@@ -471,6 +472,35 @@ def test_sums_in_another_order_are_not_the_harness_s(copy):
     lines = (copy / "SHA256SUMS").read_text().splitlines(keepends=True)
     (copy / "SHA256SUMS").write_text("".join(reversed(lines)))
     assert [each.file for each in verify_pack(copy).discrepancies] == ["SHA256SUMS"]
+
+
+def exchanged(split: Split) -> Split:
+    """The first test cell, which the classifier may have got wrong, for a train cell of its class: all sizes stay."""
+    out = split.test[0]
+    back = next(image for image in split.train if image.label == out.label)
+    return replace(
+        split,
+        train=sorted_by_path(out if image is back else image for image in split.train),
+        test=sorted_by_path(back if image is out else image for image in split.test),
+    )
+
+
+def forged_pack(manifest: Manifest, reports: Path, *, harness: str) -> Path:
+    """A pack in which everything follows from a split that nobody drew, under the origin of the one that was."""
+    run = example_run(content=example_picture, forged=exchanged, environment={"harness": harness})
+    return pack_of(looked_at(run, manifest, reports / "ledger.jsonl"), manifest, reports)
+
+
+def test_a_cell_moved_from_test_to_train_under_the_origin_of_a_draw_is_found(manifest, tmp_path):
+    (found,) = verify_pack(forged_pack(manifest, tmp_path, harness=__version__)).discrepancies
+    assert (found.file, found.field) == ("data_split.csv", "split")
+    assert "is in test, 'stratified, seed 42' puts it into train; 1 more" in found.message
+
+
+def test_another_version_may_have_drawn_otherwise_and_that_is_said(manifest, tmp_path):
+    result = verify_pack(forged_pack(manifest, tmp_path, harness="0.0.7"))
+    assert shown(result) == []
+    assert [each for each in result.not_recomputed if "that harness 0.0.7 drew" in each]
 
 
 # --- what is whole holds --------------------------------------------------------------------------

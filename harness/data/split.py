@@ -97,14 +97,18 @@ def _divided(manifest: Manifest, ratios: Mapping[str, float], *, seed: int) -> d
     return parts
 
 
-def draw_split(manifest: Manifest, plan: SplitPlan) -> Split:
+def draw_split(manifest: Manifest, plan: SplitPlan, *, draws: bool = True) -> Split:
     """The split of a set for which no file states one: its part folders, or else drawn by the plan.
 
+    Args:
+        draws: whether anything may be drawn, as for `split_by_folders`. A set without part folders then stays whole.
     Raises:
         DataError: as `split_stratified`.
         InvalidSplit: as `split_by_folders`.
     """
-    return split_by_folders(manifest, plan) if manifest.reading.parts else split_stratified(manifest, plan)
+    if manifest.reading.parts:
+        return split_by_folders(manifest, plan, draws=draws)
+    return split_stratified(manifest, plan) if draws else undivided(manifest)
 
 
 def split_by_folders(manifest: Manifest, plan: SplitPlan, *, draws: bool = True) -> Split:
@@ -116,14 +120,17 @@ def split_by_folders(manifest: Manifest, plan: SplitPlan, *, draws: bool = True)
         draws: whether a part may be drawn. Of predictions that existed before, nobody here knows on which cells of
             train they were tuned: then train and validation may be missing.
     Raises:
-        InvalidSplit: no images for train or test, or images, patients or slides that are in two parts.
+        InvalidSplit: no images for train or test, images in no part folder, or images, patients or slides that are in
+            two parts.
         DataError: a class has too few images in train for one in validation too.
     """
     found: dict[str, list[CellImage]] = {part: [] for part in PARTS}
-    for image in manifest.images:
-        assert image.part is not None  # of a set that came in part folders, every image has one
-        found[image.part].append(image)
     problems = Problems()
+    for image in manifest.images:
+        if image.part in found:
+            found[image.part].append(image)
+        else:  # of a set that was read from folders every image has a part; what a pack lists may be anything
+            problems.add("images in no part folder", repr(image.path), "Move them into the folder of a part.")
     places = ", ".join(f"{folder} ({part})" for folder, part in manifest.reading.parts.items())
     for part in ("train", "test") if draws else ("test",):
         if not found[part]:
@@ -354,23 +361,32 @@ def check_split(split: Split, manifest: Manifest, plan: SplitPlan) -> dict[str, 
     return {
         "split_size_mismatches": size_mismatches(split, manifest, plan),
         "leaked_units": leaked_units(split),
-        "listing_order_changes": listing_order_changes(manifest, plan),
-        "path_prefix_changes": path_prefix_changes(manifest, plan),
+        "listing_order_changes": listing_order_changes(split, manifest, plan),
+        "path_prefix_changes": path_prefix_changes(split, manifest, plan),
     }
 
 
+def drawn_parts(split: Split) -> tuple[str, ...]:
+    """The parts among which a run divided cells: all, those of a train folder without validation, or none."""
+    if split.source == "drawn":
+        return PARTS
+    if split.source == "folders" and any(image.part != "validation" for image in split.validation):
+        return ("train", "validation")
+    return ()
+
+
 def size_mismatches(split: Split, manifest: Manifest, plan: SplitPlan) -> tuple[str, ...]:
-    """Parts of a class whose size is not the plan's; where the set came in parts, only of what was drawn.
+    """Parts of a class whose size is not the plan's, among those that were drawn here or divided by a file.
 
     Blocks cannot be divided, so a size may be off by less than the class's largest block; where every block is one
     image, it must be exact, unless the split was made elsewhere: other programs round otherwise, by one image.
     """
     elsewhere = split.source == "file"
-    ratios, drawn = plan.ratios, manifest
-    if stated := {image.part for image in manifest.images} - {None}:
-        if "validation" in stated or not split.validation:
-            return ()  # nothing was drawn
-        ratios = {part: plan.ratios[part] for part in ("train", "validation")}
+    among = PARTS if elsewhere else drawn_parts(split)
+    if not among:
+        return ()
+    ratios, drawn = {part: plan.ratios[part] for part in among}, manifest
+    if split.source == "folders":
         drawn = replace(manifest, images=tuple(image for image in manifest.images if image.part == "train"))
     largest: Counter[str] = Counter()
     for block in _blocks(drawn.images):
@@ -403,41 +419,41 @@ def leaked_units(split: Split) -> tuple[str, ...]:
     return tuple(sorted(leaks))
 
 
-def listing_order_changes(manifest: Manifest, plan: SplitPlan) -> tuple[str, ...]:
+def listing_order_changes(split: Split, manifest: Manifest, plan: SplitPlan) -> tuple[str, ...]:
     """Images that change part when the same files are listed in another order and the split is drawn again."""
     variants = {}
     for seed in SHUFFLES:
         images = list(manifest.images)
         random.Random(seed).shuffle(images)
         variants[f"listing order {seed}"] = images
-    return _changes(manifest, plan, variants)
+    return _changes(split, manifest, plan, variants)
 
 
-def path_prefix_changes(manifest: Manifest, plan: SplitPlan) -> tuple[str, ...]:
+def path_prefix_changes(split: Split, manifest: Manifest, plan: SplitPlan) -> tuple[str, ...]:
     """Images that change part when the folder moves, or every file gets another name, and the split is drawn again."""
     n = len(manifest.images)
     moved = [replace(image, path=f"Dataset/{image.path}") for image in manifest.images]
     renamed = [replace(image, path=f"{image.label}/{n - i:07}") for i, image in enumerate(manifest.images)]
-    return _changes(manifest, plan, {"prefix 'Dataset/'": moved, "other file names": list(sorted_by_path(renamed))})
+    variants = {"prefix 'Dataset/'": moved, "other file names": list(sorted_by_path(renamed))}
+    return _changes(split, manifest, plan, variants)
 
 
-def _changes(manifest: Manifest, plan: SplitPlan, variants: Mapping[str, list[CellImage]]) -> tuple[str, ...]:
+def _changes(
+    split: Split, manifest: Manifest, plan: SplitPlan, variants: Mapping[str, list[CellImage]]
+) -> tuple[str, ...]:
+    if not drawn_parts(split):
+        return ()  # neither an order nor a name could have had a say
     names = {image.sha256: image.path for image in manifest.images}
-    before = _parts_by_content(_made_again(manifest, plan))
+    before = _parts_by_content(draw_split(manifest, plan))
     changes = []
     for how, images in variants.items():
-        after = _parts_by_content(_made_again(replace(manifest, images=tuple(images)), plan))
+        after = _parts_by_content(draw_split(replace(manifest, images=tuple(images)), plan))
         changes += [
             f"{name!r} moves from {before[digest]} to {after[digest]} with {how}"
             for digest, name in names.items()
             if before[digest] != after[digest]
         ]
     return tuple(changes)
-
-
-def _made_again(manifest: Manifest, plan: SplitPlan) -> Split:
-    parts = manifest.reading.parts.values()
-    return split_by_folders(manifest, plan, draws="train" in parts) if parts else split_stratified(manifest, plan)
 
 
 def _parts_by_content(split: Split) -> dict[str, str]:

@@ -139,8 +139,8 @@ class RecordedMeasurements:
         checks: dict[str, Callable[[], Sequence[str]]] = {
             "split_size_mismatches": lambda: size_mismatches(split, manifest, plan),
             "leaked_units": lambda: leaked_units(split),
-            "listing_order_changes": lambda: listing_order_changes(manifest, plan),
-            "path_prefix_changes": lambda: path_prefix_changes(manifest, plan),
+            "listing_order_changes": lambda: listing_order_changes(split, manifest, plan),
+            "path_prefix_changes": lambda: path_prefix_changes(split, manifest, plan),
         }
         try:
             return Count(tuple(checks[metric]())) if metric in checks else None

@@ -30,6 +30,7 @@ NOTHINGS = frozenset(
         "undefined (0/0)",
         "none",
         "nothing",
+        "not stated",
         "none: one-sided by design",
         "none: too little to bound it",
     )

@@ -68,13 +68,14 @@ from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.parity import TAKEN, parity_findings
 from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
+from harness.pack.split_check import SPLIT, check_source, source_of
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, Criterion, Protocol, part_called
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
 
-MANIFEST, SPLIT, LEDGER = "manifest.csv", "data_split.csv", "ledger.jsonl"
+MANIFEST, LEDGER = "manifest.csv", "ledger.jsonl"
 MANIFEST_COLUMNS = (
     *("path", "label", "sha256", "bytes", "width", "height", "format", "mode"),
     *("patient", "slide", "site"),
@@ -191,6 +192,7 @@ class _Rebuilding:
                 unreadable = True
             if unreadable:  # what rests on it would only be missed in a dozen other places
                 return Rebuilt(None, self.manifest, tuple(self.discrepancies), ())
+        self._check_split()
         if self.given is not None:
             found, taken = check_given(
                 self.pack,
@@ -420,9 +422,23 @@ class _Rebuilding:
         for path in images:
             self._note(SPLIT, "filepath", f"{path!r} is in manifest.csv and in no part")
         origin = require_field(self.pack, "split", "origin", kind=str)
-        source: SplitSource = self._of(SplitSource | None, "split", "source") or "drawn"  # an older harness did not say
+        source: SplitSource = self._of(SplitSource | None, "split", "source") or source_of(origin)
         self.split = Split(**{part: sorted_by_path(parts[part]) for part in PARTS}, origin=origin, source=source)
         return True
+
+    def _check_split(self) -> None:
+        if self.split is None or self.manifest is None:
+            return
+        found, taken = check_source(
+            self.split,
+            self.manifest,
+            self.protocol.split,
+            draws=self.given is None,
+            drawn_by=self._of(dict[str, str], "environment").get("harness", "of no known version"),
+        )
+        for each in found:
+            self._note(*each)
+        self.not_recomputed += taken
 
     def _read_records(self) -> bool:
         """What is taken as recorded, because nothing in the pack can tell it again."""

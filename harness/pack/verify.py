@@ -24,9 +24,10 @@ from harness.pack.decode import recorded
 from harness.pack.differences import as_written, compared, differences, first_of, plain
 from harness.pack.junit import JUNIT, junit
 from harness.pack.read import EVIDENCE, SIGNATURE, SUMS, WITHOUT_PATHS, Pack, open_pack, verify_digests
-from harness.pack.rebuild import SPLIT, Discrepancy, RecordedProtocol, rebuild
+from harness.pack.rebuild import Discrepancy, RecordedProtocol, rebuild
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
+from harness.pack.split_check import SPLIT
 from harness.pack.tables import as_csv, as_json, documents, for_a_job_page
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import renderer

@@ -12,7 +12,7 @@ from harness.data.expectations import Asked, expected_by_user
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, IntegrityReport, Manifest, Split
-from harness.data.split import check_split, draw_split, read_split, split_by_folders, undivided
+from harness.data.split import check_split, draw_split, read_split
 from harness.metrics.comparison import refuse_other_cells
 from harness.metrics.estimates import Unavailable
 from harness.metrics.predictions import predictions_of
@@ -71,10 +71,8 @@ def divided(found: Manifest, setting: Setting) -> Split:
         )
     if file is not None:
         return read_split(file, found, names=protocol.names_in("dataset"), parts=protocol.dataset.parts)
-    if setting.options.predictions:
-        # A part drawn here would say that some cells are unknown to a classifier whose training nobody here knows.
-        return split_by_folders(found, protocol.split, draws=False) if found.reading.parts else undivided(found)
-    return draw_split(found, protocol.split)
+    # A part drawn here would say that some cells are unknown to a classifier whose training nobody here knows.
+    return draw_split(found, protocol.split, draws=not setting.options.predictions)
 
 
 @stage(manifest, split)
