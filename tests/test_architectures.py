@@ -261,8 +261,8 @@ def test_a_network_is_only_taken_apart_where_the_parts_compute_the_same():
 
 
 def test_what_is_not_trained_here_is_refused_before_a_training(small_plan: TrainingPlan):
-    with pytest.raises(TrainingError, match=r"'efficientnet_b0' is judged with --model, and not trained here"):
-        refuse_untrainable("efficientnet_b0")
+    with pytest.raises(TrainingError, match=r"'vit_b_16' is judged with --model, and not trained here"):
+        refuse_untrainable("vit_b_16")
     refuse_untrainable("resnet34")
     plan = small_plan.model_copy(update={"architecture": "mobilenet_v2"})
     with pytest.raises(TrainingError, match="not trained here"):

@@ -19,6 +19,7 @@ from harness.data.records import Manifest
 from harness.metrics.predictions import Predictions, predictions_of
 from harness.model.exports import EXPORT, export_learner
 from harness.model.networks import untrained
+from harness.model.records import Preprocessing
 from harness.protocol.records import TrainingPlan
 from harness.run import export_check
 from harness.run.export_check import exported_differences
@@ -33,7 +34,7 @@ def exported(
     cells = decoded(manifest, some)
     model, _ = untrained(small_plan, n_classes=5, weights_file=None, train=cells)
     path = tmp_path_factory.mktemp("export") / EXPORT
-    export_learner(model, classes=manifest.classes, size_px=32, resize="squish", path=path)
+    export_learner(model, classes=manifest.classes, how=Preprocessing(32, "squish"), path=path)
     return path, predictions_of(
         some, scored(model, cells, batch_size=4), set_name="validation", classes=manifest.classes
     )
@@ -94,7 +95,7 @@ def test_the_file_knows_neither_where_it_was_written_nor_what_was_drawn_before(t
         folder = tmp_path / name
         folder.mkdir()
         before = random.getstate()
-        export_learner(model, classes=("a", "b"), size_px=32, resize="squish", path=folder / EXPORT)
+        export_learner(model, classes=("a", "b"), how=Preprocessing(32, "squish"), path=folder / EXPORT)
         assert random.getstate() == before
         written.append((folder / EXPORT).read_bytes())
     assert written[0] == written[1]

@@ -327,7 +327,7 @@ def test_an_untrusted_pickle_is_told_its_digest_and_what_to_do(tmp_path: Path, p
 def test_a_trusted_pickle_is_opened_elsewhere_and_its_tensors_are_judged(
     tmp_path: Path, protocol: Protocol, model, by: str
 ):
-    export_learner(model, classes=CLASSES, size_px=32, resize="squish", path=tmp_path / EXPORT)
+    export_learner(model, classes=CLASSES, how=Preprocessing(32, "squish"), path=tmp_path / EXPORT)
     digest = file_digest(tmp_path / EXPORT)
     if by == "the protocol":
         protocol = protocol.model_copy(update={"model": ModelPlan(trusted_models=(digest,))})
@@ -339,7 +339,7 @@ def test_a_trusted_pickle_is_opened_elsewhere_and_its_tensors_are_judged(
 
 
 def test_a_trusted_pickle_of_another_vocabulary_is_not_judged(tmp_path: Path, protocol: Protocol, model):
-    export_learner(model, classes=CLASSES[::-1], size_px=32, resize="squish", path=tmp_path / EXPORT)
+    export_learner(model, classes=CLASSES[::-1], how=Preprocessing(32, "squish"), path=tmp_path / EXPORT)
     with pytest.raises(WeightsError, match=r"the classes of the file are \['neutrophil'"):
         read_model(tmp_path / EXPORT, protocol, trusted=(file_digest(tmp_path / EXPORT),))
 

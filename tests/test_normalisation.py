@@ -24,12 +24,12 @@ from harness.model.model_file import read_model
 from harness.model.networks import normalise, untrained
 from harness.model.normalisation import DARKEST, BackgroundWhite, first_layer
 from harness.model.preprocessing import CellPixels
-from harness.model.records import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from harness.model.records import Preprocessing
 from harness.model.torch_network import network_of
 from harness.model.weights import read_tensors
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import Normalisation, TrainingPlan, WeightsPlan
+from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, Normalisation, TrainingPlan, WeightsPlan
 from harness.run.export_check import exported_differences
 
 PROTOCOLS = DEFAULT_PROTOCOL.parent
@@ -195,7 +195,7 @@ def test_plain_fastai_opens_the_export_and_it_normalises_too(
     tmp_path: Path, small_plan: TrainingPlan, manifest: Manifest, cells: CellPixels
 ):
     model, path = model_of(small_plan, cells, "background-white"), tmp_path / EXPORT
-    export_learner(model, classes=manifest.classes, size_px=32, resize="squish", path=path)
+    export_learner(model, classes=manifest.classes, how=Preprocessing(32, "squish"), path=path)
     ours = predictions_of(cells.images, scored(model, cells), set_name="validation", classes=manifest.classes)
     assert exported_differences(path, ours, manifest.root) == ()
     without = nn.Sequential(model[0][1:], model[1])
@@ -229,7 +229,7 @@ def test_the_weights_of_an_export_keep_their_names(
 ):
     # --model export.pkl reads the tensors and lays the protocol's own normalisation before them.
     model, path = model_of(small_plan, cells, "background-white"), tmp_path / EXPORT
-    export_learner(model, classes=manifest.classes, size_px=32, resize="squish", path=path)
+    export_learner(model, classes=manifest.classes, how=Preprocessing(32, "squish"), path=path)
     file = tmp_path / "classifier.safetensors"
     file.write_bytes(unpickled(path.read_bytes())[0])
     loaded = loaded_from(file, "background-white")

@@ -96,7 +96,7 @@ RECIPES: list[tuple[Any, dict[str, tuple[list[Any], list[Any]]]]] = [
         },
     ),
     (
-        Training(PLAN, CLASSES, pictures(), pictures(), MACHINE, "float32", None),
+        Training(PLAN, CLASSES, pictures(), pictures(), MACHINE, "float32", None, None),
         {
             "plan": ([SEED_1, PLAN.model_copy(update={"image_size_px": 33})], []),
             "classes": ([CLASSES[::-1]], []),
@@ -105,6 +105,7 @@ RECIPES: list[tuple[Any, dict[str, tuple[list[Any], list[Any]]]]] = [
             "machine": ([OTHER_DEVICE], [OTHER_BATCH, MORE_WORKERS]),
             "precision": (["bfloat16"], []),
             "weights_file": ([], [THERE]),
+            "engine": (["timm 2.0"], []),
         },
     ),
     (

@@ -16,8 +16,11 @@ from harness.core.errors import TrainingError, WeightsError
 from harness.protocol.records import Filter
 
 TIMM = "timm:"
-# Those that a training takes apart at `networks.CUT`; every other is judged whole.
-TRAINABLE = ("resnet18", "resnet34", "resnet50")
+# Those that a training takes apart at `networks.CUT`: their last two parts pool and classify. Others are judged whole.
+TRAINABLE = (
+    *("resnet18", "resnet34", "resnet50", "efficientnet_b0", "mobilenet_v3_small", "mobilenet_v3_large"),
+    *("convnext_tiny", "timm:tf_efficientnet_lite0"),
+)
 # Tried in turn where a file is of another network than the protocol says.
 COMMON = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"),

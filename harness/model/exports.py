@@ -30,7 +30,7 @@ from torch import nn
 from harness.core.errors import TrainingError, WeightsError
 from harness.core.processes import run_isolated
 from harness.model.preprocessing import RESIZE_METHODS
-from harness.model.records import IMAGENET_MEAN, IMAGENET_STD
+from harness.model.records import Preprocessing
 from harness.model.tensorfiles import read_whole
 from harness.protocol.records import Filter
 
@@ -41,7 +41,7 @@ READER_TIMEOUT_S = 600
 _READER = Path(__file__).with_name("export_reader.py")
 
 
-def export_learner(model: nn.Module, *, classes: Sequence[str], size_px: int, resize: str, path: Path) -> None:
+def export_learner(model: nn.Module, *, classes: Sequence[str], how: Preprocessing, path: Path) -> None:
     """Write the network with its preprocessing and class names as a fastai Learner.
 
     The data pipeline in it is fastai's own (no class of ours), set up on blank images: no cell of anybody goes along.
@@ -53,14 +53,14 @@ def export_learner(model: nn.Module, *, classes: Sequence[str], size_px: int, re
             for copy in ("train", "validation"):
                 blank = Path(folder) / name / f"{copy}.png"
                 blank.parent.mkdir(exist_ok=True)
-                Image.new("RGB", (size_px, size_px)).save(blank)
+                Image.new("RGB", (how.size_px, how.size_px)).save(blank)
         block = DataBlock(
             blocks=(ImageBlock, CategoryBlock(vocab=list(classes), sort=False)),
             get_items=get_image_files,
             get_y=parent_label,
             splitter=IndexSplitter([0]),
-            item_tfms=Resize(size_px, method=RESIZE_METHODS[resize]),
-            batch_tfms=Normalize.from_stats(IMAGENET_MEAN, IMAGENET_STD, cuda=False),
+            item_tfms=Resize(how.size_px, method=RESIZE_METHODS[how.resize]),
+            batch_tfms=Normalize.from_stats(how.mean, how.deviation, cuda=False),
         )
         loaders = block.dataloaders(Path(folder), bs=2, num_workers=0, device="cpu")
         learner = Learner(loaders, model.cpu(), loss_func=CrossEntropyLossFlat(), metrics=accuracy, path=Path())

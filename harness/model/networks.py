@@ -13,6 +13,7 @@ import torch
 from fastai.callback.hook import num_features_model
 from fastai.vision.learner import add_head, create_body
 from torch import nn
+from torchvision.models import ResNet
 
 from harness.core.errors import WeightsError
 from harness.model.architectures import TIMM, TRAINABLE, fits_elsewhere, in_two, refuse_untrainable, untrained_network
@@ -25,7 +26,7 @@ from harness.protocol.records import TrainingPlan, WeightsPlan
 
 # Body and head as `vision_learner` makes them; or as the library has it that the architecture is of.
 Layout = Literal["fastai", "torchvision", "timm"]
-CUT = -2  # fastai's own cut for torchvision's ResNets: all but the average pool and the 1,000-class layer
+CUT = -2  # fastai's own cut for torchvision's networks: all but the average pool and what makes 1,000 classes of it
 CALIBRATION_IMAGES = 256
 
 
@@ -95,10 +96,10 @@ def assembled(
     net.load_state_dict(whole, strict=True)
     if layout == "fastai":
         return net, layout
-    if architecture in TRAINABLE:
+    if isinstance(net, ResNet):
         return nn.Sequential(
             nn.Sequential(*list(net.children())[:CUT]),
-            nn.Sequential(net.avgpool, nn.Flatten(), net.fc),  # type: ignore[arg-type]  # modules of a ResNet
+            nn.Sequential(net.avgpool, nn.Flatten(), net.fc),
         ), layout
     return in_two(net, size_px=size_px) or net, layout
 

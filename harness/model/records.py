@@ -9,10 +9,8 @@ from typing import Literal
 
 from harness.core.digests import digest_of
 from harness.core.errors import InvalidCard
-from harness.protocol.records import Filter, Normalisation, TrainingPlan
+from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, Filter, Normalisation, TrainingPlan
 
-# ImageNet's mean and standard deviation per channel, of RGB / 255: what torchvision's weights were trained with.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # What a metric may need of a classifier, and what a classifier without it cannot do.
 ABILITIES = {
     "probabilities": "give a probability of every class",
@@ -58,7 +56,13 @@ class Preprocessing:
 
 def preprocessing_of(plan: TrainingPlan) -> Preprocessing:
     """What a network that is trained by this plan will be shown."""
-    return Preprocessing(size_px=plan.image_size_px, resize=plan.resize, normalisation=plan.normalisation)
+    return Preprocessing(
+        size_px=plan.image_size_px,
+        resize=plan.resize,
+        mean=plan.mean,
+        deviation=plan.deviation,
+        normalisation=plan.normalisation,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from harness.model.classifier import Machine
 from harness.model.exports import Claims, claims_of, unpickled
 from harness.model.formats import Content, Format, Found, declared, preprocessing_of_file, refuse_other_claims
 from harness.model.networks import assembled, gives_features, tensors_digest
-from harness.model.records import IMAGENET_MEAN, IMAGENET_STD, ModelCard
+from harness.model.records import ModelCard
 from harness.model.tensorfiles import metadata_of, tensors_of, unwrapped_of
 from harness.model.torch_network import ABILITIES, WITHOUT_FEATURES, TorchNetwork, WholeTorchNetwork, network_of
+from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD
 
 
 def _safetensors(content: Content) -> Found:
@@ -41,17 +42,23 @@ def _found(content: Content, state: Mapping[str, torch.Tensor], unwrapped: tuple
             f'--model {content.where}: [model] of the protocol states a layout, or outputs = "probabilities", which '
             "are said of ONNX graphs. This is a torch network, whose outputs are logits: remove them."
         )
-    architecture, classes = content.protocol.training.architecture, content.protocol.dataset.classes
-    own = own_preprocessing(architecture)
-    shown = preprocessing_of_file(claims, content.protocol, own=own)
+    plan, classes = content.protocol.training, content.protocol.dataset.classes
+    architecture = plan.architecture
+    built, layout = assembled(
+        state,
+        architecture=architecture,
+        n_classes=len(classes),
+        size_px=claims.image_size_px or plan.image_size_px,
+        where=content.where,
+    )
+    # What a training put a head of its own on is shown what the training plan says, whoever built its body.
+    own = own_preprocessing(architecture) if layout == "timm" else {}
+    shown = preprocessing_of_file(claims, content.protocol, own={"mean": plan.mean, "deviation": plan.deviation, **own})
     if shown.normalisation != "imagenet" and (shown.mean, shown.deviation) != (IMAGENET_MEAN, IMAGENET_STD):
         raise WeightsError(
             f"--model {content.where}: normalisation = {shown.normalisation!r} is made of pixels as ImageNet's mean "
             f'and deviation leave them, and {architecture} is shown others. Say normalisation = "imagenet".'
         )
-    built, layout = assembled(
-        state, architecture=architecture, n_classes=len(classes), size_px=shown.size_px, where=content.where
-    )
     with_features = gives_features(built)
 
     def build(card: ModelCard, machine: Machine) -> WholeTorchNetwork:

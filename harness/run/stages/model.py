@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.metrics.fits import FITTING_PARTS, fit_of
+from harness.model.architectures import engine_of, refuse_untrainable
 from harness.model.classifier import Classifier, Machine
 from harness.model.records import JudgedModel, ModelCard, TrainingRecord
 from harness.model.training import read_training_record
@@ -37,6 +38,7 @@ def trained(run: Asking, seed: int) -> Path:
     setting = run.setting
     # What other seeds are trained beside it changes nothing in a training.
     plan = setting.protocol.training.model_copy(update={"seed": seed, "seeds": ()})
+    refuse_untrainable(plan.architecture)
     near = (setting.protocol.source.resolve().parent, sibling_dir(setting.options.data))
     recipe = Training(
         plan=plan,
@@ -46,6 +48,7 @@ def trained(run: Asking, seed: int) -> Path:
         machine=machine(run),
         precision=setting.precision,
         weights_file=find_weights_file(plan.weights, near=near),
+        engine=engine_of(plan.architecture),
     )
     return run.keep("training", recipe)
 
