@@ -174,7 +174,7 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
     if told["split"] is not None and isinstance(held_split, Mapping) and "source" not in held_split:
         del told["split"]["source"]
     if schema in WITHOUT_PATHS:
-        for added in ("page", "renderer"):
+        for added in ("page", "renderer", "cannot_pass"):
             del told[added]
         for verdict in told["verdicts"]:
             del verdict["unavailable"]
