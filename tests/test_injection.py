@@ -74,7 +74,7 @@ def test_no_spreadsheet_finds_a_formula_whatever_it_takes_for_the_end_of_a_cell(
 def test_the_reader_of_packs_takes_off_exactly_what_the_writer_put_there(text):
     if text:
         assert _path("here", inert(text)) == text
-    if text and inert(text) != text:
+    if text and inert(active(text)) != text:  # no writer wrote it
         with pytest.raises(reader.EvidenceError):
             _path("here", text)
 

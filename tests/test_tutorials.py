@@ -89,3 +89,8 @@ def test_own_torch_model(walk: Walk):
     if not (walk.place / "reports" / "latest").exists():
         walk.follow("predictions-only.md")
     walk.follow("own-torch-model.md")
+
+
+@with_all("it trains a network; the other roads stand for it")
+def test_own_classes(walk: Walk):
+    walk.follow("own-classes.md")

@@ -43,7 +43,9 @@ def network(
     """
     if plan.source == "none":
         net = untrained_network(architecture, IMAGENET_CLASSES)
-        return net, WeightsRecord("none (random)", None, (), _backbone_names(net)), {}
+        # Draws a second time, as it always has: the head comes after it, and a seed gives what it gave.
+        unfilled = _backbone_names(untrained_network(architecture, IMAGENET_CLASSES))
+        return net, WeightsRecord("none (random)", None, (), unfilled), {}
     if plan.source == "imagenet":
         if architecture.startswith(TIMM):
             raise WeightsError(f'weights of source "imagenet" are torchvision\'s, and {architecture} is not. {CHOICES}')
