@@ -40,7 +40,7 @@ def lite0(n_classes: int) -> nn.Module:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--split", type=Path, required=True, help="a data_split.csv: filepath, label, split")
+    parser.add_argument("--split", type=Path, required=True, help="CSV with path (or filepath), label and split")
     parser.add_argument("--out", type=Path, required=True, help=".pth or .onnx")
     parser.add_argument("--lite0", action="store_true")
     parser.add_argument("--size", type=int, default=96)
@@ -50,7 +50,7 @@ def main() -> None:
     classes = sorted({row["label"] for row in rows})
     mean, deviation = (torch.tensor(each).view(1, 3, 1, 1) for each in (LITE0 if asked.lite0 else IMAGENET))
     side = (asked.size, asked.size)
-    pictures = [Image.open(asked.data / row["filepath"]).convert("RGB") for row in rows]
+    pictures = [Image.open(asked.data / (row.get("path") or row["filepath"])).convert("RGB") for row in rows]
     small = [np.asarray(picture.resize(side, Image.Resampling.BILINEAR)) for picture in pictures]
     images = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2)
     labels = torch.tensor([classes.index(row["label"]) for row in rows])

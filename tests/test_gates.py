@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_run import Pytest, verdicts_of
 
+from harness.cli import main
 from harness.judge.ledger import read_ledger
 from harness.judge.verdicts import Outcome, Verdict
 from harness.plugin import DEFAULT_PROTOCOL, Exit, RunState, exit_code
@@ -104,6 +105,8 @@ def test_the_same_predictions_are_the_same_look_and_others_are_the_next(
     assert [look.index for look in looks] == [1, 2, 3, 4]
     pack = (place / "reports" / "latest").resolve()
     assert (pack / "ledger.jsonl").read_bytes() == ledger.read_bytes()
+    # Validation was not scored, so nothing that is fitted on it is in the pack.
+    assert main(["verify", str(pack)]) == 0
 
 
 def test_a_ledger_that_was_altered_stops_the_run(

@@ -139,7 +139,7 @@ def _evaluation(run: Graph, name: str) -> Evaluation:
 def _calibrations(run: Graph, seen: Mapping[str, Predictions]) -> dict[str, CalibrationReport]:
     """The calibration of every judged set that was scored, whether or not a criterion asks for it."""
     names = [name for name in seen if name not in predictions.FITTING_SETS]
-    fitted = "validation" in seen or run.setting.options.predictions is not None
+    fitted = "validation" in seen or bool(run.setting.options.predictions)
     found = {name: run(predictions.calibration, name) for name in names} if fitted else {}
     return {name: each for name, each in found.items() if not isinstance(each, Unavailable)}
 
