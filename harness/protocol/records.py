@@ -5,6 +5,7 @@ Everything that decides a run's verdict is fixed here before the run and hashed 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from importlib import import_module
@@ -60,6 +61,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 ARCHITECTURE_PATTERN = r"^(timm:)?[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)?$"
+PACKAGED_FILE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*(/(?!\.)[^/]+)+"
 Normalisation = Literal["imagenet", "background-white"]
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]  # of a resize, in Pillow's words
 # ImageNet's mean and standard deviation per channel, of RGB / 255: what torchvision's weights were trained with.
@@ -246,6 +248,11 @@ class WeightsPlan(_Record):
     def _complete(self) -> WeightsPlan:
         if self.source in ("file", "package") and (self.file is None or self.sha256 is None):
             raise ValueError(f'source = "{self.source}" needs both `file` and `sha256`')
+        if self.source == "package" and not re.fullmatch(PACKAGED_FILE_PATTERN, str(self.file)):
+            raise ValueError(
+                f'source = "package" and file = {self.file!r}; it is the path of a file in a package, such as '
+                '"weights/models/a.pth"'
+            )
         return self
 
 
