@@ -150,19 +150,14 @@ def _together(found: Plan) -> Iterator[str]:
         return
     share = f"{100 * together.probability:.1f} % ± {100 * together.error:.1f}"
     n = len(together.criteria)
+    enough = f"80 %: {together.why}" if together.times is None else f"80 % from about {_times(together.times)}"
     yield (
         f"all {n} required criteria that have a model, together: {share} "
-        f"({found.chances.draws:,} draws, seed {found.chances.seed}; {_more(together.times)})"
+        f"({found.chances.draws:,} draws, seed {found.chances.seed}; {enough})"
     )
     others = sum(c.required and c.how is How.NO_MODEL for c in found.chances.each)
     if others:
         yield f"what {others} more required criteria do is in no chance here"
-
-
-def _more(times: float | None) -> str:
-    if times is None:
-        return "no number of cells was found that makes it 80 %"
-    return f"80 % from about {_times(times)}"
 
 
 def _chance(each: Chance) -> str:

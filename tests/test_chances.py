@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import binom
 
 from harness.data.records import CellImage
-from harness.judge.chances import Chances, How, chances
+from harness.judge.chances import OF_PATIENTS, Chances, How, chances
 from harness.judge.criteria import judge
 from harness.judge.drawing import Drawn
 from harness.judge.prospects import BestCase
@@ -172,7 +172,9 @@ def test_few_patients_make_a_pass_rarer_and_no_number_exact():
     counts = {"basophil": 200, "monocyte": 200}
     protocol = asking("A1", A1=0.9)
     (alone,) = told(protocol, {"test": cells(counts)}, accuracy=0.95, draws=150).each
-    (grouped,) = told(protocol, {"test": cells(counts, patients=40)}, accuracy=0.95, draws=150).each
+    of_patients = told(protocol, {"test": cells(counts, patients=40)}, accuracy=0.95, draws=150)
+    (grouped,) = of_patients.each
+    assert (of_patients.together.times, of_patients.together.why) == (None, OF_PATIENTS)
     assert (alone.how, grouped.how) == (How.EXACT, How.SIMULATED)
     assert grouped.probability < alone.probability - 0.1
     assert grouped.n_needed > alone.n_needed
@@ -182,7 +184,9 @@ def test_few_patients_make_a_pass_rarer_and_no_number_exact():
 
 
 def test_a_hope_that_is_not_above_the_floor_has_no_number_of_cells():
-    (chance,) = told(asking("A1"), {"test": cells({"basophil": 200, "monocyte": 200})}, accuracy=0.98).each
+    found = told(asking("A1"), {"test": cells({"basophil": 200, "monocyte": 200})}, accuracy=0.98, draws=100)
+    (chance,) = found.each
+    assert (found.together.times, found.together.why) == (None, "one of them is hoped to be no better than its floor")
     assert chance.probability < 0.05
     assert (chance.n_needed, "not above the floor" in chance.why) == (None, True)
 

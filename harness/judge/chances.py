@@ -30,6 +30,8 @@ from harness.protocol.records import PARTS, Criterion
 # Where a number of cells has to be simulated: how many times as many, each by a quarter of a doubling.
 STEPS_A_DOUBLING, MOST_DOUBLINGS = 4, 6
 DRAWS_OF_A_STEP = 400
+NOT_ENOUGH = f"not even {2**MOST_DOUBLINGS} times as many cells are enough"
+OF_PATIENTS = "no number is looked for where cells come from patients"
 # Question -> what its criteria rest on that no hoped-for truth tells.
 NOBODY_KNOWS = {
     **dict.fromkeys(("integrity", "split", "leakage"), "they rest on the images and their files, which a run looks at"),
@@ -86,14 +88,15 @@ class Chance:
 class Together:
     """How likely all required criteria that have a model are to pass together.
 
-    times: how many times as many cells of every set make it 80 of 100; None where no number up to 64 times does, or
-           cells come from patients.
+    times: how many times as many cells of every set make it 80 of 100; None where none are told.
+    why:   none are.
     """
 
     criteria: tuple[str, ...]
     probability: float
     error: float
     times: float | None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +155,12 @@ def chances(
             n=n,
             probability=exact.get(criterion.id, share),
             error=None if criterion.id in exact else error,
-            **_enough(criterion, best, hoped, times, searched if not grouped else ()),
+            **_enough(criterion, best, hoped, times, searched, grouped),
         )
     together = None
     if required:
         every = np.all(passed[:, [place for place, c in enumerate(open_) if c.required]], axis=1)
-        together = Together(required, *_share(np.asarray(every)), times.get(required))
+        together = Together(required, *_share(np.asarray(every)), **_together_from(required, times, searched, grouped))
     return Chances(
         tuple(each[c.id] for c in protocol.criteria),
         together,
@@ -315,6 +318,7 @@ def _enough(
     hoped: HopedTruth,
     times: Mapping[tuple[str, ...], float],
     searched: Collection[tuple[str, ...]],
+    grouped: bool,
 ) -> _Enough:
     """How many cells are enough for 80 of 100 runs, or why no number is told."""
     rate, n = _hoped_rate(criterion, best, hoped), _n_of(criterion, best)
@@ -326,11 +330,31 @@ def _enough(
         worth = found.effective_n / found.n if of_groups else 1.0  # type: ignore[operator, union-attr]
         needed = cells_for_power(criterion, rate, level=level_of(criterion, best), worth=worth)
         return {"n_needed": needed} if needed is not None else {"why": "the hoped-for rate is too close to the floor"}
-    if (criterion.id,) not in searched:
-        return {"why": "no number of cells was looked for"}
+    if grouped or (criterion.id,) not in searched:
+        return {"why": OF_PATIENTS if grouped else "no number of cells was looked for"}
     if (enough := times.get((criterion.id,))) is None:
-        return {"why": f"not even {2**MOST_DOUBLINGS} times as many cells are enough"}
+        return {"why": NOT_ENOUGH}
     return {"times": enough} if n is None else {"times": enough, "n_needed": round(n * enough)}
+
+
+class _Times(TypedDict):
+    times: float | None
+    why: str
+
+
+def _together_from(
+    required: tuple[str, ...],
+    times: Mapping[tuple[str, ...], float],
+    searched: Collection[tuple[str, ...]],
+    grouped: bool,
+) -> _Times:
+    if required in times:
+        return {"times": times[required], "why": ""}
+    if grouped:
+        return {"times": None, "why": OF_PATIENTS}
+    if required in searched:
+        return {"times": None, "why": NOT_ENOUGH}
+    return {"times": None, "why": "one of them is hoped to be no better than its floor"}
 
 
 def _is_below_its_floor(criterion: Criterion, best: BestCase, hoped: HopedTruth) -> bool:
