@@ -456,6 +456,37 @@ def _run_init(asked: argparse.Namespace) -> int:
     return HOLDS
 
 
+def register_plan(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "plan",
+        help="what are the chances of passing, before anything is trained, and what cannot pass?",
+        description="At the truth that the protocol hopes for ([plan]): the chance of each criterion that rests on a "
+        "confusion matrix, of all required ones together, and the number of cells for 80 %. Names what cannot pass and "
+        "what has no model. 1: a required criterion cannot pass, whatever the classifier does.",
+    )
+    parser.add_argument("protocol", type=Path, metavar="PROTOCOL", help="TOML file, or the name of a shipped protocol")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="as a run takes it; without it, as many cells as the protocol states"
+    )
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    parser.set_defaults(run=_run_plan)
+
+
+def _run_plan(asked: argparse.Namespace) -> int:
+    from harness.core.threads import available_cores
+    from harness.planning import as_record, lines, plan
+    from harness.protocol.file import read_protocol
+
+    protocol = read_protocol(asked.protocol)
+    found = plan(protocol, asked.data, today=datetime.now(UTC).date(), workers=available_cores())
+    if asked.json:
+        _print(json.dumps(as_record(found), indent=2))
+    else:
+        for line in lines(found):
+            _print(line)
+    return DOES_NOT_HOLD if found.hopeless else HOLDS
+
+
 def register_schema(jobs: Parsers) -> None:
     parser = jobs.add_parser("schema", help="which keys can a protocol have? (a JSON Schema for editors)")
     parser.add_argument("--page", action="store_true", help="print docs/protocol-keys.md, the same for people")
@@ -534,5 +565,6 @@ JOBS: tuple[Callable[[Parsers], None], ...] = (
     register_metrics,
     register_schema,
     register_init,
+    register_plan,
     register_prove,
 )

@@ -16,7 +16,6 @@ from scipy.stats import binom
 from statsmodels.stats.multitest import multipletests
 
 from harness.judge.criteria import (
-    cells_to_decide,
     closed_gate,
     complete,
     explain,
@@ -26,6 +25,7 @@ from harness.judge.criteria import (
     observed,
     requirement,
 )
+from harness.judge.sample_size import ONLY_NEW, cells_to_decide
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.classification import estimate
 from harness.metrics.counts import exact_count
@@ -238,7 +238,7 @@ def test_an_undefined_recall_is_inconclusive_and_says_what_is_missing():
     assert verdict.n_to_decide == 5
     text = explain(verdict)
     assert "observed  undefined (no cells of basophil)" in text
-    assert "about 5 cells of the class without an error would decide" in text
+    assert "about 5 new cells of the class would decide in four of five runs without an error;" in text
     assert "observed rate" not in text
 
 
@@ -301,8 +301,9 @@ def test_a_rate_on_the_floor_is_decided_by_no_number_of_cells():
 
 
 def test_only_a_proportion_has_a_deciding_number_of_cells():
+    duration = Estimate("latency_s", "cpu", None, 1.0, 0.5, 2.0, 0.95, "order statistics", n=9)
     with pytest.raises(ValueError, match="latency_s is not a proportion"):
-        cells_to_decide(ID["T2"], Estimate("latency_s", "cpu", None, 1.0, 0.5, 2.0, 0.95, "order statistics", n=9))
+        cells_to_decide(ID["T2"], duration, PROTOCOL, level=0.95)
 
 
 # --- not assessed, waived -------------------------------------------------------------------------
@@ -518,7 +519,8 @@ def test_a_superiority_floor_is_never_called_a_margin():
 def test_further_cells_are_asked_of_further_patients_where_patients_are_known():
     found = replace(accuracy(340, 375), effective_n=197.4, lower=0.85, upper=0.94)
     verdict = judge(criterion_like("A1", floor=0.9), found, protocol=PROTOCOL, today=TODAY)
-    assert re.search(r"about [\d,]+ cells of further patients at the observed rate would decide", explain(verdict))
+    said = r"about [\d,]+ new cells of further patients would decide in four of five runs if the observed rate"
+    assert re.search(said, explain(verdict))
 
 
 def test_a_class_without_cells_does_not_count_among_the_family():
@@ -643,7 +645,8 @@ def test_the_explanation_says_what_was_observed_required_and_why():
         "  observed  0.992 (372/375) [0.9795, 0.9978] at 95 % one-sided, "
         "no patient ids: best-case interval, independence not demonstrated",
         "  required  lower 95 % bound >= 0.98; too little evidence to decide",
-        f"  decidable about {judged(0.98, 372, 375).n_to_decide} cells at the observed rate would decide",
+        "  decidable about 719 new cells would decide in four of five runs if the observed rate is the true one;",
+        f"            {ONLY_NEW}",
         "  power     at n = 375, a classifier truly at the observed rate passes in 42 of 100 runs",
         f"  because   {ID['A1'].rationale}",
     ]

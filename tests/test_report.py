@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from harness.core.errors import EvidenceError, UndefinedStatistic
 from harness.core.text import visible
 from harness.judge.ledger import record_look
+from harness.judge.sample_size import ONLY_NEW
 from harness.judge.verdicts import Outcome
 from harness.protocol.records import Waiver
 from harness.report.page import _environment
@@ -234,7 +235,8 @@ def test_an_inconclusive_blocking_criterion_says_in_the_banner_what_would_decide
     page = Page(page_of(dataclasses.replace(run, verdicts=verdicts)))
     banner = page.text[: page.text.index("Unsigned draft")]
     undecided = next(v for v in verdicts if v.outcome is Outcome.INCONCLUSIVE and v.n_to_decide)
-    assert f"about {undecided.n_to_decide:,} cells of the class would decide." in banner
+    assert f"about {undecided.n_to_decide:,} new cells of the class would decide in four of five runs" in banner
+    assert banner.count(ONLY_NEW) == 1
 
 
 def test_what_every_interval_leaves_open_is_said_once_below_the_verdicts(page):

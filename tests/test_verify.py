@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,17 @@ from harness.core.errors import EvidenceError
 from harness.data.records import Manifest, Split, sorted_by_path
 from harness.judge.criteria import judge, level_at
 from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
+from harness.judge.sample_size import cells_at_that_rate
 from harness.judge.verdicts import Verdict
 from harness.metrics import classification as metrics
 from harness.metrics.classification import estimate, evaluate
+from harness.metrics.estimates import Estimate
 from harness.metrics.gaps import accuracy_gap
 from harness.metrics.predictions import predictions_of
+from harness.pack.compare import read_protocol_of
+from harness.pack.decode import recorded
 from harness.pack.junit import junit
+from harness.pack.read import open_pack
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
 from harness.protocol.records import PARTS
@@ -626,3 +632,46 @@ def test_neither_torch_nor_fastai_is_needed(written):
     )
     done = subprocess.run([sys.executable, "-c", code, str(written)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- packs of before decision 0039 ----------------------------------------------------------------
+
+
+def as_before_new_cells(folder: Path) -> list[str]:
+    """Make of a pack what the version before wrote: the cells of the observed share itself, in that version's words."""
+    protocol = read_protocol_of(open_pack(folder))
+    criteria = {criterion.id: criterion for criterion in protocol.criteria}
+    content = json.loads((folder / "evidence.json").read_text())
+    content["renderer"]["digest"] = "0" * 64  # another version printed the page
+    named = []
+    for verdict in content["verdicts"]:
+        if verdict.pop("assumed") is not None:
+            name, was = verdict["criterion"], verdict["n_to_decide"]
+            flawless = verdict["power"] is None
+            found = recorded(Estimate, verdict["estimate"], where="")
+            n = was if flawless else cells_at_that_rate(criteria[name], found)
+            verdict["n_to_decide"] = n
+            now = rf"about {was:,} new ([a-z ]+?) would decide in [^;]+;\n +only new cells .*"
+            then = rf"about {n:,} \1 {'without an error' if flawless else 'at the observed rate'} would decide"
+            edit_text(folder, "junit.xml", partial(re.sub, now, then, count=1))
+            shown = f'data-path="verdicts &gt; {name} &gt; n_to_decide">'
+            page = (folder / "index.html").read_text()
+            (folder / "index.html").write_text(page.replace(f"{shown}{was:,}<", f"{shown}{n:,}<"))
+            named.append(name)
+    (folder / "evidence.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    mend_sums(folder)
+    return named
+
+
+def test_a_pack_whose_numbers_of_cells_promise_no_power_holds(copy):
+    assert as_before_new_cells(copy)
+    # The page lists the digests of the files, which were edited here and were never so written.
+    unlike = [each for each in verify_pack(copy).discrepancies if "SHA256SUMS > " not in each.message]
+    assert unlike == []
+
+
+def test_a_number_of_such_a_pack_that_does_not_follow_is_found(copy):
+    first = as_before_new_cells(copy)[0]
+    edit_json(copy, "evidence.json", lambda content: verdict_of(content, first).update(n_to_decide=1_000))
+    mend_sums(copy)
+    assert f"verdicts > {first} > n_to_decide" in {each.field for each in verify_pack(copy).discrepancies}

@@ -7,16 +7,24 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
 from harness.core.text import first_few
+from harness.judge.sample_size import (
+    ASSUMPTIONS,
+    DECIDES,
+    ONLY_NEW,
+    cells_to_decide,
+    counts_cells,
+    is_proportion,
+    power_at_observed,
+    rate_of,
+    trial_floor,
+)
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import difference_bounds
 from harness.metrics.estimates import Estimate, Unavailable
-from harness.metrics.intervals import effective_bounds, probability_of_passing
+from harness.metrics.intervals import effective_bounds
 from harness.metrics.multiplicity import level_at_look
 from harness.protocol.questions import GATES
-from harness.protocol.records import Criterion, Protocol, metric_table
-
-# Searching further than this would ask for more cells than any such study has.
-MOST_CELLS_WORTH_NAMING = 1_000_000
+from harness.protocol.records import Criterion, Protocol
 
 
 def judge(
@@ -43,22 +51,25 @@ def judge(
         return _not_assessed(criterion, estimate, protocol, today)
     _check_same_question(criterion, estimate)
     # Where independence is not shown, no number of cells would ever pass: none is named.
-    dependence = _dependence(criterion, protocol, dependent or {})
-    independent = dependence is None
+    speaks_against = dependence(criterion, protocol, dependent or {})
+    independent = speaks_against is None
     level = level_at(protocol, criterion, look)
     if estimate.value is None:
         reason = f"undefined on {estimate.set}: {estimate.note or 'no cells'}"
-        nameable = independent and level is not None and _counts_cells(criterion)
-        needed = _cells_if_flawless(criterion, level) if nameable and level is not None else None
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, look=look)
+        needed, assumed = None, None
+        if independent and level is not None and counts_cells(criterion):
+            needed, assumed = cells_to_decide(criterion, estimate, protocol, level=level)
+        return Verdict(
+            criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, assumed=assumed if needed else None, look=look
+        )
     if level is None:
         reason = f"this is look {look} at {criterion.set}, and the protocol's budget is {protocol.looks.budget} looks"
         return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, look=look)
     if not estimate.is_exact and estimate.level != level:
         raise ValueError(f"{criterion.id} is judged at level {level}, its estimate has {estimate.level}")
     proved, disproved = _sides(criterion, estimate)
-    if proved and dependence is not None:
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {dependence}", look=look)
+    if proved and speaks_against is not None:
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {speaks_against}", look=look)
     if proved:
         computed = estimate.is_exact and estimate.unit != "count"
         reason = "it is computed, and within the requirement" if computed else "the bound meets the requirement"
@@ -67,16 +78,19 @@ def judge(
     if disproved and corrected:
         reason = "the bound excludes it" + (f", after Holm's correction for {len(family)} classes" * (len(family) > 1))
         return Verdict(criterion, estimate, Outcome.FAILED, reason, look=look)
-    needed, power, reason = None, None, "too little evidence to decide"
+    needed, assumed, power, reason = None, None, None, "too little evidence to decide"
     if disproved:
         reason = f"alone the bound would exclude it; as one of {len(family)} classes (Holm) it does not"
     if not independent:
-        reason += f", and {dependence}"
+        reason += f", and {speaks_against}"
     elif criterion.entry.is_difference:
         reason += _unprovable(criterion, estimate, level)
-    elif _is_proportion(estimate):
-        needed, power = cells_to_decide(criterion, estimate), _power(criterion, estimate)
-    return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, power, look=look)
+    elif is_proportion(estimate):
+        needed, assumed = cells_to_decide(criterion, estimate, protocol, level=estimate.level)
+        power = power_at_observed(criterion, estimate)
+    return Verdict(
+        criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, power, assumed if needed else None, look=look
+    )
 
 
 def level_at(protocol: Protocol, criterion: Criterion, look: int | None) -> float | None:
@@ -162,8 +176,7 @@ def explain(verdict: Verdict) -> str:
     if verdict.look is not None and verdict.look > 1:
         lines.append(f"  look      {verdict.look} at {criterion.set}")
     if verdict.n_to_decide is not None:
-        rate = "without an error" if estimate is None or estimate.value is None else "at the observed rate"
-        lines.append(f"  decidable about {verdict.n_to_decide:,} {trials(verdict)} {rate} would decide")
+        lines += decidable(verdict)
     if verdict.power is not None and estimate is not None:
         lines.append(
             f"  power     at n = {estimate.n}, a classifier truly at the observed rate passes {power(verdict)}"
@@ -240,20 +253,17 @@ def _references(beside: float | None) -> tuple[float, ...]:
     return (0.0, 1.0) if beside is None else (0.0, 1.0, beside)
 
 
-def cells_to_decide(criterion: Criterion, estimate: Estimate) -> int | None:
-    """About how many cells would pass or fail this criterion, if the observed rate held.
-
-    Returns:
-        The smallest n found by doubling and bisection, more than there are now, or None if the rate sits so close
-        to the bound that no number up to a million decides.
-    """
-    rate, n = _rate(estimate)
-    worth = (estimate.effective_n or n) / n  # further cells of the same patients are worth as little as these
-    return _smallest_deciding(criterion, rate, level=estimate.level, worth=worth, more_than=n)
-
-
-def _cells_if_flawless(criterion: Criterion, level: float) -> int | None:
-    return _smallest_deciding(criterion, 1.0, level=level, worth=1.0, more_than=0)
+def decidable(verdict: Verdict) -> list[str]:
+    """How many cells would decide, and which cells may; in the words of before where a pack recorded it so."""
+    n, counted = verdict.n_to_decide, trials(verdict)
+    if verdict.assumed is None:
+        found = verdict.estimate
+        rate = "without an error" if found is None or found.value is None else "at the observed rate"
+        return [f"  decidable about {n:,} {counted} {rate} would decide"]
+    return [
+        f"  decidable about {n:,} new {counted} {DECIDES} {ASSUMPTIONS[verdict.assumed]};",
+        f"            {ONLY_NEW}",
+    ]
 
 
 def trials(verdict: Verdict) -> str:
@@ -261,49 +271,6 @@ def trials(verdict: Verdict) -> str:
     found = verdict.estimate
     whose = " of further patients" if found is not None and found.effective_n is not None else ""
     return verdict.criterion.entry.trials + whose
-
-
-def _smallest_deciding(criterion: Criterion, rate: float, *, level: float, worth: float, more_than: int) -> int | None:
-    floor = _trial_floor(criterion)
-
-    def decides(n: int) -> bool:
-        lower, upper = effective_bounds(round(rate * n), n, worth * n, level=level)
-        return lower >= floor or upper < floor
-
-    # From `more_than` up: with fewer cells the errors at this rate may round to one less, and seem to decide.
-    low, high = more_than, more_than + 1
-    while not decides(high):
-        if high >= MOST_CELLS_WORTH_NAMING:
-            return None
-        low, high = high, min(2 * high, MOST_CELLS_WORTH_NAMING)
-    while high - low > 1:  # rounding of k makes `decides` slightly saw-toothed: the answer is "about" this many
-        middle = (low + high) // 2
-        low, high = (low, middle) if decides(middle) else (middle, high)
-    return high
-
-
-def _counts_cells(criterion: Criterion) -> bool:
-    """Whether cells of one set are the trials, so that a number of them can be named where there are none."""
-    return bool(criterion.entry.trials) and set(criterion.entry.questions) <= {"accuracy", "external"}
-
-
-def _power(criterion: Criterion, estimate: Estimate) -> float:
-    """The chance of passing with as many cells as here, if the observed rate were the true one."""
-    rate, n = _rate(estimate)
-    if criterion.floor == 1.0:
-        return 0.0  # no finite number of cells proves that nothing is ever wrong
-    trials = max(1, int(estimate.effective_n or n))
-    return probability_of_passing(rate, trials, floor=_trial_floor(criterion), level=estimate.level)
-
-
-def _is_proportion(estimate: Estimate) -> bool:
-    return bool(metric_table()[estimate.metric].trials) and bool(estimate.n)
-
-
-def _trial_floor(criterion: Criterion) -> float:
-    """The floor on the scale of the trials: an F1 of F is a Jaccard index of F / (2 - F)."""
-    assert criterion.floor is not None  # every proportion's criterion is a floor
-    return criterion.entry.proportion_floor(criterion.floor)
 
 
 def _disproved_in_family(criterion: Criterion, family: Sequence[tuple[Criterion, Estimate]], level: float) -> bool:
@@ -328,9 +295,9 @@ def _disproved_at(criterion: Criterion, estimate: Estimate, level: float) -> boo
     assert criterion.floor is not None  # a family asks for floors
     if estimate.paired is not None and estimate.n is not None:
         return difference_bounds(*estimate.paired, estimate.n, level=level)[1] < criterion.floor
-    rate, n = _rate(estimate)
+    rate, n = rate_of(estimate)
     _, upper = effective_bounds(round(rate * n), n, estimate.effective_n or n, level=level)
-    return upper < _trial_floor(criterion)
+    return upper < trial_floor(criterion)
 
 
 def _unprovable(criterion: Criterion, estimate: Estimate, level: float) -> str:
@@ -362,7 +329,7 @@ def _shown(value: float, references: tuple[float, ...]) -> str:
     return text
 
 
-def _dependence(criterion: Criterion, protocol: Protocol, found: Mapping[str, str]) -> str | None:
+def dependence(criterion: Criterion, protocol: Protocol, found: Mapping[str, str]) -> str | None:
     """Why a set does not count as external: by the protocol's word, or by what its images show against that word."""
     if criterion.question not in ("external", "calibration"):
         return None
@@ -385,13 +352,6 @@ def _check_same_question(criterion: Criterion, estimate: Estimate) -> None:
 def _subject(metric: str, set_name: str, cell_class: str | None, kind: str | None = None) -> str:
     of = cell_class or kind
     return f"{metric} of {of}, on {set_name}" if of else f"{metric} on {set_name}"
-
-
-def _rate(estimate: Estimate) -> tuple[float, int]:
-    """(observed rate, number of cells)."""
-    if estimate.k is None or not estimate.n:
-        raise ValueError(f"{estimate.metric} is not a proportion; only proportions have a deciding number of cells")
-    return estimate.k / estimate.n, estimate.n
 
 
 def _sides(criterion: Criterion, estimate: Estimate) -> tuple[bool, bool]:

@@ -30,7 +30,7 @@ class BestCase(NothingRecorded):
 
     Args:
         cells: part or external set -> its cells, or why it is not there.
-        device: of this machine.
+        device: of this machine; None before a machine is known.
         judged: what existed before the run and is judged; None where a classifier is trained.
         compares: whether a baseline was given.
     """
@@ -40,10 +40,12 @@ class BestCase(NothingRecorded):
         protocol: Protocol,
         cells: Mapping[str, Sequence[CellImage] | Unavailable],
         *,
-        device: str,
+        device: str | None,
         judged: Judged,
         compares: bool,
     ) -> None:
+        # Without its hopes: the number of cells that a classifier without an error needs is asked for.
+        protocol = protocol.model_copy(update={"plan": None}) if protocol.plan is not None else protocol
         super().__init__(protocol, what="what a classifier without an error would show")
         self._cells, self._device, self._judged, self._compares = cells, device, judged, compares
         self._evaluations: dict[str, Evaluation] = {}
@@ -81,7 +83,7 @@ class BestCase(NothingRecorded):
         return Unavailable("no baseline given (--baseline PACK)", not_asked=optional)
 
     def timing(self, scenario: str, span: str, *, device: str) -> Timing | Unavailable:
-        if device in ("any", self._device):
+        if self._device is None or device in ("any", self._device):
             self._refuse(f"{scenario} on {device}")
         return Unavailable(f"this run's device is {self._device}, not {device}")
 
@@ -97,9 +99,9 @@ def cannot_pass(best: BestCase, *, today: date) -> dict[str, str]:
     found = {}
     for criterion in best.protocol.criteria:
         if criterion.required:
-            verdict = _best_verdict(criterion, best, today)
+            verdict = best_verdict(criterion, best, today)
             if verdict is not None and verdict.blocks:
-                found[criterion.id] = _reason(verdict)
+                found[criterion.id] = reason_of(verdict)
     return found
 
 
@@ -111,8 +113,8 @@ def by_reason(found: Mapping[str, str]) -> dict[str, list[str]]:
     return grouped
 
 
-def _best_verdict(criterion: Criterion, best: BestCase, today: date) -> Verdict | None:
-    """None where no best case is known, such as of a duration."""
+def best_verdict(criterion: Criterion, best: BestCase, today: date) -> Verdict | None:
+    """The verdict on a classifier without an error; None where no best case is known, such as of a duration."""
     try:
         # Without its family: Holm's correction is about failing, and nothing fails here.
         return decide(criterion, measure(criterion, best), best, today=today, family=())
@@ -120,7 +122,8 @@ def _best_verdict(criterion: Criterion, best: BestCase, today: date) -> Verdict 
         return None
 
 
-def _reason(verdict: Verdict) -> str:
+def reason_of(verdict: Verdict) -> str:
+    """Why the best case does not pass."""
     if verdict.estimate is None:
         return verdict.reason
     needed = ""

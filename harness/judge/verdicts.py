@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.judge.sample_size import Assumed
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.protocol.records import Criterion, Waiver
 
@@ -24,8 +25,10 @@ class Verdict:
     """One criterion, what was measured for it, and what follows.
 
     reason:      one sentence on why the outcome is what it is.
-    n_to_decide: how many cells would decide an inconclusive proportion at the observed rate; None if unknown.
+    n_to_decide: how many new cells would decide an inconclusive proportion in four of five runs; None if unknown.
     power:       the chance that a classifier whose true rate is the observed one passes with as many cells as here.
+    assumed:     at which true rate `n_to_decide` cells decide; None without them, and in packs before decision 0039,
+                 whose number decided where exactly the observed share of them was right.
     waiver:      the protocol's waiver, in force on the day of the run, where a criterion was not assessed.
     look:        the number of the look at the criterion's set, from 1; None where looks are not counted.
     not_asked:   not assessed because nobody asked, such as a comparison without --baseline.
@@ -38,6 +41,7 @@ class Verdict:
     reason: str
     n_to_decide: int | None = None
     power: float | None = None
+    assumed: Assumed | None = None
     waiver: Waiver | None = None
     look: int | None = None
     not_asked: bool = False

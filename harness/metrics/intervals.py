@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
 
 from harness.core.errors import UndefinedStatistic
 from harness.metrics.distributions import beta_quantile, binomial_cdf, binomial_quantile, normal_quantile
 from harness.metrics.estimates import Interval
+
+# Searching further than this would ask for more cells than any such study has.
+MOST_TRIALS = 1_000_000
+# How far a probability that rises with the number of errors allowed can fall back: the number of cells is whole.
+JITTER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TrialsForPower:
+    """first: the smallest number of cells that is enough. steady: from here on every number is."""
+
+    first: int
+    steady: int
 
 
 def clopper_pearson_bounds(successes: int, trials: int, *, level: float) -> tuple[float, float]:
@@ -156,6 +171,78 @@ def probability_of_passing(true_rate: float, trials: int, *, floor: float, level
         raise ValueError(f"true_rate {true_rate} is not a fraction in [0, 1]; write 0.995 for 99.5 %")
     allowed = errors_allowed(trials, floor=floor, level=level)
     return 0.0 if allowed is None else binomial_cdf(allowed, trials, 1.0 - true_rate)
+
+
+@lru_cache(maxsize=4096)
+def trials_for_power(true_rate: float, *, floor: float, level: float, power: float) -> TrialsForPower | None:
+    """How many cells decide "lower bound >= floor" with this probability, where the true rate is `true_rate`.
+
+    A classifier above the floor passes, one below it fails (its upper bound is below the floor). The chance is
+    saw-toothed: one more cell at the same number of errors allowed makes a pass less likely.
+
+    Args:
+        true_rate: a fraction in [0, 1].
+        floor:     a fraction in [0, 1].
+        power:     a fraction in (0, 1).
+    Returns:
+        None where no number up to `MOST_TRIALS` does: the true rate is the floor, or too close to it; a floor of 0 or
+        1, which no number of cells proves.
+    >>> trials_for_power(0.995, floor=0.98, level=0.95, power=0.8)
+    TrialsForPower(first=386, steady=386)
+    >>> trials_for_power(0.99, floor=0.97, level=0.95, power=0.8)
+    TrialsForPower(first=303, steady=392)
+    """
+    check_level(level)
+    _check_rate(power, "power")
+    if not 0.0 <= true_rate <= 1.0:
+        raise ValueError(f"true_rate {true_rate} is not a fraction in [0, 1]; write 0.995 for 99.5 %")
+    if floor in (0.0, 1.0) or true_rate == floor:
+        return None
+    if true_rate < floor:  # what passes is then the claim that more than 1 - floor are errors
+        return trials_for_power(1.0 - true_rate, floor=1.0 - floor, level=level, power=power)
+
+    @cache
+    def start(errors: int) -> int:
+        """The fewest cells with which so many errors pass; up to the next start no more errors do."""
+        return trials_needed(errors, floor=floor, level=level)
+
+    def passes(errors: int, n: int) -> bool:
+        return binomial_cdf(errors, n, 1.0 - true_rate) >= power
+
+    def at_start(errors: int) -> bool:
+        return passes(errors, start(errors))
+
+    def throughout(errors: int) -> bool:
+        return passes(errors, start(errors + 1) - 1)
+
+    steady = _first_lasting(throughout, within=lambda errors: start(errors) <= MOST_TRIALS)
+    if steady is None:
+        return None
+    # The tooth before may be long enough at its start, though not at its end.
+    first = next(errors for errors in range(_first(at_start, steady), steady + 1) if at_start(errors))
+    return TrialsForPower(start(first), start(steady))
+
+
+def _first_lasting(holds: Callable[[int], bool], *, within: Callable[[int], bool]) -> int | None:
+    """The number from which on `holds` is true: it rises but for jitter, for which those that follow are tried."""
+    high = 1
+    while not holds(high):
+        if not within(high):
+            return None
+        high *= 2
+    found = _first(holds, high)
+    while (late := [each for each in range(found, found + JITTER) if not holds(each)]) != []:
+        found = late[-1] + 1
+    return found
+
+
+def _first(holds: Callable[[int], bool], high: int) -> int:
+    """The smallest number up to `high` for which it holds, or a neighbour of it where `holds` has jitter."""
+    low = -1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return next((each for each in range(max(0, high - JITTER), high) if all(map(holds, range(each, high)))), high)
 
 
 def percentile_bounds(samples: Sequence[float], *, quantile: float, level: float) -> tuple[float, float, float]:

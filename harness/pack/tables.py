@@ -284,6 +284,7 @@ def verdict_record(verdict: Verdict) -> dict[str, object]:
         "reason": verdict.reason,
         "n_to_decide": verdict.n_to_decide,
         "power": verdict.power,
+        "assumed": verdict.assumed,
         "gate": verdict.criterion.gate,
         "look": verdict.look,
         "not_asked": verdict.not_asked,

@@ -22,6 +22,7 @@ from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.estimates import Estimate
 from harness.pack.decode import recorded
 from harness.pack.differences import as_written, compared, differences, first_of, plain
+from harness.pack.formerly import as_formerly, lacks_assumed
 from harness.pack.junit import JUNIT, junit
 from harness.pack.read import EVIDENCE, SIGNATURE, SUMS, WITHOUT_PATHS, Pack, open_pack, verify_digests
 from harness.pack.rebuild import Discrepancy, RecordedProtocol, rebuild
@@ -123,9 +124,10 @@ def _remade(pack: Pack) -> Recomputed:
     rebuilt = rebuild(pack)
     if rebuilt.results is None:
         return list(rebuilt.discrepancies), (), PageCheck.NOT_CHECKED
-    run = _settled(rebuilt.results, pack)
-    written = documents(rebuilt.results, rebuilt.manifest)
-    told = _in_schema_of(pack, rebuilt.results, json.loads(written[EVIDENCE]))
+    run = as_formerly(_settled(rebuilt.results, pack), pack)
+    results = as_formerly(rebuilt.results, pack)
+    written = documents(results, rebuilt.manifest)
+    told = _in_schema_of(pack, results, json.loads(written[EVIDENCE]))
     written[EVIDENCE] = as_json(told)
     written |= for_a_job_page(run)
     if "documents" not in pack.evidence:
@@ -168,6 +170,9 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
         told["protocol"] = pack.evidence["protocol"]
     schema = pack.evidence["schema"]
     told["schema"] = schema
+    if lacks_assumed(pack):
+        for verdict in told["verdicts"]:
+            del verdict["assumed"]
     if "documents" not in pack.evidence:
         del told["documents"]
     held_split = pack.evidence.get("split")

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.core.digests import digest_of
 from harness.protocol.expectations import ExpectationSuite
+from harness.protocol.hopes import HopedTruth
 from harness.protocol.modes import ACCEPTABLE, why_not
 from harness.protocol.needs import OTHER_SEEDS
 from harness.protocol.questions import DEVICES, QUESTIONS
@@ -753,6 +754,8 @@ class Protocol(_Record):
     prevalence: PrevalencePlan | None = None
     robustness: RobustnessPlan | None = None
     detection: DetectionPlan | None = None
+    # Left out of the content where nothing is hoped for, so that a protocol without a plan keeps its digest.
+    plan: HopedTruth | None = Field(default=None, exclude_if=lambda plan: plan is None)
     waivers: tuple[Waiver, ...] = ()
     source: Path = Field(exclude=True)
 
@@ -819,6 +822,8 @@ class Protocol(_Record):
                 f"prevalence.shares names {sorted(self.prevalence.shares)}, the classes are "
                 f"{sorted(self.dataset.classes)}; give every class its share"
             )
+        if self.plan is not None:
+            self.plan.refuse_foreign_names(self.dataset.classes, external)
         for waiver in self.waivers:
             if waiver.criterion not in ids:
                 raise ValueError(f"the waiver for {waiver.criterion!r} names no criterion of this protocol")

@@ -21,7 +21,7 @@ from markupsafe import Markup
 import harness
 from harness.core.errors import EvidenceError
 from harness.core.text import visible
-from harness.judge.criteria import trials
+from harness.judge.sample_size import ONLY_NEW
 from harness.metrics.classification import evaluate
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN
 from harness.metrics.summary import measured_again
@@ -109,13 +109,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters |= {"trials": trials, "png": _data_uri, "path": written}
+    environment.filters |= {"png": _data_uri, "path": written}
     css = (files_of("harness.report") / "templates" / STYLE).read_text(encoding="utf-8")
     environment.globals |= {
         "css": Markup(css),  # our own, the one text that is not escaped
         "policy": Markup(POLICY.format(base64.b64encode(hashlib.sha256(css.encode()).digest()).decode())),
         "caption_of": caption_of,
         "INDEPENDENCE_UNKNOWN": INDEPENDENCE_UNKNOWN,
+        "ONLY_NEW": ONLY_NEW,
         "MANY_CLASSES": wording.MANY_CLASSES,
         "NOTHING": wording.NOTHING,
         "UNDEFINED": wording.UNDEFINED,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.judge.criteria import power
+from harness.judge.criteria import power, trials
+from harness.judge.sample_size import ASSUMPTIONS, DECIDES
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.estimates import INDEPENDENCE_UNKNOWN
 from harness.protocol.records import Criterion
@@ -64,8 +65,17 @@ class VerdictRow:
         return self.verdict.estimate is not None and self.verdict.estimate.note == INDEPENDENCE_UNKNOWN
 
     @property
-    def n_to_decide(self) -> Markup:
-        return self.printer.count(*self.place, "n_to_decide")
+    def decidable(self) -> Markup:
+        """How many new cells would decide, and at which true rate; empty where no number is named."""
+        if self.verdict.n_to_decide is None or self.verdict.assumed is None:
+            return Markup()
+        return sentence(
+            "about {n} new {counted} {decides} {assumed}",
+            n=self.printer.count(*self.place, "n_to_decide"),
+            counted=trials(self.verdict),
+            decides=DECIDES,
+            assumed=ASSUMPTIONS[self.verdict.assumed],
+        )
 
     @property
     def power(self) -> Markup:

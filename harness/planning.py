@@ -1,0 +1,194 @@
+"""What are a protocol's chances, before anything is trained? The job `plan`: sizes in, lines for people out.
+
+Lightly: no image is decoded and torch is not imported. With --data the cells are listed and divided as a run divides
+them; without it they are as many as the protocol states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+from harness.core.digests import digest_of
+from harness.core.errors import MissingData
+from harness.core.text import first_few
+from harness.data.manifest import read_manifest
+from harness.data.records import CellImage, Manifest, Split, sorted_by_path
+from harness.data.split import draw_split, read_split
+from harness.data.tables import columns_of
+from harness.judge.chances import Chance, Chances, How, chances
+from harness.judge.criteria import subject_of
+from harness.judge.prospects import BestCase, by_reason
+from harness.metrics.estimates import Unavailable
+from harness.protocol.records import PARTS, Protocol
+
+Cells = Mapping[str, Sequence[CellImage] | Unavailable]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known before a run.
+
+    sizes:   set -> its cells; of an external set that is not there, or whose size is not known, None.
+    sized_by: where the sizes come from, in words.
+    """
+
+    protocol: Protocol
+    chances: Chances
+    sizes: Mapping[str, int | None]
+    sized_by: str
+
+    @property
+    def hopeless(self) -> dict[str, str]:
+        """Required criterion -> why it cannot pass, even if every cell is classified correctly."""
+        return {c.criterion: c.why for c in self.chances.each if c.required and c.how is How.CANNOT_PASS}
+
+
+def plan(protocol: Protocol, data: Path | None, *, today: date, workers: int) -> Plan:
+    """
+    Raises:
+        MissingData: neither --data nor the protocol says how many cells there are.
+        HarnessError: the data cannot be read or divided.
+    """
+    if data is None:
+        cells, sized_by = _stated(protocol)
+    else:
+        cells, sized_by = _listed(protocol, data, workers=workers), f"as {data.name} is listed and divided"
+    # A baseline may be given to the run, and which device it will have is not known: neither has a model here.
+    best = BestCase(protocol, cells, device=None, judged=None, compares=True)
+    sizes = {name: None if isinstance(found, Unavailable) else len(found) for name, found in cells.items()}
+    sizes |= {each.name: None for each in protocol.external if each.name not in cells}
+    return Plan(protocol, chances(best, cells, protocol.plan, today=today), sizes, sized_by)
+
+
+def _listed(protocol: Protocol, data: Path, *, workers: int) -> Cells:
+    """The parts, and every external set that lies beside the data, as a run of this protocol on them has them."""
+    classes = protocol.dataset.classes
+
+    def listed(location: Path, name: str) -> Manifest:
+        parts = protocol.dataset.parts if name == "dataset" else None
+        return read_manifest(
+            location, name=name, classes=classes, workers=workers, names=protocol.names_in(name), parts=parts
+        )
+
+    divided = _divided(protocol, listed(data, "dataset"), data)
+    near = (data if data.is_dir() else data.parent).resolve().parent
+    cells: dict[str, Sequence[CellImage] | Unavailable] = {part: divided.part(part) for part in PARTS}
+    for each in protocol.external:
+        folder = near / each.name
+        if folder.is_dir():
+            cells[each.name] = listed(folder, each.name).images
+        else:
+            cells[each.name] = Unavailable(
+                f"external set {each.name} is not there: no folder {each.name} beside the data"
+            )
+    return cells
+
+
+def _divided(protocol: Protocol, found: Manifest, data: Path) -> Split:
+    if data.is_file() and "split" in columns_of(data, protocol.dataset.columns):
+        return read_split(data, found, names=protocol.names_in("dataset"), parts=protocol.dataset.parts)
+    return draw_split(found, protocol.split)
+
+
+def _stated(protocol: Protocol) -> tuple[Cells, str]:
+    """The parts of as many cells as the protocol states; no set from elsewhere, whose sizes no protocol states."""
+    plan = protocol.dataset
+    if plan.synthetic is not None:
+        counts = dict.fromkeys(plan.classes, plan.synthetic.images_per_class)
+        sized_by = "as the protocol draws them"
+    elif plan.images_per_class is not None:
+        counts = {name: expected.least for name, expected in plan.counts.items()}
+        sized_by = "as the protocol states in images_per_class, without groups"
+    else:
+        raise MissingData(
+            f"{protocol.source.name} does not say how many images there are. Name them with --data DIR, or state "
+            "images_per_class in [dataset]."
+        )
+    images = [
+        CellImage(f"{label}/{number}", label, digest_of([label, number]), 0)
+        for label, n in counts.items()
+        for number in range(n)
+    ]
+    divided = draw_split(Manifest("dataset", Path(), plan.classes, sorted_by_path(images)), protocol.split)
+    return {part: divided.part(part) for part in PARTS}, sized_by
+
+
+# --- in words -------------------------------------------------------------------------------------
+
+
+def lines(found: Plan) -> Iterator[str]:
+    protocol, hoped = found.protocol, found.protocol.plan
+    sizes = ", ".join(f"{name} {'not known' if n is None else f'{n:,}'}" for name, n in found.sizes.items())
+    yield f"{protocol.identity.id}: cells {found.sized_by}: {sizes}"
+    if hoped is None:
+        yield "no truth is hoped for, so no chance can be told: state [plan] accuracy = 0.99, say, in the protocol"
+    else:
+        rates = ", ".join(f"{name} {100 * rate:.4g} %" for name, rate in found.chances.accuracy.items())
+        yield f"hoped for, as true accuracy: {rates}; its chances at the first look:"
+    criteria = {c.id: c for c in protocol.criteria}
+    modelled = [each for each in found.chances.each if each.how in (How.EXACT, How.SIMULATED)]
+    for each in modelled:
+        optional = "" if each.required else " (not required)"
+        yield f"  {_chance(each)}  {each.criterion} {subject_of(criteria[each.criterion])}{optional}{_enough(each)}"
+    yield from _together(found)
+    for why, names in by_reason(found.hopeless).items():
+        yield f"required, and cannot pass: {_few(names)}: {why}"
+    others = {c.criterion: c.why for c in found.chances.each if not c.required and c.how is How.CANNOT_PASS}
+    for why, names in by_reason(others).items():
+        yield f"not required, and cannot pass: {_few(names)}: {why}"
+    without = {c.criterion: c.why for c in found.chances.each if c.how in (How.NO_MODEL, How.NOT_ASKED)}
+    for why, names in by_reason(without).items():
+        yield f"no model: {_few(names)}: {why}"
+
+
+def _together(found: Plan) -> Iterator[str]:
+    together = found.chances.together
+    if together is None:
+        return
+    share = f"{100 * together.probability:.1f} % ± {100 * together.error:.1f}"
+    n = len(together.criteria)
+    enough = f"80 %: {together.why}" if together.times is None else f"80 % from about {_times(together.times)}"
+    yield (
+        f"all {n} required criteria that have a model, together: {share} "
+        f"({found.chances.draws:,} draws, seed {found.chances.seed}; {enough})"
+    )
+    others = sum(c.required and c.how is How.NO_MODEL for c in found.chances.each)
+    if others:
+        yield f"what {others} more required criteria do is in no chance here"
+
+
+def _chance(each: Chance) -> str:
+    assert each.probability is not None  # a modelled criterion has one
+    error = "  (exact)" if each.error is None else f" ± {100 * each.error:.1f}  "
+    return f"{100 * each.probability:5.1f} %{error:9}"
+
+
+def _enough(each: Chance) -> str:
+    here = f", n = {each.n:,}" if each.n is not None else ""
+    if each.n_needed is not None:
+        return f"{here}; 80 % from about {each.n_needed:,}"
+    return f"{here}; 80 % from about {_times(each.times)}" if each.times is not None else f"{here}; 80 %: {each.why}"
+
+
+def _times(times: float) -> str:
+    return f"{times:.2g} times as many cells of every set"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(first_few(names, 5, more="and {n} more"))
+
+
+def as_record(found: Plan) -> dict[str, object]:
+    """For --json."""
+    protocol = found.protocol
+    return {
+        "protocol": {"id": protocol.identity.id, "digest": protocol.digest},
+        "hoped_for": protocol.plan and protocol.plan.model_dump(mode="json"),
+        "sizes": dict(found.sizes),
+        "sized_by": found.sized_by,
+        "cannot_pass": found.hopeless,
+        **asdict(found.chances),
+    }
