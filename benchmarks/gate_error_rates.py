@@ -18,10 +18,11 @@ from functools import cache
 import numpy as np
 from scipy.stats import binom, norm
 
+from harness.judge.criteria import parts_at
 from harness.metrics.clusters import clustered_bounds
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.metrics.macro import lowest_macro_f1
-from harness.metrics.multiplicity import level_at_look
+from harness.metrics.multiplicity import level_of_part
 from harness.metrics.paired import (
     SEARCH_SLACK,
     chance_of_region,
@@ -29,11 +30,25 @@ from harness.metrics.paired import (
     largest_chance,
     non_inferiority_lower_bound,
 )
+from harness.protocol.records import LooksPlan
 
 N_SETS, SEED, LEVEL = 10_000, 20_260, 0.95
 ALPHA = 1.0 - LEVEL
 N_CELLS, N_CLASSES, PER_CLASS = 375, 5, 75
 RHO, PER_PATIENT = 0.1, 10
+N_CANDIDATES, LATENT = 30, 0.9
+TEAM_SETS = ((75, 0.90), (375, 0.98), (2_500, 0.98))
+SMALLER_SETS = ((375, 0.95), (150, 0.90))  # whose power is shown beside these
+RULES = {
+    "first-look of 30": LooksPlan(),
+    "series": LooksPlan(correction="series"),
+    "budget of 30": LooksPlan(correction="budget", budget=30),
+    "budget of 10": LooksPlan(correction="budget", budget=10),
+    "1/m (before)": LooksPlan(correction="look-number"),
+    # So were looks counted, too, at a set of which one image was dropped or saved anew before each.
+    "ignored": None,
+}
+UNBOUNDED = ("1/m (before)", "ignored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +134,60 @@ def clustered_accuracy(rng: np.random.Generator) -> list[Row]:
 
 
 def looks(rng: np.random.Generator) -> list[Row]:
-    rows, floor = [], 0.98
-    for m in (5, 20):
-        fewest = rng.binomial(N_CELLS, 1 - floor, (N_SETS, m)).min(axis=1)
-        setting = f"best of {m} models, n {N_CELLS}, floor {floor}"
-        for name, level in (("looks, level divided", level_at_look(level=LEVEL, looks=m)), ("looks ignored", LEVEL)):
-            exact = 1 - (1 - _exact_binomial(N_CELLS, floor, level)) ** m
-            passed = float(_passing(N_CELLS, floor, level)[fewest].mean())
-            rows.append(Row(name, setting, passed, exact, gate=level != LEVEL))
-    return rows
+    """A team gates one candidate after the other on one test part, each exactly at the floor, until one passes."""
+    rows, contrast = [], []
+    for n, floor in TEAM_SETS:
+        for latent in (0.0, LATENT):
+            wrong = _errors_of_a_team(rng, n, floor, latent)
+            how = f"correlated {latent}" if latent else "independent"
+            setting = f"one of {N_CANDIDATES} passes, {how}, n {n}, floor {floor}"
+            for rule, plan in RULES.items():
+                allowed = _allowed_by_look(n, floor, plan)
+                passed = float((wrong <= allowed).any(axis=1).mean())
+                each = binom.cdf(allowed, n, 1 - floor)
+                exact = None if latent else 1 - float(np.prod(1 - each))
+                bounded = rule not in UNBOUNDED
+                (rows if bounded else contrast).append(Row(f"looks, {rule}", setting, passed, exact, gate=bounded))
+    return rows + contrast
+
+
+def _errors_of_a_team(rng: np.random.Generator, n: int, floor: float, latent: float) -> np.ndarray:
+    """(sets, candidates) errors. latent: correlation of what makes a cell hard for one candidate and for another."""
+    if not latent:
+        return rng.binomial(n, 1 - floor, (N_SETS, N_CANDIDATES))
+    threshold = np.float32(norm.ppf(1 - floor))
+    wrong = np.empty((N_SETS, N_CANDIDATES), dtype=np.int64)
+    for row in range(N_SETS):
+        shared = np.float32(math.sqrt(latent)) * rng.standard_normal((n, 1), dtype=np.float32)
+        own = np.float32(math.sqrt(1 - latent)) * rng.standard_normal((n, N_CANDIDATES), dtype=np.float32)
+        wrong[row] = (shared + own < threshold).sum(axis=0)
+    return wrong
+
+
+def _allowed_by_look(n: int, floor: float, plan: LooksPlan | None) -> np.ndarray:
+    """The most errors that pass at each look; -1 where nothing does. plan: None where looks are ignored."""
+    allowed = []
+    for look in range(1, N_CANDIDATES + 1):
+        parts = 1 if plan is None else parts_at(look, plan)
+        passes = None if parts is None else _passing(n, floor, level_of_part(level=LEVEL, parts=parts))
+        allowed.append(-1 if passes is None else int(passes.sum()) - 1)
+    return np.array(allowed)
+
+
+def power_of_looks() -> str:
+    """What each rule leaves of the power: a candidate with a quarter of the errors that the floor allows, by look."""
+    shown = (1, 2, 3, 5, 10, 20, 30)
+    lines = ["power by look, exact: a candidate with a quarter of the floor's errors passes (share of test sets)"]
+    lines.append(f"  {'':<24} {'':<20}" + "".join(f"{look:>7}" for look in shown) + "   mean of 30   last, flawless")
+    for n, floor in TEAM_SETS + SMALLER_SETS:
+        for rule, plan in RULES.items():
+            allowed = _allowed_by_look(n, floor, plan)
+            power = binom.cdf(allowed, n, (1 - floor) / 4)
+            last = int(np.count_nonzero(allowed >= 0))
+            cells = "".join(f"{power[look - 1]:>7.2f}" for look in shown)
+            beyond = f"{last} or more" if last == N_CANDIDATES else last
+            lines.append(f"  {rule:<24} {f'n {n}, floor {floor}':<20}{cells} {power.mean():>12.2f}   {beyond}")
+    return "\n".join(lines)
 
 
 def macro_f1(rng: np.random.Generator) -> list[Row]:
@@ -230,6 +290,7 @@ def main() -> int:
     rows = [row for part in parts for row in part(rng)]
     print(f"{N_SETS:,} test sets a row, seed {SEED}, level {LEVEL}; the classifier is exactly at the threshold")
     print(report(rows))
+    print(power_of_looks())
     print(sizes())
     return int(any(row.too_often for row in rows if row.gate))
 

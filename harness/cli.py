@@ -376,8 +376,8 @@ def _run_ledger(asked: argparse.Namespace) -> int:
 
 
 def _look_told(look: Look) -> dict[str, object]:
-    """A look without its thousands of probabilities."""
-    return {name: value for name, value in asdict(look).items() if name != "answers"}
+    """A look without its thousands of probabilities and pictures."""
+    return {name: value for name, value in asdict(look).items() if name not in ("answers", "pictures")}
 
 
 def _looks_of(place: Path) -> tuple[Look, ...]:

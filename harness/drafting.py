@@ -15,13 +15,14 @@ from harness.data.split import apportionment
 from harness.data.suggestions import toml_key, toml_text
 from harness.data.survey import Survey
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
+from harness.metrics.multiplicity import level_of_part
 from harness.protocol.file import read_protocol
 from harness.protocol.modes import why_not
 from harness.protocol.records import FORMATS, PARTS, UNUSED, Protocol
 
 GENERIC = "generic.toml"  # a bare name is that of a shipped protocol
 RATIOS = {"train": 0.7, "validation": 0.15, "test": 0.15}  # of base.toml
-LEVEL = 0.95
+FIRST_LOOK = level_of_part(level=0.95, parts=2)  # what "first-look" of base.toml leaves of 95 %
 FLOORS = {"accuracy": (0.9, 0.85, 0.8, 0.7, 0.6, 0.5), "recall": (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)}
 SMALLEST_TRAINED_PX, LARGEST_TRAINED_PX = 32, 224
 FEWEST_OF_A_CLASS = 3  # one for each part
@@ -211,14 +212,16 @@ def _floor(metric: str, n: int) -> float:
 
 
 def _allowed(n: int, floor: float) -> int:
-    allowed = errors_allowed(n, floor=floor, level=LEVEL) if n else None
+    allowed = errors_allowed(n, floor=floor, level=FIRST_LOOK) if n else None
     return -1 if allowed is None else allowed
 
 
 def _proves(n: int, what: str) -> str:
     if not n:
         return f"There are no {what}: nothing can be shown."
-    return f"{n} {what}, all right, would show {clopper_pearson_bounds(n, n, level=LEVEL)[0]:.3f} at 95 %."
+    return (
+        f"{n} {what}, all right, would show {clopper_pearson_bounds(n, n, level=FIRST_LOOK)[0]:.3f} at the first look."
+    )
 
 
 def _proposal(floor: float, n: int) -> str:

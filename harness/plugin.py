@@ -39,6 +39,7 @@ from harness.report.sentences import (
     conclusion,
     gates_told,
     given_told,
+    looks_left_told,
     looks_told,
     readings_told,
     sets_told,
@@ -398,7 +399,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
     for verdict in results.verdicts:
         if verdict.blocks and verdict.outcome is Outcome.INCONCLUSIVE:
             _line(terminalreporter, explain(verdict), yellow=True)
-    for line in (*readings_told(results), *sets_told(results), *looks_told(results)):
+    for line in (*readings_told(results), *sets_told(results), *looks_told(results), *looks_left_told(results)):
         _line(terminalreporter, line)
     if (model := results.model) is not None:
         _line(terminalreporter, f"judged: {judged_told(model)}; its training cells: {model.cells}")

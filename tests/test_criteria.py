@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 from datetime import date, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from harness.judge.criteria import (
     level_at,
     not_judged,
     observed,
+    parts_at,
     requirement,
 )
 from harness.judge.sample_size import ONLY_NEW, cells_to_decide
@@ -411,23 +413,54 @@ def test_not_asked_excuses_nothing_that_was_measured(outcome):
 
 
 @pytest.mark.parametrize(("looks", "lower"), [(1, 0.983307), (5, 0.977775), (20, 0.973292), (100, 0.968290)])
-def test_every_look_raises_the_bar(looks, lower):
-    level = level_at(PROTOCOL, ID["A1"], looks)
+def test_a_pack_of_before_is_judged_by_the_rule_of_before(looks, lower):
+    protocol = protocol_with(looks=LooksPlan(correction="look-number"))
+    level = level_at(protocol, ID["A1"], looks)
     assert accuracy(373, 375, level=level).lower == pytest.approx(lower, abs=5e-7)
 
 
-def test_a_result_that_passes_at_the_first_look_is_inconclusive_at_the_fifth():
-    criterion, level = criterion_like("A1", floor=0.98), level_at(PROTOCOL, ID["A1"], 5)
-    assert judge(criterion, accuracy(373, 375), protocol=PROTOCOL, today=TODAY, look=1).passed
-    fifth = judge(criterion, accuracy(373, 375, level=level), protocol=PROTOCOL, today=TODAY, look=5)
-    assert (fifth.outcome, fifth.look) == (Outcome.INCONCLUSIVE, 5)
-    assert requirement(fifth) == "lower 99 % bound >= 0.98 (95 % shared among looks)"
-    assert "  look      5 at test" in explain(fifth).splitlines()
+# By the audit's table for floor 0.98 and n = 375: two errors are worth 0.0194, one 0.0044, none 0.00051 of the error.
+@pytest.mark.parametrize(
+    ("plan", "looks", "passing"),
+    [
+        (LooksPlan(), (1, 2, 30, 31), (373, 375, 375, None)),
+        (LooksPlan(correction="series"), (1, 2, 3, 9, 10), (373, 374, 375, 375, None)),
+        (LooksPlan(correction="budget", budget=10), (1, 10, 11), (374, 374, None)),
+    ],
+)
+def test_each_look_takes_its_share_until_even_no_error_passes(plan, looks, passing):
+    protocol, criterion = protocol_with(looks=plan), criterion_like("A1", floor=0.98)
+    for look, fewest in zip(looks, passing, strict=True):
+        level = level_at(protocol, criterion, look) or 0.95
+
+        def passes(correct: int, look: int = look, level: float = level) -> bool:
+            estimate = accuracy(correct, 375, level=level)
+            return judge(criterion, estimate, protocol=protocol, today=TODAY, look=look).passed
+
+        assert [n for n in range(370, 376) if passes(n)][:1] == ([] if fewest is None else [fewest])
+
+
+@pytest.mark.parametrize(
+    "plan", [LooksPlan(), LooksPlan(correction="series"), LooksPlan(correction="budget", budget=7)]
+)
+def test_the_shares_of_all_looks_together_are_at_most_the_whole(plan):
+    shares = [Fraction(1, parts) for look in range(1, 2001) if (parts := parts_at(look, plan)) is not None]
+    assert 1 - Fraction(1, 2000) <= sum(shares) <= 1  # and nearly all of it is used
+
+
+def test_a_result_that_passes_at_the_first_look_is_inconclusive_at_the_second():
+    criterion = criterion_like("A1", floor=0.98)
+    first, second = (level_at(PROTOCOL, criterion, look) for look in (1, 2))
+    assert judge(criterion, accuracy(373, 375, level=first), protocol=PROTOCOL, today=TODAY, look=1).passed
+    again = judge(criterion, accuracy(373, 375, level=second), protocol=PROTOCOL, today=TODAY, look=2)
+    assert (again.outcome, again.look) == (Outcome.INCONCLUSIVE, 2)
+    assert requirement(again) == "lower 99.1667 % bound >= 0.98 (95 % shared among looks)"
+    assert "  look      2 at test" in explain(again).splitlines()
 
 
 def test_an_estimate_at_the_level_of_an_earlier_look_is_an_error():
-    with pytest.raises(ValueError, match=r"A1 is judged at level 0.975, its estimate has 0.95"):
-        judge(ID["A1"], accuracy(375, 375), protocol=PROTOCOL, today=TODAY, look=2)
+    with pytest.raises(ValueError, match=r"A1 is judged at level 0.99166\d*, its estimate has 0.975"):
+        judge(ID["A1"], accuracy(375, 375, level=0.975), protocol=PROTOCOL, today=TODAY, look=2)
 
 
 def test_a_budget_of_looks_is_shared_beforehand_and_ends():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import binom
 
+from harness.judge.criteria import level_at
 from harness.metrics.comparison import difference_bounds
 from harness.metrics.intervals import errors_allowed, probability_of_passing
 from harness.protocol.file import read_protocol
@@ -23,9 +24,9 @@ def bound(protocol, name):
     return next(criterion for criterion in protocol.criteria if criterion.id == name)
 
 
-def passes(protocol, name, rate, *, n):
+def passes(protocol, name, rate, *, n, look=1):
     criterion = bound(protocol, name)
-    return probability_of_passing(rate, n, floor=criterion.floor, level=criterion.level)
+    return probability_of_passing(rate, n, floor=criterion.floor, level=level_at(protocol, criterion, look))
 
 
 def said(probability):
@@ -34,9 +35,10 @@ def said(probability):
 
 def test_a_good_classifier_passes_where_it_says_so_and_a_worse_one_does_not():
     accuracy, recalls = passes(GATE, "A1", GOOD, n=TEST), passes(GATE, "R1-monocyte", GOOD, n=OF_A_CLASS) ** 5
-    assert accuracy > 0.98
+    assert accuracy > 0.95
     assert recalls > 0.98
-    assert f"passes A1 in 99 of 100 runs and all five of R1 in {round(100 * recalls - 0.5)} " in TEXT
+    assert f"passes A1 in {said(accuracy)} runs and all five of R1 in {round(100 * recalls - 0.5)} " in TEXT
+    assert f"At each further look A1 passes in {said(passes(GATE, 'A1', GOOD, n=TEST, look=2))}." in TEXT
     assert said(accuracy) in bound(GATE, "A1").rationale
     assert f"in {round(100 * passes(GATE, 'A1', 0.95, n=TEST))}." in bound(GATE, "A1").rationale
 
@@ -48,10 +50,11 @@ def test_the_published_floors_are_what_it_says_they_are():
 
 
 def test_the_errors_that_it_names_are_those_that_pass():
-    words = {5: "five", 11: "eleven", 13: "Thirteen"}
-    for name, n in (("A1", TEST), ("R1-monocyte", OF_A_CLASS)):
+    words = {5: "five", 6: "six", 10: "ten", 13: "Thirteen"}
+    for name, n, look in (("A1", TEST, 1), ("A1", TEST, 2), ("A1", TEST, 30), ("R1-monocyte", OF_A_CLASS, 1)):
         criterion = bound(GATE, name)
-        assert words[errors_allowed(n, floor=criterion.floor, level=criterion.level)] in criterion.rationale
+        allowed = errors_allowed(n, floor=criterion.floor, level=level_at(GATE, criterion, look))
+        assert words[allowed] in criterion.rationale
     gap = bound(GATE, "F6")
     # A flawless train part has the upper bound 1, and each side gives away half of 1 - level.
     allowed = {"floor": 1 - gap.ceiling, "level": 0.975}

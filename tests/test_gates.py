@@ -10,6 +10,7 @@ from tiny_run import Pytest, verdicts_of
 
 from harness.cli import main
 from harness.judge.ledger import read_ledger
+from harness.judge.pictures import unpack_pictures
 from harness.judge.verdicts import Outcome, Verdict
 from harness.plugin import DEFAULT_PROTOCOL, Exit, RunState, exit_code
 from harness.protocol.file import read_protocol
@@ -97,16 +98,32 @@ def test_the_same_predictions_are_the_same_look_and_others_are_the_next(
 
     other = place / "other.toml"
     other.write_text('extends = "tiny.toml"\n[training]\nseed = 7\n')
-    assert looked() == (1, 0.95)
-    assert looked() == (1, 0.95)
-    assert looked(f"--protocol={other}") == (2, pytest.approx(0.975))
-    assert looked() == (1, 0.95)  # the first model's numbers were known before the second's
+    assert looked() == (1, 0.975)
+    assert looked() == (1, 0.975)
+    assert looked(f"--protocol={other}") == (2, pytest.approx(1 - 0.05 / 6))
+    assert looked() == (1, 0.975)  # the first model's numbers were known before the second's
     looks = read_ledger(ledger)
     assert [look.index for look in looks] == [1, 2, 3, 4]
     pack = (place / "reports" / "latest").resolve()
     assert (pack / "ledger.jsonl").read_bytes() == ledger.read_bytes()
     # Validation was not scored, so nothing that is fitted on it is in the pack.
     assert main(["verify", str(pack)]) == 0
+
+
+def test_another_rule_than_that_of_the_first_look_stops_the_run_before_its_look(
+    tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    ledger = place / "ruled" / "ledger.jsonl"
+    tiny(f"--ledger={ledger}", "-k", "A1")
+    (first,) = read_ledger(ledger)
+    assert (len(unpack_pictures(first.pictures)), first.rule) == (first.n, "series")
+    other = place / "other-rule.toml"
+    other.write_text('extends = "tiny.toml"\n[looks]\ncorrection = "budget"\nbudget = 100\n')
+    done = tiny(f"--ledger={ledger}", "-k", "A1", f"--protocol={other}")
+    assert done.returncode == Exit.ERROR
+    assert "looks at test are counted by the rule 'series'" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert read_ledger(ledger) == (first,)
 
 
 def test_a_ledger_that_was_altered_stops_the_run(

@@ -30,13 +30,13 @@ from harness.judge.ledger import (
     contains,
     head_of,
     ledger_bytes,
-    look_number,
     merge_looks,
     parse_ledger,
     read_ledger,
     record_look,
     require_writable,
 )
+from harness.judge.looks import look_number
 from harness.metrics.predictions import Predictions
 
 

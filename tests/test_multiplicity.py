@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from harness.core.errors import UndefinedStatistic
 from harness.metrics.intervals import clopper_pearson_bounds
-from harness.metrics.multiplicity import holm, level_at_look, simultaneous_lower_bounds
+from harness.metrics.multiplicity import holm, level_of_part, simultaneous_lower_bounds
 
 P_VALUES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)
 
@@ -145,19 +145,19 @@ def test_no_classes_have_no_bounds():
 
 @pytest.mark.parametrize(("looks", "bound"), [(1, 0.983307), (5, 0.977775), (20, 0.973292), (100, 0.968290)])
 def test_the_oracle_bound_falls_with_every_look(looks, bound):
-    level = level_at_look(level=0.95, looks=looks)
+    level = level_of_part(level=0.95, parts=looks)
     assert round(clopper_pearson_bounds(373, 375, level=level)[0], 6) == bound
 
 
-@pytest.mark.parametrize("looks", [0, -1])
-def test_an_evaluation_is_itself_a_look(looks):
-    with pytest.raises(ValueError, match=f"looks is {looks}"):
-        level_at_look(level=0.95, looks=looks)
+@pytest.mark.parametrize("parts", [0, -1])
+def test_a_look_spends_a_part(parts):
+    with pytest.raises(ValueError, match=f"parts is {parts}"):
+        level_of_part(level=0.95, parts=parts)
 
 
 @pytest.mark.parametrize("level", [95, 1.0, 0.0])
 def test_a_level_that_is_no_fraction_is_refused(level):
     with pytest.raises(ValueError, match=f"level {level} is not a fraction"):
-        level_at_look(level=level, looks=2)
+        level_of_part(level=level, parts=2)
     with pytest.raises(ValueError, match=f"level {level} is not a fraction"):
         simultaneous_lower_bounds([(75, 75)], floors=None, level=level)

@@ -375,7 +375,17 @@ REFUSED = {
         "looks",
         "`budget` is the number of looks",
     ),
-    "a number without a budget": ([("[split]", "[looks]\nbudget = 5\n[split]")], "looks", "`budget` is the number"),
+    "a number without a budget": (
+        [("[split]", '[looks]\ncorrection = "series"\nbudget = 5\n[split]')],
+        "looks",
+        "`budget` is the number",
+    ),
+    "a first look of none": ([("[split]", "[looks]\nbudget = 1\n[split]")], "looks", "leaves no look after the first"),
+    "shares that have no sum": (
+        [("[split]", '[looks]\ncorrection = "look-number"\n[split]')],
+        "looks.correction",
+        'adds up to more than the whole, .* Write "first-look", "series" or "budget"',
+    ),
     "free looks without a reason": (
         [("[split]", '[looks]\ncorrection = "none"\n[split]')],
         "looks",

@@ -300,7 +300,8 @@ def test_confidence_is_told_with_its_bins_its_fit_and_its_prevalence(run, page):
 
 def test_the_number_of_the_look_stands_beside_the_verdict(page):
     assert "Looks: test: look 2, second-laboratory: look 1, nine-monocytes: look 1" in page.text
-    assert "judged at 1 - (1 - level) / m" in page.text
+    assert "The first look at a set may spend half of 1 - level" in page.text
+    assert "The budget: 30 looks." in page.text
 
 
 def test_the_head_of_the_ledger_is_on_the_page(run, tmp_path):

@@ -23,7 +23,8 @@ from harness.core.digests import digest_of
 from harness.core.errors import EvidenceError
 from harness.data.records import Manifest, Split, sorted_by_path
 from harness.judge.criteria import judge, level_at
-from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
+from harness.judge.ledger import cells_digest, read_ledger, record_look
+from harness.judge.looks import look_number
 from harness.judge.sample_size import cells_at_that_rate
 from harness.judge.verdicts import Verdict
 from harness.metrics import classification as metrics
@@ -38,6 +39,7 @@ from harness.pack.read import open_pack
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
 from harness.protocol.records import PARTS
+from harness.report.summary import summary
 from harness.run.results import RunResults
 
 
@@ -465,6 +467,18 @@ def test_a_pack_from_before_there_were_summaries_holds(written, run, manifest, c
     (copy / "junit.xml").write_bytes(new)
     mend_sums(copy)
     assert "junit.xml" in {each.file for each in verify_pack(copy).discrepancies}
+
+
+def test_a_pack_from_before_looks_that_are_left_were_told_holds(written, run, manifest, copy, tmp_path):
+    looked = looked_at(run, manifest, Path(shutil.copy(written.parent / "ledger.jsonl", tmp_path)))
+    before, today = summary(looked, formerly=True).encode(), (copy / "summary.md").read_bytes()
+    assert before != today
+    (copy / "summary.md").write_bytes(before)
+    mend_sums(copy)
+    assert "summary.md" in {each.file for each in verify_pack(copy).discrepancies}
+    edit_json(copy, "evidence.json", lambda content: content["documents"].update({"summary.md": 1}))
+    mend_sums(copy)
+    assert {each.file for each in verify_pack(copy).discrepancies} <= {"index.html"}  # which lists another digest
 
 
 @pytest.mark.parametrize("name", ["evidence.json", "SHA256SUMS"])

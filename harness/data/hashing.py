@@ -94,6 +94,20 @@ def hash_images(
     )
 
 
+def picture_digests(images: Sequence[CellImage], root: Path, *, rules: ImageRules, workers: int) -> tuple[str, ...]:
+    """The pixel digest of each image; of one that does not decode as it is listed, that of its bytes."""
+
+    def one(image: CellImage) -> str:
+        try:
+            return _pixel_digest(_decoded(root / image.path, sha256=image.sha256, rules=rules))
+        except DataError:  # integrity names it; whoever scores it without asking looks at it nevertheless
+            return image.sha256
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        strict_pillow()
+        return tuple(pool.map(one, images))
+
+
 def hash_pictures(pictures: Sequence[Image.Image], *, set_name: str, label: str) -> ImageHashes:
     """The same for pictures in memory, all of one label; their paths are their numbers, "0000000" and on."""
     plain = [picture.convert("RGB") for picture in pictures]

@@ -22,9 +22,9 @@ from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import difference_bounds
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import effective_bounds
-from harness.metrics.multiplicity import level_at_look
+from harness.metrics.multiplicity import level_of_part, parts_of_first_look, parts_of_series
 from harness.protocol.questions import GATES
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.records import Criterion, LooksPlan, Protocol
 
 
 def judge(
@@ -98,13 +98,25 @@ def level_at(protocol: Protocol, criterion: Criterion, look: int | None) -> floa
 
     look: the number of the look at the criterion's set, from 1; None where looks are not counted.
     """
-    plan = protocol.looks
-    if look is None or plan.correction == "none":
+    if look is None:
         return criterion.level
-    if plan.correction == "look-number":
-        return level_at_look(level=criterion.level, looks=look)
-    assert plan.budget is not None  # for the type checker: LooksPlan refuses a budget correction without one
-    return level_at_look(level=criterion.level, looks=plan.budget) if look <= plan.budget else None
+    parts = parts_at(look, protocol.looks)
+    return None if parts is None else level_of_part(level=criterion.level, parts=parts)
+
+
+def parts_at(look: int, plan: LooksPlan) -> int | None:
+    """One of how many equal parts of 1 - level this look may spend; None where nothing is left of the budget."""
+    match plan.correction:
+        case "none":
+            return 1
+        case "look-number":  # of packs from before these parts had a sum
+            return look
+        case "series":
+            return parts_of_series(look)
+    assert plan.budget is not None  # for the type checker: LooksPlan refuses these corrections without one
+    if plan.correction == "first-look":
+        return parts_of_first_look(look, budget=plan.budget)
+    return plan.budget if look <= plan.budget else None
 
 
 def closed_gate(criterion: Criterion, verdicts: Iterable[Verdict]) -> str | None:

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -32,11 +32,13 @@ from harness.core.errors import HarnessError
 from harness.core.files import WRITING, read_plain, write_atomically
 from harness.core.strict_json import parse_json
 from harness.judge.answers import InvalidAnswers, unpack_answers
+from harness.judge.pictures import InvalidPictures, unpack_pictures
 from harness.metrics.predictions import Predictions
 
 Role = Literal["judged", "seed"]
 
 ROLES = ("judged", "seed")
+OPTIONAL = ("answers", "pictures", "rule")  # an entry that has nothing to say there is written without the field
 START = "0" * 64  # what the first entry names as the one before it
 LOCK_TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 2**20  # a hundred thousand looks without answers
@@ -67,6 +69,10 @@ class Look:
     hash:        SHA-256 of the canonical JSON of all other fields.
     answers:     the probabilities, as `harness.judge.answers` packs them; empty in entries of an older harness and of
                  sets that are too large, which can be recognised by the digest of their predictions alone.
+    pictures:    the pictures of the cells, as `harness.judge.pictures` packs them; empty where an entry before it has
+                 those of the same cells, and in entries of an older harness.
+    rule:        how its protocol shares the error among looks, as `LooksPlan.rule` says it; empty in entries of an
+                 older harness.
     """
 
     index: int
@@ -83,6 +89,8 @@ class Look:
     previous: str
     hash: str
     answers: str = ""
+    pictures: str = ""
+    rule: str = ""
 
     def __post_init__(self) -> None:
         for name in ("index", "n"):
@@ -99,8 +107,10 @@ class Look:
                 raise LedgerError(f"{name} is {value!r}, not a SHA-256 digest in lower case")
         if not _is_utc(self.time):
             raise LedgerError(f"time is {self.time!r}, not a time in UTC such as 2026-01-15T09:30:00+00:00")
-        if not isinstance(self.answers, str):
-            raise LedgerError(f"answers is {self.answers!r}, not a text")
+        for name in OPTIONAL:
+            value = getattr(self, name)
+            if not isinstance(value, str) or _has_surrogate(value):
+                raise LedgerError(f"{name} is {value!r}, not a text")
         if self.answers:
             try:
                 n_answers = len(unpack_answers(self.answers).predicted)
@@ -108,6 +118,12 @@ class Look:
                 raise LedgerError(str(error)) from None
             if n_answers != self.n:
                 raise LedgerError(f"it holds answers for {n_answers} cells, n is {self.n}")
+        try:
+            n_pictures = len(unpack_pictures(self.pictures))
+        except InvalidPictures as error:
+            raise LedgerError(str(error)) from None
+        if n_pictures > self.n:
+            raise LedgerError(f"it holds {n_pictures} pictures of cells, n is {self.n}")
         if self.role not in ROLES:
             raise LedgerError(f"role is {self.role!r}; the roles are {', '.join(ROLES)}")
         found = _hash_of({field: value for field, value in _written(self).items() if field != "hash"})
@@ -175,7 +191,7 @@ def _parsed(line: bytes) -> Look:
     except ValueError as error:
         raise LedgerError(f"the line is not JSON ({error})") from None
     names = [field.name for field in fields(Look)]
-    if not isinstance(entry, dict) or entry.keys() | {"answers"} != set(names):
+    if not isinstance(entry, dict) or entry.keys() | set(OPTIONAL) != set(names):
         found = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
         raise LedgerError(f"the entry has {found}; its fields are {', '.join(names)}")
     look = Look(**entry)
@@ -214,6 +230,8 @@ def record_look(
     protocol: str,
     role: Role,
     answers: str = "",
+    pictures: str = "",
+    rule: str = "",
 ) -> Look:
     """Put one look on record, at the end of a chain that was found whole, and return it once it is on the disk.
 
@@ -222,9 +240,10 @@ def record_look(
 
     Args:
         path: the ledger; it is made, and its folder too, where there is none.
-        run, set, source, cells, n, model, predictions, protocol, role, answers: see `Look`. Answers are kept once for
-            each digest of predictions, and while the chain is short of its limit; without them a look is known by its
-            digest alone, which never makes its number smaller.
+        run, set, source, cells, n, model, predictions, protocol, role, answers, pictures, rule: see `Look`. Answers
+            are kept once for each digest of predictions, and while the chain is short of its limit; without them a look
+            is known by its digest alone, which never makes its number smaller. Pictures are kept once for each digest
+            of cells, always: without them its number could be too small.
     Raises:
         LedgerError: the chain is broken or full, another run holds the lock for more than 5 s, or nothing can be
             written there.
@@ -247,6 +266,10 @@ def record_look(
                 "role": role,
                 "previous": head_of(looks),
             }
+            if rule:
+                entry["rule"] = rule
+            if pictures and not any(each.cells == cells and each.pictures for each in looks):
+                entry["pictures"] = pictures
             new = answers and not any(each.predictions == predictions and each.answers for each in looks)
             look = _sealed({**entry, "answers": answers} if new else entry)
             if new and len(ledger_bytes((*looks, look))) > MOST_BYTES_WITH_ANSWERS:
@@ -358,8 +381,8 @@ def _hash_of(entry: dict[str, object]) -> str:
 
 
 def _written(look: Look) -> dict[str, Any]:
-    """The fields of an entry; one without answers has none of that name, as an older harness wrote it."""
-    return {name: value for name, value in asdict(look).items() if name != "answers" or value != ""}
+    """The fields of an entry, without those that have nothing to say: so an older harness wrote it."""
+    return {name: value for name, value in asdict(look).items() if name not in OPTIONAL or value != ""}
 
 
 def _line(look: Look) -> bytes:
@@ -377,70 +400,6 @@ def _sync_entries(folder: Path) -> None:
 
 
 # --- what the chain says ----------------------------------------------------------------------
-
-
-class _Judged(NamedTuple):
-    """What tells one choice of predictions from another."""
-
-    cells: str
-    predictions: str
-    answers: str
-
-
-def look_number(
-    looks: Sequence[Look], *, run: str, source: str, cells: str, predictions: str, answers: str = ""
-) -> int:
-    """Which look at these cells, or at the source that they come from, these predictions are: 1 for the first ever.
-
-    The rule: the number is one more than the distinct predictions of the same cells or source that somebody could have
-    chosen among before these were first judged.
-    - The same predictions again, such as a run from kept results, are the same look and keep their number.
-    - So do those of another engine or door: every cell called the same class, every probability within 1e-4 of the
-      first look that gave them. Always of the first: many small steps from one to the next lead to another look.
-    - Another training, seed or preprocessing gives other predictions: the next number.
-    - The set's name, file names and the drawing of its part do not matter, only which cells they are and where they
-      come from: whoever draws the test part again from the same dataset, or changes one image of it that is not in the
-      test part, counts on.
-    - A "seed" look of the same run takes no number: its protocol named every seed beforehand. In a later run it counts
-      like any other, so that the best of twenty seeds is look 20 when it is judged.
-
-    Args:
-        looks: the chain, with or without the look that is asked for.
-        run: the run that asks, for predictions that were never judged before.
-        source, cells, predictions, answers: see `Look`.
-    """
-    same = [look for look in looks if look.source == source or look.cells == cells]
-    *choices, own = _choices(
-        [*(_Judged(each.cells, each.predictions, each.answers) for each in same), _Judged(cells, predictions, answers)]
-    )
-    judged = next((n for n, look in enumerate(same) if choices[n] == own and look.role == "judged"), None)
-    before = range(len(same) if judged is None else judged)
-    in_run = run if judged is None else same[judged].run
-    chosen_among = {choices[n] for n in before if same[n].role == "judged" or same[n].run != in_run}
-    return 1 + len(chosen_among - {own})
-
-
-def _choices(looks: Sequence[_Judged]) -> list[int]:
-    """For each look the place of the first that gave the same answers: its own, where none did."""
-    places: list[int] = []
-    by_predictions: dict[str, int] = {}
-    firsts: dict[str, list[int]] = {}  # cells -> the places of looks at them that gave answers of their own
-    for place, look in enumerate(looks):
-        first = by_predictions.get(look.predictions)
-        if first is None:
-            alike = (n for n in firsts.get(look.cells, ()) if _same_answers(looks[n], look))
-            first = next(alike, place)
-            by_predictions[look.predictions] = first
-            if first == place:
-                firsts.setdefault(look.cells, []).append(place)
-        places.append(first)
-    return places
-
-
-def _same_answers(one: _Judged, other: _Judged) -> bool:
-    if not one.answers or not other.answers:
-        return False  # an older entry, or too large a set: told apart by digest, which never gives a look away
-    return unpack_answers(one.answers).is_same_look_as(unpack_answers(other.answers))
 
 
 def head_of(looks: Sequence[Look]) -> str:

@@ -81,19 +81,44 @@ def simultaneous_lower_bounds(
     return tuple(bound(index, len(still_open)) if index in still_open else floors[index] for index in range(n_classes))
 
 
-def level_at_look(*, level: float, looks: int) -> float:
-    """The level of each of so many evaluations on one test set, such that all together hold at `level`.
+def level_of_part(*, level: float, parts: int) -> float:
+    """The level of an evaluation that may spend one of so many equal parts of 1 - level.
 
-    Bonferroni: valid for models chosen in the light of earlier looks only if every look is counted, the unsuccessful
-    ones too.
+    Bonferroni: evaluations whose parts sum to at most the whole hold together at `level`, also where a model is chosen
+    in the light of earlier ones, if every look is counted, the unsuccessful ones too.
 
     Args:
         level: joint one-sided confidence, a fraction in (0, 1).
-        looks: evaluations made so far, this one included; at least 1.
-    >>> round(level_at_look(level=0.95, looks=5), 12)
+        parts: of how many equal ones this evaluation spends one; at least 1.
+    >>> round(level_of_part(level=0.95, parts=5), 12)
     0.99
     """
     check_level(level)
-    if looks < 1:
-        raise ValueError(f"looks is {looks}; the evaluation at hand is itself one, so pass at least 1")
-    return 1.0 - (1.0 - level) / looks
+    if parts < 1:
+        raise ValueError(f"parts is {parts}; a look spends one part of at least 1")
+    return 1.0 - (1.0 - level) / parts
+
+
+def parts_of_series(look: int) -> int:
+    """One of how many equal parts of the error the look of this number spends, where no look is to be the last.
+
+    1/2, 1/6, 1/12, ...: 1 / (m (m + 1)) is 1/m - 1/(m + 1), so that the first m looks spend m / (m + 1), and all
+    looks together the whole.
+
+    >>> [parts_of_series(look) for look in (1, 2, 3, 30)]
+    [2, 6, 12, 930]
+    """
+    return look * (look + 1)
+
+
+def parts_of_first_look(look: int, *, budget: int) -> int | None:
+    """The same where half is for the first look and the other half is shared equally by the rest of a budget of looks.
+
+    Returns:
+        None for a look after the last of the budget, which has nothing left to spend.
+    >>> [parts_of_first_look(look, budget=30) for look in (1, 2, 30, 31)]
+    [2, 58, 58, None]
+    """
+    if look == 1:
+        return 2
+    return 2 * (budget - 1) if look <= budget else None

@@ -31,7 +31,16 @@ WORDING = (
         "undefined, not 0",
         "precision (positive predictive value), F1",
     ),
-    *("SHA256SUMS", "sha256sum", "shasum -a 256", "SHA-256", "1 - (1 - level) / m", "1 - level", "F1"),
+    *(
+        "SHA256SUMS",
+        "sha256sum",
+        "shasum -a 256",
+        "SHA-256",
+        "1 - (1 - level) / m",
+        "1 / (m (m + 1))",
+        "1 - level",
+        "F1",
+    ),
     *("severity 0 is the cell as it is", "and in 95 of 100 sets at most", "(0 to 1)", "(0 to 2)", "(first is 0)"),
     *("90th percentile", "given probability 0 of their class", "fewer than 5 cells", "(% of side)"),
 )

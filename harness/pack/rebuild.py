@@ -41,7 +41,8 @@ from harness.data.split import COLUMNS
 from harness.judge.answers import answers_of, unpack_answers
 from harness.judge.asking import ask, decide
 from harness.judge.criteria import not_judged
-from harness.judge.ledger import LedgerError, Look, cells_digest, look_number, parse_ledger
+from harness.judge.ledger import LedgerError, Look, cells_digest, parse_ledger
+from harness.judge.looks import look_number
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
 from harness.judge.verdicts import Outcome, Verdict
@@ -708,6 +709,8 @@ class _Rebuilding:
                 self._note(LEDGER, "", str(error))
                 return
         own = [look for look in self.ledger if look.run == self.run_id]
+        if any(look.pictures for look in own):
+            self.not_recomputed.append("which pictures a look showed: recorded, and the images are not in the pack")
         for look in own:
             self._check_look(look)
             if look.role == "judged":
@@ -747,6 +750,8 @@ class _Rebuilding:
             wanted["model"] = judged
         if self.given is not None:
             wanted["model"] = self.given.digest(look.set)
+        if look.rule:  # an older harness recorded none
+            wanted["rule"] = self.protocol.looks.rule
         if look.answers and not unpack_answers(look.answers).equals(answers_of(found)):
             self._note(LEDGER, f"entry {look.index}, answers", "they are not those of the predictions in the pack")
         for name, value in wanted.items():

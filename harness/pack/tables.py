@@ -38,7 +38,7 @@ SCHEMA = "leukocyte-harness/evidence/4"
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
 # Files for a job page, and how each is written: packs from before it was told have another JUnit XML and no summary.
-DOCUMENTS = {JUNIT: 2, SUMMARY: 1}
+DOCUMENTS = {JUNIT: 2, SUMMARY: 2}
 
 
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:

@@ -32,7 +32,7 @@ from harness.pack.split_check import SPLIT
 from harness.pack.tables import as_csv, as_json, documents, for_a_job_page
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import renderer
-from harness.report.summary import SUMMARY
+from harness.report.summary import SUMMARY, summary
 from harness.run.results import RunResults
 
 Record = TypeVar("Record")
@@ -133,6 +133,8 @@ def _remade(pack: Pack) -> Recomputed:
     if "documents" not in pack.evidence:
         written[JUNIT] = junit(run.verdicts, name=run.protocol.identity.id, seconds=run.seconds, formerly=True)
         del written[SUMMARY]
+    elif _version(pack, SUMMARY) == 1:
+        written[SUMMARY] = summary(run, formerly=True).encode()
     if run.split is not None:
         written[SPLIT] = _split_csv(run.split)
     if pack.evidence["schema"] in WITHOUT_PATHS:
@@ -175,6 +177,8 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
             del verdict["assumed"]
     if "documents" not in pack.evidence:
         del told["documents"]
+    elif _version(pack, SUMMARY) == 1:
+        told["documents"][SUMMARY] = 1
     held_split = pack.evidence.get("split")
     if told["split"] is not None and isinstance(held_split, Mapping) and "source" not in held_split:
         del told["split"]["source"]
@@ -190,6 +194,12 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
     if held != renderer():
         told["page"] = _known_to(told["page"], pack.evidence.get("page"))
     return told
+
+
+def _version(pack: Pack, document: str) -> object:
+    """Which version of a document its run wrote, as it says."""
+    held = pack.evidence.get("documents")
+    return held.get(document) if isinstance(held, Mapping) else None
 
 
 def _known_to(made: Any, held: Any) -> Any:

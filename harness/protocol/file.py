@@ -55,10 +55,17 @@ def _checked(path: Path, merged: dict[str, Any]) -> Protocol:
     try:
         _expand_each(merged)
         # TOML has arrays, the records have tuples: strict mode takes a list for a tuple from JSON-like input only.
-        return Protocol.model_validate({**_tupled(merged), "source": path})
+        protocol = Protocol.model_validate({**_tupled(merged), "source": path})
     except ValidationError as error:
         problems = "\n".join(f"  {_where(e['loc'], merged)}: {_remedy(e)}" for e in error.errors())
         raise ProtocolError(f"protocol {path}: {error.error_count()} problem(s):\n{problems}") from None
+    if protocol.looks.correction == "look-number":
+        raise ProtocolError(
+            f'protocol {path}: looks.correction: "look-number" gives 1 / m of the error to the m-th look, which adds '
+            'up to more than the whole, so that many looks pass by luck. Write "first-look", "series" or "budget"; '
+            "packs that were judged by the old rule stay readable."
+        )
+    return protocol
 
 
 def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -490,26 +490,50 @@ class ExternalPlan(SetNames):
         return value
 
 
-class LooksPlan(_Record):
-    """What repeated looks at one test or external set cost.
+# Of thirty candidates gated on one test part this rule keeps most power: docs/decisions/0037 has the simulation.
+USUAL_BUDGET = 30
 
-    correction: "look-number" divides 1 - level by the number of the look; "budget" divides it by `budget` at each of
-                that many looks, after which nothing passes; "none" divides nothing, and says why in `reason`.
-    budget:     how many looks share the error.
+
+class LooksPlan(_Record):
+    """What repeated looks at one test or external set cost: how 1 - level is shared among them, before the first.
+
+    correction: "first-look" gives one half of 1 - level to the first look and the other half, in equal parts, to the
+                further looks of `budget`; "series" gives 1 / (m (m + 1)) of it to the m-th look, without a last one;
+                "budget" gives an equal part to each of `budget` looks. After the last of a budget nothing passes.
+                "none" divides nothing, and says why in `reason`. "look-number", 1 / m at the m-th look, is read in
+                older packs alone: over many looks it adds up to more than 1 - level.
+    budget:     how many looks share the error; 30 for "first-look" where it is left out.
     reason:     why nothing is corrected.
     """
 
-    correction: Literal["look-number", "budget", "none"] = "look-number"
+    correction: Literal["first-look", "series", "budget", "none", "look-number"] = "first-look"
     budget: int | None = Field(default=None, ge=1)
     reason: str | None = Field(default=None, min_length=10)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_its_budget(cls, stated: Any) -> Any:
+        """The budget is written into the record, so that a pack means the same whatever is usual later."""
+        if isinstance(stated, Mapping) and stated.get("correction", "first-look") == "first-look":
+            return {**stated, "budget": USUAL_BUDGET} if stated.get("budget") is None else stated
+        return stated
+
     @model_validator(mode="after")
     def _complete(self) -> LooksPlan:
-        if (self.correction == "budget") != (self.budget is not None):
-            raise ValueError('`budget` is the number of looks that correction = "budget" shares the error among')
+        if (self.correction in ("first-look", "budget")) != (self.budget is not None):
+            raise ValueError(
+                '`budget` is the number of looks that correction = "first-look" or "budget" shares the error among'
+            )
+        if self.correction == "first-look" and self.budget == 1:
+            raise ValueError('a `budget` of 1 leaves no look after the first: write correction = "budget"')
         if self.correction == "none" and self.reason is None:
             raise ValueError('correction = "none" needs a `reason`: looking again raises the chance of a lucky pass')
         return self
+
+    @property
+    def rule(self) -> str:
+        """The rule in a few words, such as "first-look of 30": what a ledger holds a later look to."""
+        return self.correction if self.budget is None else f"{self.correction} of {self.budget}"
 
 
 class ClusterPlan(_Record):

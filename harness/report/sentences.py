@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness.core.text import first_few
 from harness.judge.criteria import behind_closed_gates, observed, what_closes
+from harness.judge.looks_left import MOST_LOOKS, LooksLeft, looks_left
 from harness.judge.verdicts import Outcome, Verdict
 from harness.protocol.questions import GATES
 from harness.report.readings import reading_told
@@ -13,6 +14,7 @@ from harness.run.results import Baseline, RunResults
 
 CLASSIFYING = ("accuracy", "external")  # their notes hold for every proportion of cells, and are told once
 MOST_IDS = 12  # of criteria named in one sentence
+MOST_ENDED = 3  # of those that a budget of looks ends, which is usually all of them
 
 
 def conclusion(results: RunResults) -> str:
@@ -84,6 +86,28 @@ def looks_told(results: RunResults) -> list[str]:
     if again:
         told.append(", ".join(again) + (": criteria on it are judged at a higher level" if shared else ""))
     return told
+
+
+def looks_left_told(results: RunResults) -> list[str]:
+    """For each set at how many further looks anything can pass, and what helps then."""
+    left = looks_left(results.protocol, results.predictions, results.looks)
+    return [_left_told(name, results.looks[name], each) for name, each in left.items()]
+
+
+def _left_told(name: str, look: int, found: LooksLeft) -> str:
+    if found.last is None:
+        return f"more than {MOST_LOOKS:,} looks at {name} are left at which a classifier without an error passes"
+    ended = ", ".join(first_few(found.ended_by, MOST_ENDED, more="and {n} more"))
+    if look > found.last:
+        return (
+            f"at look {look} at {name} nothing can pass, not even a classifier without an error (the last look for "
+            f"{ended} was {found.last}): judge on new cells, which nobody has looked at"
+        )
+    many = f"{found.left} more looks at {name} are" if found.left != 1 else f"1 more look at {name} is"
+    return (
+        f"{many if found.left else f'no more look at {name} is'} left at which a classifier without an error passes "
+        f"(the last for {ended} is look {found.last}); then only new cells help, which nobody has looked at"
+    )
 
 
 def given_told(results: RunResults) -> list[str]:

@@ -9,7 +9,16 @@ from harness.core.text import first_few, shortened, visible
 from harness.judge.criteria import behind_closed_gates, bounds, measured, requirement, subject_of
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison, DiscordantCell
-from harness.report.sentences import MOST_IDS, baseline_told, conclusion, gates_told, given_told, looks_told, sets_told
+from harness.report.sentences import (
+    MOST_IDS,
+    baseline_told,
+    conclusion,
+    gates_told,
+    given_told,
+    looks_left_told,
+    looks_told,
+    sets_told,
+)
 from harness.report.wording import duration
 from harness.run.results import RunResults
 
@@ -26,10 +35,12 @@ MARKUP = re.compile(r"([\\`*_\[\]<>|#~$&@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 FENCES = re.compile("`+")
 
 
-def summary(results: RunResults) -> str:
+def summary(results: RunResults, *, formerly: bool = False) -> str:
     """The run in Markdown: the verdict, what did not pass, what got worse, which look it was, where the report is.
 
     Names and reasons from outside are escaped: nothing in them becomes a link, a heading or a column.
+
+    formerly: as it was before the looks that are left were told.
     """
     word, _, why = conclusion(results).partition(": ")
     said = [
@@ -40,7 +51,7 @@ def summary(results: RunResults) -> str:
         *([f"The run stopped: {_plain(results.stopped_because)}", ""] if results.stopped_because is not None else []),
         *_not_passed(results.verdicts),
         *_regression(results),
-        *(f"- {_plain(line)}" for line in _remarks(results)),
+        *(f"- {_plain(line)}" for line in _remarks(results, formerly=formerly)),
         "",
         f"Run {_code(results.run_id)} took {duration(results.seconds)}.",
         f"Report: {_code(results.run_id + '/index.html')} in the folder of evidence packs (`--reports`).",
@@ -106,7 +117,7 @@ def _lost(set_name: str, cell: DiscordantCell) -> str:
     return f"{_code(cell.path)} of {_plain(set_name)} is {_plain(cell.reference)}, now called {_plain(cell.candidate)}"
 
 
-def _remarks(results: RunResults) -> Iterable[str]:
+def _remarks(results: RunResults, *, formerly: bool) -> Iterable[str]:
     """What else decides how the verdict is to be read, one line each."""
     if (closed := gates_told(results.verdicts)) is not None:
         yield closed
@@ -116,6 +127,8 @@ def _remarks(results: RunResults) -> Iterable[str]:
         if optional:
             yield f"{outcome}, and not in the way: {_ids(optional)}"
     yield from looks_told(results)
+    if not formerly:
+        yield from first_few(looks_left_told(results), MOST_SETS, more="and {n} more sets, in the report")
     yield from first_few(given_told(results), MOST_GIVEN, more="and {n} more lines on predictions, in the report")
     yield from first_few(sets_told(results), MOST_SETS, more="and {n} more sets without a criterion")
     if results.baseline is not None:

@@ -6,17 +6,22 @@ Every look at a set that training must not know goes on the ledger.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.core.digests import digest_of
+from harness.data.hashing import picture_digests
 from harness.judge import pretrained
 from harness.judge.answers import answers_of, pack_answers
-from harness.judge.ledger import cells_digest, look_number, read_ledger, record_look
+from harness.judge.ledger import LedgerError, cells_digest, read_ledger, record_look
+from harness.judge.looks import Shown, look_number, rule_before
+from harness.judge.pictures import pack_pictures
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.predictions import Predictions, predictions_of
+from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.predictions import Scoring, read_scores
@@ -40,7 +45,15 @@ class Seen:
     look: int | None
 
 
-@stage(pictures, images, listing, source, opening, answered, given, keeps=Scoring, runs=OPENS)
+@stage(images, listing)
+def shown_pictures(run: Asking, set_name: str) -> str:
+    """The pictures of one set, as the ledger keeps them."""
+    rules = run.setting.rules("dataset" if set_name in PARTS else set_name)
+    found, workers = run(images, set_name), run.setting.options.workers
+    return pack_pictures(picture_digests(found, run(listing, set_name).root, rules=rules, workers=workers))
+
+
+@stage(pictures, shown_pictures, images, listing, source, opening, answered, given, keeps=Scoring, runs=OPENS)
 def seen(run: Asking, set_name: str, seed: int) -> Seen:
     """The probabilities of one part or external set by the classifier of one seed; scored once, then kept.
 
@@ -137,21 +150,30 @@ def evaluated(run: Asking, found: Predictions) -> Evaluation:
 
 
 def _look(run: Asking, found: Predictions, seed: int) -> int | None:
-    """On the ledger before anybody sees a number; a seed that is only reported is recorded, and no look."""
+    """On the ledger before anybody sees a number; a seed that is only reported is recorded, and no look.
+
+    Raises:
+        LedgerError: nothing can be recorded, or looks at this set are counted by another rule.
+    """
     ledger, protocol = run.setting.options.ledger, run.setting.protocol
     own = seed == protocol.training.seed
+    source_digest = digest_of(sorted(image.sha256 for image in run(listing, found.set).images))
+    shown = Shown(source_digest, cells_digest(found), run(shown_pictures, found.set))
+    _refuse_another_rule(found.set, shown, ledger=ledger, rule=protocol.looks.rule)
     look = record_look(
         ledger,
         run=run.setting.options.run_id,
         set=found.set,
-        source=digest_of(sorted(image.sha256 for image in run(listing, found.set).images)),
-        cells=cells_digest(found),
+        source=shown.source,
+        cells=shown.cells,
         n=len(found.digests),
         model=found_in.digest(found.set) if (found_in := run(given)) is not None else run(source, seed).card.digest,
         predictions=found.digest,
         protocol=protocol.digest,
         role="judged" if own else "seed",
         answers=pack_answers(answers_of(found)),
+        pictures=shown.pictures,
+        rule=protocol.looks.rule,
     )
     if not own:
         return None
@@ -163,3 +185,14 @@ def _look(run: Asking, found: Predictions, seed: int) -> int | None:
         predictions=look.predictions,
         answers=look.answers,
     )
+
+
+def _refuse_another_rule(set_name: str, shown: Shown, *, ledger: Path, rule: str) -> None:
+    """Shares of the error are fixed before the first look: by two rules in turn they would not sum to it."""
+    if (before := rule_before(read_ledger(ledger), shown, rule=rule)) is not None:
+        raise LedgerError(
+            f"looks at {set_name} are counted by the rule {before.rule!r} since {before.time}, when run {before.run} "
+            f"looked at it or at some of its pictures; this protocol states {rule!r}, and shares of two rules do not "
+            f"sum to the error of either. Put `[looks]` back in the protocol, or judge on cells that nobody has seen "
+            "(see `leukocyte-harness ledger`)."
+        )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from markupsafe import Markup
 
+from harness.judge.looks_left import LooksLeft, looks_left
 from harness.judge.prospects import by_reason
 from harness.judge.verdicts import Outcome, Verdict
 from harness.report.printing import listed, sentence
@@ -17,10 +18,18 @@ from harness.report.verdicts import MARKS, VerdictRow, criterion_place, rows_of
 from harness.run.results import RunResults
 
 LOOKS_RULES = {
-    "look-number": "At the m-th look at a set its criteria are judged at 1 - (1 - level) / m.",
+    "first-look": "The first look at a set may spend half of 1 - level, and each further one of the protocol's budget "
+    "an equal part of the other half; after the last nothing passes.",
+    "series": "The m-th look at a set may spend 1 / (m (m + 1)) of 1 - level, so that all together spend no more than "
+    "the whole.",
+    "look-number": "At the m-th look at a set its criteria are judged at 1 - (1 - level) / m, which over many looks "
+    "adds up to more than 1 - level.",
     "budget": "Each look of the protocol's budget has an equal share of 1 - level; after the last nothing passes.",
     "none": "The protocol corrects nothing for repeated looks:",
 }
+
+
+LOOKS_LEFT = ("page", "verdict", "looks_left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class View:
 
     unmet: for information, not required, and not passed. not_asked: (why, those that were not for this reason).
     outcomes: (mark, word) of each outcome that occurred.
+    looks_left: (set, what is left of the looks at it, the criteria that end it).
     hopeless: (criteria, why they could not pass whatever the classifier did).
     """
 
@@ -39,6 +49,7 @@ class View:
     waived: tuple[VerdictRow, ...]
     outcomes: tuple[tuple[str, str], ...]
     looks_rule: str
+    looks_left: tuple[tuple[str, LooksLeft, tuple[Markup, ...]], ...]
     hopeless: tuple[tuple[tuple[Markup, ...], Markup], ...]
 
 
@@ -52,6 +63,10 @@ def view(page: Material) -> View:
         waived=tuple(row for row in rows if row.verdict.waiver is not None),
         outcomes=tuple((MARKS[Outcome(word)], word) for word in _tally(page.run)),
         looks_rule=LOOKS_RULES[page.run.protocol.looks.correction],
+        looks_left=tuple(
+            (name, each, tuple(page.evidence.text(*LOOKS_LEFT, name, "ended_by", n) for n in range(len(each.ended_by))))
+            for name, each in _left(page.run).items()
+        ),
         hopeless=_hopeless(page),
     )
 
@@ -75,6 +90,10 @@ def _required(row: VerdictRow) -> bool:
     return row.verdict.criterion.required
 
 
+def _left(run: RunResults) -> dict[str, LooksLeft]:
+    return looks_left(run.protocol, run.predictions, run.looks)
+
+
 def facts(run: RunResults) -> dict[str, object]:
     """How many criteria ended how; and 2TP/(2TP+FP+FN) of each F1, whose own k/n is TP/(TP+FP+FN)."""
     scores = {v.criterion.id: v.estimate for v in run.verdicts if v.estimate is not None and v.estimate.metric == "f1"}
@@ -89,6 +108,7 @@ def facts(run: RunResults) -> dict[str, object]:
         },
         "cells_needed": {v.criterion.id: n for v in run.verdicts if (n := _cells_needed(v)) is not None},
         "other_protocols": _other_protocols(run),
+        "looks_left": {name: asdict(each) for name, each in _left(run).items()},
     }
 
 

@@ -1,0 +1,149 @@
+"""Which look at a set is this, and by which rule are looks at it counted? Read off the chain of a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.judge.answers import unpack_answers
+from harness.judge.ledger import Look
+from harness.judge.pictures import unpack_pictures
+
+
+class Shown(NamedTuple):
+    """What a look shows: enough to tell whether another one showed some of it before.
+
+    source, cells, pictures: see `Look`; pictures may be empty where the chain has those of the same cells.
+    """
+
+    source: str
+    cells: str
+    pictures: str = ""
+
+
+class _Judged(NamedTuple):
+    """What tells one choice of predictions from another."""
+
+    cells: str
+    predictions: str
+    answers: str
+
+
+def look_number(
+    looks: Sequence[Look],
+    *,
+    run: str,
+    source: str,
+    cells: str,
+    predictions: str,
+    answers: str = "",
+    pictures: str = "",
+) -> int:
+    """Which look at these cells, their source or any picture of them these predictions are: 1 for the first ever.
+
+    The rule: the number is one more than the distinct predictions that somebody could have chosen among before these
+    were first judged: those of the same source or cells, or those of the picture that most of them had seen, if these
+    are more.
+    - The same predictions again, such as a run from kept results, are the same look and keep their number.
+    - So do those of another engine or door: every cell called the same class, every probability within 1e-4 of the
+      first look that gave them. Always of the first: many small steps from one to the next lead to another look.
+    - Another training, seed or preprocessing gives other predictions: the next number.
+    - The set's name, file names and the drawing of its part do not matter, only which cells they are and where they
+      come from: whoever draws the test part again from the same dataset, saves its images in another format, adds some
+      or leaves some out, counts on. Where the ledger does not know the pictures of an older entry, that entry counts by
+      its source and cells alone.
+    - A "seed" look of the same run takes no number: its protocol named every seed beforehand. In a later run it counts
+      like any other, so that the best of twenty seeds is look 20 when it is judged.
+
+    Args:
+        looks: the chain, with or without the look that is asked for.
+        run: the run that asks, for predictions that were never judged before.
+        source, cells, predictions, answers, pictures: see `Look`.
+    """
+    shown = Shown(source, cells, pictures)
+    known = _pictures_by_cells(looks, shown)
+    related = _sharing(looks, shown, known)
+    *choices, own = _choices(
+        [
+            *(_Judged(each.cells, each.predictions, each.answers) for each in related),
+            _Judged(cells, predictions, answers),
+        ]
+    )
+    judged = next((n for n, look in enumerate(related) if choices[n] == own and look.role == "judged"), None)
+    in_run = run if judged is None else related[judged].run
+    counted = [
+        n
+        for n in range(len(related) if judged is None else judged)
+        if choices[n] != own and (related[n].role == "judged" or related[n].run != in_run)
+    ]
+    by_source = {choices[n] for n in counted if related[n].source == source or related[n].cells == cells}
+    return 1 + max(len(by_source), _of_most_seen(known.get(cells), [(choices[n], related[n]) for n in counted], known))
+
+
+def rule_before(looks: Sequence[Look], shown: Shown, *, rule: str) -> Look | None:
+    """The first look at any of this that was counted by another rule; None where all are counted by this one.
+
+    Shares of two rules do not sum to the whole of either. Entries of an older harness, which name none, fix none.
+    """
+    named = (each for each in _sharing(looks, shown, _pictures_by_cells(looks, shown)) if each.rule)
+    return next((each for each in named if each.rule != rule), None)
+
+
+def _pictures_by_cells(looks: Iterable[Look], shown: Shown) -> dict[str, np.ndarray]:
+    """Digest of cells -> their pictures, where any entry has them."""
+    known = {look.cells: unpack_pictures(look.pictures) for look in looks if look.pictures}
+    return {shown.cells: unpack_pictures(shown.pictures)} | known if shown.pictures else known
+
+
+def _sharing(looks: Sequence[Look], shown: Shown, known: Mapping[str, np.ndarray]) -> list[Look]:
+    """The looks at the same source, the same cells or any of the same pictures, in their order."""
+    own = known.get(shown.cells)
+    overlaps = {
+        cells: own is not None and bool(np.isin(own, pictures, assume_unique=True).any())
+        for cells, pictures in known.items()
+    }
+    return [
+        look
+        for look in looks
+        if look.source == shown.source or look.cells == shown.cells or overlaps.get(look.cells, False)
+    ]
+
+
+def _of_most_seen(own: np.ndarray | None, before: Sequence[tuple[int, Look]], known: Mapping[str, np.ndarray]) -> int:
+    """How many of these choices were made in sight of the one picture that most of them had seen."""
+    if own is None:
+        return 0
+    cells_of: dict[int, set[str]] = {}
+    for choice, look in before:
+        if look.cells in known:
+            cells_of.setdefault(choice, set()).add(look.cells)
+    masks = {cells: np.isin(own, known[cells], assume_unique=True) for cells in set().union(*cells_of.values())}
+    counts = np.zeros(len(own), dtype=np.int64)
+    for cells in cells_of.values():
+        counts += np.logical_or.reduce([masks[each] for each in cells])
+    return int(counts.max(initial=0))
+
+
+def _choices(looks: Sequence[_Judged]) -> list[int]:
+    """For each look the place of the first that gave the same answers: its own, where none did."""
+    places: list[int] = []
+    by_predictions: dict[str, int] = {}
+    firsts: dict[str, list[int]] = {}  # cells -> the places of looks at them that gave answers of their own
+    for place, look in enumerate(looks):
+        first = by_predictions.get(look.predictions)
+        if first is None:
+            alike = (n for n in firsts.get(look.cells, ()) if _same_answers(looks[n], look))
+            first = next(alike, place)
+            by_predictions[look.predictions] = first
+            if first == place:
+                firsts.setdefault(look.cells, []).append(place)
+        places.append(first)
+    return places
+
+
+def _same_answers(one: _Judged, other: _Judged) -> bool:
+    if not one.answers or not other.answers:
+        return False  # an older entry, or too large a set: told apart by digest, which never gives a look away
+    return unpack_answers(one.answers).is_same_look_as(unpack_answers(other.answers))
