@@ -54,6 +54,16 @@ class CellImage:
             return f"slide:{self.slide}"
         return f"content:{self.sha256}"
 
+    @property
+    def cluster(self) -> str:
+        """Whose cells are likely to be right or wrong together with this one: those of the patient, else the slide.
+
+        Where neither is known, those of the site: it may be one person's blood, and is one stain and one camera.
+        """
+        if self.patient is None and self.slide is None and self.site is not None:
+            return f"site:{self.site}"
+        return self.unit
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -28,6 +28,7 @@ def judge(
     look: int | None = None,
     family: Sequence[tuple[Criterion, Estimate]] = (),
     dependent: Mapping[str, str] | None = None,
+    few_groups: str | None = None,
 ) -> Verdict:
     """Decide from the bounds, never from the point value; too little evidence is neither a pass nor a fail.
 
@@ -38,6 +39,7 @@ def judge(
         family: the criteria on the same metric of other classes with their estimates, this one among them. That all
             of them pass needs no correction (intersection-union); that one of them fails is said after Holm's.
         dependent: external set -> what in its images speaks against its independence of the training source.
+        few_groups: why the cells are those of too few patients for its bound to be believed (`judge.groups`).
     """
     if isinstance(estimate, Unavailable):
         return _not_assessed(criterion, estimate, protocol, today)
@@ -56,9 +58,10 @@ def judge(
         return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, look=look)
     if not estimate.is_exact and estimate.level != level:
         raise ValueError(f"{criterion.id} is judged at level {level}, its estimate has {estimate.level}")
-    proved, disproved = _sides(criterion, estimate)
-    if proved and dependence is not None:
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {dependence}", look=look)
+    proved, disproved = sides(criterion, estimate)
+    doubts = "; and ".join(doubt for doubt in (dependence, few_groups) if doubt is not None)
+    if proved and doubts:
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {doubts}", look=look)
     if proved:
         computed = estimate.is_exact and estimate.unit != "count"
         reason = "it is computed, and within the requirement" if computed else "the bound meets the requirement"
@@ -76,6 +79,9 @@ def judge(
         reason += _unprovable(criterion, estimate, level)
     elif _is_proportion(estimate):
         needed, power = cells_to_decide(criterion, estimate), _power(criterion, estimate)
+    if few_groups is not None:
+        reason += f", and {few_groups}"
+        power = 0.0 if power is not None else None
     return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, power, look=look)
 
 
@@ -394,7 +400,7 @@ def _rate(estimate: Estimate) -> tuple[float, int]:
     return estimate.k / estimate.n, estimate.n
 
 
-def _sides(criterion: Criterion, estimate: Estimate) -> tuple[bool, bool]:
+def sides(criterion: Criterion, estimate: Estimate) -> tuple[bool, bool]:
     """(proved, disproved). A bound that could not be computed proves nothing."""
     lower, upper = estimate.lower, estimate.upper
     if criterion.floor is not None:

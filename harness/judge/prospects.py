@@ -13,6 +13,7 @@ import numpy as np
 from harness.data.records import CellImage, labels_of
 from harness.judge.asking import decide, measure
 from harness.judge.criteria import observed, requirement, trials
+from harness.judge.groups import FEWEST_GROUPS
 from harness.judge.pretrained import Judged, lacking, unanswered
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import evaluate
@@ -45,6 +46,7 @@ class BestCase(NothingRecorded):
         compares: bool,
     ) -> None:
         super().__init__(protocol, what="what a classifier without an error would show")
+        self.fewest_groups = FEWEST_GROUPS
         self._cells, self._device, self._judged, self._compares = cells, device, judged, compares
         self._evaluations: dict[str, Evaluation] = {}
 

@@ -73,6 +73,8 @@ class Metric:
     trials:           what the trials of a proportion of cells are; empty where it is none.
     proportion_floor: a floor on the metric as a floor on that proportion.
     holm:             "one class fails" is said after Holm's correction over the criteria on other classes.
+    of_other_classes: of a metric per class: whether the cells of all other classes are its trials.
+    cells_of:         sets whose cells it rests on, beside the one that a criterion names.
     counts:           what n counts.
     bounded:          whether its estimates have bounds; without them it is reported, and no criterion can be on it.
     """
@@ -92,6 +94,8 @@ class Metric:
     trials: str = ""
     proportion_floor: Callable[[float], float] = unchanged
     holm: bool = False
+    of_other_classes: bool = False
+    cells_of: tuple[str, ...] = ()
     counts: str = "cells"
     bounded: bool = True
 

@@ -23,7 +23,7 @@ class Predictions:
     digests:       (n_cells,) SHA-256 of each image file.
     labels:        (n_cells,) int64, a column index of `probabilities`.
     probabilities: (n_cells, n_classes) float64, no value below 0, each row summing to 1.
-    groups:        (n_cells,) str or None; cells of one patient are not independent.
+    groups:        (n_cells,) str or None; cells of one patient (slide, site) are not independent.
     """
 
     set: str
@@ -95,8 +95,6 @@ def predictions_of(
     images: Sequence[CellImage], probabilities: np.ndarray, *, set_name: str, classes: tuple[str, ...]
 ) -> Predictions:
     """The predictions of these images, one row each, in their order."""
-    # One image without an id must not turn all the others into independent cells: it is a group by itself.
-    grouped = any(image.patient or image.slide for image in images)
     return Predictions(
         set=set_name,
         classes=classes,
@@ -104,5 +102,20 @@ def predictions_of(
         digests=tuple(image.sha256 for image in images),
         labels=labels_of(images, classes),
         probabilities=probabilities,
-        groups=tuple(image.unit for image in images) if grouped else None,
+        groups=groups_of(images),
     )
+
+
+def groups_of(images: Sequence[CellImage]) -> tuple[str, ...] | None:
+    """The patient, slide or site of each image; None where not one of them names any."""
+    # One image without an id must not turn all the others into independent cells: it is a group by itself.
+    grouped = any(image.patient or image.slide or image.site for image in images)
+    return tuple(image.cluster for image in images) if grouped else None
+
+
+def grouping_of(groups: Sequence[str]) -> str:
+    """What groups of `predictions_of` are, in words: patients or slides, unless cells name nothing but their site."""
+    kinds = {group.partition(":")[0] for group in groups}
+    if "site" not in kinds:
+        return "patients or slides"
+    return "patients, slides or sites" if kinds & {"patient", "slide"} else "sites"

@@ -53,6 +53,10 @@ class RecordedMeasurements:
     def protocol(self) -> Protocol:
         return self._run.protocol
 
+    @property
+    def fewest_groups(self) -> int:
+        return self._run.fewest_groups
+
     def lacking(self, need: str) -> Unavailable | None:
         return lacking(need, self._run.judged)
 

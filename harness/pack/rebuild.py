@@ -69,17 +69,14 @@ from harness.pack.measurements import RecordedMeasurements, at_level, calibratio
 from harness.pack.parity import TAKEN, parity_findings
 from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
 from harness.pack.split_check import SPLIT, check_source, source_of
+from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, Criterion, Protocol, part_called
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
 
-MANIFEST, LEDGER = "manifest.csv", "ledger.jsonl"
-MANIFEST_COLUMNS = (
-    *("path", "label", "sha256", "bytes", "width", "height", "format", "mode"),
-    *("patient", "slide", "site"),
-)
+LEDGER = "ledger.jsonl"
 # Integrity rules whose every finding follows from manifest.csv; files that could not be decoded, others had to see.
 FROM_EXPECTATIONS = ("count_mismatches", "unexpected_modes", "unmet_expectations")
 NOT_WAIVABLE = "; a waiver excuses what is absent, not this"  # as schemas 2 and 3 recorded it
@@ -149,6 +146,8 @@ class _Rebuilding:
         self.run_id = require_field(pack, "run", "id", kind=str)
         self.started_at = require_field(pack, "run", "started_at", kind=str)
         self.day = self._day()
+        # Older packs were judged without counting groups, and knew no group but patients and slides.
+        self.fewest_groups: int = self._of(int | None, "fewest_groups") or 0
         self.integrity: IntegrityReport | None = None
         self.manifest: Manifest | None = None
         self.split: Split | None = None
@@ -267,6 +266,7 @@ class _Rebuilding:
             proof=proof,
             signed_with=self._of(str | None, "signed_with"),
             cannot_pass=self._of(dict[str, str] | None, "cannot_pass") or {},
+            fewest_groups=self.fewest_groups,
             stopped_because=self._of(str | None, "run", "stopped_because"),
         )
         results = replace(results, verdicts=self._judge_again(RecordedMeasurements(results, self.manifest)))
@@ -549,6 +549,8 @@ class _Rebuilding:
                 f"{foreign.total()} do not belong there, first {first!r}",
             )
             return found
+        if not self.fewest_groups:
+            images = tuple(replace(image, site=None) for image in images)
         return predictions_of(images, found.probabilities, set_name=part, classes=found.classes)
 
     def _evaluate(self, predictions: Predictions) -> Evaluation:

@@ -35,6 +35,11 @@ from harness.run.packages import Packages
 from harness.run.results import Baseline, RunResults
 
 SCHEMA = "leukocyte-harness/evidence/4"
+MANIFEST = "manifest.csv"
+MANIFEST_COLUMNS = (
+    *("path", "label", "sha256", "bytes", "width", "height", "format", "mode"),
+    *("patient", "slide", "site"),
+)
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
 # Files for a job page, and how each is written: packs from before it was told have another JUnit XML and no summary.
@@ -123,6 +128,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "stages": [asdict(stage) for stage in results.stages],
         "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
         "cannot_pass": dict(results.cannot_pass),
+        "fewest_groups": results.fewest_groups,
         "uncompared": [asdict(image) for image in results.uncompared],
         "duplicates": None if results.duplicates is None else [asdict(pair) for pair in results.duplicates],
         "shortcuts": results.shortcuts and asdict(results.shortcuts),
@@ -153,7 +159,7 @@ def metrics(results: RunResults, evaluation: Evaluation) -> dict[str, object]:
 
     return {
         "n": evaluation.n,
-        "independence": "cells grouped by patient or slide" if evaluation.grouped else INDEPENDENCE_UNKNOWN,
+        "independence": _independence(evaluation),
         "classes": list(evaluation.classes),
         "confusion": evaluation.confusion.tolist(),
         "accuracy": entry("accuracy", None),
@@ -165,6 +171,13 @@ def metrics(results: RunResults, evaluation: Evaluation) -> dict[str, object]:
         },
         **({"reported": {name: asdict(found) for name, found in reported.items()}} if reported else {}),
     }
+
+
+def _independence(evaluation: Evaluation) -> str:
+    if not evaluation.grouped:
+        return INDEPENDENCE_UNKNOWN
+    one = {"patients or slides": "patient or slide", "sites": "site"}.get(evaluation.grouped_by)
+    return f"cells grouped by {one or 'patient, slide or site'}"
 
 
 def classification_report(evaluation: Evaluation) -> str:
@@ -210,8 +223,7 @@ def manifest_csv(manifest: Manifest, facts: Iterable[ImageFacts]) -> bytes:
         measured = (found.width_px, found.height_px, found.format, found.mode) if found else ("", "", "", "")
         groups = (inert(each or "") for each in (image.patient, image.slide, image.site))
         rows.append((inert(image.path), image.label, image.sha256, image.n_bytes, *measured, *groups))
-    header = ("path", "label", "sha256", "bytes", "width", "height", "format", "mode", "patient", "slide", "site")
-    return as_csv(header, rows)
+    return as_csv(MANIFEST_COLUMNS, rows)
 
 
 def predictions_csv(predictions: Predictions) -> bytes:

@@ -170,6 +170,8 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
     told["schema"] = schema
     if "documents" not in pack.evidence:
         del told["documents"]
+    if "fewest_groups" not in pack.evidence:
+        del told["fewest_groups"]
     held_split = pack.evidence.get("split")
     if told["split"] is not None and isinstance(held_split, Mapping) and "source" not in held_split:
         del told["split"]["source"]

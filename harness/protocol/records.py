@@ -505,12 +505,22 @@ class LooksPlan(_Record):
 
 
 class ClusterPlan(_Record):
-    """How alike cells of one patient or slide are taken to be, where groups are known.
+    """How alike cells of one patient or slide (of one site, where neither is known) are taken to be.
 
     intracluster_correlation: the least that is assumed; the sample's own estimate counts where it is larger.
+    source: where that correlation is from, such as a study of the same smears; without one, nothing passes on the
+            cells of fewer than 20 patients.
     """
 
     intracluster_correlation: Fraction = 0.1
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    source: str | None = Field(default=None, min_length=10, exclude_if=lambda source: source is None)
+
+    @model_validator(mode="after")
+    def _of_a_number(self) -> ClusterPlan:
+        if self.source is not None and "intracluster_correlation" not in self.model_fields_set:
+            raise ValueError("`source` says where `intracluster_correlation` is from; state the correlation too")
+        return self
 
 
 class BaselinePlan(_Record):
