@@ -26,6 +26,7 @@ class CellImage:
     sha256: hex digest of the file's bytes.
     patient, slide, site: who and where the cell came from, if the manifest says.
     part:   of the split, where the set came divided into part folders.
+    slices: (name, value) of further columns that divide the set, sorted by name; empty values are left out.
     """
 
     path: str
@@ -36,6 +37,13 @@ class CellImage:
     slide: str | None = None
     site: str | None = None
     part: str | None = None
+    slices: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Everything that divides sets into slices: patient, slide, site and further columns, as far as stated."""
+        own = {"patient": self.patient, "slide": self.slide, "site": self.site}
+        return {name: value for name, value in own.items() if value is not None} | dict(self.slices)
 
     @property
     def filename(self) -> str:

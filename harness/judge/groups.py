@@ -6,7 +6,7 @@ protocol assumes. Where nobody says what that assumption rests on, nothing passe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from harness.judge.criteria import sides
 from harness.metrics.clusters import equal_groups
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import Measurements, NothingRecorded, NotRecorded
+from harness.metrics.slices import judged_slices
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion
 
@@ -83,6 +84,10 @@ class _Assuming(NothingRecorded):
         found = self._measurements.evaluation(set_name)
         return found if isinstance(found, Unavailable) else self._assumed(found)
 
+    def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
+        found = self._measurements.slices(set_name, column)
+        return found if isinstance(found, Unavailable) else {name: self._assumed(each) for name, each in found.items()}
+
     def seed_evaluations(self, set_name: str) -> dict[int, Evaluation]:
         return {seed: self._assumed(each) for seed, each in self._measurements.seed_evaluations(set_name).items()}
 
@@ -104,12 +109,16 @@ def _turn(criterion: Criterion, measurements: Measurements, level: float) -> str
 
 
 def _evaluations(criterion: Criterion, measurements: Measurements) -> Iterator[Evaluation]:
-    """What was said of every set whose cells the criterion rests on."""
+    """What was said of every set whose cells the criterion rests on, and of every slice that it judges."""
     own = (criterion.set,) if QUESTIONS[criterion.question].counts_looks else ()
     for name in dict.fromkeys((*own, *criterion.entry.cells_of)):
         found = measurements.evaluation(name)
         if isinstance(found, Evaluation):
             yield found
+    if (column := criterion.entry.divides_by(criterion)) is not None:
+        plan, slices = measurements.protocol.slices, measurements.slices(criterion.set, column)
+        assert plan is not None and not isinstance(slices, Unavailable)  # the estimate rests on both
+        yield from judged_slices(slices, minimum_support=plan.minimum_support).values()
 
 
 def _group_sizes(evaluation: Evaluation, criterion: Criterion) -> np.ndarray:

@@ -24,8 +24,9 @@ from harness.metrics.predictions import Predictions, groups_of
 from harness.pack.decode import decoded, rows_of
 from harness.pack.outcome import read_baseline
 from harness.pack.read import Pack, open_pack, require_field, require_verified
-from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS
+from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
 from harness.protocol.records import PARTS, Criterion, Protocol
+from harness.run.results import SetSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,11 @@ def _groups_of(pack: Pack, found: Predictions) -> tuple[str, ...] | None:
     if MANIFEST not in pack.files:
         return None
     units = {}
-    for path, label, sha256, *_, patient, slide, site in rows_of(pack, MANIFEST, MANIFEST_COLUMNS):
-        who = (active(each) or None for each in (patient, slide, site))
-        units[active(path)] = CellImage(active(path), label, sha256, 0, *who)
+    sets = decoded(tuple[SetSummary, ...], pack.evidence.get("sets"), "sets")
+    further = slice_columns(next((each.reading for each in sets if each.name == "dataset"), None))
+    for path, label, sha256, *rest in rows_of(pack, MANIFEST, (*MANIFEST_COLUMNS, *further)):
+        patient, slide, site = (active(each) or None for each in rest[5:8])
+        units[active(path)] = CellImage(active(path), label, sha256, 0, patient, slide, site)
     if missing := [path for path in found.paths if path not in units]:
         raise EvidenceError(f"{pack.name}/{MANIFEST}: {missing[0]!r} was scored, and is not an image of the dataset.")
     return groups_of([units[path] for path in found.paths])

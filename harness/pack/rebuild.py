@@ -69,9 +69,10 @@ from harness.pack.measurements import RecordedMeasurements, at_level, calibratio
 from harness.pack.parity import TAKEN, parity_findings
 from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
 from harness.pack.split_check import SPLIT, check_source, source_of
-from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS
+from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, Criterion, Protocol, part_called
+from harness.protocol.sets import SLICES
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
@@ -337,13 +338,15 @@ class _Rebuilding:
             findings = self._of(tuple[Finding, ...], "integrity", "findings")
             undecodable = self._of(dict[str, str], "integrity", "undecodable")
         if listed or MANIFEST in self.pack.files:
-            for number, row in enumerate(rows_of(self.pack, MANIFEST, MANIFEST_COLUMNS), start=2):
+            further = slice_columns(reading)
+            for number, row in enumerate(rows_of(self.pack, MANIFEST, (*MANIFEST_COLUMNS, *further)), start=2):
                 path, label, sha256, n_bytes, width, height, format_, mode, *groups = row
                 here = f"{MANIFEST}, row {number}"
-                patient, slide, site = (active(each) or None for each in groups)
+                patient, slide, site, *values = (active(each) or None for each in groups)
+                slices = tuple((name.removeprefix(SLICES), v) for name, v in zip(further, values, strict=True) if v)
                 path = active(path)
                 size, part = whole_number(here, n_bytes), reading.part_of(path)
-                images.append(CellImage(path, label, sha256, size, patient, slide, site, part))
+                images.append(CellImage(path, label, sha256, size, patient, slide, site, part, slices))
                 facts.append(
                     ImageFacts(
                         path,
@@ -510,7 +513,8 @@ class _Rebuilding:
                     found = self._fitted_to_split(found, name, file=f"predictions/{name}.csv")
                 else:
                     groups = self._of(tuple[str, ...] | None, "predictions", name, "groups")
-                    found = replace(found, groups=groups)
+                    columns = self._of(dict[str, tuple[str, ...]] | None, "predictions", name, "columns")
+                    found = replace(found, groups=groups, columns=columns or {})
             except HarnessError as error:
                 self._note(f"predictions/{name}.csv", "", str(error))
                 whole = False

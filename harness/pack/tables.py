@@ -15,7 +15,7 @@ from dataclasses import asdict
 
 import harness
 from harness.core.spreadsheet import inert
-from harness.data.records import ImageFacts, Manifest
+from harness.data.records import ImageFacts, Manifest, Reading
 from harness.judge.ledger import head_of, ledger_bytes
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import estimate
@@ -29,6 +29,7 @@ from harness.metrics.summary import summarise
 from harness.pack.components import COMPONENTS, components
 from harness.pack.junit import JUNIT, junit
 from harness.protocol.records import PARTS
+from harness.protocol.sets import SLICES
 from harness.report.page import page_facts, renderer
 from harness.report.summary import SUMMARY, summary
 from harness.run.packages import Packages
@@ -216,14 +217,20 @@ def classification_report(evaluation: Evaluation) -> str:
 
 
 def manifest_csv(manifest: Manifest, facts: Iterable[ImageFacts]) -> bytes:
-    seen = {each.path: each for each in facts}
+    seen, further = {each.path: each for each in facts}, slice_columns(manifest.reading)
     rows = []
     for image in manifest.images:
         found = seen.get(image.path)
         measured = (found.width_px, found.height_px, found.format, found.mode) if found else ("", "", "", "")
         groups = (inert(each or "") for each in (image.patient, image.slide, image.site))
-        rows.append((inert(image.path), image.label, image.sha256, image.n_bytes, *measured, *groups))
-    return as_csv(MANIFEST_COLUMNS, rows)
+        slices = (inert(image.columns.get(name.removeprefix(SLICES), "")) for name in further)
+        rows.append((inert(image.path), image.label, image.sha256, image.n_bytes, *measured, *groups, *slices))
+    return as_csv((*MANIFEST_COLUMNS, *further), rows)
+
+
+def slice_columns(reading: Reading | None) -> tuple[str, ...]:
+    """The last columns of manifest.csv: those that the label table had for slices."""
+    return tuple(sorted(role for role in (reading.columns if reading else ()) if role.startswith(SLICES)))
 
 
 def predictions_csv(predictions: Predictions) -> bytes:
@@ -320,8 +327,8 @@ def _packages(packages: Packages) -> dict[str, object]:
 
 def _predicted(name: str, predictions: Predictions) -> dict[str, object]:
     # Who the cells of the dataset's parts come from, manifest.csv says.
-    groups = predictions.groups if name not in PARTS else None
-    return {"digest": predictions.digest, "n": len(predictions.digests), "groups": groups}
+    groups, columns = (predictions.groups, predictions.columns or None) if name not in PARTS else (None, None)
+    return {"digest": predictions.digest, "n": len(predictions.digests), "groups": groups, "columns": columns}
 
 
 def _robustness(found: Robustness) -> dict[str, object]:

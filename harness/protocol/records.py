@@ -19,7 +19,7 @@ from harness.protocol.modes import ACCEPTABLE, why_not
 from harness.protocol.needs import OTHER_SEEDS
 from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.record import Record as _Record
-from harness.protocol.sets import CountRange, SetNames, check_counts, counts_of
+from harness.protocol.sets import GROUPS, CountRange, SetNames, check_counts, counts_of
 
 if TYPE_CHECKING:
     from harness.metrics.metric import Metric
@@ -523,6 +523,17 @@ class ClusterPlan(_Record):
         return self
 
 
+class SlicePlan(_Record):
+    """Parts of a set that are looked at one by one: no average hides them.
+
+    columns:         what `worst_slice` can be asked of: "patient", "slide", "site", or a name of `columns.slices`.
+    minimum_support: cells that a site or slice must have to be judged; those with fewer are named.
+    """
+
+    columns: tuple[Name, ...] = ()
+    minimum_support: int = Field(default=30, ge=1)
+
+
 class BaselinePlan(_Record):
     """Whether a run must be compared with a baseline.
 
@@ -616,7 +627,8 @@ class Criterion(_Record):
     required: whether the run passes only with it; else it is reported for information.
     set:    "dataset" for integrity, split, leakage and reproducibility; "training"; "validation", "test" or an external
             set's name; for throughput the device: "mps", "cuda", "cpu" or "any".
-    kind:   for robustness: of the disturbance, the transform or the input without a cell; "any" takes all together.
+    kind:   for robustness: of the disturbance, the transform or the input without a cell; "any" takes all together;
+            for worst_slice the column.
     floor, ceiling: exactly one. A floor acts on the lower bound, a ceiling on the upper.
     level:  one-sided confidence of that bound.
     """
@@ -652,7 +664,7 @@ class Criterion(_Record):
             )
         for key, value, needed in (
             ("cell_class", self.cell_class, metric.per == "class"),
-            ("kind", self.kind, metric.per == "corruption"),
+            ("kind", self.kind, metric.per in ("corruption", "column")),
         ):
             if (value is not None) != needed:
                 word = f"needs a `{key}`" if needed else f"takes no `{key}`"
@@ -751,6 +763,8 @@ class Protocol(_Record):
     throughput: ThroughputPlan
     looks: LooksPlan = LooksPlan()
     clusters: ClusterPlan = ClusterPlan()
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    slices: SlicePlan | None = Field(default=None, exclude_if=lambda plan: plan is None)
     baseline: BaselinePlan = BaselinePlan()
     calibration: CalibrationPlan = CalibrationPlan()
     prevalence: PrevalencePlan | None = None
@@ -798,11 +812,18 @@ class Protocol(_Record):
                     f"criterion {criterion.id}: unknown class {criterion.cell_class!r}; "
                     f"the classes are {', '.join(self.dataset.classes)}"
                 )
+        named = {*GROUPS, *(name for plan in (self.dataset, *self.external) for name in plan.slice_names)}
+        if self.slices is not None and (strange := [name for name in self.slices.columns if name not in named]):
+            raise ValueError(
+                f"slices.columns names {strange[0]!r}, and nothing says which column that is; it can be one of "
+                f"{', '.join(sorted(named))}. Name further ones in dataset.columns.slices"
+            )
         for criterion in self.criteria:
             if criterion.kind is not None and criterion.kind not in self.kinds_of(criterion.metric):
                 raise ValueError(
-                    f"criterion {criterion.id}: kind {criterion.kind!r} is not among what the tables `robustness` and "
-                    f"`detection` make for {criterion.metric}: {', '.join(self.kinds_of(criterion.metric)) or 'none'}"
+                    f"criterion {criterion.id}: kind {criterion.kind!r} is not among what the tables `robustness`, "
+                    f"`detection` and `slices` name for {criterion.metric}: "
+                    f"{', '.join(self.kinds_of(criterion.metric)) or 'none'}"
                 )
         if (self.dataset.expectations is not None) != any(c.metric == "unmet_expectations" for c in self.criteria):
             raise ValueError(
