@@ -11,6 +11,12 @@ def test_this_metric_of_all_cells_reaches_its_floor(verdict):
     assert verdict.passed, explain(verdict)
 
 
+@pytest.mark.criteria("accuracy", per="column")
+def test_this_metric_of_the_worst_slice_reaches_its_floor(verdict):
+    """The least accuracy over the values of a column: the lower bounds of all of them are at or above the floor."""
+    assert verdict.passed, explain(verdict)
+
+
 @pytest.mark.criteria("accuracy")
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_every_cell_of_the_part_is_scored_once(scored, split, part):

@@ -23,6 +23,7 @@ from harness.core.digests import digest_of
 from harness.core.errors import EvidenceError
 from harness.data.records import Manifest, Split, sorted_by_path
 from harness.judge.criteria import judge, level_at
+from harness.judge.groups import too_few_groups
 from harness.judge.ledger import cells_digest, read_ledger, record_look
 from harness.judge.looks import look_number
 from harness.judge.sample_size import cells_at_that_rate
@@ -35,10 +36,11 @@ from harness.metrics.predictions import predictions_of
 from harness.pack.compare import read_protocol_of
 from harness.pack.decode import recorded
 from harness.pack.junit import junit
+from harness.pack.measurements import RecordedMeasurements
 from harness.pack.read import open_pack
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
-from harness.protocol.records import PARTS
+from harness.protocol.records import PARTS, Criterion
 from harness.report.summary import summary
 from harness.run.results import RunResults
 
@@ -79,12 +81,17 @@ def at_its_look(run: RunResults, verdict: Verdict) -> Verdict:
         return verdict
     if criterion.question == "training":
         gap = accuracy_gap(run.evaluations["train"], run.evaluations["validation"], level=level)
-        return judge(criterion, gap, protocol=run.protocol, today=TODAY)
+        return judge(criterion, gap, protocol=run.protocol, today=TODAY, few_groups=few(run, criterion, gap))
     evaluation = run.evaluations[criterion.set]
     alike = [each for each in run.protocol.criteria if criterion.cell_class and each.family == criterion.family]
     again = estimate(evaluation, criterion.metric, cell_class=criterion.cell_class, level=level)
     family = [(c, estimate(evaluation, c.metric, cell_class=c.cell_class, level=level)) for c in alike]
-    return judge(criterion, again, protocol=run.protocol, today=TODAY, look=look, family=family)
+    why = few(run, criterion, again)
+    return judge(criterion, again, protocol=run.protocol, today=TODAY, look=look, family=family, few_groups=why)
+
+
+def few(run: RunResults, criterion: Criterion, found: Estimate) -> str | None:
+    return too_few_groups(criterion, found, RecordedMeasurements(run, None), fewest=run.fewest_groups)
 
 
 def with_patients(run: RunResults, manifest: Manifest) -> tuple[RunResults, Manifest]:
@@ -584,6 +591,32 @@ def test_bounds_that_know_of_patients_are_made_again_too(run, manifest, tmp_path
     mend_sums(pack)
     found = verify_pack(pack).discrepancies
     assert [each for each in found if each.field.startswith("evaluations > test > accuracy > effective_n")]
+
+
+@pytest.mark.parametrize("by", ["patient", "site"])
+def test_too_few_patients_or_sites_are_found_again_and_not_asked_of_older_packs(run, manifest, tmp_path, by):
+    def two(part):
+        return tuple(replace(i, **{by: f"{part}-{place % 2}"}) for place, i in enumerate(run.split.part(part)))
+
+    split = Split(*map(two, PARTS), origin="read from groups.csv", source="file")
+    by_path = {image.path: image for part in PARTS for image in split.part(part)}
+    listed = replace(manifest, images=tuple(by_path[image.path] for image in manifest.images))
+    shown_of = run.predictions
+    predictions = shown_of | {
+        name: predictions_of(split.part(name), each.probabilities, set_name=name, classes=each.classes)
+        for name, each in shown_of.items()
+        if name in PARTS
+    }
+    evaluations = {n: evaluate(each, intracluster_correlation=0.1) for n, each in predictions.items()}
+    seeds = {s: replace(each, groups=predictions["test"].groups) for s, each in run.seed_predictions.items()}
+    grouped = replace(run, split=split, predictions=predictions, evaluations=evaluations, seed_predictions=seeds)
+    pack = pack_of(looked_at(grouped, listed, tmp_path / "ledger.jsonl"), listed, tmp_path)
+    assert shown(verify_pack(pack)) == []
+    reasons = [verdict["reason"] for verdict in json.loads((pack / "evidence.json").read_text())["verdicts"]]
+    assert any("test has 2 " in reason and "fewer than 20" in reason for reason in reasons)
+    edit_json(pack, "evidence.json", lambda content: content.pop("fewest_groups"))
+    mend_sums(pack)
+    assert any("fewer than 20" in each for each in shown(verify_pack(pack)))  # which an older harness did not ask
 
 
 def test_another_machine_s_last_bits_are_no_finding(written, monkeypatch):

@@ -25,7 +25,7 @@ from harness.data.folders import Listing, Placed, Walk, linked, list_folder
 from harness.data.records import CellImage, Manifest, Reading, sorted_by_path
 from harness.data.suggestions import labels_table, not_a_class
 from harness.data.tables import FILENAME, Table, TableRow, read_table, relative_path
-from harness.protocol.sets import ColumnPlan, SetNames
+from harness.protocol.sets import SLICES, ColumnPlan, SetNames
 
 GROUP_COLUMNS = ("patient", "slide", "site")
 PIECE_BYTES = 2**20
@@ -42,6 +42,7 @@ class _Row:
     slide: str | None = None
     site: str | None = None
     part: str | None = None
+    slices: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def _hashed(root: Path, path: str, row: _Row) -> CellImage:
             f"{path!r} has SHA-256 {sha256}, its row in the manifest says {row.sha256}. The file is not the "
             "one that was listed: restore it, or correct the manifest."
         )
-    return CellImage(path, row.label, sha256, n_bytes, row.patient, row.slide, row.site, row.part)
+    return CellImage(path, row.label, sha256, n_bytes, row.patient, row.slide, row.site, row.part, row.slices)
 
 
 def _list_folder(
@@ -237,7 +238,12 @@ def _rows_of(
                 "it, or drop the column."
             )
         patient, slide, site = (_group_in(row, column, where) for column in GROUP_COLUMNS)
-        rows[path], lines[path] = _Row(label, sha256, patient, slide, site), row.line
+        slices = tuple(
+            (role.removeprefix(SLICES), value)
+            for role in sorted(row.cells)
+            if role.startswith(SLICES) and (value := _group_in(row, role, where)) is not None
+        )
+        rows[path], lines[path] = _Row(label, sha256, patient, slide, site, slices=slices), row.line
     return rows
 
 

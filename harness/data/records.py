@@ -26,6 +26,7 @@ class CellImage:
     sha256: hex digest of the file's bytes.
     patient, slide, site: who and where the cell came from, if the manifest says.
     part:   of the split, where the set came divided into part folders.
+    slices: (name, value) of further columns that divide the set, sorted by name; empty values are left out.
     """
 
     path: str
@@ -36,6 +37,13 @@ class CellImage:
     slide: str | None = None
     site: str | None = None
     part: str | None = None
+    slices: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Everything that divides sets into slices: patient, slide, site and further columns, as far as stated."""
+        own = {"patient": self.patient, "slide": self.slide, "site": self.site}
+        return {name: value for name, value in own.items() if value is not None} | dict(self.slices)
 
     @property
     def filename(self) -> str:
@@ -53,6 +61,16 @@ class CellImage:
         if self.slide is not None:
             return f"slide:{self.slide}"
         return f"content:{self.sha256}"
+
+    @property
+    def cluster(self) -> str:
+        """Whose cells are likely to be right or wrong together with this one: those of the patient, else the slide.
+
+        Where neither is known, those of the site: it may be one person's blood, and is one stain and one camera.
+        """
+        if self.patient is None and self.slide is None and self.site is not None:
+            return f"site:{self.site}"
+        return self.unit
 
 
 @dataclass(frozen=True, slots=True)

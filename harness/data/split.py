@@ -306,7 +306,8 @@ def _columns_in(path: Path, names: SetNames) -> ColumnPlan | None:
         return None
     there = columns_of(path, plan).values()
     absent = [role for role, column in plan.mapped.items() if column not in there]
-    return plan.model_copy(update=dict.fromkeys(absent))
+    slices = {name: column for name, column in plan.slices.items() if column in there}
+    return plan.model_copy(update={**dict.fromkeys(absent), "slices": slices})
 
 
 def _note_repeated(problems: Problems, here: str, part: str | None, first_line: int, first_part: str | None) -> None:

@@ -222,8 +222,8 @@ def _header(text: str, form: _Form) -> list[str]:
 
 def _roles(header: Sequence[str], plan: ColumnPlan) -> dict[str, str]:
     """What is read -> its column: as the protocol says, else the column of that very name."""
-    roles = {role: name for role, name in plan.mapped.items() if name in header}
-    spoken_of = {*plan.mapped.values(), *plan.unused}
+    roles = {role: name for role, name in plan.read.items() if name in header}
+    spoken_of = {*plan.read.values(), *plan.unused}
     for role in COLUMN_ROLES:
         names = PATH_COLUMNS if role == "path" else (role,)
         own = [name for name in names if name in header and name not in spoken_of]
@@ -245,7 +245,7 @@ def _columns_read(
     if len(header) > MOST_COLUMNS:
         raise refusal(f"{file}, line 1: {len(header):,} columns, at most {MOST_COLUMNS} are read. Is this the table?")
     shown = shortened(ascii(list(header)), 300)
-    stated = {**plan.mapped, **{f"unused[{i}]": name for i, name in enumerate(plan.unused)}}
+    stated = {**plan.read, **{f"unused[{i}]": name for i, name in enumerate(plan.unused)}}
     for key, name in stated.items():
         # A table of one set need not have every column that the protocol declares unused.
         if name not in header and not key.startswith("unused"):
@@ -257,7 +257,7 @@ def _columns_read(
     absent = [role for role in ("path", *required) if role not in roles]
     repeated = sorted({name for name in header if header.count(name) > 1})
     two_paths = "path" not in plan.mapped and all(
-        name in header and name not in plan.unused and name not in plan.mapped.values() for name in PATH_COLUMNS
+        name in header and name not in plan.unused and name not in plan.read.values() for name in PATH_COLUMNS
     )
     if absent or repeated or two_paths:
         wanted = f"one of {' and '.join(PATH_COLUMNS)}, and {', '.join(required)}"

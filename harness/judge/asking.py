@@ -7,6 +7,7 @@ from datetime import date
 from typing import Protocol
 
 from harness.judge.criteria import judge, level_at
+from harness.judge.groups import too_few_groups
 from harness.judge.verdicts import Verdict
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import Measurements
@@ -16,6 +17,10 @@ from harness.protocol.records import Criterion
 
 class Evidence(Measurements, Protocol):
     """What a judge asks beside what metrics ask."""
+
+    @property
+    def fewest_groups(self) -> int:
+        """As `groups.FEWEST_GROUPS`; 0 of a run whose judge did not count them."""
 
     def look(self, criterion: Criterion) -> int | None:
         """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""
@@ -57,6 +62,9 @@ def decide(
     family: Sequence[tuple[Criterion, Estimate]],
 ) -> Verdict:
     """The verdict on an estimate that was measured, or recorded; family: as `judge` takes it."""
+    few = None
+    if isinstance(found, Estimate):
+        few = too_few_groups(criterion, found, evidence, fewest=evidence.fewest_groups)
     return judge(
         criterion,
         found,
@@ -64,6 +72,7 @@ def decide(
         today=today,
         look=evidence.look(criterion),
         family=family,
+        few_groups=few,
         dependent=evidence.dependent_sets() if QUESTIONS[criterion.question].needs_independence else None,
     )
 

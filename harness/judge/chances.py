@@ -133,7 +133,7 @@ def chances(
     drawn.draw(rng)
     for criterion in protocol.criteria:
         if criterion.id not in settled and not _is_drawn(criterion, drawn):
-            settled[criterion.id] = _without_model(criterion, NOBODY_KNOWS[criterion.question])
+            settled[criterion.id] = _without_model(criterion, _unknown(criterion))
     open_ = [c for c in protocol.criteria if c.id not in settled]
     passed = _simulated(open_, Drawn(protocol, cells, hoped), draws=hoped.draws, seed=hoped.seed, today=today)
     required = tuple(c.id for c in open_ if c.required)
@@ -189,6 +189,12 @@ def _why(criterion: Criterion, best: BestCase) -> str:
     known = [*PARTS, *(each.name for each in best.protocol.external)]
     if criterion.question in ("accuracy", "external") and criterion.set in known:
         return f"how many cells set {criterion.set} has is not known: name the data with --data"
+    return _unknown(criterion)
+
+
+def _unknown(criterion: Criterion) -> str:
+    if (column := criterion.entry.divides_by(criterion)) is not None:
+        return f"how far the share of right answers differs by {column}, nobody knows"
     return NOBODY_KNOWS[criterion.question]
 
 

@@ -36,6 +36,7 @@ def judge(
     look: int | None = None,
     family: Sequence[tuple[Criterion, Estimate]] = (),
     dependent: Mapping[str, str] | None = None,
+    few_groups: str | None = None,
 ) -> Verdict:
     """Decide from the bounds, never from the point value; too little evidence is neither a pass nor a fail.
 
@@ -46,6 +47,7 @@ def judge(
         family: the criteria on the same metric of other classes with their estimates, this one among them. That all
             of them pass needs no correction (intersection-union); that one of them fails is said after Holm's.
         dependent: external set -> what in its images speaks against its independence of the training source.
+        few_groups: why the cells are those of too few patients for its bound to be believed (`judge.groups`).
     """
     if isinstance(estimate, Unavailable):
         return _not_assessed(criterion, estimate, protocol, today)
@@ -67,9 +69,10 @@ def judge(
         return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, reason, look=look)
     if not estimate.is_exact and estimate.level != level:
         raise ValueError(f"{criterion.id} is judged at level {level}, its estimate has {estimate.level}")
-    proved, disproved = _sides(criterion, estimate)
-    if proved and speaks_against is not None:
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {speaks_against}", look=look)
+    proved, disproved = sides(criterion, estimate)
+    doubts = "; and ".join(doubt for doubt in (speaks_against, few_groups) if doubt is not None)
+    if proved and doubts:
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {doubts}", look=look)
     if proved:
         computed = estimate.is_exact and estimate.unit != "count"
         reason = "it is computed, and within the requirement" if computed else "the bound meets the requirement"
@@ -88,6 +91,9 @@ def judge(
     elif is_proportion(estimate):
         needed, assumed = cells_to_decide(criterion, estimate, protocol, level=estimate.level)
         power = power_at_observed(criterion, estimate)
+    if few_groups is not None:
+        reason += f", and {few_groups}"
+        power = 0.0 if power is not None else None
     return Verdict(
         criterion, estimate, Outcome.INCONCLUSIVE, reason, needed, power, assumed if needed else None, look=look
     )
@@ -366,7 +372,7 @@ def _subject(metric: str, set_name: str, cell_class: str | None, kind: str | Non
     return f"{metric} of {of}, on {set_name}" if of else f"{metric} on {set_name}"
 
 
-def _sides(criterion: Criterion, estimate: Estimate) -> tuple[bool, bool]:
+def sides(criterion: Criterion, estimate: Estimate) -> tuple[bool, bool]:
     """(proved, disproved). A bound that could not be computed proves nothing."""
     lower, upper = estimate.lower, estimate.upper
     if criterion.floor is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import betaincinv
@@ -52,6 +53,9 @@ class Drawn(BestCase):
         self.asked.add(set_name)
         return self._drawn[set_name]
 
+    def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
+        self._refuse(f"how far right answers differ by {column}")
+
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         self._refuse("how far classifiers of other seeds differ")
 
@@ -69,13 +73,7 @@ class Drawn(BestCase):
             correlation = flawless.intracluster_correlation
         of_group = _recalls_of_groups(recalls, len(counts), correlation if grouped else 0.0, rng)
         by_group = _confused(counts, rng.binomial(counts, 1.0 - of_group), rng)
-        return Evaluation(
-            flawless.set,
-            flawless.classes,
-            by_group.sum(axis=0),
-            by_group if grouped else None,
-            flawless.intracluster_correlation,
-        )
+        return replace(flawless, confusion=by_group.sum(axis=0), by_group=by_group if grouped else None)
 
 
 def _scaled(flawless: Evaluation, scale: float) -> Evaluation:
@@ -83,7 +81,7 @@ def _scaled(flawless: Evaluation, scale: float) -> Evaluation:
         return flawless
     counts = np.diagonal(flawless.confusion)
     more = np.where(counts > 0, np.maximum(1, np.round(counts * scale)), 0).astype(np.int64)
-    return Evaluation(flawless.set, flawless.classes, np.diag(more), None, flawless.intracluster_correlation)
+    return replace(flawless, confusion=np.diag(more), by_group=None)
 
 
 def _recalls_of_groups(recalls: np.ndarray, n_groups: int, correlation: float, rng: np.random.Generator) -> np.ndarray:

@@ -13,13 +13,15 @@ import numpy as np
 from harness.data.records import CellImage, labels_of
 from harness.judge.asking import decide, measure
 from harness.judge.criteria import observed, requirement, trials
+from harness.judge.groups import FEWEST_GROUPS
 from harness.judge.pretrained import Judged, lacking, unanswered
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded, NotRecorded
-from harness.metrics.predictions import predictions_of
+from harness.metrics.predictions import Predictions, predictions_of
+from harness.metrics.slices import evaluate_slices
 from harness.model.records import Timing
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
@@ -47,6 +49,7 @@ class BestCase(NothingRecorded):
         # Without its hopes: the number of cells that a classifier without an error needs is asked for.
         protocol = protocol.model_copy(update={"plan": None}) if protocol.plan is not None else protocol
         super().__init__(protocol, what="what a classifier without an error would show")
+        self.fewest_groups = FEWEST_GROUPS
         self._cells, self._device, self._judged, self._compares = cells, device, judged, compares
         self._evaluations: dict[str, Evaluation] = {}
 
@@ -62,14 +65,22 @@ class BestCase(NothingRecorded):
         if (silent := unanswered(set_name, self._judged)) is not None:
             return silent
         if set_name not in self._evaluations:
-            self._evaluations[set_name] = self._flawless(cells, set_name)
+            correlation = self.protocol.clusters.intracluster_correlation
+            self._evaluations[set_name] = evaluate(self._right(set_name), intracluster_correlation=correlation)
         return self._evaluations[set_name]
 
-    def _flawless(self, cells: Sequence[CellImage], set_name: str) -> Evaluation:
-        classes, plan = self.protocol.dataset.classes, self.protocol.clusters
+    def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
+        if isinstance(found := self.evaluation(set_name), Unavailable):
+            return found
+        predictions, plan = self._right(set_name), self.protocol.clusters
+        return evaluate_slices(predictions, column, intracluster_correlation=plan.intracluster_correlation)
+
+    def _right(self, set_name: str) -> Predictions:
+        """Predictions without an error of a set that is there."""
+        cells, classes = self._cells[set_name], self.protocol.dataset.classes
+        assert not isinstance(cells, Unavailable)  # asked by the caller
         right = np.eye(len(classes))[labels_of(cells, classes)]
-        predictions = predictions_of(cells, right, set_name=set_name, classes=classes)
-        return evaluate(predictions, intracluster_correlation=plan.intracluster_correlation)
+        return predictions_of(cells, right, set_name=set_name, classes=classes)
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         found = self.evaluation(set_name)

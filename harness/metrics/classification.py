@@ -15,7 +15,7 @@ from harness.metrics.macro import MOST_CLASSES_BOUNDED, highest_macro_f1, lowest
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject, unchanged
 from harness.metrics.multiplicity import simultaneous_lower_bounds
-from harness.metrics.predictions import Predictions
+from harness.metrics.predictions import Predictions, grouping_of
 from harness.metrics.unbounded import NO_BOUND, without_bound
 
 CLASS_METRICS = ("recall", "precision", "f1")
@@ -36,7 +36,14 @@ def evaluate(predictions: Predictions, *, intracluster_correlation: float = 0.0)
         names, group = np.unique(np.array(predictions.groups, dtype=str), return_inverse=True)
         by_group = np.zeros((len(names), n_classes, n_classes), dtype=np.int64)
         np.add.at(by_group, (group, predictions.labels, predictions.predicted), 1)
-    return Evaluation(predictions.set, predictions.classes, confusion, by_group, intracluster_correlation)
+    return Evaluation(
+        predictions.set,
+        predictions.classes,
+        confusion,
+        by_group,
+        intracluster_correlation,
+        grouping_of(predictions.groups or ()),
+    )
 
 
 def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, level: float) -> Estimate:
@@ -82,17 +89,17 @@ def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, lev
         k=k,
         n=n,
         display=None if is_f1 else _display(k, n, trials),
-        note=INDEPENDENCE_UNKNOWN if trials is None else cluster_note(trials.summary),
+        note=INDEPENDENCE_UNKNOWN if trials is None else cluster_note(trials.summary, grouped_by=evaluation.grouped_by),
         support=support,
         effective_n=None if trials is None else trials.summary.effective_n,
     )
 
 
-def cluster_note(clusters: ClusterSummary) -> str:
+def cluster_note(clusters: ClusterSummary, *, grouped_by: str) -> str:
     """What a reader must know beside a number whose cells share patients or slides."""
     origin = "estimated" if clusters.is_estimated else "assumed"
     return (
-        f"{clusters.n} cells of {clusters.n_groups} patients or slides: intracluster correlation "
+        f"{clusters.n} cells of {clusters.n_groups} {grouped_by}: intracluster correlation "
         f"{clusters.correlation:.3g} ({origin}), design effect {clusters.design_effect:.3g}, worth "
         f"{clusters.effective_n:.1f} independent cells"
     )
@@ -145,7 +152,7 @@ def _macro_f1(evaluation: Evaluation, level: float) -> Estimate:
         method if trials is None else f"{method}, clustered",
         n=evaluation.n,
         display=Interval(*bounds(0.5 + DISPLAY_LEVEL / 2), DISPLAY_LEVEL, "projection"),
-        note=INDEPENDENCE_UNKNOWN if trials is None else cluster_note(trials.summary),
+        note=INDEPENDENCE_UNKNOWN if trials is None else cluster_note(trials.summary, grouped_by=evaluation.grouped_by),
         support=evaluation.n,
         effective_n=None if trials is None else trials.summary.effective_n,
     )

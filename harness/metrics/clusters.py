@@ -82,6 +82,23 @@ def design_effect(sizes: Sequence[int], correlation: float) -> float:
     return 1.0 + (_kish_mean(np.asarray(sizes)) - 1.0) * correlation
 
 
+def equal_groups(sizes: Sequence[int]) -> float:
+    """How many groups of equal size say as much about how groups differ: the cells over Kish's mean group size.
+
+    At most the number of groups, and equal to it where all have the same size. Five patients with most of the cells
+    and fifteen with one each are little more than five.
+
+    Raises:
+        UndefinedStatistic: no groups.
+    Source: Kish (1965), Survey Sampling, 11.7.
+    >>> equal_groups([10] * 7), round(equal_groups([75] * 5 + [1] * 15), 1)
+    (7.0, 5.4)
+    """
+    if len(sizes) == 0:
+        raise UndefinedStatistic("no groups have no size; give at least one")
+    return float(sum(sizes) / _kish_mean(np.asarray(sizes)))
+
+
 def effective_trials(
     groups: Sequence[Hashable], correct: Sequence[bool], *, assumed_correlation: float
 ) -> ClusterSummary:

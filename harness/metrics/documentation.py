@@ -10,7 +10,7 @@ HEADER = """# Metrics
 
 Made from the table of metrics by `python -m harness metrics`; a test holds this page current. A criterion of the
 protocol names a question, one of its metrics and a set; a metric *per class* also takes `cell_class`, one *per
-corruption* takes `kind`. A floor acts on the lower bound, a ceiling on the upper.
+corruption* or *per column* takes `kind`. A floor acts on the lower bound, a ceiling on the upper.
 """
 
 

@@ -86,6 +86,7 @@ class Evaluation:
     by_group:  (n_groups, n_classes, n_classes) int64, the same counts patient by patient (or slide by slide), summing
                to `confusion`; None where groups are not known.
     intracluster_correlation: the least that is assumed of cells of one group.
+    grouped_by: what the groups are, in words.
     """
 
     set: str
@@ -93,6 +94,7 @@ class Evaluation:
     confusion: np.ndarray
     by_group: np.ndarray | None = None
     intracluster_correlation: float = 0.0
+    grouped_by: str = "patients or slides"
 
     @property
     def grouped(self) -> bool:

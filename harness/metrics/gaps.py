@@ -68,6 +68,7 @@ METRICS = (
         higher_is_better=False,
         needs=frozenset({PROBABILITIES, TRAINING_CELLS, ANSWERS_ON_TRAIN, ANSWERS_ON_VALIDATION}),
         measure=_measured_accuracy_gap,
+        cells_of=("train", "validation"),
     ),
     Metric(
         name="generalisation_gap",
@@ -75,5 +76,6 @@ METRICS = (
         meaning="Test accuracy minus the accuracy on the external set.",
         higher_is_better=False,
         measure=_measured_generalisation_gap,
+        cells_of=("test",),
     ),
 )

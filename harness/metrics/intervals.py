@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 from harness.core.errors import UndefinedStatistic
 from harness.metrics.distributions import beta_quantile, binomial_cdf, binomial_quantile, normal_quantile
@@ -173,7 +173,7 @@ def probability_of_passing(true_rate: float, trials: int, *, floor: float, level
     return 0.0 if allowed is None else binomial_cdf(allowed, trials, 1.0 - true_rate)
 
 
-@lru_cache(maxsize=4096)
+@cache
 def trials_for_power(true_rate: float, *, floor: float, level: float, power: float) -> TrialsForPower | None:
     """How many cells decide "lower bound >= floor" with this probability, where the true rate is `true_rate`.
 

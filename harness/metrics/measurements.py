@@ -52,6 +52,9 @@ class Measurements(Protocol):
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         """The confusion matrix of one part or external set."""
 
+    def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
+        """Value of a column, "" for none -> the confusion matrix of those cells of one part or external set."""
+
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         """Training seed -> the evaluation of its classifier, the judged one among them."""
 
@@ -88,6 +91,9 @@ class NothingRecorded:
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         self._refuse(f"the evaluation of {set_name}")
+
+    def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
+        self._refuse(f"the evaluation of {set_name} by {column}")
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         self._refuse(f"other seeds on {set_name}")

@@ -16,7 +16,7 @@ from harness.metrics.measurements import Measurements
 from harness.protocol.needs import PROBABILITIES
 
 Unit = Literal["fraction", "s", "images/s", "count"]
-Scope = Literal["set", "class", "corruption", "device"]
+Scope = Literal["set", "class", "corruption", "column", "device"]
 
 
 class Subject(Protocol):
@@ -24,7 +24,8 @@ class Subject(Protocol):
 
     set:        name of the set, or of the device.
     cell_class: of a metric per class, else None.
-    kind:       of a metric per corruption: the corruption, the transform or the input without a cell, else None.
+    kind:       of a metric per corruption: the corruption, the transform or the input without a cell; of one per column
+                the column; else None.
     """
 
     @property
@@ -40,7 +41,7 @@ Measure = Callable[[Measurements, Subject, float], Estimate | Unavailable]
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """Where the protocol lists the kinds that a metric per corruption can be asked of.
+    """Where the protocol lists the kinds that a metric per corruption, or per column, can be asked of.
 
     table, key: of the protocol, such as "robustness" and "kinds".
     together:   whether "any" asks for all of them together.
@@ -68,11 +69,14 @@ class Metric:
     measure:          the estimate with one-sided bounds at a level, or why there is none.
     range:            the smallest and the largest value that a criterion's bound may state.
     sets:             the only sets that it is measured on; empty where its questions say all.
-    kinds:            of a metric per corruption: where the protocol lists them.
+    kinds:            of a metric per corruption or per column: where the protocol lists them.
     protocol_table:   an optional table of the protocol that it cannot do without.
     trials:           what the trials of a proportion of cells are; empty where it is none.
     proportion_floor: a floor on the metric as a floor on that proportion.
     holm:             "one class fails" is said after Holm's correction over the criteria on other classes.
+    of_other_classes: of a metric per class: whether the cells of all other classes are its trials.
+    column:           by whose values it divides a set; empty where it does not, or where the criterion's kind says it.
+    cells_of:         sets whose cells it rests on, beside the one that a criterion names.
     counts:           what n counts.
     bounded:          whether its estimates have bounds; without them it is reported, and no criterion can be on it.
     """
@@ -92,6 +96,9 @@ class Metric:
     trials: str = ""
     proportion_floor: Callable[[float], float] = unchanged
     holm: bool = False
+    of_other_classes: bool = False
+    column: str = ""
+    cells_of: tuple[str, ...] = ()
     counts: str = "cells"
     bounded: bool = True
 
@@ -121,6 +128,10 @@ class Metric:
         if found.lower is not None and found.upper is not None and not found.lower <= found.upper:
             return "its lower bound is not below its upper one"
         return None
+
+    def divides_by(self, subject: Subject) -> str | None:
+        """The column by whose values it divides a set; None for a metric of the whole set."""
+        return self.column or (subject.kind if self.per == "column" else None)
 
     @property
     def is_difference(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,7 +23,8 @@ class Predictions:
     digests:       (n_cells,) SHA-256 of each image file.
     labels:        (n_cells,) int64, a column index of `probabilities`.
     probabilities: (n_cells, n_classes) float64, no value below 0, each row summing to 1.
-    groups:        (n_cells,) str or None; cells of one patient are not independent.
+    groups:        (n_cells,) str or None; cells of one patient (slide, site) are not independent.
+    columns:       such as "site" -> (n_cells,) what the label table says of each cell, "" where it says nothing.
     """
 
     set: str
@@ -33,6 +34,7 @@ class Predictions:
     labels: np.ndarray
     probabilities: np.ndarray
     groups: tuple[str, ...] | None = None
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # The digest is of bytes: the same numbers in another type would refute the pack that they are written to.
@@ -47,6 +49,8 @@ class Predictions:
             )
         if self.groups is not None and len(self.groups) != n:
             raise InvalidPredictions(f"set {self.set!r}: {len(self.groups)} groups for {n} cells. Name one per cell.")
+        if uneven := [name for name, values in self.columns.items() if len(values) != n]:
+            raise InvalidPredictions(f"set {self.set!r}: column {uneven[0]!r} does not speak of {n} cells, one by one.")
         out_of_range = self.labels[(self.labels < 0) | (self.labels >= len(self.classes))]
         if out_of_range.size:
             raise InvalidPredictions(
@@ -95,8 +99,6 @@ def predictions_of(
     images: Sequence[CellImage], probabilities: np.ndarray, *, set_name: str, classes: tuple[str, ...]
 ) -> Predictions:
     """The predictions of these images, one row each, in their order."""
-    # One image without an id must not turn all the others into independent cells: it is a group by itself.
-    grouped = any(image.patient or image.slide for image in images)
     return Predictions(
         set=set_name,
         classes=classes,
@@ -104,5 +106,28 @@ def predictions_of(
         digests=tuple(image.sha256 for image in images),
         labels=labels_of(images, classes),
         probabilities=probabilities,
-        groups=tuple(image.unit for image in images) if grouped else None,
+        groups=groups_of(images),
+        columns=_columns_of(images),
     )
+
+
+def _columns_of(images: Sequence[CellImage]) -> dict[str, tuple[str, ...]]:
+    told = [image.columns for image in images]
+    return {
+        name: tuple(each.get(name, "") for each in told) for name in sorted({name for each in told for name in each})
+    }
+
+
+def groups_of(images: Sequence[CellImage]) -> tuple[str, ...] | None:
+    """The patient, slide or site of each image; None where not one of them names any."""
+    # One image without an id must not turn all the others into independent cells: it is a group by itself.
+    grouped = any(image.patient or image.slide or image.site for image in images)
+    return tuple(image.cluster for image in images) if grouped else None
+
+
+def grouping_of(groups: Sequence[str]) -> str:
+    """What groups of `predictions_of` are, in words: patients or slides, unless cells name nothing but their site."""
+    kinds = {group.partition(":")[0] for group in groups}
+    if "site" not in kinds:
+        return "patients or slides"
+    return "patients, slides or sites" if kinds & {"patient", "slide"} else "sites"

@@ -17,7 +17,7 @@ from harness.metrics.clusters import clustered_bounds, effective_trials
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Interval, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.paired import mcnemar_exact
-from harness.metrics.predictions import Predictions
+from harness.metrics.predictions import Predictions, grouping_of
 
 ANY = "any"  # the flips under at least one of several transforms, cell by cell
 
@@ -303,7 +303,7 @@ def _flips(
         # Counted as cells that stayed, because the clustered bounds are of the share that is right.
         stayed, groups = (~flipped).tolist(), clean.groups
         summary = effective_trials(groups, stayed, assumed_correlation=correlation)
-        effective_n, note = summary.effective_n, cluster_note(summary)
+        effective_n, note = summary.effective_n, cluster_note(summary, grouped_by=grouping_of(groups))
 
         def bounds(level: float) -> tuple[float, float]:
             low, high = clustered_bounds(stayed, groups, assumed_correlation=correlation, level=level)

@@ -59,6 +59,7 @@ def _against_the_rest(evaluation: Evaluation, index: int) -> Evaluation:
         merged(evaluation.confusion),
         by_group,
         evaluation.intracluster_correlation,
+        evaluation.grouped_by,
     )
 
 
@@ -78,6 +79,7 @@ METRICS = (
         per="class",
         measure=_measured,
         trials="cells of other classes",
+        of_other_classes=True,
         holm=True,
     ),
 )

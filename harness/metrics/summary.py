@@ -59,6 +59,8 @@ def summarise(protocol: Protocol, evaluation: Evaluation, *, names: Sequence[str
 
 def measured_again(protocol: Protocol, evaluation: Evaluation, metric: Metric, estimate: Estimate) -> Estimate | None:
     """The same number from the confusion matrix alone; None for a metric that rests on more than it."""
+    if metric.per == "column":
+        return None
     try:
         found = metric.measure(
             OneSet(protocol, evaluation), _OfOneClass(evaluation.set, estimate.cell_class), estimate.level

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from harness.core.errors import EvidenceError
+from harness.core.spreadsheet import active
+from harness.data.records import CellImage
 from harness.judge.asking import ask
+from harness.judge.groups import FEWEST_GROUPS
 from harness.judge.verdicts import Verdict
+from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare
-from harness.metrics.estimates import Unavailable
+from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded
+from harness.metrics.predictions import Predictions, groups_of
+from harness.pack.decode import decoded, rows_of
 from harness.pack.outcome import read_baseline
 from harness.pack.read import Pack, open_pack, require_field, require_verified
-from harness.protocol.records import Criterion, Protocol
+from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
+from harness.protocol.records import PARTS, Criterion, Protocol
+from harness.run.results import SetSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,8 @@ def compare_packs(baseline: Path, candidate: Path) -> PackComparison:
     comparisons = {
         name: compare(ours.predictions[name], theirs.predictions[name], baseline_run=theirs.run_id) for name in sets
     }
-    evidence = _TwoPacks(pack, protocol, comparisons)
+    evaluations = {name: _evaluated(pack, protocol, found) for name, found in ours.predictions.items()}
+    evidence = _TwoPacks(pack, protocol, comparisons, evaluations)
     verdicts = tuple(ask(criterion, evidence, today=_day_of(pack)) for criterion in criteria)
     return PackComparison(verdicts, tuple(comparisons.values()))
 
@@ -69,9 +78,19 @@ def compare_packs(baseline: Path, candidate: Path) -> PackComparison:
 class _TwoPacks(NothingRecorded):
     """The evidence of candidate and baseline side by side, and the candidate's looks."""
 
-    def __init__(self, candidate: Pack, protocol: Protocol, comparisons: Mapping[str, Comparison]) -> None:
+    def __init__(
+        self,
+        candidate: Pack,
+        protocol: Protocol,
+        comparisons: Mapping[str, Comparison],
+        evaluations: Mapping[str, Evaluation],
+    ) -> None:
         super().__init__(protocol, what="candidate and baseline side by side")
-        self._candidate, self._comparisons = candidate, comparisons
+        self._candidate, self._comparisons, self._evaluations = candidate, comparisons, evaluations
+        self.fewest_groups = FEWEST_GROUPS
+
+    def evaluation(self, set_name: str) -> Evaluation:
+        return self._evaluations[set_name]
 
     def comparison(self, set_name: str) -> Comparison | Unavailable:
         return self._comparisons[set_name]
@@ -98,6 +117,33 @@ def read_protocol_of(pack: Pack) -> Protocol:
             f"{pack.name}/evidence.json: its protocol is none that this version of the harness knows: {where}: "
             f"{first['msg']}. Read the pack with the version that wrote it."
         ) from None
+
+
+def _evaluated(pack: Pack, protocol: Protocol, found: Predictions) -> Evaluation:
+    """The candidate's confusion matrix with the patients that its pack names."""
+    grouped = replace(found, groups=_groups_of(pack, found))
+    return evaluate(grouped, intracluster_correlation=protocol.clusters.intracluster_correlation)
+
+
+def _groups_of(pack: Pack, found: Predictions) -> tuple[str, ...] | None:
+    if found.set not in PARTS:
+        groups: tuple[str, ...] | None = decoded(
+            tuple[str, ...] | None,
+            require_field(pack, "predictions", found.set, kind=dict).get("groups"),
+            f"predictions > {found.set} > groups",
+        )
+        return groups
+    if MANIFEST not in pack.files:
+        return None
+    units = {}
+    sets = decoded(tuple[SetSummary, ...], pack.evidence.get("sets"), "sets")
+    further = slice_columns(next((each.reading for each in sets if each.name == "dataset"), None))
+    for path, label, sha256, *rest in rows_of(pack, MANIFEST, (*MANIFEST_COLUMNS, *further)):
+        patient, slide, site = (active(each) or None for each in rest[5:8])
+        units[active(path)] = CellImage(active(path), label, sha256, 0, patient, slide, site)
+    if missing := [path for path in found.paths if path not in units]:
+        raise EvidenceError(f"{pack.name}/{MANIFEST}: {missing[0]!r} was scored, and is not an image of the dataset.")
+    return groups_of([units[path] for path in found.paths])
 
 
 def _look(pack: Pack, set_name: str) -> int | None:

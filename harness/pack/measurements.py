@@ -29,6 +29,7 @@ from harness.metrics.paired import mcnemar_exact
 from harness.metrics.predictions import Predictions
 from harness.metrics.reproducibility import reproducibility
 from harness.metrics.robustness import FlipRate, SeverityPoint
+from harness.metrics.slices import evaluate_slices
 from harness.metrics.stability import Robustness
 from harness.model.records import Timing
 from harness.protocol.needs import ANSWERS_ON_VALIDATION
@@ -53,6 +54,10 @@ class RecordedMeasurements:
     def protocol(self) -> Protocol:
         return self._run.protocol
 
+    @property
+    def fewest_groups(self) -> int:
+        return self._run.fewest_groups
+
     def lacking(self, need: str) -> Unavailable | None:
         return lacking(need, self._run.judged)
 
@@ -62,6 +67,14 @@ class RecordedMeasurements:
         if set_name not in self._run.evaluations:
             raise NotRecorded(f"the pack has no predictions of {set_name}")
         return self._run.evaluations[set_name]
+
+    def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
+        if (reason := unanswered(set_name, self._run.judged)) is not None:
+            return reason
+        if set_name not in self._run.predictions:
+            raise NotRecorded(f"the pack has no predictions of {set_name}")
+        correlation = self.protocol.clusters.intracluster_correlation
+        return evaluate_slices(self._run.predictions[set_name], column, intracluster_correlation=correlation)
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         asked = self.protocol.training.every_seed

@@ -70,17 +70,15 @@ from harness.pack.measurements import RecordedMeasurements, at_level, calibratio
 from harness.pack.parity import TAKEN, parity_findings
 from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
 from harness.pack.split_check import SPLIT, check_source, source_of
+from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, Criterion, Protocol, part_called
+from harness.protocol.sets import SLICES
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, RunResults, SetSummary
 from harness.run.store import StageRecord
 
-MANIFEST, LEDGER = "manifest.csv", "ledger.jsonl"
-MANIFEST_COLUMNS = (
-    *("path", "label", "sha256", "bytes", "width", "height", "format", "mode"),
-    *("patient", "slide", "site"),
-)
+LEDGER = "ledger.jsonl"
 # Integrity rules whose every finding follows from manifest.csv; files that could not be decoded, others had to see.
 FROM_EXPECTATIONS = ("count_mismatches", "unexpected_modes", "unmet_expectations")
 NOT_WAIVABLE = "; a waiver excuses what is absent, not this"  # as schemas 2 and 3 recorded it
@@ -150,6 +148,8 @@ class _Rebuilding:
         self.run_id = require_field(pack, "run", "id", kind=str)
         self.started_at = require_field(pack, "run", "started_at", kind=str)
         self.day = self._day()
+        # Older packs were judged without counting groups, and knew no group but patients and slides.
+        self.fewest_groups: int = self._of(int | None, "fewest_groups") or 0
         self.integrity: IntegrityReport | None = None
         self.manifest: Manifest | None = None
         self.split: Split | None = None
@@ -268,6 +268,7 @@ class _Rebuilding:
             proof=proof,
             signed_with=self._of(str | None, "signed_with"),
             cannot_pass=self._of(dict[str, str] | None, "cannot_pass") or {},
+            fewest_groups=self.fewest_groups,
             stopped_because=self._of(str | None, "run", "stopped_because"),
         )
         results = replace(results, verdicts=self._judge_again(RecordedMeasurements(results, self.manifest)))
@@ -338,13 +339,15 @@ class _Rebuilding:
             findings = self._of(tuple[Finding, ...], "integrity", "findings")
             undecodable = self._of(dict[str, str], "integrity", "undecodable")
         if listed or MANIFEST in self.pack.files:
-            for number, row in enumerate(rows_of(self.pack, MANIFEST, MANIFEST_COLUMNS), start=2):
+            further = slice_columns(reading)
+            for number, row in enumerate(rows_of(self.pack, MANIFEST, (*MANIFEST_COLUMNS, *further)), start=2):
                 path, label, sha256, n_bytes, width, height, format_, mode, *groups = row
                 here = f"{MANIFEST}, row {number}"
-                patient, slide, site = (active(each) or None for each in groups)
+                patient, slide, site, *values = (active(each) or None for each in groups)
+                slices = tuple((name.removeprefix(SLICES), v) for name, v in zip(further, values, strict=True) if v)
                 path = active(path)
                 size, part = whole_number(here, n_bytes), reading.part_of(path)
-                images.append(CellImage(path, label, sha256, size, patient, slide, site, part))
+                images.append(CellImage(path, label, sha256, size, patient, slide, site, part, slices))
                 facts.append(
                     ImageFacts(
                         path,
@@ -511,7 +514,8 @@ class _Rebuilding:
                     found = self._fitted_to_split(found, name, file=f"predictions/{name}.csv")
                 else:
                     groups = self._of(tuple[str, ...] | None, "predictions", name, "groups")
-                    found = replace(found, groups=groups)
+                    columns = self._of(dict[str, tuple[str, ...]] | None, "predictions", name, "columns")
+                    found = replace(found, groups=groups, columns=columns or {})
             except HarnessError as error:
                 self._note(f"predictions/{name}.csv", "", str(error))
                 whole = False
@@ -550,6 +554,8 @@ class _Rebuilding:
                 f"{foreign.total()} do not belong there, first {first!r}",
             )
             return found
+        if not self.fewest_groups:
+            images = tuple(replace(image, site=None) for image in images)
         return predictions_of(images, found.probabilities, set_name=part, classes=found.classes)
 
     def _evaluate(self, predictions: Predictions) -> Evaluation:

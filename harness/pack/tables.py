@@ -15,7 +15,7 @@ from dataclasses import asdict
 
 import harness
 from harness.core.spreadsheet import inert
-from harness.data.records import ImageFacts, Manifest
+from harness.data.records import ImageFacts, Manifest, Reading
 from harness.judge.ledger import head_of, ledger_bytes
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import estimate
@@ -29,12 +29,18 @@ from harness.metrics.summary import summarise
 from harness.pack.components import COMPONENTS, components
 from harness.pack.junit import JUNIT, junit
 from harness.protocol.records import PARTS
+from harness.protocol.sets import SLICES
 from harness.report.page import page_facts, renderer
 from harness.report.summary import SUMMARY, summary
 from harness.run.packages import Packages
 from harness.run.results import Baseline, RunResults
 
 SCHEMA = "leukocyte-harness/evidence/4"
+MANIFEST = "manifest.csv"
+MANIFEST_COLUMNS = (
+    *("path", "label", "sha256", "bytes", "width", "height", "format", "mode"),
+    *("patient", "slide", "site"),
+)
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
 # Files for a job page, and how each is written: packs from before it was told have another JUnit XML and no summary.
@@ -123,6 +129,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "stages": [asdict(stage) for stage in results.stages],
         "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
         "cannot_pass": dict(results.cannot_pass),
+        "fewest_groups": results.fewest_groups,
         "uncompared": [asdict(image) for image in results.uncompared],
         "duplicates": None if results.duplicates is None else [asdict(pair) for pair in results.duplicates],
         "shortcuts": results.shortcuts and asdict(results.shortcuts),
@@ -153,7 +160,7 @@ def metrics(results: RunResults, evaluation: Evaluation) -> dict[str, object]:
 
     return {
         "n": evaluation.n,
-        "independence": "cells grouped by patient or slide" if evaluation.grouped else INDEPENDENCE_UNKNOWN,
+        "independence": _independence(evaluation),
         "classes": list(evaluation.classes),
         "confusion": evaluation.confusion.tolist(),
         "accuracy": entry("accuracy", None),
@@ -165,6 +172,13 @@ def metrics(results: RunResults, evaluation: Evaluation) -> dict[str, object]:
         },
         **({"reported": {name: asdict(found) for name, found in reported.items()}} if reported else {}),
     }
+
+
+def _independence(evaluation: Evaluation) -> str:
+    if not evaluation.grouped:
+        return INDEPENDENCE_UNKNOWN
+    one = {"patients or slides": "patient or slide", "sites": "site"}.get(evaluation.grouped_by)
+    return f"cells grouped by {one or 'patient, slide or site'}"
 
 
 def classification_report(evaluation: Evaluation) -> str:
@@ -203,15 +217,20 @@ def classification_report(evaluation: Evaluation) -> str:
 
 
 def manifest_csv(manifest: Manifest, facts: Iterable[ImageFacts]) -> bytes:
-    seen = {each.path: each for each in facts}
+    seen, further = {each.path: each for each in facts}, slice_columns(manifest.reading)
     rows = []
     for image in manifest.images:
         found = seen.get(image.path)
         measured = (found.width_px, found.height_px, found.format, found.mode) if found else ("", "", "", "")
         groups = (inert(each or "") for each in (image.patient, image.slide, image.site))
-        rows.append((inert(image.path), image.label, image.sha256, image.n_bytes, *measured, *groups))
-    header = ("path", "label", "sha256", "bytes", "width", "height", "format", "mode", "patient", "slide", "site")
-    return as_csv(header, rows)
+        slices = (inert(image.columns.get(name.removeprefix(SLICES), "")) for name in further)
+        rows.append((inert(image.path), image.label, image.sha256, image.n_bytes, *measured, *groups, *slices))
+    return as_csv((*MANIFEST_COLUMNS, *further), rows)
+
+
+def slice_columns(reading: Reading | None) -> tuple[str, ...]:
+    """The last columns of manifest.csv: those that the label table had for slices."""
+    return tuple(sorted(role for role in (reading.columns if reading else ()) if role.startswith(SLICES)))
 
 
 def predictions_csv(predictions: Predictions) -> bytes:
@@ -309,8 +328,8 @@ def _packages(packages: Packages) -> dict[str, object]:
 
 def _predicted(name: str, predictions: Predictions) -> dict[str, object]:
     # Who the cells of the dataset's parts come from, manifest.csv says.
-    groups = predictions.groups if name not in PARTS else None
-    return {"digest": predictions.digest, "n": len(predictions.digests), "groups": groups}
+    groups, columns = (predictions.groups, predictions.columns or None) if name not in PARTS else (None, None)
+    return {"digest": predictions.digest, "n": len(predictions.digests), "groups": groups, "columns": columns}
 
 
 def _robustness(found: Robustness) -> dict[str, object]:

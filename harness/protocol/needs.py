@@ -8,6 +8,7 @@ TRAINING_CELLS = "training cells"  # knowledge of the cells that the classifier 
 OTHER_SEEDS = "other seeds"  # classifiers of the same recipe with another seed
 REPEATED_TRAINING = "repeated training"  # the same training in fresh processes
 EXPORT = "export"  # a file that fastai's `load_learner` opens
+COLUMNS = "columns"  # what the label table says of each cell
 SPLIT = "split"  # parts that the dataset is divided into
 ANSWERS_ON_TRAIN = "answers on train"  # probabilities of the cells that training learnt from
 ANSWERS_ON_VALIDATION = "answers on validation"  # probabilities of cells that are not judged, for what is fitted

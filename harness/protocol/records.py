@@ -21,7 +21,7 @@ from harness.protocol.modes import ACCEPTABLE, why_not
 from harness.protocol.needs import OTHER_SEEDS
 from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.record import Record as _Record
-from harness.protocol.sets import CountRange, SetNames, check_counts, counts_of
+from harness.protocol.sets import GROUPS, CountRange, SetNames, check_counts, counts_of
 
 if TYPE_CHECKING:
     from harness.metrics.metric import Metric
@@ -537,12 +537,33 @@ class LooksPlan(_Record):
 
 
 class ClusterPlan(_Record):
-    """How alike cells of one patient or slide are taken to be, where groups are known.
+    """How alike cells of one patient or slide (of one site, where neither is known) are taken to be.
 
     intracluster_correlation: the least that is assumed; the sample's own estimate counts where it is larger.
+    source: where that correlation is from, such as a study of the same smears; without one, nothing passes on the
+            cells of fewer than 20 patients.
     """
 
     intracluster_correlation: Fraction = 0.1
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    source: str | None = Field(default=None, min_length=10, exclude_if=lambda source: source is None)
+
+    @model_validator(mode="after")
+    def _of_a_number(self) -> ClusterPlan:
+        if self.source is not None and "intracluster_correlation" not in self.model_fields_set:
+            raise ValueError("`source` says where `intracluster_correlation` is from; state the correlation too")
+        return self
+
+
+class SlicePlan(_Record):
+    """Parts of a set that are looked at one by one: no average hides them.
+
+    columns:         what `worst_slice` can be asked of: "patient", "slide", "site", or a name of `columns.slices`.
+    minimum_support: cells that a site or slice must have to be judged; those with fewer are named.
+    """
+
+    columns: tuple[Name, ...] = ()
+    minimum_support: int = Field(default=30, ge=1)
 
 
 class BaselinePlan(_Record):
@@ -638,7 +659,8 @@ class Criterion(_Record):
     required: whether the run passes only with it; else it is reported for information.
     set:    "dataset" for integrity, split, leakage and reproducibility; "training"; "validation", "test" or an external
             set's name; for throughput the device: "mps", "cuda", "cpu" or "any".
-    kind:   for robustness: of the disturbance, the transform or the input without a cell; "any" takes all together.
+    kind:   for robustness: of the disturbance, the transform or the input without a cell; "any" takes all together;
+            for worst_slice the column.
     floor, ceiling: exactly one. A floor acts on the lower bound, a ceiling on the upper.
     level:  one-sided confidence of that bound.
     """
@@ -674,7 +696,7 @@ class Criterion(_Record):
             )
         for key, value, needed in (
             ("cell_class", self.cell_class, metric.per == "class"),
-            ("kind", self.kind, metric.per == "corruption"),
+            ("kind", self.kind, metric.per in ("corruption", "column")),
         ):
             if (value is not None) != needed:
                 word = f"needs a `{key}`" if needed else f"takes no `{key}`"
@@ -773,6 +795,8 @@ class Protocol(_Record):
     throughput: ThroughputPlan
     looks: LooksPlan = LooksPlan()
     clusters: ClusterPlan = ClusterPlan()
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    slices: SlicePlan | None = Field(default=None, exclude_if=lambda plan: plan is None)
     baseline: BaselinePlan = BaselinePlan()
     calibration: CalibrationPlan = CalibrationPlan()
     prevalence: PrevalencePlan | None = None
@@ -822,11 +846,18 @@ class Protocol(_Record):
                     f"criterion {criterion.id}: unknown class {criterion.cell_class!r}; "
                     f"the classes are {', '.join(self.dataset.classes)}"
                 )
+        named = {*GROUPS, *(name for plan in (self.dataset, *self.external) for name in plan.slice_names)}
+        if self.slices is not None and (strange := [name for name in self.slices.columns if name not in named]):
+            raise ValueError(
+                f"slices.columns names {strange[0]!r}, and nothing says which column that is; it can be one of "
+                f"{', '.join(sorted(named))}. Name further ones in dataset.columns.slices"
+            )
         for criterion in self.criteria:
             if criterion.kind is not None and criterion.kind not in self.kinds_of(criterion.metric):
                 raise ValueError(
-                    f"criterion {criterion.id}: kind {criterion.kind!r} is not among what the tables `robustness` and "
-                    f"`detection` make for {criterion.metric}: {', '.join(self.kinds_of(criterion.metric)) or 'none'}"
+                    f"criterion {criterion.id}: kind {criterion.kind!r} is not among what the tables `robustness`, "
+                    f"`detection` and `slices` name for {criterion.metric}: "
+                    f"{', '.join(self.kinds_of(criterion.metric)) or 'none'}"
                 )
         if (self.dataset.expectations is not None) != any(c.metric == "unmet_expectations" for c in self.criteria):
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,8 @@ from pydantic import Field, model_validator
 from harness.protocol.record import Record
 
 COLUMN_ROLES = ("path", "label", "patient", "slide", "site", "split", "sha256")
+GROUPS = ("patient", "slide", "site")
+SLICES = "slices."  # before the name of a slice, where columns are listed by what they say
 MINIMUM = "minimum"  # the key of `images_per_class` that speaks of every class
 
 
@@ -18,6 +21,7 @@ class ColumnPlan(Record):
     """What the columns of a label table are called, where it is not by the name of the key.
 
     path, label, patient, slide, site, split, sha256: the column of the table that holds it.
+    slices:    name -> column whose values divide the set, such as magnification or stain; for `worst_slice`.
     unused:    columns that look like a patient, slide, site or part, and are none.
     delimiter: what separates the cells; found out from the first line where it is not stated.
     """
@@ -29,6 +33,8 @@ class ColumnPlan(Record):
     site: str | None = None
     split: str | None = None
     sha256: str | None = None
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    slices: dict[str, str] = Field(default_factory=dict, exclude_if=lambda slices: not slices)
     unused: tuple[str, ...] = ()
     delimiter: Literal[",", ";", "\t", "|"] | None = None
 
@@ -37,9 +43,20 @@ class ColumnPlan(Record):
         """Key -> column, for those that are stated."""
         return {role: name for role in COLUMN_ROLES if (name := getattr(self, role)) is not None}
 
+    @property
+    def read(self) -> dict[str, str]:
+        """The same with the columns of slices, whose key is such as "slices.stain"."""
+        return self.mapped | {SLICES + name: column for name, column in self.slices.items()}
+
     @model_validator(mode="after")
     def _one_meaning_each(self) -> ColumnPlan:
-        stated = [*self.mapped.values(), *self.unused]
+        for name in self.slices:
+            if not re.fullmatch("[A-Za-z][A-Za-z0-9_-]{0,63}", name) or name in COLUMN_ROLES:
+                raise ValueError(
+                    f"slices cannot be called {name!r}: use letters, digits, '_' and '-', and none of "
+                    f"{', '.join(COLUMN_ROLES)}"
+                )
+        stated = [*self.read.values(), *self.unused]
         if doubles := sorted({name for name in stated if stated.count(name) > 1}):
             raise ValueError(f"the column {doubles[0]!r} is named more than once; give each column one meaning")
         return self
@@ -58,6 +75,10 @@ class SetNames(Record):
     @property
     def label_of(self) -> Mapping[str, str]:
         return self.labels or {}
+
+    @property
+    def slice_names(self) -> tuple[str, ...]:
+        return () if self.columns is None else tuple(self.columns.slices)
 
     def refuse_foreign_labels(self, where: str, classes: Sequence[str]) -> None:
         """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.judge.groups import FEWEST_GROUPS
 from harness.judge.pretrained import lacking
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import Count
+from harness.metrics.slices import evaluate_slices
 from harness.metrics.stability import Robustness
 from harness.model.records import Timing
 from harness.protocol.questions import QUESTIONS
@@ -28,6 +30,7 @@ class LiveMeasurements:
 
     def __init__(self, run: Graph, *, stopwatch: timing.Stopwatch) -> None:
         self._run, self._stopwatch = run, stopwatch
+        self.fewest_groups = FEWEST_GROUPS
 
     @property
     def protocol(self) -> Protocol:
@@ -38,6 +41,14 @@ class LiveMeasurements:
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         return self._run(predictions.evaluation, set_name)
+
+    def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
+        if (reason := self._run(predictions.unanswered, set_name)) is not None:
+            return reason
+        correlation = self.protocol.clusters.intracluster_correlation
+        return evaluate_slices(
+            self._run(predictions.predictions, set_name), column, intracluster_correlation=correlation
+        )
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         return self._run(predictions.seed_evaluations, set_name)

@@ -46,17 +46,24 @@ def view(page: Material) -> View:
     )
 
 
+def _counted_as(split: Split) -> str:
+    """What the cells count as that do not name their patient."""
+    images = [image for part in PARTS for image in split.part(part) if image.patient is None]
+    if all(image.slide for image in images):
+        return "slides count as patients"
+    if all(image.slide or image.site for image in images):
+        return "cells of one site count as those of one patient"
+    return "cells without patient or slide count as independent"
+
+
 def limits(page: Material) -> Iterator[Limit]:
     run = page.run
     if run.split is None:
         return
     kinds = unit_kinds(run.split)
     if kinds["patient"] < kinds.total():
-        counted = (
-            "cells without patient or slide count as independent" if kinds["content"] else "slides count as patients"
-        )
         yield Limit(
-            f"Not every image names its patient: patient leakage cannot be checked; {counted}.",
+            f"Not every image names its patient: patient leakage cannot be checked; {_counted_as(run.split)}.",
             "Performance on new patients; that no patient is in both train and test. Intervals are a best case.",
         )
     if kinds["patient"] or kinds["slide"]:

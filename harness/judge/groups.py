@@ -1,0 +1,138 @@
+"""Are a criterion's cells those of enough patients for a bound that assumes how alike they are?
+
+With few patients the sample says next to nothing about how alike their cells are, and the bound rests on what the
+protocol assumes. Where nobody says what that assumption rests on, nothing passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from harness.judge.criteria import sides
+from harness.metrics.clusters import equal_groups
+from harness.metrics.estimates import Estimate, Evaluation, Unavailable
+from harness.metrics.measurements import Measurements, NothingRecorded, NotRecorded
+from harness.metrics.slices import judged_slices
+from harness.protocol.questions import QUESTIONS
+from harness.protocol.records import Criterion
+
+# Groups of equal size. benchmarks/gate_error_rates.py prints how often a classifier at its floor passes with fewer.
+FEWEST_GROUPS = 20
+HALVINGS = 14  # of the interval of correlations that the verdict turns in: finer than the three digits that are shown
+
+
+def too_few_groups(criterion: Criterion, found: Estimate, measurements: Measurements, *, fewest: int) -> str | None:
+    """Why nothing may pass on these cells, what helps, and at which correlation the verdict turns; None if it may.
+
+    Args:
+        found: what the criterion is decided on; what is counted and not sampled rests on no assumption.
+        fewest: groups of equal size that it takes, such as `FEWEST_GROUPS`.
+    """
+    plan = measurements.protocol.clusters
+    if plan.source is not None or found.is_exact or found.value is None:
+        return None
+    counted = [(_group_sizes(each, criterion), each) for each in _evaluations(criterion, measurements)]
+    few = [(equal_groups(sizes.tolist()), sizes, each) for sizes, each in counted if _is_grouped(sizes)]
+    if not few or (least := min(few, key=lambda each: each[0]))[0] >= fewest:
+        return None
+    equal, sizes, evaluation = least
+    worth = "" if sizes.size == round(equal, 1) else f" (worth {equal:.1f} of equal size)"
+    of = f" with cells of {criterion.cell_class}" if criterion.cell_class is not None else ""
+    return (
+        f"{evaluation.set} has {sizes.size} {evaluation.grouped_by}{of}{worth}, fewer than {fewest}: how alike cells "
+        f"of one are is assumed (intracluster correlation {plan.intracluster_correlation:g}), not known; "
+        f"{_turn(criterion, measurements, found.level)}; what helps is cells of {fewest} or more, or the correlation "
+        "with its `source` in [clusters] of the protocol"
+    )
+
+
+def turning_correlation(criterion: Criterion, measurements: Measurements, *, level: float) -> float | None:
+    """The largest assumed correlation, to three digits, at which the bound still meets the requirement.
+
+    1 where it does at every correlation; None where it does at none.
+
+    Raises:
+        NotRecorded: the bound does not follow from the confusion matrix, or takes no correlation.
+    """
+
+    def meets(correlation: float) -> bool:
+        found = criterion.entry.estimate(_Assuming(measurements, correlation), criterion, level)
+        return isinstance(found, Estimate) and sides(criterion, found)[0]
+
+    if not meets(0.0):
+        return None
+    low, high = 0.0, 1.0
+    if meets(high):
+        return high
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if meets(middle) else (low, middle)
+    return low
+
+
+class _Assuming(NothingRecorded):
+    """The same evaluations under another assumption about their groups."""
+
+    def __init__(self, measurements: Measurements, correlation: float) -> None:
+        super().__init__(measurements.protocol, what="confusion matrices under another correlation")
+        self._measurements, self._correlation = measurements, correlation
+
+    def evaluation(self, set_name: str) -> Evaluation | Unavailable:
+        found = self._measurements.evaluation(set_name)
+        return found if isinstance(found, Unavailable) else self._assumed(found)
+
+    def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
+        found = self._measurements.slices(set_name, column)
+        return found if isinstance(found, Unavailable) else {name: self._assumed(each) for name, each in found.items()}
+
+    def seed_evaluations(self, set_name: str) -> dict[int, Evaluation]:
+        return {seed: self._assumed(each) for seed, each in self._measurements.seed_evaluations(set_name).items()}
+
+    def _assumed(self, evaluation: Evaluation) -> Evaluation:
+        return replace(evaluation, intracluster_correlation=self._correlation)
+
+
+def _turn(criterion: Criterion, measurements: Measurements, level: float) -> str:
+    try:
+        turn = turning_correlation(criterion, measurements, level=level)
+    except NotRecorded:
+        return "at which correlation the verdict turns cannot be told of this metric"
+    if turn is None:
+        return "at no correlation does the bound meet the requirement"
+    if turn == 1.0:
+        return "the bound would meet the requirement at every correlation"
+    # Rounded down: at the correlation that is printed the bound still holds.
+    return f"the verdict turns at {np.floor(1000 * turn) / 1000:.3f}: above it the bound misses the requirement"
+
+
+def _evaluations(criterion: Criterion, measurements: Measurements) -> Iterator[Evaluation]:
+    """What was said of every set whose cells the criterion rests on, and of every slice that it judges."""
+    own = (criterion.set,) if QUESTIONS[criterion.question].counts_looks else ()
+    for name in dict.fromkeys((*own, *criterion.entry.cells_of)):
+        found = measurements.evaluation(name)
+        if isinstance(found, Evaluation):
+            yield found
+    if (column := criterion.entry.divides_by(criterion)) is not None:
+        plan, slices = measurements.protocol.slices, measurements.slices(criterion.set, column)
+        assert plan is not None and not isinstance(slices, Unavailable)  # the estimate rests on both
+        yield from judged_slices(slices, minimum_support=plan.minimum_support).values()
+
+
+def _group_sizes(evaluation: Evaluation, criterion: Criterion) -> np.ndarray:
+    """Cells of each group, by reference label: those that the criterion speaks of. Known before any prediction is."""
+    if evaluation.by_group is None:
+        return np.array([], dtype=np.int64)
+    cells = evaluation.by_group.sum(axis=2)
+    if criterion.cell_class is not None:
+        own = evaluation.classes.index(criterion.cell_class)
+        cells = np.delete(cells, own, axis=1) if criterion.entry.of_other_classes else cells[:, [own]]
+    sizes = cells.sum(axis=1)
+    return np.asarray(sizes[sizes > 0])
+
+
+def _is_grouped(sizes: np.ndarray) -> bool:
+    """Whether any group has two cells: a cell that is alone in its group is like no other one."""
+    return bool((sizes > 1).any())

@@ -1,0 +1,195 @@
+"""Few patients: nothing passes on an assumption that nobody has a source for, and what would change that is said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from harness.data.records import CellImage
+from harness.judge.asking import ask, level_of
+from harness.judge.criteria import explain
+from harness.judge.groups import FEWEST_GROUPS, turning_correlation
+from harness.judge.verdicts import Outcome, Verdict
+from harness.metrics.classification import evaluate
+from harness.metrics.comparison import Comparison, compare
+from harness.metrics.estimates import Evaluation
+from harness.metrics.measurements import NothingRecorded
+from harness.metrics.predictions import Predictions, predictions_of
+from harness.plugin import SUITES
+from harness.protocol.file import read_protocol
+from harness.protocol.records import ClusterPlan, Criterion, Protocol
+
+TODAY = date(2026, 1, 15)
+PROTOCOL = read_protocol(SUITES / "protocols" / "leukocyte-gate.toml")
+CLASSES = PROTOCOL.dataset.classes
+A1 = next(criterion for criterion in PROTOCOL.criteria if criterion.id == "A1").model_copy(update={"floor": 0.9})
+
+
+class Shown(NothingRecorded):
+    """Evidence of one set and nothing else."""
+
+    def __init__(self, protocol: Protocol, predictions: Predictions, *, fewest_groups: int = FEWEST_GROUPS) -> None:
+        super().__init__(protocol, what="one set")
+        self._predictions, self.fewest_groups = predictions, fewest_groups
+
+    def evaluation(self, set_name: str) -> Evaluation:
+        assert set_name == self._predictions.set
+        correlation = self.protocol.clusters.intracluster_correlation
+        return evaluate(self._predictions, intracluster_correlation=correlation)
+
+    def comparison(self, set_name: str) -> Comparison:
+        return compare(self._predictions, self._predictions, baseline_run="itself")
+
+    def look(self, criterion: Criterion) -> int:
+        return 1
+
+    def dependent_sets(self) -> dict[str, str]:
+        return {}
+
+
+def cells(sizes: Sequence[int], *, by: str = "patient", n_wrong: int = 0) -> Predictions:
+    """Cells of patients (slides, sites) of these sizes, the classes in turn; the first ones are called otherwise."""
+    images = [
+        CellImage(f"{g}-{i}.png", CLASSES[(i + g) % len(CLASSES)], f"{g:05}{i:05}", 1, **{by: f"U{g}"} if by else {})
+        for g, size in enumerate(sizes)
+        for i in range(size)
+    ]
+    labels = np.array([CLASSES.index(image.label) for image in images])
+    labels[:n_wrong] = (labels[:n_wrong] + 1) % len(CLASSES)
+    return predictions_of(images, np.eye(len(CLASSES))[labels], set_name="test", classes=CLASSES)
+
+
+def verdict_on(predictions: Predictions, criterion: Criterion = A1, *, clusters: ClusterPlan | None = None) -> Verdict:
+    protocol = PROTOCOL.model_copy(update={"clusters": clusters or ClusterPlan()})
+    return ask(criterion, Shown(protocol, predictions), today=TODAY)
+
+
+def named(name: str, **changes: object) -> Criterion:
+    return next(c for c in PROTOCOL.criteria if c.id == name).model_copy(update=changes)
+
+
+@pytest.mark.parametrize("by", ["patient", "slide", "site"])
+def test_a_flawless_result_on_few_patients_slides_or_sites_does_not_pass_and_says_why_and_what_helps(by):
+    verdict = verdict_on(cells([40] * 12, by=by))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    what = "sites" if by == "site" else "patients or slides"
+    assert verdict.reason.startswith(f"the bound holds, but test has 12 {what}, fewer than 20: how alike cells of one")
+    assert "what helps is cells of 20 or more, or the correlation with its `source`" in explain(verdict)
+    assert verdict.blocks
+
+
+def test_the_correlation_that_is_printed_is_the_one_at_which_the_verdict_turns():
+    predictions = cells([40] * 12, n_wrong=3)
+    turn = float(re.search(r"the verdict turns at (0\.\d{3})", verdict_on(predictions).reason)[1])  # type: ignore[index]
+    for correlation, expected in ((turn, Outcome.PASSED), (turn + 0.001, Outcome.INCONCLUSIVE)):
+        plan = ClusterPlan(intracluster_correlation=correlation, source="Nobody, 2026: for this test.")
+        assert verdict_on(predictions, clusters=plan).outcome is expected
+
+
+def test_where_the_verdict_turns_below_the_assumption_that_is_printed_too():
+    reason = verdict_on(cells([100] * 3)).reason
+    assert reason.startswith("too little evidence to decide, and test has 3 patients or slides")
+    # 300 flawless cells prove 0.9 if they are worth 28.4: 300 / (1 + 99 r) = ln 0.05 / ln 0.9 at r = 0.0965.
+    turn = float(re.search(r"the verdict turns at (0\.\d{3})", reason)[1])  # type: ignore[index]
+    assert turn == pytest.approx((300 / (np.log(0.05) / np.log(0.9)) - 1) / 99, abs=0.001)
+
+
+def test_twenty_patients_pass_and_nineteen_do_not():
+    assert verdict_on(cells([20] * 20)).passed
+    assert verdict_on(cells([20] * 19)).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_sourced_correlation_decides_whatever_it_is():
+    low = ClusterPlan(intracluster_correlation=0.1, source="Nobody, 2026: for this test.")
+    high = ClusterPlan(intracluster_correlation=0.9, source="Nobody, 2026: for this test.")
+    assert verdict_on(cells([40] * 12), clusters=low).passed
+    inconclusive = verdict_on(cells([40] * 12), clusters=high)
+    assert (inconclusive.outcome, "fewer than" in inconclusive.reason) == (Outcome.INCONCLUSIVE, False)
+    with pytest.raises(ValidationError, match="state the correlation too"):
+        ClusterPlan(source="Nobody, 2026: for this test.")
+
+
+def test_many_single_cells_do_not_make_five_patients_twenty():
+    reason = verdict_on(cells([75] * 5 + [1] * 15)).reason
+    assert "test has 20 patients or slides (worth 5.4 of equal size), fewer than 20" in reason
+
+
+def test_cells_without_patients_and_patients_of_one_cell_are_judged_as_before():
+    assert verdict_on(cells([40] * 12, by="")).passed
+    alone = A1.model_copy(update={"floor": 0.7})
+    assert verdict_on(cells([1] * 12), alone).passed  # 0.05 ** (1 / 12) = 0.779
+
+
+def test_a_class_of_few_patients_does_not_pass_in_a_set_of_many():
+    # Forty patients, of whom three have all the monocytes.
+    images = [
+        CellImage(f"{p}-{i}", "monocyte" if p < 3 else CLASSES[0], f"{p:05}{i:05}", 1, patient=f"P{p}")
+        for p in range(40)
+        for i in range(30)
+    ]
+    labels = [CLASSES.index(image.label) for image in images]
+    predictions = predictions_of(images, np.eye(len(CLASSES))[labels], set_name="test", classes=CLASSES)
+    assert verdict_on(predictions).passed
+    monocytes = verdict_on(predictions, named("R1-monocyte", floor=0.3))
+    assert "test has 3 patients or slides with cells of monocyte, fewer than 20" in monocytes.reason
+    # The trials of a specificity are the cells of all others.
+    others = named("R1-monocyte", metric="specificity", floor=0.9)
+    assert verdict_on(predictions, others).passed
+
+
+def test_a_difference_to_a_baseline_does_not_pass_on_few_patients_either():
+    gate = named("G1", floor=-0.05)
+    assert verdict_on(cells([20] * 20), gate).passed
+    verdict = verdict_on(cells([40] * 12), gate)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "at which correlation the verdict turns cannot be told of this metric" in verdict.reason
+
+
+def test_a_failure_on_few_patients_stays_one():
+    assert verdict_on(cells([40] * 12, n_wrong=400)).outcome is Outcome.FAILED
+
+
+def test_a_pack_of_a_judge_that_did_not_count_them_is_judged_as_it_was():
+    evidence = Shown(PROTOCOL, cells([40] * 12), fewest_groups=0)
+    assert ask(A1, evidence, today=TODAY).passed
+
+
+@given(sizes=st.lists(st.integers(1, 40), min_size=2, max_size=19), wrong=st.integers(0, 3))
+def test_nothing_passes_on_fewer_than_twenty_groups_of_several_cells(sizes, wrong):
+    verdict = verdict_on(cells([*sizes, 2], n_wrong=wrong), A1.model_copy(update={"floor": 0.05}))
+    assert not verdict.passed
+
+
+@given(sizes=st.lists(st.integers(2, 30), min_size=2, max_size=15), wrong=st.integers(0, 3))
+def test_below_the_turning_correlation_the_bound_holds_and_above_it_does_not(sizes, wrong):
+    criterion = A1.model_copy(update={"floor": 0.8})
+    evidence = Shown(PROTOCOL, cells(sizes, n_wrong=wrong))
+    level = level_of(criterion, evidence)
+    turn = turning_correlation(criterion, evidence, level=level)
+
+    def meets(correlation: float) -> bool:
+        found = replace(evidence.evaluation("test"), intracluster_correlation=correlation)
+        lower = criterion.entry.estimate(_One(PROTOCOL, found), criterion, level).lower  # type: ignore[union-attr]
+        return lower is not None and lower >= 0.8
+
+    assert meets(0.0) is (turn is not None)
+    if turn is not None:
+        assert meets(turn)
+        assert turn == 1.0 or not meets(turn + 1e-3)
+
+
+class _One(NothingRecorded):
+    def __init__(self, protocol: Protocol, evaluation: Evaluation) -> None:
+        super().__init__(protocol, what="one evaluation")
+        self._evaluation = evaluation
+
+    def evaluation(self, set_name: str) -> Evaluation:
+        return self._evaluation
