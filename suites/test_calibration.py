@@ -7,5 +7,5 @@ from harness.judge.criteria import explain
 
 @pytest.mark.criteria("calibration")
 def test_the_confidences_can_be_believed(verdict):
-    """C1 calibration error, C2 its excess over chance, C3 coverage of conformal sets, C4 predictive values in blood."""
+    """C1 calibration error, C2 mean confidence against accuracy, C3 conformal coverage, C4 predictive values."""
     assert verdict.passed, explain(verdict)

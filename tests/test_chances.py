@@ -110,7 +110,9 @@ def test_every_confusion_matrix_that_there_is_gives_the_same_chances(supports, r
         matrix = np.array([[supports[0] - wrong[0], wrong[0]], [wrong[1], supports[1] - wrong[1]]])
         seen = Seen(protocol, Evaluation("test", PAIR, matrix))
         passed = {
-            c.id: judge(c, c.entry.estimate(seen, c, level_at(protocol, c, 1)), protocol=protocol, today=TODAY, look=1).passed
+            c.id: judge(
+                c, c.entry.estimate(seen, c, level_at(protocol, c, 1)), protocol=protocol, today=TODAY, look=1
+            ).passed
             for c in protocol.criteria
         }
         for name in names:

@@ -13,11 +13,10 @@ from harness.judge.criteria import judge
 from harness.judge.verdicts import Outcome
 from harness.metrics.calibration import calibration_error_bounds, calibration_report, ppv_at_prevalence
 from harness.metrics.classification import evaluate
-from harness.metrics.confidence import calibration_estimate
+from harness.metrics.confidence import METRICS, calibration_estimate
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions
-from harness.metrics.table import metrics_of
 from harness.protocol.file import read_protocol
 
 CLASSES = ("rare", "common")
@@ -82,7 +81,8 @@ def test_bounds_come_from_the_bins_of_the_report():
 @pytest.mark.parametrize(("n_wrong", "expected"), [(20, Outcome.PASSED), (60, Outcome.FAILED)])
 def test_only_a_calibration_error_beyond_chance_is_an_excess(n_wrong, expected):
     found = measured("excess_calibration_error", n_wrong=n_wrong)
-    assert judge(ID["C2"], found, protocol=PROTOCOL, today=TODAY).outcome is expected
+    asked = ID["C2"].model_copy(update={"metric": "excess_calibration_error", "ceiling": 0.0})
+    assert judge(asked, found, protocol=PROTOCOL, today=TODAY).outcome is expected
     assert found.is_exact
 
 
@@ -116,13 +116,13 @@ def test_a_predictive_value_is_that_of_the_stated_prevalence():
     assert "at a share of 0.1 of the cells met" in found.note
 
 
-@pytest.mark.parametrize("metric", [metric.name for metric in metrics_of("calibration")])
+@pytest.mark.parametrize("metric", [metric.name for metric in METRICS])
 def test_a_set_that_is_not_there_has_no_confidence(metric):
     missing = Unavailable("no such set")
     assert calibration_estimate(missing, missing, metric, cell_class=None, prevalence=None, level=0.95) is missing
 
 
-@pytest.mark.parametrize("metric", [metric.name for metric in metrics_of("calibration")])
+@pytest.mark.parametrize("metric", [metric.name for metric in METRICS])
 def test_every_metric_is_measured_under_its_own_name_and_set(metric):
     found = measured(metric)
     assert (found.metric, found.set) == (metric, "test")

@@ -65,6 +65,13 @@ def _checked(path: Path, merged: dict[str, Any]) -> Protocol:
             'up to more than the whole, so that many looks pass by luck. Write "first-look", "series" or "budget"; '
             "packs that were judged by the old rule stay readable."
         )
+    if asking := [each.id for each in protocol.criteria if each.metric == "excess_calibration_error"]:
+        raise ProtocolError(
+            f'protocol {path}: {", ".join(asking)}: to pass on "excess_calibration_error" says that an error was not '
+            "found, which is easiest on few cells. Ask for "
+            '"calibration_in_the_large" with the tolerance as its ceiling, such as 0.05; packs that were judged on the '
+            "old metric stay readable."
+        )
     return protocol
 
 
