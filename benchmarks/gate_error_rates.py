@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import binom, norm
 
 from harness.judge.criteria import parts_at
-from harness.judge.groups import FEWEST_GROUPS
+from harness.judge.rules import FEWEST_GROUPS
 from harness.metrics.clusters import clustered_bounds, equal_groups
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.metrics.macro import lowest_macro_f1

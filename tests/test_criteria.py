@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.stats import binom
 from statsmodels.stats.multitest import multipletests
 
+from harness.data.records import CellImage
+from harness.judge.asking import family_of
 from harness.judge.criteria import (
     closed_gate,
     complete,
@@ -27,12 +29,18 @@ from harness.judge.criteria import (
     parts_at,
     requirement,
 )
+from harness.judge.rules import OLDEST, RULES, Rules
 from harness.judge.sample_size import ONLY_NEW, cells_to_decide
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.classification import estimate
 from harness.metrics.counts import exact_count
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.gaps import accuracy_gap
+from harness.metrics.intervals import clopper_pearson_bounds
+from harness.metrics.measurements import NothingRecorded
+from harness.metrics.predictions import predictions_of
+from harness.metrics.robustness import severity_curves
+from harness.metrics.stability import Robustness
 from harness.metrics.timing import images_per_second, latency
 from harness.model.records import Timing
 from harness.protocol.file import read_protocol
@@ -267,6 +275,7 @@ def test_the_cells_that_a_flawless_record_needs_are_those_of_the_table(floor, k,
     assert judged(floor, k, n).n_to_decide == needed
 
 
+@example(n=1, share=0.0, floor=0.95)  # the upper bound of 0 of 1 is 0.95: not below it
 @given(n=st.integers(1, 400), share=st.floats(0, 1), floor=st.sampled_from([0.6, 0.75, 0.9, 0.95, 0.98]))
 def test_the_number_of_cells_that_would_decide_decides_and_is_more_than_there_are(n, share, floor):
     k = round(n * share)
@@ -534,6 +543,61 @@ def test_holm_by_bounds_is_holm_by_p_values():
     found = [family_verdict(family, place).outcome is Outcome.FAILED for place in range(5)]
     assert found == rejected.tolist()
     assert found == [True, True, False, False, False]
+
+
+def disturbed(kind: str, n_right: int) -> tuple[Criterion, Estimate]:
+    """One criterion of eleven, B1 of a kind, with so many of 375 right."""
+    criterion = next(c for c in PROTOCOL.criteria if c.metric == "disturbed_accuracy" and c.kind == kind)
+    lower, upper = clopper_pearson_bounds(n_right, 375, level=0.95)
+    found = Estimate(
+        criterion.metric, "test", None, n_right / 375, lower, upper, 0.95, "Clopper-Pearson", k=n_right, n=375
+    )
+    return criterion, found
+
+
+def test_that_one_disturbance_fails_is_said_after_holm_s_correction():
+    family = [disturbed(kind, 375) for kind in PROTOCOL.robustness.kinds[1:]]
+    family.insert(0, disturbed(PROTOCOL.robustness.kinds[0], 284))
+    assert judge(*family[0], protocol=PROTOCOL, today=TODAY).outcome is Outcome.FAILED
+    assert "as one of 11 kinds (Holm) it does not" in family_verdict(family, 0).reason
+
+
+def test_of_eleven_disturbances_at_their_floor_some_fails_in_at_most_five_of_100_test_sets():
+    kinds, rng, runs = PROTOCOL.robustness.kinds, np.random.default_rng(7), 1_000
+    alone = together = 0
+    for counts in rng.binomial(375, 0.8, (runs, len(kinds))).tolist():
+        family = [disturbed(kind, k) for kind, k in zip(kinds, counts, strict=True)]
+        worst = int(np.argmin(counts))
+        alone += judge(*family[worst], protocol=PROTOCOL, today=TODAY).outcome is Outcome.FAILED
+        together += family_verdict(family, worst).outcome is Outcome.FAILED
+    assert alone / runs > 0.3  # what a correction is for
+    assert together <= binom.ppf(0.999, runs, 0.05)
+
+
+class Disturbed(NothingRecorded):
+    """Twenty cells, disturbed in every way and right about all of them."""
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(PROTOCOL, what="disturbed cells")
+        self.rules = rules
+
+    def robustness(self, *, level: float) -> Robustness:
+        plan, classes = PROTOCOL.robustness, PROTOCOL.dataset.classes
+        images = [CellImage(f"{i}", classes[i % 5], f"{i:064x}", 1) for i in range(20)]
+        right = predictions_of(images, np.eye(5)[np.arange(20) % 5], set_name="test", classes=classes)
+        disturbed = {(kind, severity): right for kind in plan.kinds for severity in plan.severities}
+        curves = severity_curves(right, disturbed, intracluster_correlation=0.0, level=level)
+        return Robustness(curves, (), None, {})
+
+    def look(self, criterion: Criterion) -> None:
+        return None
+
+
+def test_the_family_of_a_kind_is_every_kind_and_in_a_run_of_before_it_was_alone():
+    asked = next(c for c in PROTOCOL.criteria if c.metric == "disturbed_accuracy")
+    found = family_of(asked, Disturbed(RULES))
+    assert [c.kind for c, _ in found] == list(PROTOCOL.robustness.kinds)
+    assert family_of(asked, Disturbed(OLDEST)) == []
 
 
 def test_a_waiver_excuses_what_is_absent_and_not_what_is_wrong():

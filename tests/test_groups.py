@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from harness.data.records import CellImage
 from harness.judge.asking import ask, level_of
 from harness.judge.criteria import explain
-from harness.judge.groups import FEWEST_GROUPS, turning_correlation
+from harness.judge.groups import turning_correlation
+from harness.judge.rules import OLDEST, RULES, Rules
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare
@@ -36,9 +37,9 @@ A1 = next(criterion for criterion in PROTOCOL.criteria if criterion.id == "A1").
 class Shown(NothingRecorded):
     """Evidence of one set and nothing else."""
 
-    def __init__(self, protocol: Protocol, predictions: Predictions, *, fewest_groups: int = FEWEST_GROUPS) -> None:
+    def __init__(self, protocol: Protocol, predictions: Predictions, *, rules: Rules = RULES) -> None:
         super().__init__(protocol, what="one set")
-        self._predictions, self.fewest_groups = predictions, fewest_groups
+        self._predictions, self.rules = predictions, rules
 
     def evaluation(self, set_name: str) -> Evaluation:
         assert set_name == self._predictions.set
@@ -158,7 +159,7 @@ def test_a_failure_on_few_patients_stays_one():
 
 
 def test_a_pack_of_a_judge_that_did_not_count_them_is_judged_as_it_was():
-    evidence = Shown(PROTOCOL, cells([40] * 12), fewest_groups=0)
+    evidence = Shown(PROTOCOL, cells([40] * 12), rules=OLDEST)
     assert ask(A1, evidence, today=TODAY).passed
 
 

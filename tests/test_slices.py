@@ -20,8 +20,8 @@ from harness.data.records import CellImage, Reading, Split
 from harness.judge.asking import ask
 from harness.judge.chances import How, chances
 from harness.judge.criteria import complete, explain
-from harness.judge.groups import FEWEST_GROUPS
 from harness.judge.prospects import BestCase, cannot_pass
+from harness.judge.rules import RULES
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.estimates import Evaluation, Unavailable
@@ -73,7 +73,7 @@ def cells_at(sites: Mapping[str | None, tuple[int, int]], *, column: str = "site
 class Shown(NothingRecorded):
     """Evidence of one set and nothing else."""
 
-    fewest_groups = FEWEST_GROUPS
+    rules = RULES
 
     def __init__(self, protocol: Protocol, predictions: Predictions) -> None:
         super().__init__(protocol, what="one set")

@@ -10,6 +10,7 @@ import pytest
 from example_run import example_run
 
 from harness.core.errors import BrokenPromise
+from harness.judge.rules import RULES
 from harness.metrics import table
 from harness.metrics.documentation import metrics_page
 from harness.metrics.estimates import Estimate
@@ -47,10 +48,10 @@ def test_every_question_has_metrics_and_a_gate():
 def test_an_entry_is_consistent(metric):
     lowest, highest = metric.range
     assert lowest < highest
-    assert (metric.per == "corruption") == (metric.kinds is not None)
+    assert (metric.per in ("corruption", "column")) == (metric.kinds is not None)
     assert metric.meaning.endswith(".")
     if metric.holm:
-        assert metric.per == "class"
+        assert metric.per in RULES.holm_over
     if metric.trials:
         # The floor of the proportion behind a metric rises with the metric's, within [0, 1].
         floors = [metric.proportion_floor(each / 10) for each in range(11)]

@@ -91,7 +91,7 @@ def at_its_look(run: RunResults, verdict: Verdict) -> Verdict:
 
 
 def few(run: RunResults, criterion: Criterion, found: Estimate) -> str | None:
-    return too_few_groups(criterion, found, RecordedMeasurements(run, None), fewest=run.fewest_groups)
+    return too_few_groups(criterion, found, RecordedMeasurements(run, None), fewest=run.rules.fewest_groups)
 
 
 def with_patients(run: RunResults, manifest: Manifest) -> tuple[RunResults, Manifest]:
@@ -614,7 +614,7 @@ def test_too_few_patients_or_sites_are_found_again_and_not_asked_of_older_packs(
     assert shown(verify_pack(pack)) == []
     reasons = [verdict["reason"] for verdict in json.loads((pack / "evidence.json").read_text())["verdicts"]]
     assert any("test has 2 " in reason and "fewer than 20" in reason for reason in reasons)
-    edit_json(pack, "evidence.json", lambda content: content.pop("fewest_groups"))
+    edit_json(pack, "evidence.json", lambda content: content.pop("rules"))
     mend_sums(pack)
     assert any("fewer than 20" in each for each in shown(verify_pack(pack)))  # which an older harness did not ask
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from harness.judge.criteria import judge, level_at
 from harness.judge.groups import too_few_groups
+from harness.judge.rules import Rules
 from harness.judge.verdicts import Verdict
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import Measurements
@@ -19,8 +20,8 @@ class Evidence(Measurements, Protocol):
     """What a judge asks beside what metrics ask."""
 
     @property
-    def fewest_groups(self) -> int:
-        """As `groups.FEWEST_GROUPS`; 0 of a run whose judge did not count them."""
+    def rules(self) -> Rules:
+        """Those that the run was judged by."""
 
     def look(self, criterion: Criterion) -> int | None:
         """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""
@@ -64,7 +65,7 @@ def decide(
     """The verdict on an estimate that was measured, or recorded; family: as `judge` takes it."""
     few = None
     if isinstance(found, Estimate):
-        few = too_few_groups(criterion, found, evidence, fewest=evidence.fewest_groups)
+        few = too_few_groups(criterion, found, evidence, fewest=evidence.rules.fewest_groups)
     return judge(
         criterion,
         found,
@@ -84,8 +85,8 @@ def level_of(criterion: Criterion, evidence: Evidence) -> float:
 
 
 def family_of(criterion: Criterion, evidence: Evidence) -> list[tuple[Criterion, Estimate]]:
-    """The criteria on the same metric of every class, this one among them, each with its estimate if there is one."""
-    if not criterion.entry.holm:
+    """The criteria on the same metric of every class, or kind, each with its estimate if there is one, this one too."""
+    if not criterion.entry.holm or criterion.entry.per not in evidence.rules.holm_over:
         return []
     level = level_of(criterion, evidence)
     alike = [each for each in evidence.protocol.criteria if each.family == criterion.family]

@@ -217,7 +217,7 @@ def _without_model(criterion: Criterion, why: str) -> Chance:
 def _exact(criterion: Criterion, drawn: Drawn, best: BestCase) -> float | None:
     """The binomial probability of passing; None where more than one count of independent errors decides."""
     flawless = _flawless(best, criterion.set)
-    if criterion.metric not in ("accuracy", "recall") or flawless is None or flawless.grouped:
+    if not criterion.entry.right_or_wrong or flawless is None or flawless.grouped:
         return None
     support = flawless.support if criterion.cell_class is None else {criterion.cell_class: _n_of(criterion, best) or 0}
     n = sum(support.values())
@@ -371,7 +371,7 @@ def _is_below_its_floor(criterion: Criterion, best: BestCase, hoped: HopedTruth)
 def _hoped_rate(criterion: Criterion, best: BestCase, hoped: HopedTruth) -> float | None:
     """The hoped-for accuracy or recall that a criterion is on; None of another metric, or of an unknown set."""
     flawless = _flawless(best, criterion.set)
-    if criterion.metric not in ("accuracy", "recall") or flawless is None:
+    if not criterion.entry.right_or_wrong or flawless is None:
         return None
     if criterion.cell_class is not None:
         return hoped.recall_of(criterion.cell_class, criterion.set)

@@ -44,8 +44,8 @@ def judge(
         estimate: with bounds at `level_at(protocol, criterion, look)`.
         today: the day of the run; a waiver counts until it expires.
         look: the number of the look at the criterion's set, from 1; None where looks are not counted.
-        family: the criteria on the same metric of other classes with their estimates, this one among them. That all
-            of them pass needs no correction (intersection-union); that one of them fails is said after Holm's.
+        family: the criteria on the same metric of other classes, or kinds, with their estimates, this one among them.
+            That all of them pass needs no correction (intersection-union); that one fails is said after Holm's.
         dependent: external set -> what in its images speaks against its independence of the training source.
         few_groups: why the cells are those of too few patients for its bound to be believed (`judge.groups`).
     """
@@ -79,11 +79,12 @@ def judge(
         return Verdict(criterion, estimate, Outcome.PASSED, reason, look=look)
     corrected = _disproved_in_family(criterion, family, level) if disproved else False
     if disproved and corrected:
-        reason = "the bound excludes it" + (f", after Holm's correction for {len(family)} classes" * (len(family) > 1))
+        of = f", after Holm's correction for {_count(criterion, family)}" if len(family) > 1 else ""
+        reason = f"the bound excludes it{of}"
         return Verdict(criterion, estimate, Outcome.FAILED, reason, look=look)
     needed, assumed, power, reason = None, None, None, "too little evidence to decide"
     if disproved:
-        reason = f"alone the bound would exclude it; as one of {len(family)} classes (Holm) it does not"
+        reason = f"alone the bound would exclude it; as one of {_count(criterion, family)} (Holm) it does not"
     if not independent:
         reason += f", and {speaks_against}"
     elif criterion.entry.is_difference:
@@ -291,8 +292,13 @@ def trials(verdict: Verdict) -> str:
     return verdict.criterion.entry.trials + whose
 
 
+def _count(criterion: Criterion, family: Sequence[tuple[Criterion, Estimate]]) -> str:
+    """How many criteria share one error, and of what."""
+    return f"{len(family)} {'classes' if criterion.cell_class is not None else 'kinds'}"
+
+
 def _disproved_in_family(criterion: Criterion, family: Sequence[tuple[Criterion, Estimate]], level: float) -> bool:
-    """Whether Holm's step-down still rejects "the requirement holds" for this class among its family.
+    """Whether Holm's step-down still rejects "the requirement holds" for this class, or kind, among its family.
 
     By its bounds: while the level that the open classes share disproves one more requirement, fewer share it.
     """

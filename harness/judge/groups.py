@@ -19,8 +19,6 @@ from harness.metrics.slices import judged_slices
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion
 
-# Groups of equal size. benchmarks/gate_error_rates.py prints how often a classifier at its floor passes with fewer.
-FEWEST_GROUPS = 20
 HALVINGS = 14  # of the interval of correlations that the verdict turns in: finer than the three digits that are shown
 
 
@@ -29,7 +27,7 @@ def too_few_groups(criterion: Criterion, found: Estimate, measurements: Measurem
 
     Args:
         found: what the criterion is decided on; what is counted and not sampled rests on no assumption.
-        fewest: groups of equal size that it takes, such as `FEWEST_GROUPS`.
+        fewest: groups of equal size that it takes, as `Rules.fewest_groups`.
     """
     plan = measurements.protocol.clusters
     if plan.source is not None or found.is_exact or found.value is None:

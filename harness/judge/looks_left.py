@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 
 from harness.judge.asking import decide, measure
-from harness.judge.groups import FEWEST_GROUPS
+from harness.judge.rules import RULES
 from harness.metrics.classification import evaluate
 from harness.metrics.estimates import Evaluation
 from harness.metrics.measurements import NothingRecorded, NotRecorded
@@ -77,7 +77,7 @@ class _Flawless(NothingRecorded):
 
     def __init__(self, protocol: Protocol, cells: Predictions) -> None:
         super().__init__(protocol, what="what a classifier without an error would show")
-        self.fewest_groups = FEWEST_GROUPS
+        self.rules = RULES
         right = replace(cells, probabilities=np.eye(len(cells.classes))[cells.labels])
         self._found = evaluate(right, intracluster_correlation=protocol.clusters.intracluster_correlation)
         self._look = 1

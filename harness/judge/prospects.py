@@ -13,8 +13,8 @@ import numpy as np
 from harness.data.records import CellImage, labels_of
 from harness.judge.asking import decide, measure
 from harness.judge.criteria import observed, requirement, trials
-from harness.judge.groups import FEWEST_GROUPS
 from harness.judge.pretrained import Judged, lacking, unanswered
+from harness.judge.rules import RULES
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
@@ -49,7 +49,7 @@ class BestCase(NothingRecorded):
         # Without its hopes: the number of cells that a classifier without an error needs is asked for.
         protocol = protocol.model_copy(update={"plan": None}) if protocol.plan is not None else protocol
         super().__init__(protocol, what="what a classifier without an error would show")
-        self.fewest_groups = FEWEST_GROUPS
+        self.rules = RULES
         self._cells, self._device, self._judged, self._compares = cells, device, judged, compares
         self._evaluations: dict[str, Evaluation] = {}
 

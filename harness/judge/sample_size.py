@@ -70,12 +70,11 @@ def cells_for_power(criterion: Criterion, rate: float, *, level: float, worth: f
 def hoped_rate(criterion: Criterion, protocol: Protocol) -> float | None:
     """The true rate that the protocol's [plan] states of this very proportion; None where it follows from more."""
     plan = protocol.plan
-    if plan is None:
+    if plan is None or not criterion.entry.right_or_wrong:
         return None
-    if criterion.metric == "recall" and criterion.cell_class is not None:
-        return plan.recall_of(criterion.cell_class, criterion.set)
-    rates = {plan.recall_of(name, criterion.set) for name in protocol.dataset.classes}
-    return rates.pop() if criterion.metric == "accuracy" and len(rates) == 1 else None
+    asked = protocol.dataset.classes if criterion.cell_class is None else (criterion.cell_class,)
+    rates = {plan.recall_of(name, criterion.set) for name in asked}
+    return rates.pop() if len(rates) == 1 else None
 
 
 def power_at_observed(criterion: Criterion, estimate: Estimate) -> float:

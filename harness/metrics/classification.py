@@ -234,6 +234,7 @@ def _entry(
     *,
     trials: str,
     per: Literal["set", "class"],
+    right_or_wrong: bool = False,
     proportion_floor: Callable[[float], float] = unchanged,
 ) -> Metric:
     def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
@@ -249,6 +250,7 @@ def _entry(
         per=per,
         measure=measure,
         trials=trials,
+        right_or_wrong=right_or_wrong,
         proportion_floor=proportion_floor,
         holm=per == "class",
     )
@@ -259,7 +261,13 @@ def _jaccard_of_f1(f1: float) -> float:
 
 
 METRICS = (
-    _entry("accuracy", "The share of cells that are predicted as their reference class.", per="set", trials="cells"),
+    _entry(
+        "accuracy",
+        "The share of cells that are predicted as their reference class.",
+        per="set",
+        trials="cells",
+        right_or_wrong=True,
+    ),
     _entry(
         "macro_f1",
         f"The mean of the F1 of all classes; {NO_BOUND} for more than {MOST_CLASSES_BOUNDED}.",
@@ -271,6 +279,7 @@ METRICS = (
         "The share of the cells of a class that are predicted as it (sensitivity).",
         per="class",
         trials="cells of the class",
+        right_or_wrong=True,
     ),
     _entry(
         "precision",

@@ -15,6 +15,7 @@ from harness.metrics.estimates import Interval
 MOST_TRIALS = 1_000_000
 # How far a probability that rises with the number of errors allowed can fall back: the number of cells is whole.
 JITTER = 8
+STRICTLY = 1e-12  # of a share of errors: far less than one more cell changes a bound by
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +199,8 @@ def trials_for_power(true_rate: float, *, floor: float, level: float, power: flo
         raise ValueError(f"true_rate {true_rate} is not a fraction in [0, 1]; write 0.995 for 99.5 %")
     if floor in (0.0, 1.0) or true_rate == floor:
         return None
-    if true_rate < floor:  # what passes is then the claim that more than 1 - floor are errors
-        return trials_for_power(1.0 - true_rate, floor=1.0 - floor, level=level, power=power)
+    if true_rate < floor:  # what passes is then the claim that more than 1 - floor are errors: at 1 - floor none does
+        return trials_for_power(1.0 - true_rate, floor=(1.0 - floor) * (1.0 + STRICTLY), level=level, power=power)
 
     @cache
     def start(errors: int) -> int:

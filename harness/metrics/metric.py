@@ -73,7 +73,9 @@ class Metric:
     protocol_table:   an optional table of the protocol that it cannot do without.
     trials:           what the trials of a proportion of cells are; empty where it is none.
     proportion_floor: a floor on the metric as a floor on that proportion.
-    holm:             "one class fails" is said after Holm's correction over the criteria on other classes.
+    holm:             "one class fails" is said after Holm's correction over the criteria on other classes, or kinds.
+    right_or_wrong:   whether each of its trials is a cell that is right or wrong by its own label: then recalls alone
+                      make its rate.
     of_other_classes: of a metric per class: whether the cells of all other classes are its trials.
     column:           by whose values it divides a set; empty where it does not, or where the criterion's kind says it.
     cells_of:         sets whose cells it rests on, beside the one that a criterion names.
@@ -96,6 +98,7 @@ class Metric:
     trials: str = ""
     proportion_floor: Callable[[float], float] = unchanged
     holm: bool = False
+    right_or_wrong: bool = False
     of_other_classes: bool = False
     column: str = ""
     cells_of: tuple[str, ...] = ()

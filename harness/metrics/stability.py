@@ -72,6 +72,7 @@ METRICS = (
         measure=_measure("disturbed_accuracy"),
         kinds=Kinds("robustness", "kinds"),
         trials="cells",
+        holm=True,
     ),
     Metric(
         name="flip_rate",

@@ -14,7 +14,7 @@ from harness.core.errors import EvidenceError
 from harness.core.spreadsheet import active
 from harness.data.records import CellImage
 from harness.judge.asking import ask
-from harness.judge.groups import FEWEST_GROUPS
+from harness.judge.rules import RULES
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare
@@ -87,7 +87,7 @@ class _TwoPacks(NothingRecorded):
     ) -> None:
         super().__init__(protocol, what="candidate and baseline side by side")
         self._candidate, self._comparisons, self._evaluations = candidate, comparisons, evaluations
-        self.fewest_groups = FEWEST_GROUPS
+        self.rules = RULES
 
     def evaluation(self, set_name: str) -> Evaluation:
         return self._evaluations[set_name]

@@ -14,6 +14,7 @@ from harness.core.errors import DataError, EvidenceError, HarnessError
 from harness.data.records import Manifest
 from harness.data.split import leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
 from harness.judge.pretrained import Judged, lacking, unanswered
+from harness.judge.rules import Rules
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
@@ -55,8 +56,8 @@ class RecordedMeasurements:
         return self._run.protocol
 
     @property
-    def fewest_groups(self) -> int:
-        return self._run.fewest_groups
+    def rules(self) -> Rules:
+        return self._run.rules
 
     def lacking(self, need: str) -> Unavailable | None:
         return lacking(need, self._run.judged)

@@ -45,6 +45,7 @@ from harness.judge.ledger import LedgerError, Look, cells_digest, parse_ledger
 from harness.judge.looks import look_number
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
+from harness.judge.rules import OLDEST, Rules
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
@@ -148,8 +149,7 @@ class _Rebuilding:
         self.run_id = require_field(pack, "run", "id", kind=str)
         self.started_at = require_field(pack, "run", "started_at", kind=str)
         self.day = self._day()
-        # Older packs were judged without counting groups, and knew no group but patients and slides.
-        self.fewest_groups: int = self._of(int | None, "fewest_groups") or 0
+        self.rules: Rules = self._of(Rules | None, "rules") or OLDEST
         self.integrity: IntegrityReport | None = None
         self.manifest: Manifest | None = None
         self.split: Split | None = None
@@ -268,7 +268,7 @@ class _Rebuilding:
             proof=proof,
             signed_with=self._of(str | None, "signed_with"),
             cannot_pass=self._of(dict[str, str] | None, "cannot_pass") or {},
-            fewest_groups=self.fewest_groups,
+            rules=self.rules,
             stopped_because=self._of(str | None, "run", "stopped_because"),
         )
         results = replace(results, verdicts=self._judge_again(RecordedMeasurements(results, self.manifest)))
@@ -554,7 +554,7 @@ class _Rebuilding:
                 f"{foreign.total()} do not belong there, first {first!r}",
             )
             return found
-        if not self.fewest_groups:
+        if not self.rules.fewest_groups:  # then no group was known but patients and slides
             images = tuple(replace(image, site=None) for image in images)
         return predictions_of(images, found.probabilities, set_name=part, classes=found.classes)
 

@@ -179,8 +179,8 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
         del told["documents"]
     elif _version(pack, SUMMARY) == 1:
         told["documents"][SUMMARY] = 1
-    if "fewest_groups" not in pack.evidence:
-        del told["fewest_groups"]
+    if "rules" not in pack.evidence:
+        del told["rules"]
     held_split = pack.evidence.get("split")
     if told["split"] is not None and isinstance(held_split, Mapping) and "source" not in held_split:
         del told["split"]["source"]

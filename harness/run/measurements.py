@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.judge.groups import FEWEST_GROUPS
 from harness.judge.pretrained import lacking
+from harness.judge.rules import RULES
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Evaluation, Unavailable
@@ -30,7 +30,7 @@ class LiveMeasurements:
 
     def __init__(self, run: Graph, *, stopwatch: timing.Stopwatch) -> None:
         self._run, self._stopwatch = run, stopwatch
-        self.fewest_groups = FEWEST_GROUPS
+        self.rules = RULES
 
     @property
     def protocol(self) -> Protocol:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.data.records import Reading
-from harness.judge.groups import FEWEST_GROUPS
+from harness.judge.rules import RULES, Rules
 from harness.judge.verdicts import Verdict
 from harness.metrics.predictions import Predictions
 from harness.metrics.summary import summary_metrics
@@ -62,7 +62,7 @@ class RunResults:
     seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
     cannot_pass: required criterion -> why it could not pass whatever the classifier does, as known before the run.
-    fewest_groups: of patients that the judge asked for, as `judge.groups.FEWEST_GROUPS`; 0 of an older harness.
+    rules: by which the judge judged.
     looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
     duplicates: pictures that are in two places, within and across sets; None where they were not searched.
     uncompared: pictures too smooth or too small to be compared but by their pixels.
@@ -100,7 +100,7 @@ class RunResults:
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     calibrations: dict[str, CalibrationReport] = field(default_factory=dict)
     cannot_pass: dict[str, str] = field(default_factory=dict)
-    fewest_groups: int = FEWEST_GROUPS
+    rules: Rules = RULES
     looks: dict[str, int] = field(default_factory=dict)
     ledger: tuple[Look, ...] = ()
     fits: tuple[Fit, ...] = ()

@@ -1,0 +1,28 @@
+"""By which rules was a run judged? What has changed between versions of the judge and stands in no protocol.
+
+A pack records them, so that a run of before is judged again as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Groups of equal size. benchmarks/gate_error_rates.py prints how often a classifier at its floor passes with fewer.
+FEWEST_GROUPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one version of the judge.
+
+    fewest_groups: of patients, slides or sites that a bound on them takes; 0: they are not counted.
+    holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
+                   these, as `Metric.per` has it.
+    """
+
+    fewest_groups: int = FEWEST_GROUPS
+    holm_over: tuple[str, ...] = ("class", "corruption")
+
+
+RULES = Rules()
+OLDEST = Rules(fewest_groups=0, holm_over=("class",))
