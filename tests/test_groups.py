@@ -98,9 +98,9 @@ def test_the_correlation_that_is_printed_is_the_one_at_which_the_verdict_turns()
 def test_where_the_verdict_turns_below_the_assumption_that_is_printed_too():
     reason = verdict_on(cells([100] * 3)).reason
     assert reason.startswith("too little evidence to decide, and test has 3 patients or slides")
-    # 300 flawless cells prove 0.9 if they are worth 28.4: 300 / (1 + 99 r) = ln 0.05 / ln 0.9 at r = 0.0965.
+    # 300 flawless cells prove 0.9 at a first look's 97.5 % if they are worth 35: 300 / (1 + 99 r) = ln 0.025 / ln 0.9.
     turn = float(re.search(r"the verdict turns at (0\.\d{3})", reason)[1])  # type: ignore[index]
-    assert turn == pytest.approx((300 / (np.log(0.05) / np.log(0.9)) - 1) / 99, abs=0.001)
+    assert turn == pytest.approx((300 / (np.log(0.025) / np.log(0.9)) - 1) / 99, abs=0.001)
 
 
 def test_twenty_patients_pass_and_nineteen_do_not():
