@@ -467,7 +467,7 @@ REFUSED = {
     "a kind that no table makes": (
         [(DISTURBED_A1[0], DISTURBED_A1[1] + '\nkind = "stain"')],
         "small.toml",
-        "kind 'stain' is not among what the tables `robustness`, `detection` and `slices` name for disturbed_accuracy: none",
+        "kind 'stain' is not among what the tables `robustness`, `detection` and `slices` name for disturbed_accuracy",
     ),
     "a required criterion on validation": (
         [('question = "accuracy"\nset = "test"\n' + A1, 'question = "accuracy"\nset = "validation"\n' + A1)],
