@@ -530,10 +530,13 @@ def _phase(name: str, n: int, *, best: int, patience: int, floor: float, before:
 
 def _timings() -> tuple[Timing, ...]:
     rng = np.random.default_rng(7)
+    shapes = ((0.02, 0.004), (0.015, 0.003))
+    single, model = (tuple((base + rng.gamma(2, scale, 100)).tolist()) for base, scale in shapes)
+    rounds = tuple((1.8 + rng.gamma(2, 0.05, 5)).tolist())
     return (
-        Timing("SingleStream", "decode-to-label", "cpu", 1, 1, tuple((0.02 + rng.gamma(2, 0.004, 100)).tolist())),
-        Timing("SingleStream", "model-only", "cpu", 1, 1, tuple((0.015 + rng.gamma(2, 0.003, 100)).tolist())),
-        Timing("Offline", "decode-to-label", "cpu", 200, 32, tuple((1.8 + rng.gamma(2, 0.05, 5)).tolist())),
+        Timing("SingleStream", "decode-to-label", "cpu", 1, 1, single, others_share=0.125),
+        Timing("SingleStream", "model-only", "cpu", 1, 1, model, others_share=0.125),
+        Timing("Offline", "decode-to-label", "cpu", 200, 32, rounds, others_share=0.125),
     )
 
 

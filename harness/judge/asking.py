@@ -74,8 +74,14 @@ def decide(
         look=evidence.look(criterion),
         family=family,
         few_groups=few,
+        disturbed=_disturbed(criterion, evidence) if isinstance(found, Estimate) else None,
         dependent=evidence.dependent_sets() if QUESTIONS[criterion.question].needs_independence else None,
     )
+
+
+def _disturbed(criterion: Criterion, evidence: Evidence) -> str | None:
+    disturbed_by = criterion.entry.disturbed_by
+    return None if disturbed_by is None else disturbed_by(evidence, criterion)
 
 
 def level_of(criterion: Criterion, evidence: Evidence) -> float:

@@ -37,6 +37,7 @@ def judge(
     family: Sequence[tuple[Criterion, Estimate]] = (),
     dependent: Mapping[str, str] | None = None,
     few_groups: str | None = None,
+    disturbed: str | None = None,
 ) -> Verdict:
     """Decide from the bounds, never from the point value; too little evidence is neither a pass nor a fail.
 
@@ -47,6 +48,7 @@ def judge(
         family: the criteria on the same metric of other classes, or kinds, with their estimates, this one among them.
             That all of them pass needs no correction (intersection-union); that one fails is said after Holm's.
         dependent: external set -> what in its images speaks against its independence of the training source.
+        disturbed: why a failure is not believed, such as a machine that was busy while a classifier was timed.
         few_groups: why the cells are those of too few patients for its bound to be believed (`judge.groups`).
     """
     if isinstance(estimate, Unavailable):
@@ -78,6 +80,9 @@ def judge(
         reason = "it is computed, and within the requirement" if computed else "the bound meets the requirement"
         return Verdict(criterion, estimate, Outcome.PASSED, reason, look=look)
     corrected = _disproved_in_family(criterion, family, level) if disproved else False
+    if disproved and corrected and disturbed is not None:
+        shown = f"{observed(estimate, note=False, beside=criterion.bound)} would fail, but {disturbed}"
+        return _not_assessed(criterion, Unavailable(shown), protocol, today)
     if disproved and corrected:
         of = f", after Holm's correction for {_count(criterion, family)}" if len(family) > 1 else ""
         reason = f"the bound excludes it{of}"

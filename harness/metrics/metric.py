@@ -80,6 +80,7 @@ class Metric:
     column:           by whose values it divides a set; empty where it does not, or where the criterion's kind says it.
     cells_of:         sets whose cells it rests on, beside the one that a criterion names.
     counts:           what n counts.
+    disturbed_by:     why a failure of it is not believed, such as a busy machine; None where it always is.
     bounded:          whether its estimates have bounds; without them it is reported, and no criterion can be on it.
     """
 
@@ -103,6 +104,7 @@ class Metric:
     column: str = ""
     cells_of: tuple[str, ...] = ()
     counts: str = "cells"
+    disturbed_by: Callable[[Measurements, Subject], str | None] | None = None
     bounded: bool = True
 
     def estimate(self, measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:

@@ -12,6 +12,9 @@ from harness.metrics.metric import Metric, Subject
 from harness.model.records import Timing
 from harness.protocol.needs import NEW_IMAGES, PREPARED_ARRAYS
 
+# From this share of the machine's processor time on, other processes are in the way: half of a core of two.
+BUSY = 0.25
+
 
 def latency(timing: Timing, *, metric: str, level: float) -> Estimate:
     """The 90th percentile of seconds per single-image query, LoadGen's SingleStream figure."""
@@ -56,6 +59,19 @@ def _measure(
     return measure
 
 
+def _busy(scenario: str, span: str) -> Callable[[Measurements, Subject], str | None]:
+    def disturbed(measurements: Measurements, subject: Subject) -> str | None:
+        timing = measurements.timing(scenario, span, device=subject.set)
+        if isinstance(timing, Unavailable) or timing.others_share is None or timing.others_share < BUSY:
+            return None
+        return (
+            f"other processes took {100 * timing.others_share:.0f} % of the machine's processor time while it was "
+            f"timed ({100 * BUSY:.0f} % are busy): time it again on a quiet machine"
+        )
+
+    return disturbed
+
+
 def _needs(span: str) -> frozenset[str]:
     return frozenset({NEW_IMAGES, PREPARED_ARRAYS} if span == "model-only" else {NEW_IMAGES})
 
@@ -70,6 +86,7 @@ def _latency(name: str, span: str, what: str) -> Metric:
         per="device",
         needs=_needs(span),
         measure=_measure(name, "SingleStream", span, latency),
+        disturbed_by=_busy("SingleStream", span),
         range=(0.0, math.inf),
         counts="samples",
     )
@@ -84,6 +101,7 @@ def _rate(name: str, span: str, what: str) -> Metric:
         per="device",
         needs=_needs(span),
         measure=_measure(name, "Offline", span, images_per_second),
+        disturbed_by=_busy("Offline", span),
         range=(0.0, math.inf),
         counts="samples",
     )

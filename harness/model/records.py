@@ -309,6 +309,7 @@ class Timing:
     samples_s: seconds per query, in the order measured; each query holds `images_per_query` images.
     pipe_samples_s: of a command, the seconds that as many bytes as a query's take through its pipe and back, without an
                answer; they are within `samples_s`.
+    others_share: of the machine's processor time while it was timed, what other processes took; None where unknown.
     """
 
     scenario: str
@@ -318,6 +319,7 @@ class Timing:
     batch_size: int
     samples_s: tuple[float, ...]
     pipe_samples_s: tuple[float, ...] | None = None
+    others_share: float | None = None
 
     @property
     def images_per_s(self) -> float:

@@ -35,7 +35,7 @@ class Scenario:
     query: Callable[[], object]
     pipe: Callable[[], tuple[float, ...]] = tuple
 
-    def timing(self, samples_s: Sequence[float]) -> Timing:
+    def timing(self, samples_s: Sequence[float], *, others_share: float | None) -> Timing:
         """The samples, and beside them the time of the pipe that is in them."""
         return Timing(
             self.name,
@@ -45,6 +45,7 @@ class Scenario:
             self.batch_size,
             tuple(samples_s),
             self.pipe() or None,
+            others_share,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from harness.core.load import share_of_others, used
 from harness.metrics.estimates import Unavailable
 from harness.model.images import files_of
 from harness.model.records import Timing
@@ -46,8 +47,9 @@ def timing(run: Graph, scenario: str, span: str, stopwatch: Stopwatch) -> Timing
         if asked is None:
             reason = run(card).why_not({"prepared arrays"}) or f"{scenario} is not timed {span}"
             return Unavailable(reason, not_asked=True)
+        before = used()
         samples = stopwatch(asked)
         if samples is None:
             return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)
-        run.enter(timed, asked.timing(tuple(samples)), scenario, span)
+        run.enter(timed, asked.timing(tuple(samples), others_share=share_of_others(before, used())), scenario, span)
     return run(timed, scenario, span)
