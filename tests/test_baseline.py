@@ -67,7 +67,7 @@ def test_every_seed_is_trained_reported_and_gated_on_the_tolerance_bound(
     protocol = place / "seeds.toml"
     protocol.write_text(
         'extends = "tiny.toml"\n[training]\nseeds = [7, 42]\n[[criteria]]\nid = "A3"\nquestion = "accuracy"\n'
-        'set = "test"\nmetric = "seed_accuracy"\nfloor = 0.9\nlevel = 0.95\nrequired = false\nrationale = "Spread."\n'
+        'set = "test"\nmetric = "recipe_accuracy"\nfloor = 0.9\nlevel = 0.95\nrequired = false\nrationale = "Spread."\n'
     )
     ledger = place / "seeds" / "ledger.jsonl"
     done = tiny(f"--protocol={protocol}", f"--ledger={ledger}")

@@ -400,10 +400,15 @@ REFUSED = {
     "seeds that nothing gates": (
         [("batch_size", "seeds = [42, 43]\nbatch_size")],
         "small.toml",
-        "no criterion on seed_accuracy gates on them",
+        "no criterion on recipe_accuracy gates on them",
+    ),
+    "a seed criterion that forgets that cells are a sample": (
+        [(A1, 'metric = "seed_accuracy"\nfloor = 0.9'), ("batch_size", "seeds = [42, 43]\nbatch_size")],
+        "criterion A1",
+        '24 of 100 test parts. Ask for "recipe_accuracy"',
     ),
     "a seed criterion without seeds": (
-        [(A1, 'metric = "seed_accuracy"\nfloor = 0.9')],
+        [(A1, 'metric = "recipe_accuracy"\nfloor = 0.9')],
         "small.toml",
         "needs at least two training.seeds",
     ),

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.stats import chi2, norm
+from scipy.stats import binom, binomtest, chi2, norm
 
 from harness.core.errors import UndefinedStatistic
+from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.intervals import trials_needed
-from harness.metrics.seeds import tolerance_bound, tolerance_factor
+from harness.metrics.seeds import recipe_accuracy, seed_accuracy, tolerance_bound, tolerance_factor
 
 ACCURACIES = st.lists(st.integers(300, 375).map(lambda k: k / 375), min_size=2, max_size=30)
 
@@ -96,3 +97,62 @@ def test_shares_that_are_no_fractions_are_refused(bad):
 def test_a_failed_run_is_not_averaged():
     with pytest.raises(ValueError, match="run 1 has the value nan"):
         tolerance_bound([0.99, math.nan, 0.98], content=0.95, level=0.95)
+
+
+# --- seeds and cells together ---
+
+
+def right(*counts: int, n: int = 375, groups: int | None = None) -> dict[int, Evaluation]:
+    """Seed -> an evaluation with so many right cells of one class, the wrong ones in the first groups."""
+    found = {}
+    for seed, k in enumerate(counts):
+        confusion = np.array([[k, n - k], [0, 0]])
+        by_group = None
+        if groups is not None:
+            size = n // groups
+            wrong = np.clip((n - k) - size * np.arange(groups), 0, size)
+            by_group = np.array([[[size - w, w], [0, 0]] for w in wrong])
+        found[seed] = Evaluation("test", ("a", "b"), confusion, by_group, 0.1)
+    return found
+
+
+def test_the_bound_of_a_recipe_by_hand():
+    found = recipe_accuracy(right(370, 372, 374), set_name="test", level=0.95)
+    # Seeds at 97.5 %: mean 372 less the factor times their deviation of 2, in whole cells; then the cells at 97.5 %.
+    k = math.floor(372 - tolerance_factor(3, content=0.95, level=0.975) * 2)
+    assert found.value == pytest.approx(372 / 375)
+    assert found.lower == pytest.approx(binomtest(k, 375).proportion_ci(0.95, "exact").low)
+    assert (found.metric, found.n, found.support, found.level) == ("recipe_accuracy", 3, 375, 0.95)
+    assert found.lower < seed_accuracy(right(370, 372, 374), set_name="test", level=0.95).lower
+
+
+def test_seeds_that_tie_say_nothing_of_the_next():
+    found = recipe_accuracy(right(372, 372, 372), set_name="test", level=0.95)
+    assert found.lower is None
+    assert "their spread is not known" in found.note
+    assert isinstance(recipe_accuracy(right(372), set_name="test", level=0.95), Unavailable)
+
+
+def test_cells_of_few_patients_are_worth_fewer():
+    alone = recipe_accuracy(right(355, 360, 365), set_name="test", level=0.95)
+    grouped = recipe_accuracy(right(355, 360, 365, groups=25), set_name="test", level=0.95)
+    assert grouped.lower < alone.lower
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("spread", [0.003, 0.01])
+def test_a_recipe_at_its_floor_passes_at_most_as_often_as_the_level_allows(seeds, spread):
+    """Trained again and again on another sample of cells; what is hard for one seed is hard for the others."""
+    rng, floor, n, runs = np.random.default_rng(11), 0.95, 375, 300
+    # The floor is what 95 % of all seeds reach.
+    centre, before, passed = floor + 1.6449 * spread, 0, 0
+    for _ in range(runs):
+        truths = np.clip(rng.normal(centre, spread, seeds), 0.0, 1.0)
+        hard = math.sqrt(0.99) * rng.standard_normal(n) + math.sqrt(0.01) * rng.standard_normal((seeds, n))
+        counts = (hard < norm.ppf(truths)[:, None]).sum(axis=1)
+        evaluations = right(*counts.tolist())
+        bounds = [made(evaluations, set_name="test", level=0.95).lower for made in (seed_accuracy, recipe_accuracy)]
+        before, passed = before + ((bounds[0] or 0) >= floor), passed + ((bounds[1] or 0) >= floor)
+    assert passed <= binom.ppf(0.999, runs, 0.05)
+    if (seeds, spread) == (10, 0.003):
+        assert before / runs > 0.1  # what was promised at 5 %

@@ -867,9 +867,9 @@ class Protocol(_Record):
         gated = any(OTHER_SEEDS in criterion.entry.needs for criterion in self.criteria)
         if gated != (len(self.training.seeds) > 1):
             raise ValueError(
-                "a criterion on seed_accuracy needs at least two training.seeds"
+                "a criterion on recipe_accuracy needs at least two training.seeds"
                 if gated
-                else f"training.seeds = {list(self.training.seeds)} and no criterion on seed_accuracy gates on them; "
+                else f"training.seeds = {list(self.training.seeds)} and no criterion on recipe_accuracy gates on them; "
                 "add one, or leave `seeds` away"
             )
         if self.prevalence is not None and set(self.prevalence.shares) != set(self.dataset.classes):
