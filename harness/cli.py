@@ -23,6 +23,7 @@ from harness.core.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.judge.ledger import Look
+    from harness.pack.sign import Trust
 
     Parsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -130,15 +131,11 @@ def register_verify(jobs: Parsers) -> None:
 
 
 def _run_verify(asked: argparse.Namespace) -> int:
-    from harness.pack.keys import read_trusted_keys
     from harness.pack.report_check import PageCheck
-    from harness.pack.sign import Standing, Trust
+    from harness.pack.sign import Standing
     from harness.pack.verify import verify_pack
 
-    trust = None
-    if asked.key is not None:
-        trust = Trust(read_trusted_keys(asked.key), today=datetime.now(UTC).date())
-    result = verify_pack(asked.pack, trust=trust)
+    result = verify_pack(asked.pack, trust=_trust_in(asked.key))
     verified = result.signature is not None and result.signature.standing is Standing.VERIFIED
     whole = result.page is PageCheck.WHOLE
     code = HOLDS if result.holds and ((verified and whole) or not asked.strict) else DOES_NOT_HOLD
@@ -163,6 +160,14 @@ def _run_verify(asked: argparse.Namespace) -> int:
         _print("--strict: the whole report was not compared; verify the pack with the version that wrote it")
     _print(f"SHA-256 of its SHA256SUMS: {result.sums_digest or 'not known'}")
     return code
+
+
+def _trust_in(files: Sequence[Path] | None) -> Trust | None:
+    """The keys that these files name, as they are believed today; None where nobody named one."""
+    from harness.pack.keys import read_trusted_keys
+    from harness.pack.sign import Trust
+
+    return Trust(read_trusted_keys(files), today=datetime.now(UTC).date()) if files else None
 
 
 def register_sign(jobs: Parsers) -> None:
@@ -228,11 +233,21 @@ def register_compare(jobs: Parsers) -> None:
     parser = jobs.add_parser(
         "compare",
         help="is a candidate's run no worse than a baseline's, cell by cell?",
-        description="Judges the regression criteria of the candidate's own protocol on two evidence packs whose every "
-        "digest verifies. 0: every required one passed; 1: one did not.",
+        description="Verifies both evidence packs, then judges the regression criteria of the candidate's own "
+        "protocol on them. 0: every required one passed; 1: one did not; 2: a pack does not hold, or is not signed as "
+        "asked.",
     )
     parser.add_argument("baseline", type=Path, metavar="BASELINE", help="evidence pack: folder or zip")
     parser.add_argument("candidate", type=Path, metavar="CANDIDATE", help="evidence pack: folder or zip")
+    parser.add_argument(
+        "--baseline-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="refuse the baseline unless this public key (PEM), or one of this trust file (TOML), signed it "
+        "(repeatable)",
+    )
     parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     parser.set_defaults(run=_run_compare)
 
@@ -242,20 +257,28 @@ def _run_compare(asked: argparse.Namespace) -> int:
     from harness.metrics.comparison import remarks
     from harness.metrics.estimates import DISPLAY_LEVEL
     from harness.pack.compare import compare_packs
-    from harness.pack.tables import as_json, comparison_record, verdict_record
+    from harness.pack.tables import as_json, baseline_record, comparison_record, verdict_record
+    from harness.report.sentences import baseline_told, worse_classes
 
-    result = compare_packs(asked.baseline, asked.candidate)
+    result = compare_packs(asked.baseline, asked.candidate, trust=_trust_in(asked.baseline_key))
     if asked.json:
         said = {
             "holds": result.holds,
+            "baseline": baseline_record(result.baseline),
             "verdicts": [verdict_record(verdict) for verdict in result.verdicts],
             "comparisons": {each.set: comparison_record(each) for each in result.comparisons},
         }
         _print(as_json(said).decode().rstrip())
         return HOLDS if result.holds else DOES_NOT_HOLD
+    for line in baseline_told(result.baseline, result.protocol):
+        _print(line)
+    for each in result.baseline.check.not_recomputed if result.baseline.check is not None else ():
+        _print(f"note: baseline: not made again: {each}")
     for verdict in result.verdicts:
         _print(explain(verdict))
     for comparison in result.comparisons:
+        if worse := worse_classes(comparison):
+            _print(f"worse: {comparison.set}: {', '.join(worse)}")
         for remark in remarks(comparison, level=DISPLAY_LEVEL):
             _print(f"note: {comparison.set}: {remark}")
         for cell in comparison.discordant:

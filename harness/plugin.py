@@ -42,6 +42,7 @@ from harness.report.sentences import (
     looks_left_told,
     looks_told,
     readings_told,
+    regressions_told,
     sets_told,
     verdict_table,
 )
@@ -56,9 +57,9 @@ if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
 
     from harness.model.records import JudgedModel
+    from harness.pack.sign import Trust
     from harness.run.graph import Graph
     from harness.run.lock import RunLock
-    from harness.run.results import Baseline
 
 DEFAULT_PROTOCOL = PROTOCOLS / "embedded.toml"
 # Of an installed harness, the folder in which somebody works; nobody looks for packs among installed packages.
@@ -96,7 +97,7 @@ class RunState:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     stopped_because: str | None = None
     others_failed: bool = False
-    baseline: Baseline | None = None
+    baseline_trust: Trust | None = None
     results: RunResults | None = None
     pack: Path | None = None
     pack_error: str | None = None
@@ -177,6 +178,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="compare with this run: its folder, a zip of it, or models:/NAME@ALIAS of the registry",
     )
     group.addoption(
+        "--baseline-key",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="refuse a --baseline unless this public key (PEM), or one of this trust file (TOML), signed it "
+        "(repeatable)",
+    )
+    group.addoption(
         "--ledger", metavar="FILE", type=Path, help="where looks are recorded (default: ledger.jsonl in --reports)"
     )
     group.addoption(
@@ -222,6 +232,8 @@ def _refuse_a_wrong_call(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{' and '.join(named)}: a run judges what one of them names. Leave the others away.")
     if config.getoption("--command-limit") and "--model-command" not in named:
         raise pytest.UsageError("--command-limit says what a command may take, and no --model-command names one.")
+    if config.getoption("--baseline-key") and config.getoption("--baseline") is None:
+        raise pytest.UsageError("--baseline-key says who must have signed a baseline, and no --baseline names one.")
     if config.getoption("--trust-model") and "--model" not in named:
         raise pytest.UsageError("--trust-model says which pickle may be opened, and no --model names one.")
 
@@ -406,7 +418,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
     for line in given_told(results):
         _line(terminalreporter, line)
     if results.baseline is not None:
-        _line(terminalreporter, baseline_told(results, results.baseline))
+        for line in (*baseline_told(results.baseline, results.protocol), *regressions_told(results)):
+            _line(terminalreporter, line)
     if (closed := gates_told(results.verdicts)) is not None:
         _line(terminalreporter, closed, yellow=True)
         _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
@@ -539,9 +552,10 @@ def _state(config: pytest.Config) -> RunState:
         try:
             protocol = read_protocol(config.getoption("--protocol") or DEFAULT_PROTOCOL)
             signer = _signer(config)  # hours before it is needed
+            trust = _baseline_trust(config)
         except HarnessError as error:
             raise pytest.UsageError(visible(str(error))) from None
-        config.stash[STATE] = RunState(protocol, signer=signer)
+        config.stash[STATE] = RunState(protocol, signer=signer, baseline_trust=trust)
     return config.stash[STATE]
 
 
@@ -553,6 +567,17 @@ def _signer(config: pytest.Config) -> CryptoSigner | None:
     from harness.pack.keys import read_signing_key
 
     return read_signing_key(path)
+
+
+def _baseline_trust(config: pytest.Config) -> Trust | None:
+    """The keys of which one must have signed the baseline; None where nobody insists."""
+    paths: list[Path] = config.getoption("--baseline-key")
+    if not paths:
+        return None
+    from harness.pack.keys import read_trusted_keys
+    from harness.pack.sign import Trust
+
+    return Trust(read_trusted_keys(paths), today=datetime.now(UTC).date())
 
 
 def _asks_for_suites(config: pytest.Config) -> bool:

@@ -56,7 +56,7 @@ from harness.protocol.records import (
 )
 from harness.report.page import limits_of, render_report
 from harness.run.packages import Declared, Package, Packages
-from harness.run.results import Baseline, RunResults, SetSummary
+from harness.run.results import Baseline, BaselineCheck, RunResults, SetSummary
 from harness.run.store import StageRecord
 
 TODAY = date(2026, 1, 15)
@@ -137,6 +137,11 @@ def example_run(
             protocol_digest=protocol.digest,
             passed=True,
             sums_digest=_sha("sums"),
+            check=BaselineCheck(
+                not_recomputed=("models/: their digests are checked, their weights are not opened",),
+                signed_by=(_sha("author"),),
+                vouched_by=(f"{_sha('author')} (Ada, trust.toml)",),
+            ),
         ),
         comparisons={"test": compare(predictions["test"], before, baseline_run="2025-12-01T080000-77aa")},
         calibrations={

@@ -78,6 +78,7 @@ def hostile_run(server: str) -> RunResults:
         "a maintainer": attack,
         "pytest suites/ --device cpu": f"pytest {attack}",
         "2025-12-01T080000-77aa": f"baseline{attack}",
+        "Ada, trust.toml": attack,
         "Linux-6.1-x86_64": attack,
         "is in no row of the manifest": attack,
         "no such folder": attack,

@@ -6,9 +6,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+from test_verify import edit_json, mend_sums, verdict_of
 from tiny_run import Pytest, evidence_of, verdicts_of
 
 from harness.judge.ledger import read_ledger
+from harness.pack.keys import read_signing_key, write_key_pair
+from harness.pack.sign import sign_pack
+from harness.pack.verify import verify_pack
 from harness.plugin import Exit
 
 
@@ -35,6 +40,56 @@ def test_a_baseline_whose_bytes_were_changed_is_refused_before_anything_is_train
     assert done.returncode == Exit.ERROR
     assert "predictions/test.csv" in done.stdout
     assert "suites/test_split.py" not in done.stdout
+
+
+def test_a_baseline_that_was_edited_and_summed_anew_is_refused_before_anything_is_trained(
+    tiny: Pytest, tmp_path: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    pack = Path(shutil.copytree(cold[1], tmp_path / "pack"))
+    edit_json(pack, "evidence.json", lambda content: verdict_of(content, "A1")["estimate"].update(lower=0.1))
+    mend_sums(pack)
+    done = tiny(f"--baseline={pack}")
+    assert done.returncode == Exit.ERROR
+    assert "pack cannot be the baseline: judged again" in done.stdout
+    assert "verdicts > A1 > estimate > lower" in done.stdout
+    assert "suites/test_split.py" not in done.stdout
+
+
+def test_a_run_says_who_signed_its_baseline_and_refuses_another_key_than_the_one_insisted_on(
+    tiny: Pytest, place: Path, tmp_path: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    pack = Path(shutil.copytree(cold[1], tmp_path / "pack"))
+    for name in ("ours", "theirs"):
+        write_key_pair(tmp_path / name)
+    key_id = sign_pack(pack, read_signing_key(tmp_path / "ours")).key_id
+    done = tiny(f"--baseline={pack}", f"--baseline-key={tmp_path / 'ours.pub'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    latest = (place / "reports" / "latest").resolve()
+    signed = f"signed by key {key_id} (ours.pub): the signature verifies"
+    assert f"baseline's pack: judged again, it holds; {signed}" in done.stdout
+    assert evidence_of(latest)["baseline"]["check"]["vouched_by"] == [f"{key_id} (ours.pub)"]
+    assert key_id in (latest / "summary.md").read_text()
+    assert verify_pack(latest).discrepancies == ()
+
+    refused = tiny(f"--baseline={pack}", f"--baseline-key={tmp_path / 'theirs.pub'}")
+    assert refused.returncode == Exit.ERROR
+    assert "which is none of the given keys" in refused.stdout
+    unsigned = tiny(f"--baseline={cold[1]}", f"--baseline-key={tmp_path / 'ours.pub'}")
+    assert unsigned.returncode == Exit.ERROR
+    assert "it is unsigned, and --baseline-key asks for a signature" in unsigned.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--baseline-key=ours.pub"], "no --baseline names one"),
+        (["--baseline=gone", "--baseline-key=gone"], "Name a key file."),
+    ],
+)
+def test_a_wrong_key_is_a_wrong_call(tiny: Pytest, arguments: list[str], words: str):
+    done = tiny(*arguments)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert words in done.stdout + done.stderr
 
 
 def test_a_baseline_of_other_test_cells_is_refused_and_says_how(

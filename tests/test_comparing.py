@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from example_run import CLASSES, example_run
+from example_run import CLASSES, example_picture, example_run, write_example_dataset
+from test_verify import exchanged, looked_at, mend_sums
 
 from harness.cli import main
 from harness.core.errors import EvidenceError, IncomparableSets
+from harness.data.records import Manifest
 from harness.judge.criteria import complete
 from harness.judge.ledger import record_look
 from harness.judge.verdicts import Outcome
-from harness.pack.compare import compare_packs, read_protocol_of
+from harness.pack.compare import compare_packs
+from harness.pack.keys import read_signing_key, write_key_pair
 from harness.pack.read import open_pack
+from harness.pack.recorded_protocol import read_protocol_of
+from harness.pack.sign import sign_pack
 from harness.pack.write import write_pack
 from harness.protocol.records import Criterion, Protocol
 from harness.run.results import RunResults
@@ -31,8 +38,8 @@ GATE = {
 }
 
 
-def run_named(run_id: str, *, n_wrong: int, margin: float | None = 0.5) -> RunResults:
-    run = example_run(n_wrong=n_wrong)
+def run_named(run_id: str, *, n_wrong: int, margin: float | None = 0.5, **options: Any) -> RunResults:
+    run = example_run(n_wrong=n_wrong, content=example_picture, **options)
     protocol = run.protocol
     if margin is not None:
         gate = Criterion.model_validate({**GATE, "floor": -margin})
@@ -47,19 +54,28 @@ def run_named(run_id: str, *, n_wrong: int, margin: float | None = 0.5) -> RunRe
     return replace(run, run_id=run_id, protocol=protocol, verdicts=verdicts, baseline=None, comparisons={})
 
 
-def pack_of(run: RunResults, reports: Path) -> Path:
-    return write_pack(run, reports=reports, manifest=None, models={}, formats=("PNG",))
+def pack_of(run: RunResults, manifest: Manifest, reports: Path) -> Path:
+    """A pack that holds, without the seconds that drawing takes; every run begins a ledger of its own."""
+    looked = looked_at(run, manifest, reports / f"{run.run_id}.jsonl")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        return write_pack(looked, reports=reports, manifest=manifest, models={}, formats=("PNG",))
 
 
 @pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return write_example_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def packs(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     reports = tmp_path_factory.mktemp("reports")
     return {
-        "baseline": pack_of(run_named("baseline", n_wrong=3), reports),
-        "equal": pack_of(run_named("equal", n_wrong=3), reports),
-        "worse": pack_of(run_named("worse", n_wrong=25), reports),
-        "strict": pack_of(run_named("strict", n_wrong=3, margin=0.02), reports),
-        "no gate": pack_of(run_named("no-gate", n_wrong=3, margin=None), reports),
+        "baseline": pack_of(run_named("baseline", n_wrong=3), manifest, reports),
+        "equal": pack_of(run_named("equal", n_wrong=3), manifest, reports),
+        "worse": pack_of(run_named("worse", n_wrong=25), manifest, reports),
+        "strict": pack_of(run_named("strict", n_wrong=3, margin=0.02), manifest, reports),
+        "no gate": pack_of(run_named("no-gate", n_wrong=3, margin=None), manifest, reports),
     }
 
 
@@ -71,6 +87,10 @@ def test_the_criteria_of_the_candidate_decide(packs, capsys, candidate, expected
     said = capsys.readouterr().out
     assert f"B1 accuracy_difference on test: {expected.upper()}" in said
     assert said.count("\nlost: test: ") == (0 if candidate == "equal" else 22)
+    assert said.count("\nworse: test: ") == (0 if candidate == "equal" else 1)
+    assert said.startswith("baseline: baseline, which DID NOT PASS by ")
+    assert "\nbaseline's pack: judged again, it holds; unsigned, so that nobody vouches for it\n" in said
+    assert "note: baseline: not made again: models/" in said
 
 
 def test_a_margin_that_so_few_cells_cannot_show_is_inconclusive(packs, capsys):
@@ -84,6 +104,7 @@ def test_machines_are_told_the_same(packs, capsys):
     assert main(["compare", "--json", str(packs["baseline"]), str(packs["worse"])]) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["holds"] is False
+    assert said["baseline"]["check"]["signed_by"] == []
     assert said["verdicts"][0]["outcome"] == "failed"
     assert len(said["comparisons"]["test"]["discordant"]) == 22
 
@@ -93,35 +114,40 @@ def test_a_protocol_without_a_margin_is_no_gate(packs):
         compare_packs(packs["baseline"], packs["no gate"])
 
 
-def test_other_cells_are_refused(packs, tmp_path):
-    other = run_named("other", n_wrong=3)
-    test = other.predictions["test"]
-    fewer = replace(
-        test,
-        paths=test.paths[1:],
-        digests=test.digests[1:],
-        labels=test.labels[1:],
-        probabilities=test.probabilities[1:],
-    )
-    other = replace(
-        other,
-        predictions={"test": fewer},
-        evaluations={},
-        calibrations={},
-        verdicts=complete(other.protocol, [], otherwise="by hand"),
-    )
-    with pytest.raises(IncomparableSets, match="0 of this run's 29 cells are not among its 30, 1 of its cells"):
-        compare_packs(packs["baseline"], pack_of(other, tmp_path))
+def test_other_cells_are_refused(packs, manifest, tmp_path):
+    # Drawn by another version, or it would be found that nobody drew it.
+    other = run_named("other", n_wrong=3, forged=exchanged, environment={"harness": "0.0.7"})
+    with pytest.raises(IncomparableSets, match="1 of this run's 30 cells are not among its 30, 1 of its cells"):
+        compare_packs(packs["baseline"], pack_of(other, manifest, tmp_path))
 
 
-def test_a_pack_that_was_edited_is_a_wrong_call_and_no_verdict(packs, tmp_path, capsys):
-    import shutil
-
+@pytest.mark.parametrize("role", ["baseline", "candidate"])
+@pytest.mark.parametrize("mended", [False, True])
+def test_a_pack_that_was_edited_is_a_wrong_call_and_no_verdict(packs, tmp_path, capsys, role, mended):
     altered = tmp_path / "altered"
     shutil.copytree(packs["equal"], altered)
     (altered / "predictions" / "test.csv").write_text("sha256,path\n")
-    assert main(["compare", str(packs["baseline"]), str(altered)]) == 2
-    assert "predictions/test.csv" in capsys.readouterr().err
+    if mended:
+        mend_sums(altered)
+    pair = [altered, packs["equal"]] if role == "baseline" else [packs["baseline"], altered]
+    assert main(["compare", *map(str, pair)]) == 2
+    said = capsys.readouterr().err
+    assert f"altered cannot {'be the baseline' if role == 'baseline' else 'be compared'}: judged again" in said
+    assert "predictions/test.csv" in said
+
+
+@pytest.mark.parametrize(("signed", "code"), [("ours", 0), ("theirs", 2), (None, 2)])
+def test_a_key_can_be_insisted_on(packs, tmp_path, capsys, signed, code):
+    baseline = shutil.copytree(packs["baseline"], tmp_path / "baseline")
+    for name in ("ours", "theirs"):
+        write_key_pair(tmp_path / name)
+    if signed is not None:
+        sign_pack(baseline, read_signing_key(tmp_path / signed))
+    asked = ["compare", str(baseline), str(packs["equal"]), "--baseline-key", str(tmp_path / "ours.pub")]
+    assert main(asked) == code
+    said = capsys.readouterr()
+    assert ("(ours.pub): the signature verifies\n" in said.out) is (code == 0)
+    assert ("baseline cannot be the baseline: " in said.err) is (code == 2)
 
 
 def test_the_protocol_of_a_pack_reads_back_as_it_was(packs):
@@ -166,7 +192,8 @@ def test_a_ledger_from_which_looks_were_taken_does_not_continue_the_pack_s(tmp_p
     from harness.judge.ledger import ledger_bytes, read_ledger
 
     whole = read_ledger(ledger)
-    pack = pack_of(replace(run_named("held", n_wrong=3), ledger=whole), tmp_path / "reports")
+    held = replace(run_named("held", n_wrong=3), ledger=whole)
+    pack = write_pack(held, reports=tmp_path / "reports", manifest=None, models={}, formats=("PNG",))
     assert main(["ledger", str(ledger), "--pack", str(pack)]) == 0
     ledger.write_bytes(ledger_bytes(whole[:1]))
     assert main(["ledger", str(ledger), "--pack", str(pack)]) == 1

@@ -15,8 +15,9 @@ from tiny_run import Pytest, evidence_of, verdicts_of
 from harness.cli import main
 from harness.model.exports import CLASSIFIER
 from harness.model.onnx_export import ONNX
+from harness.pack.baseline import read_baseline
 from harness.pack.keys import write_key_pair
-from harness.pack.outcome import read_baseline, read_passed
+from harness.pack.outcome import read_passed
 from harness.pack.read import open_pack
 
 COMMAND = Path(__file__).with_name("onnx_command.py")

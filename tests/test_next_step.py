@@ -34,6 +34,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
         (["sign", PACK, "--key", "gone"], 2, "Name a key file."),
         (["keygen", "there"], 2, "Name a new file: a key is never overwritten."),
         (["compare", PACK, "gone"], 2, "Name a folder under reports/, or a zip."),
+        (["compare", PACK, PACK, "--baseline-key", "gone"], 2, "Name a key file."),
         (["log", "gone"], 2, "Name a folder under reports/, or a zip."),
         (["ledger", "gone"], 2, "Name the file, such as reports/ledger.jsonl; if it was lost, add"),
         (["ledger", "there"], 1, "Restore the ledger from the newest evidence pack"),

@@ -25,7 +25,8 @@ from harness.core.errors import EvidenceError
 from harness.judge.verdicts import Outcome
 from harness.pack import read as reader
 from harness.pack import tables
-from harness.pack.outcome import read_baseline, read_passed
+from harness.pack.baseline import read_baseline
+from harness.pack.outcome import read_passed
 from harness.pack.read import (
     MAX_FILES,
     SCHEMAS,
@@ -739,41 +740,3 @@ def test_only_a_boolean_says_whether_the_run_passed(folder, passed):
     edit_evidence(folder, lambda content: content["run"].update(passed=passed))
     with pytest.raises(EvidenceError, match=r"run > passed is .* expected is a bool"):
         read_passed(open_pack(folder))
-
-
-# --- the baseline ---------------------------------------------------------------------------------
-
-
-def test_a_baseline_holds_what_the_gate_compares(original, run):
-    baseline = read_baseline(original, sets=("test", "second-laboratory"), classes=CLASSES)
-    assert list(baseline.predictions) == ["test", "second-laboratory"]
-    assert baseline.predictions["test"].digest == run.predictions["test"].digest
-    assert (baseline.name, baseline.run_id, baseline.classes) == (run.run_id, run.run_id, CLASSES)
-    assert (baseline.protocol_digest, baseline.passed) == (run.protocol.digest, True)
-    assert baseline.commit == run.environment["commit"]
-    assert baseline.sums_digest == open_pack(original).sums_digest
-
-
-def test_a_baseline_that_did_not_pass_says_so(tmp_path):
-    baseline = read_baseline(written(example_run(), tmp_path / "reports"), sets=("test",), classes=CLASSES)
-    assert baseline.passed is False
-
-
-def test_a_baseline_is_verified_to_the_last_file_even_where_only_one_is_read(folder):
-    (folder / "index.html").write_text("98 % is 99 %")
-    with pytest.raises(EvidenceError, match=r"does not verify, 1 file\(s\) are wrong: 'index.html'"):
-        read_baseline(folder, sets=("test",), classes=CLASSES)
-
-
-@pytest.mark.parametrize(
-    ("classes", "message"),
-    [
-        (CLASSES[::-1], "its classes are in another order \\(basophil, .*; here neutrophil, "),
-        ((*CLASSES, "blast"), "it lacks the classes 'blast'. Compare"),
-        (CLASSES[1:], "it has the further classes 'basophil'. Compare"),
-        (("Basophil", *CLASSES[1:]), "it lacks the classes 'Basophil' and it has the further classes 'basophil'"),
-    ],
-)
-def test_a_baseline_of_other_classes_is_refused_by_how_they_differ(original, classes, message):
-    with pytest.raises(EvidenceError, match=f"cannot be the baseline: {message}"):
-        read_baseline(original, sets=("test",), classes=classes)

@@ -273,6 +273,7 @@ def test_every_seed_is_reported_and_none_is_chosen(run, page):
 def test_the_baseline_is_named_with_its_digest_and_every_discordant_cell(run, page):
     assert run.baseline.run_id in page.text
     assert run.baseline.sums_digest in page.text
+    assert f"It is signed by key {run.baseline.check.vouched_by[0]}: the signature verifies." in page.text
     comparison = run.comparisons["test"]
     b, c, n = comparison.counts()
     assert (b, c, n) == (3, 1, 30)

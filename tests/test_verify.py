@@ -33,11 +33,11 @@ from harness.metrics.classification import estimate, evaluate
 from harness.metrics.estimates import Estimate
 from harness.metrics.gaps import accuracy_gap
 from harness.metrics.predictions import predictions_of
-from harness.pack.compare import read_protocol_of
 from harness.pack.decode import recorded
 from harness.pack.junit import junit
 from harness.pack.measurements import RecordedMeasurements
 from harness.pack.read import open_pack
+from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
 from harness.protocol.records import PARTS, Criterion

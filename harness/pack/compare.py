@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from harness.core.errors import EvidenceError
 from harness.core.spreadsheet import active
@@ -21,18 +18,25 @@ from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded
 from harness.metrics.predictions import Predictions, groups_of
+from harness.pack.baseline import judged_again, read_baseline
 from harness.pack.decode import decoded, rows_of
-from harness.pack.outcome import read_baseline
-from harness.pack.read import Pack, open_pack, require_field, require_verified
+from harness.pack.read import Pack, open_pack, read_predictions, require_field
+from harness.pack.recorded_protocol import read_protocol_of
+from harness.pack.sign import Trust
 from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
 from harness.protocol.records import PARTS, Criterion, Protocol
-from harness.run.results import SetSummary
+from harness.run.results import Baseline, SetSummary
 
 
 @dataclass(frozen=True, slots=True)
 class PackComparison:
-    """Candidate against baseline on every set that the candidate's protocol has regression criteria on."""
+    """Candidate against baseline on every set that the candidate's protocol has regression criteria on.
 
+    protocol: the candidate's.
+    """
+
+    baseline: Baseline
+    protocol: Protocol
     verdicts: tuple[Verdict, ...]
     comparisons: tuple[Comparison, ...]
 
@@ -42,20 +46,22 @@ class PackComparison:
         return not any(verdict.blocks for verdict in self.verdicts)
 
 
-def compare_packs(baseline: Path, candidate: Path) -> PackComparison:
-    """Judge the regression criteria of the candidate's protocol on two packs whose every digest verifies.
+def compare_packs(baseline: Path, candidate: Path, *, trust: Trust | None = None) -> PackComparison:
+    """Judge the regression criteria of the candidate's protocol on two packs, each of which is judged again first.
 
     The margin, the level and the number of the look are the candidate's: fixed before its run, recorded in it. Reading
     two packs once more is not a new look.
 
     Args:
         baseline, candidate: folder or zip.
+        trust: the keys of which one must have signed the baseline; None where nobody insists.
     Raises:
-        EvidenceError: a pack does not verify, or the candidate's protocol has no regression criterion.
+        EvidenceError: a pack does not hold, no such key signed the baseline, or the candidate's protocol has no
+            regression criterion.
         IncomparableSets: the two were judged on other cells or classes, and how they differ.
     """
     pack = open_pack(candidate)
-    require_verified(pack)
+    judged_again(pack, role="be compared")
     protocol = read_protocol_of(pack)
     criteria = [criterion for criterion in protocol.criteria if criterion.question == "regression"]
     if not criteria:
@@ -64,15 +70,13 @@ def compare_packs(baseline: Path, candidate: Path) -> PackComparison:
             'before the run. Add one (question = "regression") and run again.'
         )
     sets, classes = tuple(dict.fromkeys(criterion.set for criterion in criteria)), protocol.dataset.classes
-    ours = read_baseline(candidate, sets=sets, classes=classes)
-    theirs = read_baseline(baseline, sets=sets, classes=classes)
-    comparisons = {
-        name: compare(ours.predictions[name], theirs.predictions[name], baseline_run=theirs.run_id) for name in sets
-    }
-    evaluations = {name: _evaluated(pack, protocol, found) for name, found in ours.predictions.items()}
+    theirs = read_baseline(baseline, sets=sets, classes=classes, trust=trust)
+    ours = {name: read_predictions(pack, name) for name in sets}
+    comparisons = {name: compare(ours[name], theirs.predictions[name], baseline_run=theirs.run_id) for name in sets}
+    evaluations = {name: _evaluated(pack, protocol, found) for name, found in ours.items()}
     evidence = _TwoPacks(pack, protocol, comparisons, evaluations)
     verdicts = tuple(ask(criterion, evidence, today=_day_of(pack)) for criterion in criteria)
-    return PackComparison(verdicts, tuple(comparisons.values()))
+    return PackComparison(theirs, protocol, verdicts, tuple(comparisons.values()))
 
 
 class _TwoPacks(NothingRecorded):
@@ -100,23 +104,6 @@ class _TwoPacks(NothingRecorded):
 
     def dependent_sets(self) -> None:
         """Nobody asks: a difference on an external set needs no independence."""
-
-
-def read_protocol_of(pack: Pack) -> Protocol:
-    """The protocol that a pack's run was judged by."""
-    content = require_field(pack, "protocol", "content", kind=dict)
-    looks = content.get("looks", {})
-    if isinstance(looks, dict):  # a pack that does not say how looks share the error is from when there was one rule
-        content = {**content, "looks": {"correction": "look-number", **looks}}
-    try:
-        return Protocol.model_validate_json(json.dumps({**content, "source": "evidence.json"}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise EvidenceError(
-            f"{pack.name}/evidence.json: its protocol is none that this version of the harness knows: {where}: "
-            f"{first['msg']}. Read the pack with the version that wrote it."
-        ) from None
 
 
 def _evaluated(pack: Pack, protocol: Protocol, found: Predictions) -> Evaluation:

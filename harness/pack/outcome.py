@@ -1,27 +1,15 @@
-"""Did this pack's run pass, as it says and as its verdicts say, and may a later run be compared with it?"""
+"""Did this pack's run pass, as it says and as its verdicts say?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Mapping
 
 from harness.core.errors import EvidenceError
 from harness.data.prediction_records import GivenPredictions
 from harness.judge.pretrained import Judged, nobody_asked
 from harness.model.records import JudgedModel
 from harness.pack.decode import decoded
-from harness.pack.read import (
-    EVIDENCE,
-    Pack,
-    open_pack,
-    read_classes,
-    read_predictions,
-    read_protocol_digest,
-    require_field,
-    require_verified,
-)
-from harness.run.results import Baseline
+from harness.pack.read import EVIDENCE, Pack, require_field
 
 
 def read_passed(pack: Pack) -> bool:
@@ -89,45 +77,3 @@ def _entries(pack: Pack, *keys: str) -> list[dict[str, object]]:
     if not all(isinstance(entry, dict) for entry in found):
         raise EvidenceError(f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} holds no entries. Fetch it anew.")
     return found
-
-
-# --- the baseline -----------------------------------------------------------------------------
-
-
-def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str]) -> Baseline:
-    """An earlier run to compare with, every digest of its pack verified first.
-
-    Args:
-        sets: whose predictions are needed.
-        classes: the candidate's vocabulary, which the baseline's must equal, order included.
-    Raises:
-        EvidenceError: the pack does not verify, lacks a set, or speaks of other classes.
-    """
-    pack = open_pack(path)
-    require_verified(pack)
-    theirs, ours = read_classes(pack), tuple(classes)
-    if theirs != ours:
-        raise EvidenceError(f"{pack.name} cannot be the baseline: {_difference(theirs, ours)}. {CLASS_REMEDY}")
-    return Baseline(
-        name=pack.name,
-        run_id=require_field(pack, "run", "id", kind=str),
-        commit=require_field(pack, "environment", "commit", kind=str),
-        classes=theirs,
-        predictions=MappingProxyType({name: read_predictions(pack, name) for name in sets}),
-        protocol_digest=read_protocol_digest(pack),
-        passed=read_passed(pack),
-        sums_digest=pack.sums_digest,
-    )
-
-
-CLASS_REMEDY = "Compare with a run whose protocol lists the same classes in the same order."
-
-
-def _difference(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:
-    lacking = [name for name in ours if name not in theirs]
-    foreign = [name for name in theirs if name not in ours]
-    if not lacking and not foreign:
-        return f"its classes are in another order ({', '.join(theirs)}; here {', '.join(ours)})"
-    parts = [f"it lacks the classes {', '.join(map(ascii, lacking))}"] if lacking else []
-    parts += [f"it has the further classes {', '.join(map(ascii, foreign))}"] if foreign else []
-    return " and ".join(parts)

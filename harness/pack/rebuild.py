@@ -63,20 +63,20 @@ from harness.metrics.shortcuts import ShortcutReport
 from harness.metrics.stability import Robustness
 from harness.model.ood import ood_score_of
 from harness.model.records import CommandRecord, JudgedModel, Timing, TrainingRecord
-from harness.pack.compare import read_protocol_of
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
 from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.parity import TAKEN, parity_findings
 from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
+from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.split_check import SPLIT, check_source, source_of
 from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, Criterion, Protocol, part_called
 from harness.protocol.sets import SLICES
 from harness.run.packages import Declared, Packages, settled
-from harness.run.results import Baseline, RunResults, SetSummary
+from harness.run.results import Baseline, BaselineCheck, RunResults, SetSummary
 from harness.run.store import StageRecord
 
 LEDGER = "ledger.jsonl"
@@ -465,7 +465,10 @@ class _Rebuilding:
                 protocol_digest=require_field(self.pack, "baseline", "protocol", kind=str),
                 passed=require_field(self.pack, "baseline", "passed", kind=bool),
                 sums_digest=require_field(self.pack, "baseline", "sums", kind=str),
+                check=self._of(BaselineCheck | None, "baseline", "check"),
             )
+            if self.baseline.check is not None:
+                self.not_recomputed.append("what judging the baseline's pack again came to, and who had signed it")
         return True
 
     def _check_model(self, model: JudgedModel) -> None:

@@ -142,7 +142,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
             str(seed): {"predictions": found.digest, "correct": int(found.correct.sum()), "n": len(found.digests)}
             for seed, found in results.seed_predictions.items()
         },
-        "baseline": results.baseline and _baseline(results.baseline),
+        "baseline": results.baseline and baseline_record(results.baseline),
         "comparisons": {name: comparison_record(found) for name, found in results.comparisons.items()},
         "calibrations": {name: asdict(found) for name, found in results.calibrations.items()},
         "documents": DOCUMENTS,
@@ -341,13 +341,15 @@ def _robustness(found: Robustness) -> dict[str, object]:
     }
 
 
-def _baseline(baseline: Baseline) -> dict[str, object]:
+def baseline_record(baseline: Baseline) -> dict[str, object]:
+    """The run that was compared with, as evidence.json has it."""
     return {
         "run": baseline.run_id,
         "passed": baseline.passed,
         "commit": baseline.commit,
         "protocol": baseline.protocol_digest,
         "sums": baseline.sums_digest,
+        "check": baseline.check and asdict(baseline.check),
     }
 
 

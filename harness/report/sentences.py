@@ -8,12 +8,16 @@ from harness.core.text import first_few
 from harness.judge.criteria import behind_closed_gates, observed, what_closes
 from harness.judge.looks_left import MOST_LOOKS, LooksLeft, looks_left
 from harness.judge.verdicts import Outcome, Verdict
+from harness.metrics.comparison import Comparison
 from harness.protocol.questions import GATES
+from harness.protocol.records import Protocol
 from harness.report.readings import reading_told
-from harness.run.results import Baseline, RunResults
+from harness.run.results import Baseline, BaselineCheck, RunResults
 
 CLASSIFYING = ("accuracy", "external")  # their notes hold for every proportion of cells, and are told once
 MOST_IDS = 12  # of criteria named in one sentence
+MOST_CLASSES = 6  # that got worse, and
+MOST_CELLS = 8  # that were lost: the report has all of them
 MOST_ENDED = 3  # of those that a budget of looks ends, which is usually all of them
 
 
@@ -46,11 +50,52 @@ def _passing_words(verdicts: Sequence[Verdict]) -> str:
     return "; ".join(said)
 
 
-def baseline_told(results: RunResults, baseline: Baseline) -> str:
-    """Which run was compared with, and whether it passed itself."""
+def baseline_told(baseline: Baseline, protocol: Protocol) -> list[str]:
+    """Which run was compared with, whether it passed itself, and who vouches for its pack.
+
+    protocol: the candidate's.
+    """
     passed = "passed" if baseline.passed else "DID NOT PASS"
-    same = "by this protocol" if baseline.protocol_digest == results.protocol.digest else "by another protocol"
-    return f"baseline: {baseline.run_id}, which {passed} {same}"
+    same = "by this protocol" if baseline.protocol_digest == protocol.digest else "by another protocol"
+    told = [f"baseline: {baseline.run_id}, which {passed} {same}"]
+    if baseline.check is not None:
+        told.append(f"baseline's pack: judged again, it holds; {signature_told(baseline.check)}")
+    return told
+
+
+def signature_told(check: BaselineCheck) -> str:
+    """By whom a baseline's pack is signed, such as "unsigned, so that nobody vouches for it"."""
+    if check.vouched_by:
+        return f"signed by key {' and '.join(check.vouched_by)}: the signature verifies"
+    if check.signed_by:
+        return f"signed by key id {' and '.join(check.signed_by)}, not checked: no --baseline-key"
+    return "unsigned, so that nobody vouches for it"
+
+
+def regressions_told(results: RunResults) -> list[str]:
+    """What got worse, by class and cell, on every set on which a regression criterion did not pass."""
+    worse = {v.criterion.set for v in results.verdicts if v.criterion.question == "regression" and not v.passed}
+    return [_regression_told(found) for name, found in results.comparisons.items() if name in worse]
+
+
+def _regression_told(comparison: Comparison) -> str:
+    lost, gained, n = comparison.counts()
+    said = [f"{comparison.set}: {lost} cells lost, {gained} gained of {n:,}"]
+    if classes := first_few(worse_classes(comparison), MOST_CLASSES, more="and {n} more"):
+        said.append(f"worse: {', '.join(classes)}")
+    cells = [each for each in comparison.discordant if not each.candidate_right]
+    named = [f"{each.path!r} of {each.reference}, now {each.candidate}" for each in cells]
+    if named:
+        said.append(f"lost: {', '.join(first_few(named, MOST_CELLS, more='and {n} more, in the report'))}")
+    return "; ".join(said)
+
+
+def worse_classes(comparison: Comparison) -> list[str]:
+    """The classes that lost more cells than they gained, worst first, such as "monocyte (3 lost, 1 gained of 30)"."""
+    counts = {name: comparison.counts(name) for name in comparison.classes}
+    worse = [name for name, (lost, gained, _) in counts.items() if lost > gained]
+    worse.sort(key=lambda name: counts[name][1] - counts[name][0])
+    return [f"{name} ({lost} lost, {gained} gained of {n})" for name in worse for lost, gained, n in (counts[name],)]
 
 
 def readings_told(results: RunResults) -> list[str]:

@@ -10,6 +10,8 @@ from harness.judge.criteria import behind_closed_gates, bounds, measured, requir
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison, DiscordantCell
 from harness.report.sentences import (
+    MOST_CELLS,
+    MOST_CLASSES,
     MOST_IDS,
     baseline_told,
     conclusion,
@@ -18,6 +20,7 @@ from harness.report.sentences import (
     looks_left_told,
     looks_told,
     sets_told,
+    worse_classes,
 )
 from harness.report.wording import duration
 from harness.run.results import RunResults
@@ -25,8 +28,6 @@ from harness.run.results import RunResults
 SUMMARY = "summary.md"
 # Together with everything that is said once, these stay under sixty lines.
 MOST_ROWS = 12
-MOST_CLASSES = 6
-MOST_CELLS = 8
 MOST_SETS = 3
 MOST_GIVEN = 6  # lines on predictions that existed
 LONGEST_TEXT = 300
@@ -101,15 +102,7 @@ def _regression(results: RunResults) -> list[str]:
 
 
 def _worse_classes(comparison: Comparison) -> str:
-    """The classes that lost more cells than they gained, worst first."""
-    counts = {name: comparison.counts(name) for name in comparison.classes}
-    worse = sorted(
-        (name for name, (lost, gained, _) in counts.items() if lost > gained),
-        key=lambda name: counts[name][1] - counts[name][0],
-    )
-    named = [
-        f"{_plain(name)} ({counts[name][0]} lost, {counts[name][1]} gained of {counts[name][2]})" for name in worse
-    ]
+    named = [_plain(each) for each in worse_classes(comparison)]
     return f"; worse: {', '.join(first_few(named, MOST_CLASSES, more='and {n} more'))}" if named else ""
 
 
@@ -132,7 +125,7 @@ def _remarks(results: RunResults, *, formerly: bool) -> Iterable[str]:
     yield from first_few(given_told(results), MOST_GIVEN, more="and {n} more lines on predictions, in the report")
     yield from first_few(sets_told(results), MOST_SETS, more="and {n} more sets without a criterion")
     if results.baseline is not None:
-        yield baseline_told(results, results.baseline)
+        yield from baseline_told(results.baseline, results.protocol)
     yield f"signed with key id {results.signed_with}" if results.signed_with is not None else "unsigned draft"
 
 

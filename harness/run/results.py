@@ -136,7 +136,7 @@ class RunResults:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline:
-    """What the regression gate knows of an earlier run, all of it verified against that run's own digests.
+    """What the regression gate knows of an earlier run, whose pack was verified first.
 
     name:            of the pack.
     run_id, commit:  the run's, and the commit it was made from ("unknown" outside a checkout).
@@ -145,6 +145,7 @@ class Baseline:
     protocol_digest: of the protocol that it was judged by, recomputed from the protocol in the pack.
     passed:          whether that run passed, in agreement with its verdicts.
     sums_digest:     SHA-256 of its SHA256SUMS.
+    check:           what judging its pack again came to; None of an older harness, which checked its digests alone.
     """
 
     name: str
@@ -155,3 +156,18 @@ class Baseline:
     protocol_digest: str
     passed: bool
     sums_digest: str
+    check: BaselineCheck | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineCheck:
+    """What judging a pack again came to before its numbers were believed: it held.
+
+    not_recomputed: what had to be taken as recorded, one sentence each, as `verify` tells it.
+    signed_by:      key ids as the pack's signature names them, which proves nothing; empty where it is unsigned.
+    vouched_by:     the keys of --baseline-key that really signed it, with their owners; empty where none was named.
+    """
+
+    not_recomputed: tuple[str, ...]
+    signed_by: tuple[str, ...]
+    vouched_by: tuple[str, ...]
