@@ -510,6 +510,39 @@ def _run_plan(asked: argparse.Namespace) -> int:
     return DOES_NOT_HOLD if found.hopeless else HOLDS
 
 
+def register_pin(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "pin",
+        help="which digest pins these images and labels, and which of them differ from those of a pack?",
+        description="Prints what `digest` of [dataset] and of each [[external]] set has to say so that a run on other "
+        "images or labels fails. Names and places of the files are no part of it. 1: the protocol pins another digest, "
+        "or images differ from those of the pack.",
+    )
+    parser.add_argument("protocol", type=Path, metavar="PROTOCOL", help="TOML file, or the name of a shipped protocol")
+    parser.add_argument("--data", type=Path, metavar="DIR", required=True, help="as a run takes it")
+    parser.add_argument(
+        "--external", action="append", default=[], metavar="NAME=DIR", help="a set that lies elsewhere (repeatable)"
+    )
+    parser.add_argument("--against", type=Path, metavar="PACK", help="names every image that differs from this pack's")
+    parser.add_argument("--json", action="store_true", help="print the pins as JSON, with every difference")
+    parser.set_defaults(run=_run_pin)
+
+
+def _run_pin(asked: argparse.Namespace) -> int:
+    from harness.core.threads import available_cores
+    from harness.pinning import as_record, lines, pins
+    from harness.protocol.file import read_protocol
+
+    elsewhere = {name: Path(folder) for name, _, folder in (each.partition("=") for each in asked.external)}
+    found = pins(read_protocol(asked.protocol), asked.data, elsewhere, against=asked.against, workers=available_cores())
+    if asked.json:
+        _print(json.dumps(as_record(found), indent=2))
+    else:
+        for line in lines(found):
+            _print(line)
+    return HOLDS if all(each.holds for each in found) else DOES_NOT_HOLD
+
+
 def register_schema(jobs: Parsers) -> None:
     parser = jobs.add_parser("schema", help="which keys can a protocol have? (a JSON Schema for editors)")
     parser.add_argument("--page", action="store_true", help="print docs/protocol-keys.md, the same for people")
@@ -589,5 +622,6 @@ JOBS: tuple[Callable[[Parsers], None], ...] = (
     register_schema,
     register_init,
     register_plan,
+    register_pin,
     register_prove,
 )

@@ -89,6 +89,7 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
         "[dataset]",
         f"description = {toml_text(_description(found))}",
         f"classes = {_listed(found.classes)}",
+        *_pin(found),
         *_counts(found),
         "images = { "
         f"formats = {_listed(_formats(found))}, modes = {_listed(_modes(found))}, "
@@ -149,6 +150,15 @@ def _name_of(found: Survey) -> str:
 
 def _description(found: Survey) -> str:
     return f"{len(found.images):,} images in {_name_of(found)}. TO BE STATED: who made them, when, with what."
+
+
+def _pin(found: Survey) -> Iterator[str]:
+    if found.pin is None:
+        yield '# digest = "sha256:..." # a file cannot be read: move it out, then `python -m harness pin` prints this'
+        return
+    yield "# Every image with its label, whatever the files are called: on others D11 fails. After a change on purpose,"
+    yield "# `python -m harness pin` prints the new one."
+    yield f"digest = {toml_text(found.pin)}"
 
 
 def _counts(found: Survey) -> Iterator[str]:

@@ -65,26 +65,31 @@ def plan(protocol: Protocol, data: Path | None, *, today: date, workers: int) ->
 
 def _listed(protocol: Protocol, data: Path, *, workers: int) -> Cells:
     """The parts, and every external set that lies beside the data, as a run of this protocol on them has them."""
-    classes = protocol.dataset.classes
+    sets = listed_sets(protocol, data, {}, workers=workers)
+    divided = _divided(protocol, sets["dataset"], data)
+    cells: dict[str, Sequence[CellImage] | Unavailable] = {part: divided.part(part) for part in PARTS}
+    for each in protocol.external:
+        cells[each.name] = (
+            sets[each.name].images
+            if each.name in sets
+            else Unavailable(f"external set {each.name} is not there: no folder {each.name} beside the data")
+        )
+    return cells
+
+
+def listed_sets(protocol: Protocol, data: Path, elsewhere: Mapping[str, Path], *, workers: int) -> dict[str, Manifest]:
+    """The dataset, and every external set of the protocol that lies beside it or is named, as a run lists them."""
 
     def listed(location: Path, name: str) -> Manifest:
         parts = protocol.dataset.parts if name == "dataset" else None
-        return read_manifest(
-            location, name=name, classes=classes, workers=workers, names=protocol.names_in(name), parts=parts
-        )
+        names, classes = protocol.names_in(name), protocol.dataset.classes
+        return read_manifest(location, name=name, classes=classes, workers=workers, names=names, parts=parts)
 
-    divided = _divided(protocol, listed(data, "dataset"), data)
     near = (data if data.is_dir() else data.parent).resolve().parent
-    cells: dict[str, Sequence[CellImage] | Unavailable] = {part: divided.part(part) for part in PARTS}
-    for each in protocol.external:
-        folder = near / each.name
-        if folder.is_dir():
-            cells[each.name] = listed(folder, each.name).images
-        else:
-            cells[each.name] = Unavailable(
-                f"external set {each.name} is not there: no folder {each.name} beside the data"
-            )
-    return cells
+    beside = {each.name: near / each.name for each in protocol.external if (near / each.name).is_dir()}
+    return {"dataset": listed(data, "dataset")} | {
+        name: listed(folder, name) for name, folder in (beside | dict(elsewhere)).items()
+    }
 
 
 def _divided(protocol: Protocol, found: Manifest, data: Path) -> Split:

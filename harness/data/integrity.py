@@ -23,9 +23,10 @@ from harness.data import gx
 from harness.data.content import emptiness_of
 from harness.data.decoding import look_into, open_regular, strict_pillow
 from harness.data.expectations import Asked, expected_of, findings_of, results_of, table_of
+from harness.data.pins import pin_findings
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
 from harness.data.tables import relative_path
-from harness.protocol.records import ImageRules
+from harness.protocol.records import PINNED_BY, ImageRules
 from harness.protocol.sets import CountRange
 
 FORMAT_OF_SUFFIX = {
@@ -54,6 +55,7 @@ def inspect(
     images: ImageRules,
     counts: Mapping[str, CountRange] | None,
     workers: int,
+    pin: str | None = None,
     further: Sequence[Asked] = (),
     progress: Callable[[int], None] | None = None,
 ) -> IntegrityReport:
@@ -62,6 +64,7 @@ def inspect(
     Args:
         images: what each file must be. A format that it does not accept is never handed to a parser.
         counts: how many of each class the protocol expects; None leaves `count_mismatches` unchecked.
+        pin: the digest that the set must have; None leaves `digest_mismatches` unchecked.
         further: what is expected beside the protocol's rules, such as by a suite file of the user.
         workers: threads that decode (Pillow decodes outside the interpreter lock, so threads use every core).
         progress: called with the number of files done so far, one call at a time, from the decoding threads.
@@ -88,21 +91,24 @@ def inspect(
     findings = list(findings_of(manifest, facts, asked, found, rules=images))
     for image, seen in zip(manifest.images, inspected, strict=True):
         findings += _file_findings(image, seen, images)
-    findings += _listing_findings(manifest)
+    findings += [*pin_findings(manifest, pin), *_listing_findings(manifest)]
     findings += _name_findings([*(image.path for image in manifest.images), *manifest.unlisted])
     return IntegrityReport(
-        checked=_checked(manifest, facts, counted=counts is not None, n_further=len(further)),
+        checked=_checked(manifest, facts, counted=counts is not None, pinned=pin is not None, n_further=len(further)),
         findings=tuple(sorted(findings, key=lambda finding: (finding.rule, finding.path, finding.detail))),
         facts=facts,
         expectations=results_of(manifest, asked, found),
     )
 
 
-def _checked(manifest: Manifest, facts: Iterable[ImageFacts], *, counted: bool, n_further: int) -> dict[str, int]:
+def _checked(
+    manifest: Manifest, facts: Iterable[ImageFacts], *, counted: bool, pinned: bool, n_further: int
+) -> dict[str, int]:
     n, n_opened = len(manifest.images), sum(fact.width_px is not None for fact in facts)
     return {
         "contract_violations": n,
         **({"count_mismatches": n} if counted else {}),
+        **({PINNED_BY: n} if pinned else {}),
         "unreadable_images": n,
         "unexpected_formats": n,
         "unexpected_modes": n_opened,

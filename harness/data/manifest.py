@@ -22,7 +22,7 @@ from harness.core.spreadsheet import active
 from harness.core.text import shortened
 from harness.data.decoding import MOST_BYTES, open_regular
 from harness.data.folders import Listing, Placed, Walk, linked, list_folder
-from harness.data.records import CellImage, Manifest, Reading, sorted_by_path
+from harness.data.records import CellImage, Manifest, Reading, pin_of, sorted_by_path
 from harness.data.suggestions import labels_table, not_a_class
 from harness.data.tables import FILENAME, Table, TableRow, read_table, relative_path
 from harness.protocol.sets import SLICES, ColumnPlan, SetNames
@@ -121,6 +121,17 @@ def read_manifest(
             unlisted=listed.unlisted,
             reading=listed.reading,
         )
+
+
+def pin_of_files(root: Path, labels: Mapping[str, str], *, workers: int) -> str:
+    """The pin of images by their paths and labels, as a run that lists the same finds it.
+
+    Raises:
+        DataError: a file that cannot be read, or that is too large for an image.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        images = pool.map(lambda item: _hashed(root, item[0], _Row(item[1])), labels.items())
+        return pin_of((image.sha256, image.label) for image in images)
 
 
 def _hashed(root: Path, path: str, row: _Row) -> CellImage:

@@ -132,6 +132,11 @@ class Manifest:
         return digest_of(sorted([image.path, image.label, image.sha256] for image in self.images))
 
     @property
+    def pin(self) -> str:
+        """What a protocol's `digest` says of this set: every content with its label, whatever the files are called."""
+        return pin_of((image.sha256, image.label) for image in self.images)
+
+    @property
     def grouped(self) -> bool:
         """Whether every image names its patient or slide."""
         return bool(self.images) and all(image.patient or image.slide for image in self.images)
@@ -235,6 +240,16 @@ class Split:
     def digest(self) -> str:
         """Digest of who is where, by content; independent of file names."""
         return digest_of(sorted([i.sha256, i.label, name] for name in PARTS for i in self.part(name)))
+
+
+def labelled_digest(cells: Iterable[tuple[str, str]]) -> str:
+    """Digest of (SHA-256 of the file, label) of every image, in any order; one that is there twice counts twice."""
+    return digest_of(sorted([sha256, label] for sha256, label in cells))
+
+
+def pin_of(cells: Iterable[tuple[str, str]]) -> str:
+    """The same as a protocol's `digest` states it."""
+    return f"sha256:{labelled_digest(cells)}"
 
 
 def sorted_by_path(images: Iterable[CellImage]) -> tuple[CellImage, ...]:

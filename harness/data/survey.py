@@ -18,7 +18,7 @@ from pathlib import Path
 from harness.core.errors import DataError, MissingData
 from harness.data.decoding import facts_of, read_regular, strict_pillow
 from harness.data.folders import Listing, Placed, Walk, list_folder
-from harness.data.manifest import scan
+from harness.data.manifest import pin_of_files, scan
 from harness.data.records import ImageFacts
 from harness.protocol.records import FORMATS, LARGEST_SIDE_PX, NAME_PATTERN, PARTS, UNUSED, ImageRules, part_called
 
@@ -40,6 +40,7 @@ class Survey:
     litter:   what programs that list folders left behind, relative to `root`; a folder's name ends in "/".
     loose:    files beside the class and part folders.
     facts:    what decoding showed, of all images or of MOST_DECODED spread over them.
+    pin:      the digest of every image and its label; None where a file cannot be one.
     """
 
     root: Path
@@ -50,6 +51,7 @@ class Survey:
     litter: tuple[str, ...]
     loose: tuple[str, ...]
     facts: tuple[ImageFacts, ...]
+    pin: str | None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -122,6 +124,7 @@ def survey(folder: Path, *, workers: int) -> Survey:
         litter=tuple(sorted(set(walk.litter))),
         loose=tuple(name for name in ignored if not name.endswith("/")),
         facts=_facts(root, list(images), workers),
+        pin=_pin(root, images, workers),
     )
 
 
@@ -218,6 +221,13 @@ def _refuse_no_classes(root: Path, filled: Collection[str], labels: Mapping[str,
         )
     if empty := sorted(set(labels.values()) - set(filled)):
         raise DataError(f"{root}: the folder of class {empty[0]!r} holds no file. Fill it, or move it out.")
+
+
+def _pin(root: Path, images: Mapping[str, Placed], workers: int) -> str | None:
+    try:
+        return pin_of_files(root, {path: each.label for path, each in images.items()}, workers=workers)
+    except DataError:  # a run would stop at this file, and integrity says why
+        return None
 
 
 def _facts(root: Path, paths: Sequence[str], workers: int) -> tuple[ImageFacts, ...]:

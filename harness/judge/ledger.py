@@ -31,6 +31,7 @@ from harness.core.digests import digest_of
 from harness.core.errors import HarnessError
 from harness.core.files import WRITING, read_plain, write_atomically
 from harness.core.strict_json import parse_json
+from harness.data.records import labelled_digest
 from harness.judge.answers import InvalidAnswers, unpack_answers
 from harness.judge.pictures import InvalidPictures, unpack_pictures
 from harness.metrics.predictions import Predictions
@@ -430,7 +431,7 @@ def ledger_bytes(looks: Sequence[Look]) -> bytes:
 def cells_digest(predictions: Predictions) -> str:
     """Digest of the evaluated cells by content and reference label, whatever their order, names and probabilities."""
     labels = (predictions.classes[label] for label in predictions.labels.tolist())
-    return digest_of(sorted([sha256, label] for sha256, label in zip(predictions.digests, labels, strict=True)))
+    return labelled_digest(zip(predictions.digests, labels, strict=True))
 
 
 def _is_utc(text: object) -> bool:

@@ -23,7 +23,7 @@ from harness.protocol.needs import (
     TRAINING,
     TRAINING_CELLS,
 )
-from harness.protocol.records import PARTS, metric_table
+from harness.protocol.records import PARTS, PINNED_BY, metric_table
 
 EXISTING = "judges a classifier that exists"
 GIVEN = "not applicable: --predictions judges answers that exist"
@@ -72,13 +72,16 @@ def unanswered(set_name: str, judged: Judged) -> Unavailable | None:
     return Unavailable(f"there are no predictions of set {set_name}: no --predictions {set_name}=FILE")
 
 
-def nobody_asked(metric: str, question: str, set_name: str, judged: Judged, *, without_baseline: bool) -> bool:
-    """Whether a criterion that was not assessed blocks nothing, because what is judged leaves nobody to ask for it.
+def nobody_asked(
+    metric: str, question: str, set_name: str, judged: Judged, *, without_baseline: bool, unpinned: bool
+) -> bool:
+    """Whether a criterion that was not assessed blocks nothing, because nothing here asks for it.
 
     Args:
         without_baseline: no baseline was given, by a protocol that does not insist on one.
+        unpinned: the protocol pins no digest of the dataset.
     """
-    if question == "regression" and without_baseline:
+    if (question == "regression" and without_baseline) or (metric == PINNED_BY and unpinned):
         return True
     entry = metric_table().get(metric)
     reasons = [unanswered(set_name, judged), *(lacking(need, judged) for need in (entry.needs if entry else ()))]

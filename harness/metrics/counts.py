@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
 from harness.protocol.needs import EXPORT, SPLIT
+from harness.protocol.records import PINNED_BY
 
 
 def exact_count(metric: str, set_name: str, details: Sequence[str], *, of: int | None = None) -> Estimate:
@@ -43,6 +45,14 @@ def _measure(question: str, name: str) -> Callable[[Measurements, Subject, float
     return measure
 
 
+def _of_the_pin(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+    """The digest is compared where the protocol states one."""
+    if measurements.protocol.pin_of(subject.set) is None:
+        return Unavailable(NOT_PINNED, not_asked=True)
+    return _measure("integrity", PINNED_BY)(measurements, subject, level)
+
+
+NOT_PINNED = "the protocol pins no digest of the dataset: other images of these classes would not be noticed"
 _PARTS = frozenset({SPLIT})
 
 METRICS = (
@@ -60,6 +70,10 @@ METRICS = (
     counted("unlisted_files", "integrity", "Files in the listed folders that no row of the manifest names."),
     counted("missing_files", "integrity", "Rows of the manifest whose file is not there."),
     counted("colliding_names", "integrity", "Paths that are the same where case or Unicode form is ignored."),
+    replace(
+        counted(PINNED_BY, "integrity", "Sets whose images and labels are not those that their `digest` pins."),
+        measure=_of_the_pin,
+    ),
     counted("unmet_expectations", "integrity", "Rows that break an expectation of the user's own suite."),
     counted(
         "split_size_mismatches",

@@ -49,7 +49,10 @@ def _blocking(pack: Pack) -> str | None:
     criteria, verdicts = _entries(pack, "protocol", "content", "criteria"), _entries(pack, "verdicts")
     outcomes = {verdict.get("criterion"): verdict for verdict in verdicts}
     asked = require_field(pack, "protocol", "content", "baseline", kind=dict).get("needed")
-    without_baseline = pack.evidence.get("baseline") is None and asked == "optional"
+    unasked = {
+        "without_baseline": pack.evidence.get("baseline") is None and asked == "optional",
+        "unpinned": require_field(pack, "protocol", "content", "dataset", kind=dict).get("digest") is None,
+    }
     if len(outcomes) != len(verdicts) or not verdicts:
         return "it has no verdicts, or two on one criterion"
     judged = read_judged(pack)
@@ -58,7 +61,7 @@ def _blocking(pack: Pack) -> str | None:
         verdict = outcomes.get(criterion.get("id"), {})
         excused = isinstance(verdict.get("waiver"), dict) or (
             # Nobody asked: that follows from what was judged, whatever the verdict says of itself.
-            verdict.get("not_asked") is True and _nobody_asked(criterion, judged, without_baseline=without_baseline)
+            verdict.get("not_asked") is True and _nobody_asked(criterion, judged, unasked)
         )
         if verdict.get("outcome") != "passed" and not (excused and verdict.get("outcome") == "not assessed"):
             return f"the required criterion {criterion.get('id')!r} has the outcome {verdict.get('outcome')!r}"
@@ -67,9 +70,9 @@ def _blocking(pack: Pack) -> str | None:
     return None
 
 
-def _nobody_asked(criterion: Mapping[str, object], judged: Judged, *, without_baseline: bool) -> bool:
+def _nobody_asked(criterion: Mapping[str, object], judged: Judged, unasked: Mapping[str, bool]) -> bool:
     metric, question, set_name = (str(criterion.get(key)) for key in ("metric", "question", "set"))
-    return nobody_asked(metric, question, set_name, judged, without_baseline=without_baseline)
+    return nobody_asked(metric, question, set_name, judged, **unasked)
 
 
 def _entries(pack: Pack, *keys: str) -> list[dict[str, object]]:

@@ -91,6 +91,17 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "taken_for_cells": f"Taken for a cell|{BOUNDS} of that",
     },
     "predictions/*.csv": {"path": "File", "sha256": "Digest", "label": "Reference", "predicted": "Predicted"},
+    "page > labels > suspects > *": {
+        "rank": "Rank",
+        "path": "File",
+        "sha256": "Digest",
+        "label": "Label",
+        "suggested": "Suggested",
+        "confident": "Confident",
+        "p_label": "Probability of the label",
+        "p_suggested": "Probability of the suggested",
+        "margin": "Margin",
+    },
     "timings": {"scenario": "Scenario", "batch_size": "Batch"},
     SUMS: {"": "SHA-256"},
 }
@@ -147,6 +158,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
     shown = [name for name in document["evaluations"] if name != "train"]
     judged = [name for name in document["predictions"] if name not in ("train", "validation")]
     calibrated = document["calibrations"]
+    suspects = page.get("labels", {}).get("suspects", {})  # older pages have no such section
     wanted: dict[tuple[object, ...], object] = {
         ("verdicts",): True,
         ("protocol", "content", "criteria"): True,
@@ -170,6 +182,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
         ("robustness", "flips"): robust.get("flips"),
         ("page", "disturbances", "without_a_cell"): page["disturbances"]["without_a_cell"],
         **{(f"predictions/{name}.csv",): page["failures"]["wrong"][name] for name in judged},
+        **{("page", "labels", "suspects", name): found for name, found in suspects.items()},
         ("timings",): document["timings"],
         (SUMS,): True,
     }

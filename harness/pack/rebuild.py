@@ -25,6 +25,7 @@ from harness.core.strict_json import parse_json
 from harness.core.text import brief
 from harness.data.expectations import answers, expected_by_user, expected_of, findings_of, results_of, table_of
 from harness.data.leakage import DuplicatePair, ListedImage
+from harness.data.pins import pin_findings
 from harness.data.prediction_records import GivenPredictions
 from harness.data.records import (
     CellImage,
@@ -73,7 +74,7 @@ from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.split_check import SPLIT, check_source, source_of
 from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
 from harness.protocol.questions import GATES
-from harness.protocol.records import PARTS, Criterion, Protocol, part_called
+from harness.protocol.records import PARTS, PINNED_BY, Criterion, Protocol, part_called
 from harness.protocol.sets import SLICES
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, BaselineCheck, RunResults, SetSummary
@@ -367,6 +368,7 @@ class _Rebuilding:
                 self._check_reading(self.manifest)
         if checked is not None:
             self.integrity = self._expect_again(IntegrityReport(checked, findings, tuple(facts)))
+            self._check_pin_of_dataset(self.integrity)
         return True
 
     def _check_reading(self, manifest: Manifest) -> None:
@@ -407,6 +409,18 @@ class _Rebuilding:
             if each not in made and each.rule in FROM_EXPECTATIONS:
                 self._note(EVIDENCE, "integrity > findings", f"nothing in {MANIFEST} shows {each}")
         return replace(report, expectations=results_of(self.manifest, asked, found))
+
+    def _check_pin_of_dataset(self, report: IntegrityReport) -> None:
+        """Whether what was found of its digest is what manifest.csv shows."""
+        if self.manifest is None or (pin := self.protocol.dataset.digest) is None:
+            return
+        if PINNED_BY not in report.checked:
+            self._note(
+                EVIDENCE, f"integrity > checked > {PINNED_BY}", "the protocol pins the dataset, and nobody looked"
+            )
+        if (made := tuple(pin_findings(self.manifest, pin))) != report.of(PINNED_BY):
+            said = made[0].detail if made else f"the digest of the images in {MANIFEST} is the pinned one"
+            self._note(EVIDENCE, f"integrity > findings > {PINNED_BY}", said)
 
     def _read_split(self) -> bool:
         if self.pack.evidence.get("split") is None:
@@ -573,7 +587,10 @@ class _Rebuilding:
         for summary in self._of(tuple[SetSummary, ...], "sets"):
             if summary.name in counted:
                 there = Manifest(summary.name, Path(), self.protocol.dataset.classes, counted[summary.name])
-                sets.append(replace(summary, n_images=len(there.images), counts=there.counts, digest=there.digest))
+                pin = None if summary.pin is None else there.pin  # an older harness told none
+                again = replace(summary, n_images=len(there.images), counts=there.counts, digest=there.digest, pin=pin)
+                sets.append(again)
+                self._check_pin(there)
             else:
                 sets.append(summary)
                 if summary.absent_because is None:
@@ -584,6 +601,12 @@ class _Rebuilding:
         for name in counted:
             if name not in {summary.name for summary in sets}:
                 self._note(EVIDENCE, f"sets > {name}", "the set is in the pack and is not listed here")
+
+    def _check_pin(self, found: Manifest) -> None:
+        """A set from elsewhere that is not the pinned one is never scored; of the dataset a criterion speaks."""
+        if found.name != "dataset":
+            for each in pin_findings(found, self.protocol.pin_of(found.name)):
+                self._note(f"predictions/{found.name}.csv", "sha256, label", each.detail)
 
     def _images(self) -> dict[str, tuple[CellImage, ...]]:
         """The images that the pack lists, of the dataset and of every external set that was scored."""
@@ -848,6 +871,7 @@ class _Rebuilding:
             criterion.set,
             self.model or self.given,
             without_baseline=self.baseline is None and self.protocol.baseline.needed == "optional",
+            unpinned=self.protocol.dataset.digest is None,
         )
         return replace(held, not_asked=unasked and stated.get("not_asked") is not False)
 

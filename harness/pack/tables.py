@@ -21,6 +21,7 @@ from harness.judge.verdicts import Verdict
 from harness.metrics.classification import estimate
 from harness.metrics.comparison import Comparison, difference
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Evaluation
+from harness.metrics.label_errors import TRAINED_ON, LabelSuspect, suspects_by_set
 from harness.metrics.macro import multiclass_summary
 from harness.metrics.paired import mcnemar_exact
 from harness.metrics.predictions import Predictions
@@ -43,8 +44,9 @@ MANIFEST_COLUMNS = (
 )
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
-# Files for a job page, and how each is written: packs from before it was told have another JUnit XML and no summary.
-DOCUMENTS = {JUNIT: 2, SUMMARY: 2}
+# Files whose form is told, and how each is written: older packs have another JUnit XML, no summary, no suspects.
+SUSPECTS = "label_suspects.csv"
+DOCUMENTS = {JUNIT: 2, SUMMARY: 2, SUSPECTS: 1}
 
 
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
@@ -63,6 +65,8 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
         files["ledger.jsonl"] = ledger_bytes(results.ledger)
     for name, predictions in results.predictions.items():
         files[f"predictions/{name}.csv"] = predictions_csv(predictions)
+    if any(name != TRAINED_ON for name in results.predictions):
+        files[SUSPECTS] = suspects_csv(results)
     for seed, predictions in results.seed_predictions.items():
         files[f"predictions/seeds/test_{seed}.csv"] = predictions_csv(predictions)
     for name, evaluation in results.evaluations.items():
@@ -249,6 +253,18 @@ def predictions_csv(predictions: Predictions) -> bytes:
         for digest, path, label, predicted, probabilities in columns
     ]
     return as_csv(("sha256", "path", "label", "predicted", *(f"p_{name}" for name in classes)), rows)
+
+
+def suspects_csv(results: RunResults) -> bytes:
+    """Every suspected label, set by set in the order of its ranks."""
+    header = ("set", "rank", "path", "sha256", "label", "suggested", "confident", "p_label", "p_suggested", "margin")
+    listed = suspects_by_set(results.predictions)
+    return as_csv(header, (_suspect(name, each) for name, found in listed.items() for each in found))
+
+
+def _suspect(set_name: str, each: LabelSuspect) -> tuple[object, ...]:
+    sure, numbers = "yes" if each.confident else "no", map(repr, (each.p_label, each.p_suggested, each.margin))
+    return (set_name, each.rank, inert(each.path), each.sha256, each.label, each.suggested, sure, *numbers)
 
 
 def confusion_csv(evaluation: Evaluation) -> bytes:

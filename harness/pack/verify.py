@@ -29,7 +29,7 @@ from harness.pack.rebuild import Discrepancy, RecordedProtocol, rebuild
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
-from harness.pack.tables import as_csv, as_json, documents, for_a_job_page
+from harness.pack.tables import SUSPECTS, as_csv, as_json, documents, for_a_job_page
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import renderer
 from harness.report.summary import SUMMARY, summary
@@ -140,6 +140,8 @@ def _remade(pack: Pack) -> Recomputed:
         del written[SUMMARY]
     elif _version(pack, SUMMARY) == 1:
         written[SUMMARY] = summary(run, formerly=True).encode()
+    if _version(pack, SUSPECTS) is None:
+        written.pop(SUSPECTS, None)
     if run.split is not None:
         written[SPLIT] = _split_csv(run.split)
     if pack.evidence["schema"] in WITHOUT_PATHS:
@@ -189,6 +191,8 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
     held_baseline = pack.evidence.get("baseline")
     if told["baseline"] is not None and isinstance(held_baseline, Mapping) and "check" not in held_baseline:
         del told["baseline"]["check"]
+    if "documents" in told and _version(pack, SUSPECTS) is None:
+        del told["documents"][SUSPECTS]
     held_split = pack.evidence.get("split")
     if told["split"] is not None and isinstance(held_split, Mapping) and "source" not in held_split:
         del told["split"]["source"]

@@ -21,7 +21,7 @@ from harness.protocol.modes import ACCEPTABLE, why_not
 from harness.protocol.needs import OTHER_SEEDS
 from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.record import Record as _Record
-from harness.protocol.sets import GROUPS, CountRange, SetNames, check_counts, counts_of
+from harness.protocol.sets import GROUPS, CountRange, DeclaredSet, SetNames, check_counts, counts_of
 
 if TYPE_CHECKING:
     from harness.metrics.metric import Metric
@@ -50,6 +50,7 @@ CORRUPTIONS = (
 )
 INVARIANCES = ("rotation_90", "rotation_180", "rotation_270", "flip_horizontal", "flip_vertical")
 NO_CELLS = ("blank", "red_cells", "noise", "text", "grey")
+PINNED_BY = "digest_mismatches"  # the metric that holds a set to its digest
 ANY = "any"  # flips under at least one transform; inputs of every kind together
 # What may be decoded; `harness.data.decoding` knows more by their first bytes, and names them.
 Format = Literal["JPEG", "PNG", "BMP", "TIFF", "WEBP"]
@@ -153,7 +154,7 @@ class ImageRules(_Record):
         return 8 * self.max_side_px**2 + 2**20
 
 
-class DatasetPlan(SetNames):
+class DatasetPlan(DeclaredSet):
     """The set that is split into train, validation and test.
 
     description:  what the images are and where they come from, for the report.
@@ -465,7 +466,7 @@ class ReproducibilityPlan(_Record):
     epochs: int = Field(ge=1)
 
 
-class ExternalPlan(SetNames):
+class ExternalPlan(DeclaredSet):
     """A set from elsewhere, only ever evaluated. Its `labels` and `columns` are the dataset's where it states none.
 
     name:        how criteria call it; a folder of this name beside the data folder is taken for it.
@@ -864,6 +865,11 @@ class Protocol(_Record):
                 "dataset.expectations and a criterion on unmet_expectations go together: without the criterion nobody "
                 "judges the suite, without the suite there is nothing to judge. Add the other, or remove both"
             )
+        if self.dataset.digest is not None and not any(c.metric == PINNED_BY for c in self.criteria):
+            raise ValueError(
+                f"dataset.digest pins the images, and no criterion on {PINNED_BY} judges whether they are those. "
+                "Extend base.toml, whose D11 does, or add one"
+            )
         gated = any(OTHER_SEEDS in criterion.entry.needs for criterion in self.criteria)
         if gated != (len(self.training.seeds) > 1):
             raise ValueError(
@@ -896,6 +902,11 @@ class Protocol(_Record):
             labels=home.labels if own.labels is None else own.labels,
             columns=home.columns if own.columns is None else own.columns,
         )
+
+    def pin_of(self, set_name: str) -> str | None:
+        """The digest that the dataset or an external set must have; None where the protocol states none."""
+        sets: dict[str, DeclaredSet] = {"dataset": self.dataset, **{plan.name: plan for plan in self.external}}
+        return None if (plan := sets.get(set_name)) is None else plan.digest
 
     def kinds_of(self, metric: str) -> tuple[str, ...]:
         """The kinds that a metric per corruption can be asked of."""

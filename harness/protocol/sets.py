@@ -93,6 +93,17 @@ class SetNames(Record):
                 )
 
 
+class DeclaredSet(SetNames):
+    """A set as a protocol declares it.
+
+    digest: pins the images: "sha256:" and the digest of every file's content with its label, whatever the files are
+            called and wherever they lie; `python -m harness pin` prints it. Without it other images go unnoticed.
+    """
+
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    digest: str | None = Field(default=None, pattern="^sha256:[0-9a-f]{64}$", exclude_if=lambda digest: digest is None)
+
+
 @dataclass(frozen=True, slots=True)
 class CountRange:
     """How many images of a class there must be: exactly `least`, which `most` then is too, or at least so many."""

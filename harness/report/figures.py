@@ -17,6 +17,7 @@ from harness.report.calibration_plots import reliability_diagram, risk_coverage
 from harness.report.counts import dataset_counts, part_counts
 from harness.report.plots import Tile
 from harness.report.robustness_plots import detection_figure, disturbance_sheet, severity_figure
+from harness.report.sections.labels import shown_suspects
 from harness.report.wording import MANY_CLASSES, probability, proportion, short
 from harness.run.results import RunResults
 
@@ -45,17 +46,21 @@ def images_to_show(run: RunResults) -> tuple[str, ...]:
     digests = {image.sha256 for cells in _samples(run).values() for image in cells}
     if (test := run.predictions.get("test")) is not None:
         digests |= {test.digests[row] for row in (*_correct_rows(test), *_wrong_rows(test))}
-    digests |= _discordant(run)
+    digests |= _discordant(run) | _suspected(run)
     return tuple(sorted(digests))
 
 
 def draw_thumbnails(run: RunResults, images: Mapping[str, np.ndarray], *, side_px: int = 96) -> dict[str, bytes]:
-    """A small PNG of each misclassified or discordant test cell whose pixels are given, by digest."""
+    """A small PNG of each misclassified, discordant or suspected cell whose pixels are given, by digest."""
     test = run.predictions.get("test")
     wrong = set() if test is None else {test.digests[row] for row in np.flatnonzero(~test.correct)}
-    return {
-        digest: _thumbnail(images[digest], side_px) for digest in sorted(wrong | _discordant(run)) if digest in images
-    }
+    wanted = sorted(wrong | _discordant(run) | _suspected(run))
+    return {digest: _thumbnail(images[digest], side_px) for digest in wanted if digest in images}
+
+
+def _suspected(run: RunResults) -> set[str]:
+    """The cells of the dataset whose labels the page suspects."""
+    return {each.sha256 for name, found in shown_suspects(run).items() if name in PARTS for each in found}
 
 
 def external_evaluations(run: RunResults) -> list[Evaluation]:

@@ -169,4 +169,5 @@ def _summary(run: Graph, found: Manifest, role: str, note: str) -> SetSummary:
         note=note,
         synthetic=found.name in run.setting.options.synthetic,
         reading=found.reading,
+        pin=found.pin,
     )

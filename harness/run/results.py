@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 class SetSummary:
     """What is known of one evaluated set, for the report's data section.
 
-    synthetic: its cells were drawn. reading: what of it was read as what; None in packs that are older.
+    synthetic: its cells were drawn. reading: what of it was read as what; pin: what a protocol's `digest` would say of
+    it; both None in packs that are older.
     """
 
     name: str
@@ -51,6 +52,7 @@ class SetSummary:
     absent_because: str | None = None
     synthetic: bool = False
     reading: Reading | None = None
+    pin: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

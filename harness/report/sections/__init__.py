@@ -21,6 +21,7 @@ ORDER = (
     "external",
     "disturbances",
     "failures",
+    "labels",
     "speed",
     "limits",
     "evidence",

@@ -166,6 +166,7 @@ def _inspected(
         images=rules,
         counts=counts,
         workers=run.setting.options.workers,
+        pin=run.setting.protocol.pin_of(found.name),
         further=further,
         progress=lambda done: run.progress(f"inspecting {found.name}", done, total, ""),
     )

@@ -20,23 +20,32 @@ def facts(run: RunResults) -> dict[str, object]:
     """counts: set -> class -> images; files: what the files are and how many, the most frequent first.
 
     readings: set -> what was read as what, one sentence each, where there is anything to say.
+    pins: set -> whether its images and labels are those that the protocol pins.
     found: rule -> findings, of which `shown` are on the page. uncompared: how many the limits do not name.
     """
     classes = run.protocol.dataset.classes
     counts = {each.name: {name: each.counts.get(name, 0) for name in classes} for each in run.sets}
     more = max(0, len(run.uncompared) - MOST_NAMED)
+    pins = {each.name: _pinned(each.pin, run.protocol.pin_of(each.name)) for each in run.sets if each.pin is not None}
     told = {each.name: list(reading_told(each.reading)) for each in run.sets if each.reading is not None}
     readings = {name: sentences for name, sentences in told.items() if sentences}
     if run.integrity is None:
-        return {"counts": counts, "readings": readings, "uncompared": more}
+        return {"counts": counts, "readings": readings, "uncompared": more, "pins": pins}
     return {
         "counts": counts,
         "readings": readings,
         "uncompared": more,
+        "pins": pins,
         "files": _kinds_of_files(run),
         "found": {rule: len(run.integrity.of(rule)) for rule in run.integrity.checked},
         "shown": min(len(run.integrity.findings), MOST_FINDINGS_SHOWN),
     }
+
+
+def _pinned(found: str | None, stated: str | None) -> str:
+    if stated is None:
+        return "pinned by nothing: the protocol states no digest of it"
+    return "as the protocol pins it" if found == stated else f"and the protocol pins {stated}"
 
 
 def _kinds_of_files(run: RunResults) -> list[dict[str, object]]:
