@@ -34,6 +34,7 @@ from harness.pack.junit import properties_of
 from harness.protocol.file import read_protocol
 from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.records import Criterion, Protocol
+from harness.report.amended import changes_told, to_write
 from harness.report.sentences import (
     baseline_told,
     conclusion,
@@ -78,7 +79,7 @@ class Exit(IntEnum):
     PASSED = 0
     FAILED = 1  # a required criterion failed, or a test that is no criterion
     INCONCLUSIVE = 6  # no required criterion failed, and one has too little evidence
-    INCOMPLETE = 7  # neither, yet a required criterion was not assessed or not judged
+    INCOMPLETE = 7  # neither, yet a required criterion was not assessed or not judged, or the protocol moved undeclared
     ERROR = 8  # the run stopped, or its evidence could not be written: nothing is known
 
 
@@ -423,6 +424,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
     if (closed := gates_told(results.verdicts)) is not None:
         _line(terminalreporter, closed, yellow=True)
         _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
+    for line in (*changes_told(results), *to_write(results.undeclared)):
+        _line(terminalreporter, line, yellow=True)
     if results.passed and exit_code(state) is not Exit.PASSED:
         _line(terminalreporter, f"every required criterion passed, yet {OTHERWISE}", red=True, bold=True)
     else:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_run import Pytest, verdicts_of
+from tiny_run import Pytest, evidence_of, verdicts_of
 
 from harness.cli import main
 from harness.judge.ledger import read_ledger
@@ -110,20 +110,43 @@ def test_the_same_predictions_are_the_same_look_and_others_are_the_next(
     assert main(["verify", str(pack)]) == 0
 
 
-def test_another_rule_than_that_of_the_first_look_stops_the_run_before_its_look(
+LOWER = """
+extends = "tiny.toml"
+[looks]
+correction = "budget"
+budget = 100
+[[criteria]]
+id = "A1"
+floor = 0.01
+"""
+
+
+def test_what_moved_after_the_first_look_is_told_and_verified_and_a_declared_change_too(
     tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
 ):
-    ledger = place / "ruled" / "ledger.jsonl"
+    ledger = place / "moved" / "ledger.jsonl"
     tiny(f"--ledger={ledger}", "-k", "A1")
     (first,) = read_ledger(ledger)
-    assert (len(unpack_pictures(first.pictures)), first.rule) == (first.n, "series")
-    other = place / "other-rule.toml"
-    other.write_text('extends = "tiny.toml"\n[looks]\ncorrection = "budget"\nbudget = 100\n')
+    assert (len(unpack_pictures(first.pictures)), bool(first.terms)) == (first.n, True)
+    other = place / "moved.toml"
+    other.write_text(LOWER)
     done = tiny(f"--ledger={ledger}", "-k", "A1", f"--protocol={other}")
-    assert done.returncode == Exit.ERROR
-    assert "looks at test are counted by the rule 'series'" in done.stdout
-    assert "Traceback" not in done.stdout
-    assert read_ledger(ledger) == (first,)
+    assert done.returncode == Exit.INCOMPLETE, done.stdout
+    assert "the protocol moved after a look, and no amendment says so: criteria.A1.floor 0.85 -> 0.01" in done.stdout
+    pack = (place / "reports" / "latest").resolve()
+    moved = {each["key"]: each for each in evidence_of(pack)["changes"]}
+    assert sorted(moved) == ["criteria.A1.floor", "looks.budget", "looks.correction"]
+    assert main(["verify", str(pack)]) == 0
+    # What the terminal writes out is what declares it.
+    block = done.stdout[done.stdout.index("[[amendments]]") :].partition("RUN NOT PASSED")[0]
+    block = block.replace('reason = ""', 'reason = "a floor of another set"').replace('owner = ""', 'owner = "us"')
+    other.write_text(LOWER + block.replace("day =", "day = 2026-01-20"))
+    done = tiny(f"--ledger={ledger}", "-k", "A1", f"--protocol={other}")
+    assert "no amendment says so" not in done.stdout
+    assert "amended after a look: criteria.A1.floor 0.85 -> 0.01" in done.stdout
+    pack = (place / "reports" / "latest").resolve()
+    assert all(each["amendment"] for each in evidence_of(pack)["changes"])
+    assert main(["verify", str(pack)]) == 0
 
 
 def test_a_ledger_that_was_altered_stops_the_run(

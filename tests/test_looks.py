@@ -1,4 +1,4 @@
-"""Which look it is, whatever was done to the set in between; by which rule; and how many can still pass."""
+"""Which look it is, whatever was done to the set in between, and how many can still pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.data.hashing import picture_digests
 from harness.data.records import CellImage
 from harness.judge.criteria import judge, level_at
 from harness.judge.ledger import LedgerError, parse_ledger, read_ledger
-from harness.judge.looks import Shown, look_number, rule_before
+from harness.judge.looks import look_number
 from harness.judge.looks_left import LooksLeft, looks_left
 from harness.judge.pictures import BYTES, MOST_PICTURES, InvalidPictures, pack_pictures, unpack_pictures
 from harness.metrics.predictions import Predictions
@@ -136,13 +136,12 @@ def test_an_entry_of_before_gets_its_pictures_from_a_later_one_of_the_same_cells
 
 
 def test_pictures_are_kept_once_for_each_set_of_cells_and_an_entry_without_is_written_as_before(path):
-    first = looked(path, predictions=sha("p1"), pictures=pictures("a", "b"), rule="series")
-    second = looked(path, predictions=sha("p2"), pictures=pictures("a", "b"), rule="series")
+    first = looked(path, predictions=sha("p1"), pictures=pictures("a", "b"))
+    second = looked(path, predictions=sha("p2"), pictures=pictures("a", "b"))
     third = looked(path, cells=sha("others"), predictions=sha("p3"), pictures=pictures("a"))
     assert [bool(each.pictures) for each in (first, second, third)] == [True, False, True]
     lines = path.read_bytes().splitlines()
     assert [b'"pictures"' in line for line in lines] == [True, False, True]
-    assert [b'"rule"' in line for line in lines] == [True, True, False]
     assert parse_ledger(path.read_bytes(), where="") == (first, second, third)
 
 
@@ -152,23 +151,6 @@ def test_seeds_of_one_run_take_no_number_at_overlapping_cells_either(path):
         looked(path, run="r", predictions=sha(predictions), role=role, pictures=shown)
     assert number(path, "p1", source="dataset", cells="cells", run="r") == 1
     assert number(path, "p9", cells="fewer", shown=pictures("a")) == 4  # of another run they are choices like any
-
-
-# --- by which rule --------------------------------------------------------------------------------
-
-
-def test_the_rule_of_the_first_look_at_a_source_its_cells_or_a_picture_holds(path):
-    looked(path, source=sha("s"), cells=sha("c"), pictures=pictures("a"), rule="series")
-    chain = read_ledger(path)
-    for shown in (Shown(sha("s"), sha("x")), Shown(sha("x"), sha("c")), Shown(sha("x"), sha("y"), pictures("a"))):
-        assert rule_before(chain, shown, rule="series") is None
-        assert rule_before(chain, shown, rule="budget of 5") == chain[0]
-    assert rule_before(chain, Shown(sha("x"), sha("y"), pictures("z")), rule="budget of 5") is None
-
-
-def test_entries_of_before_fix_no_rule(path):
-    looked(path)
-    assert rule_before(read_ledger(path), Shown(sha("dataset"), sha("cells")), rule="series") is None
 
 
 def test_a_rule_says_its_numbers():

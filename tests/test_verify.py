@@ -22,11 +22,13 @@ from harness.cli import main
 from harness.core.digests import digest_of
 from harness.core.errors import EvidenceError
 from harness.data.records import Manifest, Split, sorted_by_path
+from harness.judge.amended import changes_in
 from harness.judge.criteria import judge, level_at
 from harness.judge.groups import too_few_groups
 from harness.judge.ledger import cells_digest, read_ledger, record_look
 from harness.judge.looks import look_number
 from harness.judge.sample_size import cells_at_that_rate
+from harness.judge.terms import pack_terms
 from harness.judge.verdicts import Verdict
 from harness.metrics import classification as metrics
 from harness.metrics.classification import estimate, evaluate
@@ -40,13 +42,16 @@ from harness.pack.read import open_pack
 from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
-from harness.protocol.records import PARTS, Criterion
+from harness.protocol.records import PARTS, Criterion, Protocol
 from harness.report.summary import summary
 from harness.run.results import RunResults
 
 
-def looked_at(run: RunResults, manifest: Manifest, ledger: Path) -> RunResults:
-    """The run with its looks on a ledger, and every verdict on cells judged at the level that its look leaves."""
+def looked_at(run: RunResults, manifest: Manifest, ledger: Path, *, by: Protocol | None = None) -> RunResults:
+    """The run with its looks on a ledger, and every verdict on cells judged at the level that its look leaves.
+
+    by: the protocol whose terms the ledger keeps, where it is not the run's.
+    """
     seeds = {seed: each for seed, each in run.seed_predictions.items() if seed != run.protocol.training.seed}
     judged = {name: each for name, each in run.predictions.items() if name not in ("train", "validation")}
     looks: dict[str, int] = {}
@@ -64,13 +69,15 @@ def looked_at(run: RunResults, manifest: Manifest, ledger: Path) -> RunResults:
             predictions=predictions.digest,
             protocol=run.protocol.digest,
             role=role,
+            terms=pack_terms(by or run.protocol),
         )
         if role == "judged":
             number = look_number(
                 read_ledger(ledger), run=run.run_id, source=look.source, cells=look.cells, predictions=look.predictions
             )
             looks[look.set] = number
-    looked = replace(run, looks=looks, ledger=read_ledger(ledger))
+    chain = read_ledger(ledger)
+    looked = replace(run, looks=looks, ledger=chain, changes=changes_in(run.protocol, chain, run=run.run_id))
     return replace(looked, verdicts=tuple(at_its_look(looked, verdict) for verdict in run.verdicts))
 
 
@@ -478,7 +485,7 @@ def test_a_pack_from_before_there_were_summaries_holds(written, run, manifest, c
 
 def test_a_pack_from_before_looks_that_are_left_were_told_holds(written, run, manifest, copy, tmp_path):
     looked = looked_at(run, manifest, Path(shutil.copy(written.parent / "ledger.jsonl", tmp_path)))
-    before, today = summary(looked, formerly=True).encode(), (copy / "summary.md").read_bytes()
+    before, today = summary(looked, version=1).encode(), (copy / "summary.md").read_bytes()
     assert before != today
     (copy / "summary.md").write_bytes(before)
     mend_sums(copy)
@@ -486,6 +493,40 @@ def test_a_pack_from_before_looks_that_are_left_were_told_holds(written, run, ma
     edit_json(copy, "evidence.json", lambda content: content["documents"].update({"summary.md": 1}))
     mend_sums(copy)
     assert {each.file for each in verify_pack(copy).discrepancies} <= {"index.html"}  # which lists another digest
+
+
+def stricter(protocol: Protocol) -> Protocol:
+    criteria = (c.model_copy(update={"floor": 0.99}) if c.id == "A1" else c for c in protocol.criteria)
+    return protocol.model_copy(update={"criteria": tuple(criteria)})
+
+
+def test_what_moved_after_a_look_is_made_again_of_the_ledger_in_the_pack(run, manifest, tmp_path):
+    ledger = tmp_path / "ledger.jsonl"
+    earlier = replace(example_run(content=example_picture, n_wrong=5), run_id="earlier")
+    looked_at(replace(earlier, protocol=stricter(earlier.protocol)), manifest, ledger)
+    looked = looked_at(run, manifest, ledger)
+    assert [(change.key, change.old) for change in looked.changes] == [("criteria.A1.floor", "0.99")]
+    pack = pack_of(looked, manifest, tmp_path)
+    assert shown(verify_pack(pack)) == []
+    for number, hide in enumerate(
+        (
+            lambda content: content.update(changes=[]),
+            lambda content: content["changes"][0].update(old=content["changes"][0]["new"]),
+            lambda content: content["changes"][0].update(
+                amendment={"key": "criteria.A1.floor", "reason": "invented later", "owner": "me", "day": "2026-01-01"}
+            ),
+        )
+    ):
+        forged = Path(shutil.copytree(pack, tmp_path / f"forged-{number}"))
+        edit_json(forged, "evidence.json", hide)
+        mend_sums(forged)
+        assert [each for each in verify_pack(forged).discrepancies if each.field.startswith("changes")], number
+
+
+def test_terms_in_the_ledger_that_are_not_the_protocols_are_found(run, manifest, tmp_path):
+    looked = looked_at(run, manifest, tmp_path / "ledger.jsonl", by=stricter(run.protocol))
+    found = verify_pack(pack_of(looked, manifest, tmp_path)).discrepancies
+    assert "they are not the protocol's at criteria.A1.floor" in {each.message for each in found}
 
 
 @pytest.mark.parametrize("name", ["evidence.json", "SHA256SUMS"])

@@ -34,12 +34,13 @@ from harness.core.strict_json import parse_json
 from harness.data.records import labelled_digest
 from harness.judge.answers import InvalidAnswers, unpack_answers
 from harness.judge.pictures import InvalidPictures, unpack_pictures
+from harness.judge.terms import InvalidTerms, unpack_terms
 from harness.metrics.predictions import Predictions
 
 Role = Literal["judged", "seed"]
 
 ROLES = ("judged", "seed")
-OPTIONAL = ("answers", "pictures", "rule")  # an entry that has nothing to say there is written without the field
+OPTIONAL = ("answers", "pictures", "rule", "terms")  # absent where an entry has nothing to say there
 START = "0" * 64  # what the first entry names as the one before it
 LOCK_TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 2**20  # a hundred thousand looks without answers
@@ -72,8 +73,10 @@ class Look:
                  sets that are too large, which can be recognised by the digest of their predictions alone.
     pictures:    the pictures of the cells, as `harness.judge.pictures` packs them; empty where an entry before it has
                  those of the same cells, and in entries of an older harness.
-    rule:        how its protocol shares the error among looks, as `LooksPlan.rule` says it; empty in entries of an
-                 older harness.
+    rule:        how its protocol shares the error among looks, as `LooksPlan.rule` says it, in entries of a harness
+                 that kept nothing else of the protocol; empty in all others.
+    terms:       what its protocol fixes, key by key, as `harness.judge.terms` packs it; empty where an entry before it
+                 has that of the same cells, and in entries of an older harness.
     """
 
     index: int
@@ -92,6 +95,7 @@ class Look:
     answers: str = ""
     pictures: str = ""
     rule: str = ""
+    terms: str = ""
 
     def __post_init__(self) -> None:
         for name in ("index", "n"):
@@ -125,6 +129,10 @@ class Look:
             raise LedgerError(str(error)) from None
         if n_pictures > self.n:
             raise LedgerError(f"it holds {n_pictures} pictures of cells, n is {self.n}")
+        try:
+            unpack_terms(self.terms)
+        except InvalidTerms as error:
+            raise LedgerError(str(error)) from None
         if self.role not in ROLES:
             raise LedgerError(f"role is {self.role!r}; the roles are {', '.join(ROLES)}")
         found = _hash_of({field: value for field, value in _written(self).items() if field != "hash"})
@@ -232,7 +240,7 @@ def record_look(
     role: Role,
     answers: str = "",
     pictures: str = "",
-    rule: str = "",
+    terms: str = "",
 ) -> Look:
     """Put one look on record, at the end of a chain that was found whole, and return it once it is on the disk.
 
@@ -241,10 +249,10 @@ def record_look(
 
     Args:
         path: the ledger; it is made, and its folder too, where there is none.
-        run, set, source, cells, n, model, predictions, protocol, role, answers, pictures, rule: see `Look`. Answers
+        run, set, source, cells, n, model, predictions, protocol, role, answers, pictures, terms: see `Look`. Answers
             are kept once for each digest of predictions, and while the chain is short of its limit; without them a look
             is known by its digest alone, which never makes its number smaller. Pictures are kept once for each digest
-            of cells, always: without them its number could be too small.
+            of cells, always: without them its number could be too small. Terms are, too: the first look fixes them.
     Raises:
         LedgerError: the chain is broken or full, another run holds the lock for more than 5 s, or nothing can be
             written there.
@@ -267,10 +275,11 @@ def record_look(
                 "role": role,
                 "previous": head_of(looks),
             }
-            if rule:
-                entry["rule"] = rule
-            if pictures and not any(each.cells == cells and each.pictures for each in looks):
+            before = [each for each in looks if each.cells == cells]
+            if pictures and not any(each.pictures for each in before):
                 entry["pictures"] = pictures
+            if terms and not any(each.terms for each in before):
+                entry["terms"] = terms
             new = answers and not any(each.predictions == predictions and each.answers for each in looks)
             look = _sealed({**entry, "answers": answers} if new else entry)
             if new and len(ledger_bytes((*looks, look))) > MOST_BYTES_WITH_ANSWERS:

@@ -1,4 +1,4 @@
-"""Which look at a set is this, and by which rule are looks at it counted? Read off the chain of a ledger."""
+"""Which look at a set is this, and which looks at it were the first? Read off the chain of a ledger."""
 
 from __future__ import annotations
 
@@ -82,13 +82,24 @@ def look_number(
     return 1 + max(len(by_source), _of_most_seen(known.get(cells), [(choices[n], related[n]) for n in counted], known))
 
 
-def rule_before(looks: Sequence[Look], shown: Shown, *, rule: str) -> Look | None:
-    """The first look at any of this that was counted by another rule; None where all are counted by this one.
+def shared_before(looks: Sequence[Look], shown: Shown) -> list[Look]:
+    """The looks at the same source, the same cells or any of the same pictures, in their order."""
+    return _sharing(looks, shown, _pictures_by_cells(looks, shown))
 
-    Shares of two rules do not sum to the whole of either. Entries of an older harness, which name none, fix none.
+
+def first_looks(looks: Sequence[Look], shown: Shown) -> list[Look]:
+    """The looks that fixed the protocol for any of this: each at what no look before it that keeps terms had shown.
+
+    Sets that were joined were looked at first apart, so there may be several. Of entries that keep the looks' rule
+    alone, as one version wrote them, the first is among them.
     """
-    named = (each for each in _sharing(looks, shown, _pictures_by_cells(looks, shown)) if each.rule)
-    return next((each for each in named if each.rule != rule), None)
+    known = _pictures_by_cells(looks, shown)
+    related = _sharing(looks, shown, known)
+    firsts: list[Look] = []
+    for look in related:
+        if look.terms and not _sharing(firsts, Shown(look.source, look.cells), known):
+            firsts.append(look)
+    return [*firsts, *[look for look in related if look.rule and not look.terms][:1]]
 
 
 def _pictures_by_cells(looks: Iterable[Look], shown: Shown) -> dict[str, np.ndarray]:

@@ -28,9 +28,17 @@ BLOCKING = {
 FORMERLY = {**BLOCKING, Outcome.NOT_ASSESSED: "skipped"}
 
 
-def junit(verdicts: Sequence[Verdict], *, name: str, seconds: float, formerly: bool = False) -> bytes:
+def junit(
+    verdicts: Sequence[Verdict],
+    *,
+    name: str,
+    seconds: float,
+    moved: Sequence[tuple[str, bool]] = (),
+    formerly: bool = False,
+) -> bytes:
     """One test case per criterion; each outcome under its own word, with what it rests on.
 
+    moved:    what in the protocol is other than at a first look, and whether that keeps the run from passing.
     formerly: as packs have it whose evidence does not say that they have a summary.
     """
     elements = [FORMERLY.get(verdict.outcome) if formerly else element_of(verdict) for verdict in verdicts]
@@ -39,12 +47,14 @@ def junit(verdicts: Sequence[Verdict], *, name: str, seconds: float, formerly: b
         root,
         "testsuite",
         name=visible(name),
-        tests=str(len(verdicts)),
+        tests=str(len(verdicts) + bool(moved)),
         failures=str(elements.count("failure")),
-        errors=str(elements.count("error")),
+        errors=str(elements.count("error") + any(blocks for _, blocks in moved)),
         skipped=str(elements.count("skipped")),
         time=f"{seconds:.3f}",
     )
+    if moved:
+        _tell_moved(suite, moved)
     for verdict, element in zip(verdicts, elements, strict=True):
         criterion = verdict.criterion
         case = ElementTree.SubElement(suite, "testcase", classname=criterion.question, name=criterion.id)
@@ -57,6 +67,17 @@ def junit(verdicts: Sequence[Verdict], *, name: str, seconds: float, formerly: b
             detail.text = visible(explain(verdict))
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _tell_moved(suite: ElementTree.Element, moved: Sequence[tuple[str, bool]]) -> None:
+    """A test case of its own: each criterion may well have passed by the protocol that was changed."""
+    case = ElementTree.SubElement(suite, "testcase", classname="protocol", name="amendments")
+    properties = ElementTree.SubElement(case, "properties")
+    for told, blocks in moved:
+        ElementTree.SubElement(properties, "property", name="moved" if blocks else "amended", value=visible(told))
+    if undeclared := [visible(told) for told, blocks in moved if blocks]:
+        said = "the protocol moved after a look, and no amendment says so"
+        ElementTree.SubElement(case, "error", type="amended", message=said).text = "\n".join(undeclared)
 
 
 def element_of(verdict: Verdict) -> str | None:

@@ -46,6 +46,9 @@ def _blocking(pack: Pack) -> str | None:
     """Why a run with these verdicts cannot have passed."""
     if require_field(pack, "run", kind=dict).get("stopped_because") is not None:
         return "it was stopped early"
+    changes: object = pack.evidence.get("changes", [])  # older packs have none
+    if not isinstance(changes, list) or not all(isinstance(c, dict) and c.get("amendment") for c in changes):
+        return "its protocol moved after a look, and no amendment says so"
     criteria, verdicts = _entries(pack, "protocol", "content", "criteria"), _entries(pack, "verdicts")
     outcomes = {verdict.get("criterion"): verdict for verdict in verdicts}
     asked = require_field(pack, "protocol", "content", "baseline", kind=dict).get("needed")

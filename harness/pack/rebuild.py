@@ -39,6 +39,7 @@ from harness.data.records import (
     sorted_by_path,
 )
 from harness.data.split import COLUMNS
+from harness.judge.amended import changes_in, differences
 from harness.judge.answers import answers_of, unpack_answers
 from harness.judge.asking import ask, decide
 from harness.judge.criteria import not_judged
@@ -47,6 +48,7 @@ from harness.judge.looks import look_number
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
 from harness.judge.rules import OLDEST, Rules
+from harness.judge.terms import unpack_terms
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
@@ -76,6 +78,7 @@ from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, PINNED_BY, Criterion, Protocol, part_called
 from harness.protocol.sets import SLICES
+from harness.protocol.terms import terms_of
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, BaselineCheck, RunResults, SetSummary
 from harness.run.store import StageRecord
@@ -256,6 +259,7 @@ class _Rebuilding:
             calibrations=self.calibrations,
             looks=self.looks,
             ledger=self.ledger,
+            changes=changes_in(self.protocol, self.ledger, run=self.run_id),
             fits=self.fits,
             reproducibility=self.processes,
             timings=self.timings,
@@ -784,6 +788,11 @@ class _Rebuilding:
             wanted["model"] = self.given.digest(look.set)
         if look.rule:  # an older harness recorded none
             wanted["rule"] = self.protocol.looks.rule
+        if look.terms:
+            for each in differences(unpack_terms(look.terms), terms_of(self.protocol)):
+                self._note(
+                    LEDGER, f"entry {look.index}, terms", f"they are not the protocol's at {'.'.join(each.steps)}"
+                )
         if look.answers and not unpack_answers(look.answers).equals(answers_of(found)):
             self._note(LEDGER, f"entry {look.index}, answers", "they are not those of the predictions in the pack")
         for name, value in wanted.items():

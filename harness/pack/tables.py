@@ -16,6 +16,7 @@ from dataclasses import asdict
 import harness
 from harness.core.spreadsheet import inert
 from harness.data.records import ImageFacts, Manifest, Reading
+from harness.judge.amended import Change
 from harness.judge.ledger import head_of, ledger_bytes
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import estimate
@@ -31,8 +32,9 @@ from harness.pack.components import COMPONENTS, components
 from harness.pack.junit import JUNIT, junit
 from harness.protocol.records import PARTS
 from harness.protocol.sets import SLICES
+from harness.report.amended import change_told
 from harness.report.page import page_facts, renderer
-from harness.report.summary import SUMMARY, summary
+from harness.report.summary import SUMMARY, VERSION, summary
 from harness.run.packages import Packages
 from harness.run.results import Baseline, RunResults
 
@@ -46,7 +48,7 @@ METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
 # Files whose form is told, and how each is written: older packs have another JUnit XML, no summary, no suspects.
 SUSPECTS = "label_suspects.csv"
-DOCUMENTS = {JUNIT: 2, SUMMARY: 2, SUSPECTS: 1}
+DOCUMENTS = {JUNIT: 2, SUMMARY: VERSION, SUSPECTS: 1}
 
 
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
@@ -79,9 +81,17 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
 def for_a_job_page(results: RunResults) -> dict[str, bytes]:
     """What a CI system shows; their numbers are those of the verdicts."""
     return {
-        JUNIT: junit(results.verdicts, name=results.protocol.identity.id, seconds=results.seconds),
+        JUNIT: junit_of(results),
         SUMMARY: summary(results).encode(),
     }
+
+
+def junit_of(results: RunResults, *, formerly: bool = False) -> bytes:
+    name, moved = (
+        results.protocol.identity.id,
+        [(change_told(each), each.amendment is None) for each in results.changes],
+    )
+    return junit(results.verdicts, name=name, seconds=results.seconds, moved=moved, formerly=formerly)
 
 
 def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object]:
@@ -142,6 +152,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "fits": [asdict(fit) for fit in results.fits],
         "looks": results.looks,
         "ledger": {"entries": len(results.ledger), "head": head_of(results.ledger)},
+        "changes": [_changed(change) for change in results.changes],
         "seeds": {
             str(seed): {"predictions": found.digest, "correct": int(found.correct.sum()), "n": len(found.digests)}
             for seed, found in results.seed_predictions.items()
@@ -326,6 +337,18 @@ def verdict_record(verdict: Verdict) -> dict[str, object]:
         "unavailable": verdict.unavailable and asdict(verdict.unavailable),
         "waiver": verdict.waiver and verdict.waiver.model_dump(mode="json"),
         "estimate": verdict.estimate and asdict(verdict.estimate),
+    }
+
+
+def _changed(change: Change) -> dict[str, object]:
+    return {
+        "set": change.set,
+        "key": change.key,
+        "old": change.old,
+        "new": change.new,
+        "run": change.run,
+        "time": change.time,
+        "amendment": change.amendment and change.amendment.model_dump(mode="json"),
     }
 
 

@@ -23,16 +23,16 @@ from harness.metrics.estimates import Estimate
 from harness.pack.decode import recorded
 from harness.pack.differences import as_written, compared, differences, first_of, plain
 from harness.pack.formerly import as_formerly, lacks_assumed
-from harness.pack.junit import JUNIT, junit
+from harness.pack.junit import JUNIT
 from harness.pack.read import EVIDENCE, SIGNATURE, SUMS, WITHOUT_PATHS, Pack, open_pack, verify_digests
 from harness.pack.rebuild import Discrepancy, RecordedProtocol, rebuild
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
-from harness.pack.tables import SUSPECTS, as_csv, as_json, documents, for_a_job_page
+from harness.pack.tables import SUSPECTS, as_csv, as_json, documents, for_a_job_page, junit_of
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import renderer
-from harness.report.summary import SUMMARY, summary
+from harness.report.summary import SUMMARY, VERSION, summary
 from harness.run.results import RunResults
 
 Record = TypeVar("Record")
@@ -136,10 +136,10 @@ def _remade(pack: Pack) -> Recomputed:
     written[EVIDENCE] = as_json(told)
     written |= for_a_job_page(run)
     if "documents" not in pack.evidence:
-        written[JUNIT] = junit(run.verdicts, name=run.protocol.identity.id, seconds=run.seconds, formerly=True)
+        written[JUNIT] = junit_of(run, formerly=True)
         del written[SUMMARY]
-    elif _version(pack, SUMMARY) == 1:
-        written[SUMMARY] = summary(run, formerly=True).encode()
+    elif (version := _version(pack, SUMMARY)) is not None:
+        written[SUMMARY] = summary(run, version=version).encode()
     if _version(pack, SUSPECTS) is None:
         written.pop(SUSPECTS, None)
     if run.split is not None:
@@ -184,8 +184,10 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
             del verdict["assumed"]
     if "documents" not in pack.evidence:
         del told["documents"]
-    elif _version(pack, SUMMARY) == 1:
-        told["documents"][SUMMARY] = 1
+    elif (version := _version(pack, SUMMARY)) is not None:
+        told["documents"][SUMMARY] = version
+    if "changes" not in pack.evidence:
+        del told["changes"]
     if "rules" not in pack.evidence:
         del told["rules"]
     held_baseline = pack.evidence.get("baseline")
@@ -210,10 +212,11 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
     return told
 
 
-def _version(pack: Pack, document: str) -> object:
-    """Which version of a document its run wrote, as it says."""
+def _version(pack: Pack, document: str) -> int | None:
+    """Which earlier version of a document its run wrote, as it says; None where it says nothing of the kind."""
     held = pack.evidence.get("documents")
-    return held.get(document) if isinstance(held, Mapping) else None
+    version = held.get(document) if isinstance(held, Mapping) else None
+    return version if type(version) is int and 1 <= version < VERSION else None
 
 
 def _known_to(made: Any, held: Any) -> Any:

@@ -22,6 +22,7 @@ from harness.core.places import PROTOCOLS
 from harness.protocol.expectations import read_suite
 from harness.protocol.extending import REMOVE, REPLACE, Unextendable, extended, is_array_of_tables, name_of
 from harness.protocol.records import Protocol, metric_table
+from harness.protocol.terms import at, canonical, plain, says, terms_of
 
 # Far above any honest protocol: the published one has 20 kB.
 MOST_BYTES = 2**20
@@ -78,7 +79,23 @@ def _checked(path: Path, merged: dict[str, Any]) -> Protocol:
                 f"protocol {path}: criterion {criterion.id}: {REPLACED[criterion.metric]}; packs that were judged on "
                 f"{criterion.metric} stay readable."
             )
+    _refuse_idle_amendments(path, protocol)
     return protocol
+
+
+def _refuse_idle_amendments(path: Path, protocol: Protocol) -> None:
+    """An amendment says what this protocol says now; what it was, the ledger knows."""
+    fixed = terms_of(protocol).tree if protocol.amendments else {}
+    for each in protocol.amendments:
+        here, now = f"protocol {path}: amendments: {each.key!r}", at(fixed, each.key)
+        if not says(each.new, now):
+            has = "this protocol fixes no such key" if now is None else f"this protocol has {canonical(plain(now))}"
+            raise ProtocolError(
+                f"{here}: `new` is {canonical(plain(each.new))}, and {has}. Write what the protocol says now, and "
+                "leave `new` out where it says nothing; texts, `training` and `model` may change without an amendment."
+            )
+        if says(each.old, each.new):
+            raise ProtocolError(f"{here}: `old` and `new` are the same. Remove the amendment, or correct `old`.")
 
 
 def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:

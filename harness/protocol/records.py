@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from harness.core.digests import digest_of
+from harness.protocol.amendments import Amendment
 from harness.protocol.expectations import ExpectationSuite
 from harness.protocol.hopes import HopedTruth
 from harness.protocol.modes import ACCEPTABLE, why_not
 from harness.protocol.needs import OTHER_SEEDS
 from harness.protocol.questions import DEVICES, QUESTIONS
+from harness.protocol.record import NOT_FIXED, OptionalText, Text
 from harness.protocol.record import Record as _Record
 from harness.protocol.sets import GROUPS, CountRange, DeclaredSet, SetNames, check_counts, counts_of
 
@@ -167,7 +169,7 @@ class DatasetPlan(DeclaredSet):
     expectations: the user's own suite; in the file, the name of a great-expectations JSON file beside it.
     """
 
-    description: str
+    description: Text
     classes: tuple[Name, ...] = Field(min_length=2)
     images_per_class: int | dict[str, int] | None = None
     images: ImageRules
@@ -478,7 +480,7 @@ class ExternalPlan(DeclaredSet):
     """
 
     name: Name
-    description: str
+    description: Text
     independence: Literal["shown", "not shown"]
     images: ImageRules
     synthetic: Literal["second-laboratory", "nine-monocytes"] | None = None
@@ -509,7 +511,7 @@ class LooksPlan(_Record):
 
     correction: Literal["first-look", "series", "budget", "none", "look-number"] = "first-look"
     budget: int | None = Field(default=None, ge=1)
-    reason: str | None = Field(default=None, min_length=10)
+    reason: OptionalText = Field(default=None, min_length=10)
 
     @model_validator(mode="before")
     @classmethod
@@ -547,7 +549,7 @@ class ClusterPlan(_Record):
 
     intracluster_correlation: Fraction = 0.1
     # Left out of the content where there is none, so that a protocol without one keeps its digest.
-    source: str | None = Field(default=None, min_length=10, exclude_if=lambda source: source is None)
+    source: OptionalText = Field(default=None, min_length=10, exclude_if=lambda source: source is None)
 
     @model_validator(mode="after")
     def _of_a_number(self) -> ClusterPlan:
@@ -639,7 +641,7 @@ class PrevalencePlan(_Record):
     shares: class -> its share; they add up to 1.
     """
 
-    source: str = Field(min_length=10)
+    source: Text = Field(min_length=10)
     shares: dict[str, Fraction]
 
     @model_validator(mode="after")
@@ -675,7 +677,7 @@ class Criterion(_Record):
     floor: float | None = None
     ceiling: float | None = None
     level: float = Field(ge=0.5, lt=1.0)
-    rationale: str = Field(min_length=1)
+    rationale: Text = Field(min_length=1)
     required: bool
 
     @model_validator(mode="after")
@@ -777,19 +779,20 @@ class Waiver(_Record):
     """
 
     criterion: Name
-    reason: str = Field(min_length=10)
-    owner: str = Field(min_length=2)
+    reason: Text = Field(min_length=10)
+    owner: Text = Field(min_length=2)
     expires: date
 
 
 class Protocol(_Record):
     """A whole validation protocol. `source` is the file it was read from; `digest` covers all but that."""
 
-    identity: Identity
+    identity: Annotated[Identity, NOT_FIXED]
     dataset: DatasetPlan
     split: SplitPlan
-    training: TrainingPlan
-    model: ModelPlan | None = None
+    # How the candidate is made: every candidate may be another one.
+    training: Annotated[TrainingPlan, NOT_FIXED]
+    model: Annotated[ModelPlan | None, NOT_FIXED] = None
     reproducibility: ReproducibilityPlan
     external: tuple[ExternalPlan, ...] = ()
     criteria: tuple[Criterion, ...] = Field(min_length=1)
@@ -806,6 +809,8 @@ class Protocol(_Record):
     # Left out of the content where nothing is hoped for, so that a protocol without a plan keeps its digest.
     plan: HopedTruth | None = Field(default=None, exclude_if=lambda plan: plan is None)
     waivers: tuple[Waiver, ...] = ()
+    # Left out of the content where there are none, so that a protocol without one keeps its digest.
+    amendments: Annotated[tuple[Amendment, ...], NOT_FIXED] = Field(default=(), exclude_if=lambda made: not made)
     source: Path = Field(exclude=True)
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison
 from harness.protocol.questions import GATES
 from harness.protocol.records import Protocol
+from harness.report.amended import verdict_words
 from harness.report.readings import reading_told
 from harness.run.results import Baseline, BaselineCheck, RunResults
 
@@ -21,11 +22,24 @@ MOST_CELLS = 8  # that were lost: the report has all of them
 MOST_ENDED = 3  # of those that a budget of looks ends, which is usually all of them
 
 
-def conclusion(results: RunResults) -> str:
-    """Such as "RUN PASSED: every required criterion passed; G1 not asked"."""
+def conclusion(results: RunResults, *, formerly: bool = False) -> str:
+    """Such as "RUN PASSED: every required criterion passed; G1 not asked".
+
+    formerly: as it was before it told what the protocol requires nothing about.
+    """
     if results.passed:
-        return f"RUN PASSED: {_passing_words(results.verdicts)}"
-    return f"RUN NOT PASSED: {_blocking_words([verdict for verdict in results.verdicts if verdict.blocks])}"
+        word, said = "RUN PASSED", [_passing_words(results.verdicts)]
+    else:
+        word, said = "RUN NOT PASSED", _blocking_words(results)
+    said += verdict_words(results)
+    if not formerly and not requires_accuracy(results.protocol):
+        said.append("the protocol requires nothing about accuracy")
+    return f"{word}: {'; '.join(said)}"
+
+
+def requires_accuracy(protocol: Protocol) -> bool:
+    """Whether any right answer is required, rather than sound data, speed, or no loss against a baseline."""
+    return any(criterion.required and criterion.question in CLASSIFYING for criterion in protocol.criteria)
 
 
 def gates_told(verdicts: Sequence[Verdict]) -> str | None:
@@ -178,15 +192,15 @@ def given_told(results: RunResults) -> list[str]:
     return told
 
 
-def _blocking_words(blocking: Sequence[Verdict]) -> str:
-    """Such as "A1, E1 failed; R1-monocyte inconclusive; 12 not judged"."""
-    said = []
+def _blocking_words(results: RunResults) -> list[str]:
+    """Such as "A1, E1 failed", "R1-monocyte inconclusive", "12 not judged"."""
+    blocking, said = [verdict for verdict in results.verdicts if verdict.blocks], []
     for outcome in Outcome:
         ids = [verdict.criterion.id for verdict in blocking if verdict.outcome is outcome]
         if ids:
             few = ", ".join(first_few(ids, MOST_IDS, more="and {n} more"))
             said.append(f"{len(ids) if outcome is Outcome.NOT_JUDGED else few} {outcome}")
-    return "; ".join(said) or "the run stopped early"
+    return said or ([] if results.undeclared else ["the run stopped early"])
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:

@@ -9,6 +9,7 @@ from harness.core.text import first_few, shortened, visible
 from harness.judge.criteria import behind_closed_gates, bounds, measured, requirement, subject_of
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison, DiscordantCell
+from harness.report.amended import changes_told
 from harness.report.sentences import (
     MOST_CELLS,
     MOST_CLASSES,
@@ -26,9 +27,11 @@ from harness.report.wording import duration
 from harness.run.results import RunResults
 
 SUMMARY = "summary.md"
+VERSION = 3  # 1 did not tell which looks are left, 2 nothing of what the protocol fixes and requires
 # Together with everything that is said once, these stay under sixty lines.
 MOST_ROWS = 12
 MOST_SETS = 3
+MOST_CHANGES = 6
 MOST_GIVEN = 6  # lines on predictions that existed
 LONGEST_TEXT = 300
 # What Markdown reads as more than text; a job page also makes links of bare addresses.
@@ -36,14 +39,14 @@ MARKUP = re.compile(r"([\\`*_\[\]<>|#~$&@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 FENCES = re.compile("`+")
 
 
-def summary(results: RunResults, *, formerly: bool = False) -> str:
+def summary(results: RunResults, *, version: int = VERSION) -> str:
     """The run in Markdown: the verdict, what did not pass, what got worse, which look it was, where the report is.
 
     Names and reasons from outside are escaped: nothing in them becomes a link, a heading or a column.
 
-    formerly: as it was before the looks that are left were told.
+    version: of what it tells; packs have the one of their time.
     """
-    word, _, why = conclusion(results).partition(": ")
+    word, _, why = conclusion(results, formerly=version < 3).partition(": ")
     said = [
         f"## {word}: {_plain(results.protocol.identity.id)}",
         "",
@@ -52,7 +55,7 @@ def summary(results: RunResults, *, formerly: bool = False) -> str:
         *([f"The run stopped: {_plain(results.stopped_because)}", ""] if results.stopped_because is not None else []),
         *_not_passed(results.verdicts),
         *_regression(results),
-        *(f"- {_plain(line)}" for line in _remarks(results, formerly=formerly)),
+        *(f"- {_plain(line)}" for line in _remarks(results, version=version)),
         "",
         f"Run {_code(results.run_id)} took {duration(results.seconds)}.",
         f"Report: {_code(results.run_id + '/index.html')} in the folder of evidence packs (`--reports`).",
@@ -110,7 +113,7 @@ def _lost(set_name: str, cell: DiscordantCell) -> str:
     return f"{_code(cell.path)} of {_plain(set_name)} is {_plain(cell.reference)}, now called {_plain(cell.candidate)}"
 
 
-def _remarks(results: RunResults, *, formerly: bool) -> Iterable[str]:
+def _remarks(results: RunResults, *, version: int) -> Iterable[str]:
     """What else decides how the verdict is to be read, one line each."""
     if (closed := gates_told(results.verdicts)) is not None:
         yield closed
@@ -120,7 +123,9 @@ def _remarks(results: RunResults, *, formerly: bool) -> Iterable[str]:
         if optional:
             yield f"{outcome}, and not in the way: {_ids(optional)}"
     yield from looks_told(results)
-    if not formerly:
+    if version >= 3:
+        yield from first_few(changes_told(results), MOST_CHANGES, more="and {n} more lines on it, in the report")
+    if version >= 2:
         yield from first_few(looks_left_told(results), MOST_SETS, more="and {n} more sets, in the report")
     yield from first_few(given_told(results), MOST_GIVEN, more="and {n} more lines on predictions, in the report")
     yield from first_few(sets_told(results), MOST_SETS, more="and {n} more sets without a criterion")

@@ -9,6 +9,7 @@ from typing import Any
 from harness.data.leakage import unsearchable
 from harness.data.prediction_records import GivenPredictions
 from harness.data.records import Manifest
+from harness.judge.amended import changes_in
 from harness.judge.ledger import read_ledger
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
@@ -39,6 +40,7 @@ def reached(run: Graph) -> dict[str, Any]:
     options = run.setting.options
     seen = judged_predictions(run)
     looks = looks_taken(run)
+    ledger = read_ledger(options.ledger) if looks else ()
     hashes = run.result(independence.hashes)
     return {
         "integrity": run.result(data.integrity),
@@ -65,7 +67,8 @@ def reached(run: Graph) -> dict[str, Any]:
         "robustness": None if run.result(corruptions.stress) is None else run(corruptions.robustness, DISPLAY_LEVEL),
         "fits": run.result(checks.fits) or (),
         "looks": looks,
-        "ledger": read_ledger(options.ledger) if looks else (),
+        "ledger": ledger,
+        "changes": changes_in(run.setting.protocol, ledger, run=options.run_id),
         "timings": tuple(run.results(timing.timed).values()),
         "cannot_pass": next(iter(run.results(prospects.prospects).values()), {}),
         "sets": _summaries(run),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair, ListedImage
     from harness.data.prediction_records import GivenPredictions
     from harness.data.records import IntegrityReport, Split
+    from harness.judge.amended import Change
     from harness.judge.ledger import Look
     from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof
@@ -70,6 +71,7 @@ class RunResults:
     uncompared: pictures too smooth or too small to be compared but by their pixels.
     shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
     robustness: what disturbed cells of the test part and inputs without a cell came to.
+    changes: what in the protocol is other than at the first look at a set, declared or not.
     fits: everything that was fitted, and on which cells.
     model: the classifier that existed and was judged; given: the predictions that were. None where one was trained.
     parity: what the exported ONNX file says of judged cells; None where it was not asked, or by an older harness.
@@ -105,6 +107,7 @@ class RunResults:
     rules: Rules = RULES
     looks: dict[str, int] = field(default_factory=dict)
     ledger: tuple[Look, ...] = ()
+    changes: tuple[Change, ...] = ()
     fits: tuple[Fit, ...] = ()
     duplicates: tuple[DuplicatePair, ...] | None = None
     uncompared: tuple[ListedImage, ...] = ()
@@ -126,14 +129,22 @@ class RunResults:
         return self.model or self.given
 
     @property
+    def undeclared(self) -> tuple[Change, ...]:
+        """What moved in the protocol after a look, and no amendment says so."""
+        return tuple(change for change in self.changes if change.amendment is None)
+
+    @property
     def passed(self) -> bool:
-        """Only when every required criterion passed, or was openly waived where this machine cannot assess it."""
+        """Only when every required criterion passed, or was openly waived where this machine cannot assess it.
+
+        What moved in the protocol after a look, and is not declared, keeps the run from passing whatever passed.
+        """
         judged = {verdict.criterion.id for verdict in self.verdicts}
         complete = all(criterion.id in judged for criterion in self.protocol.criteria if criterion.required)
         # Where all that is required was waived or not asked, nothing was judged, and nothing passed.
         one_passed = any(verdict.passed and verdict.criterion.required for verdict in self.verdicts)
         nothing_blocks = one_passed and not any(verdict.blocks for verdict in self.verdicts)
-        return self.stopped_because is None and complete and nothing_blocks
+        return self.stopped_because is None and complete and nothing_blocks and not self.undeclared
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,15 +6,15 @@ Every look at a set that training must not know goes on the ledger.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.core.digests import digest_of
 from harness.data.hashing import picture_digests
 from harness.judge import pretrained
 from harness.judge.answers import answers_of, pack_answers
-from harness.judge.ledger import LedgerError, cells_digest, read_ledger, record_look
-from harness.judge.looks import Shown, look_number, rule_before
+from harness.judge.ledger import cells_digest, read_ledger, record_look
+from harness.judge.looks import look_number
 from harness.judge.pictures import pack_pictures
+from harness.judge.terms import pack_terms
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
@@ -153,27 +153,24 @@ def _look(run: Asking, found: Predictions, seed: int) -> int | None:
     """On the ledger before anybody sees a number; a seed that is only reported is recorded, and no look.
 
     Raises:
-        LedgerError: nothing can be recorded, or looks at this set are counted by another rule.
+        LedgerError: nothing can be recorded.
     """
     ledger, protocol = run.setting.options.ledger, run.setting.protocol
     own = seed == protocol.training.seed
-    source_digest = digest_of(sorted(image.sha256 for image in run(listing, found.set).images))
-    shown = Shown(source_digest, cells_digest(found), run(shown_pictures, found.set))
-    _refuse_another_rule(found.set, shown, ledger=ledger, rule=protocol.looks.rule)
     look = record_look(
         ledger,
         run=run.setting.options.run_id,
         set=found.set,
-        source=shown.source,
-        cells=shown.cells,
+        source=digest_of(sorted(image.sha256 for image in run(listing, found.set).images)),
+        cells=cells_digest(found),
         n=len(found.digests),
         model=found_in.digest(found.set) if (found_in := run(given)) is not None else run(source, seed).card.digest,
         predictions=found.digest,
         protocol=protocol.digest,
         role="judged" if own else "seed",
         answers=pack_answers(answers_of(found)),
-        pictures=shown.pictures,
-        rule=protocol.looks.rule,
+        pictures=run(shown_pictures, found.set),
+        terms=pack_terms(protocol),
     )
     if not own:
         return None
@@ -185,14 +182,3 @@ def _look(run: Asking, found: Predictions, seed: int) -> int | None:
         predictions=look.predictions,
         answers=look.answers,
     )
-
-
-def _refuse_another_rule(set_name: str, shown: Shown, *, ledger: Path, rule: str) -> None:
-    """Shares of the error are fixed before the first look: by two rules in turn they would not sum to it."""
-    if (before := rule_before(read_ledger(ledger), shown, rule=rule)) is not None:
-        raise LedgerError(
-            f"looks at {set_name} are counted by the rule {before.rule!r} since {before.time}, when run {before.run} "
-            f"looked at it or at some of its pictures; this protocol states {rule!r}, and shares of two rules do not "
-            f"sum to the error of either. Put `[looks]` back in the protocol, or judge on cells that nobody has seen "
-            "(see `leukocyte-harness ledger`)."
-        )

@@ -12,8 +12,10 @@ from markupsafe import Markup
 from harness.judge.looks_left import LooksLeft, looks_left
 from harness.judge.prospects import by_reason
 from harness.judge.verdicts import Outcome, Verdict
+from harness.report.amended import idle_amendments, unfixed_of
 from harness.report.printing import listed, sentence
 from harness.report.section import Limit, Material, Section
+from harness.report.sentences import requires_accuracy
 from harness.report.verdicts import MARKS, VerdictRow, criterion_place, rows_of
 from harness.run.results import RunResults
 
@@ -39,6 +41,8 @@ class View:
     unmet: for information, not required, and not passed. not_asked: (why, those that were not for this reason).
     outcomes: (mark, word) of each outcome that occurred.
     looks_left: (set, what is left of the looks at it, the criteria that end it).
+    idle_amendments: keys whose amendments are of no look that the ledger knows.
+    unfixed: sets with looks of an older harness, which fix nothing of the protocol.
     hopeless: (criteria, why they could not pass whatever the classifier did).
     """
 
@@ -51,6 +55,9 @@ class View:
     looks_rule: str
     looks_left: tuple[tuple[str, LooksLeft, tuple[Markup, ...]], ...]
     hopeless: tuple[tuple[tuple[Markup, ...], Markup], ...]
+    idle_amendments: tuple[Markup, ...]
+    unfixed: tuple[str, ...]
+    requires_accuracy: bool
 
 
 def view(page: Material) -> View:
@@ -68,6 +75,11 @@ def view(page: Material) -> View:
             for name, each in _left(page.run).items()
         ),
         hopeless=_hopeless(page),
+        idle_amendments=tuple(
+            page.evidence.text("page", "verdict", "idle_amendments", n) for n in range(len(idle_amendments(page.run)))
+        ),
+        unfixed=tuple(unfixed_of(page.run)),
+        requires_accuracy=requires_accuracy(page.run.protocol),
     )
 
 
@@ -108,6 +120,8 @@ def facts(run: RunResults) -> dict[str, object]:
         },
         "cells_needed": {v.criterion.id: n for v in run.verdicts if (n := _cells_needed(v)) is not None},
         "other_protocols": _other_protocols(run),
+        "idle_amendments": [each.key for each in idle_amendments(run)],
+        "unfixed": unfixed_of(run),
         "looks_left": {name: asdict(each) for name, each in _left(run).items()},
     }
 

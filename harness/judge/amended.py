@@ -1,0 +1,143 @@
+"""What in the protocol is other than at the first look at a set, and did somebody say so?
+
+Any key counts, whichever way it moved: whoever may choose the floor after the numbers are seen chooses the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from harness.judge.ledger import Look
+from harness.judge.looks import Shown, first_looks, shared_before
+from harness.judge.terms import unpack_terms
+from harness.protocol.amendments import Amendment
+from harness.protocol.records import Protocol
+from harness.protocol.terms import Steps, Terms, Tree, canonical, plain, says, terms_of
+
+# Tables whose entries are added and removed one by one.
+ENTRIES = ("criteria", "external", "waivers")
+PARTS_LOOKED_AT = ("test",)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key of the protocol that is other than at the first look at a set.
+
+    set:       that was looked at, as it is called now.
+    key:       with dots, such as "criteria.A1.floor".
+    old, new:  both values as JSON; empty where there is no such key.
+    run, time: of the first look.
+    amendment: the protocol's own, which names both values; None where the change is not declared.
+    """
+
+    set: str
+    key: str
+    old: str
+    new: str
+    run: str
+    time: str
+    amendment: Amendment | None
+
+
+class Difference(NamedTuple):
+    """steps: to a value, or to a table that only one of the two has; old, new: None on the side that lacks it."""
+
+    steps: Steps
+    old: Any
+    new: Any
+
+
+def changes_in(protocol: Protocol, ledger: Sequence[Look], *, run: str) -> tuple[Change, ...]:
+    """What is other in this run's protocol than when each set that it looked at was first looked at.
+
+    ledger: with the looks of this run.
+    """
+    found: dict[tuple[str, str, str], Change] = {}
+    terms = terms_of(protocol)
+    for set_name, before, shown in _looks_of(ledger, run):
+        for first in first_looks(before, shown):
+            for each in _moved(first, terms, sets={set_name, first.set}):
+                change = _change(each, set_name, first, protocol.amendments)
+                # Told once, of the first of the sets that the key was fixed for.
+                found.setdefault((change.key, change.old, change.new), change)
+    return tuple(found.values())
+
+
+def unfixed_looks(ledger: Sequence[Look], *, run: str) -> dict[str, int]:
+    """Set -> how many looks at it before this run fixed nothing, because an older harness recorded them."""
+    counted = {}
+    for set_name, before, shown in _looks_of(ledger, run):
+        earlier = shared_before(before, shown)
+        if earlier and not any(look.terms for look in earlier):
+            counted[set_name] = len(earlier)
+    return counted
+
+
+def _looks_of(ledger: Sequence[Look], run: str) -> Iterator[tuple[str, list[Look], Shown]]:
+    """Of each set that the run looked at: its name, the looks of other runs before it, and what it showed."""
+    named: set[str] = set()
+    for place, look in enumerate(ledger):
+        if look.run == run and look.set not in named:
+            named.add(look.set)
+            shown = next((e.pictures for e in ledger if e.cells == look.cells and e.pictures), "")
+            yield look.set, [e for e in ledger[:place] if e.run != run], Shown(look.source, look.cells, shown)
+
+
+def _moved(first: Look, terms: Terms, *, sets: set[str]) -> Iterator[Difference]:
+    """What is other than at a first look, of all that concerns these sets."""
+    held = unpack_terms(first.terms)
+    if not held:  # of a version that kept the looks' rule alone
+        correction, _, budget = first.rule.partition(" of ")
+        held = {"looks": {"correction": correction} | ({"budget": int(budget)} if budget.isdigit() else {})}
+        terms = Terms({"looks": terms.tree.get("looks", {})}, frozenset())
+    yield from (each for each in differences(held, terms) if _concerns(each, held, terms.tree, sets))
+
+
+def differences(held: Tree, terms: Terms) -> Iterator[Difference]:
+    """Every key whose value is other; one that is usual, and that an older harness did not know, is not."""
+    for name in ENTRIES:  # one entry more is one key more, also where it is the first
+        yield from _differing((name,), held.get(name, {}), terms.tree.get(name, {}), terms.usual)
+    rest = {name: value for name, value in held.items() if name not in ENTRIES}
+    now = {name: value for name, value in terms.tree.items() if name not in ENTRIES}
+    yield from _differing((), rest, now, terms.usual)
+
+
+def _differing(steps: Steps, held: Tree, now: Tree, usual: frozenset[Steps]) -> Iterator[Difference]:
+    for name in dict.fromkeys([*held, *now]):
+        old, new, here = held.get(name), now.get(name), (*steps, name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differing(here, old, new, usual)
+        elif not says(old, new) and not (old is None and _all_usual(here, new, usual)):
+            yield Difference(here, old, new)
+
+
+def _all_usual(steps: Steps, value: Any, usual: frozenset[Steps]) -> bool:
+    if isinstance(value, dict):
+        return all(_all_usual((*steps, name), inner, usual) for name, inner in value.items())
+    return steps in usual
+
+
+def _concerns(found: Difference, held: Tree, now: Tree, sets: set[str]) -> bool:
+    """Whether a difference is one for cells of these sets: what is asked of another set, its own first look fixes."""
+    match found.steps:
+        case ("external", name, *_):
+            return name in sets
+        case ("criteria" | "waivers", name, *_):
+            asked = {each.get("set") for each in (_criterion(held, name), _criterion(now, name)) if each}
+            looked_at = {*PARTS_LOOKED_AT, *held.get("external", {}), *now.get("external", {})}
+            return not asked or not asked <= looked_at or bool(asked & sets)
+    return True
+
+
+def _criterion(tree: Tree, name: str) -> Mapping[str, Any]:
+    found = tree.get("criteria", {}).get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _change(found: Difference, set_name: str, first: Look, amendments: Iterable[Amendment]) -> Change:
+    key = ".".join(found.steps)
+    declared = (a for a in amendments if a.key == key and says(a.old, found.old) and says(a.new, found.new))
+    old, new = ("" if value is None else canonical(plain(value)) for value in (found.old, found.new))
+    return Change(set_name, key, old, new, first.run, first.time, next(declared, None))

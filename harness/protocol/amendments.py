@@ -1,0 +1,31 @@
+"""What was changed in a protocol after a look at a set, in the open: both values, and who answers for it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from pydantic import Field
+
+from harness.protocol.record import Record
+
+Stated = bool | int | float | str | date | tuple[Any, ...] | dict[str, Any] | None
+
+
+class Amendment(Record):
+    """One key that is other than when a set was first looked at. A change that none declares keeps a run from passing.
+
+    key:    of the whole protocol, with dots, such as "criteria.A1.floor"; an entry goes by its id, name or criterion.
+    old:    what it was at the first look, as the ledger has it; left out where the key was not there.
+    new:    what this protocol says; left out where it has no such key.
+    reason: why it was changed, for the report.
+    owner:  who answers for it.
+    day:    on which it was decided.
+    """
+
+    key: str = Field(min_length=1)
+    old: Stated = None
+    new: Stated = None
+    reason: str = Field(min_length=10)
+    owner: str = Field(min_length=2)
+    day: date

@@ -1,0 +1,107 @@
+"""What of the protocol is other than when a set was first looked at, in sentences and as the TOML that declares it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from harness.core.text import first_few, shortened
+from harness.data.suggestions import toml_key, toml_text
+from harness.judge.amended import Change, unfixed_looks
+from harness.protocol.amendments import Amendment
+from harness.run.results import RunResults
+
+MOST_CHANGES = 3  # in the sentence that tells whether the run passed
+MOST_TO_WRITE = 12  # of the amendments that are written out; evidence.json has every change
+LONGEST_VALUE = 80  # of one in a sentence
+ABSENT = "nothing"
+
+
+def verdict_words(results: RunResults) -> list[str]:
+    """What the last line says beside the verdict: old and new of what moved."""
+    declared = [change for change in results.changes if change.amendment is not None]
+    said = []
+    if results.undeclared:
+        said.append(f"the protocol moved after a look, and no amendment says so: {_moves(results.undeclared)}")
+    if declared:
+        said.append(f"amended after a look: {_moves(declared)}")
+    return said
+
+
+def changes_told(results: RunResults) -> list[str]:
+    """One line for each key that moved, and what could not be held against a first look."""
+    told = [change_told(change) for change in results.changes]
+    told += [
+        f"the amendment of {each.key} is of no look that this ledger knows: no set was first looked at with "
+        f"{_stated(each.old)}"
+        for each in idle_amendments(results)
+    ]
+    return told + [unfixed_told(name, n) for name, n in unfixed_of(results).items()]
+
+
+def change_told(change: Change) -> str:
+    """Such as "criteria.A1.floor was 0.98 when test was first looked at (run R, 2026-01-15), and is 0.95 now: why"."""
+    told = (
+        f"{change.key} was {_shown(change.old)} when {change.set} was first looked at (run {change.run}, "
+        f"{change.time[:10]}), and is {_shown(change.new)} now"
+    )
+    made = change.amendment
+    return f"{told}: not declared" if made is None else f"{told}: {made.reason} ({made.owner}, {made.day.isoformat()})"
+
+
+def move_told(change: Change) -> str:
+    """Such as "criteria.A1.floor 0.98 -> 0.95"."""
+    return f"{change.key} {_shown(change.old)} -> {_shown(change.new)}"
+
+
+def idle_amendments(results: RunResults) -> list[Amendment]:
+    """What the protocol declares, and no first look at a set of this run was by the old value."""
+    used = [change.amendment for change in results.changes]
+    return [each for each in results.protocol.amendments if each not in used]
+
+
+def unfixed_of(results: RunResults) -> dict[str, int]:
+    """Set -> how many looks at it of an older harness fix nothing."""
+    return unfixed_looks(results.ledger, run=results.run_id)
+
+
+def unfixed_told(name: str, n: int) -> str:
+    looks = "1 look at" if n == 1 else f"{n} looks at"
+    return f"{looks} {name} before this run were recorded by an older harness, and fix nothing of the protocol"
+
+
+def to_write(changes: Sequence[Change]) -> Iterator[str]:
+    """The lines of TOML that would declare these changes, but for who answers for them, and why."""
+    for change in changes[:MOST_TO_WRITE]:
+        yield "[[amendments]]"
+        yield f"key = {toml_text(change.key)}"
+        yield from (f"{name} = {_toml(json.loads(v))}" for name, v in (("old", change.old), ("new", change.new)) if v)
+        yield from ('reason = ""', 'owner = ""', "day =", "")
+    if len(changes) > MOST_TO_WRITE:
+        yield f"# and {len(changes) - MOST_TO_WRITE} more: `changes` in evidence.json"
+
+
+def _moves(changes: Sequence[Change]) -> str:
+    return ", ".join(first_few([move_told(change) for change in changes], MOST_CHANGES, more="and {n} more"))
+
+
+def _shown(value: str) -> str:
+    return shortened(value, LONGEST_VALUE) if value else ABSENT
+
+
+def _stated(value: object) -> str:
+    return ABSENT if value is None else shortened(str(value), LONGEST_VALUE)
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return toml_text(value)
+        case dict():
+            return f"{{ {', '.join(f'{toml_key(key)} = {_toml(inner)}' for key, inner in value.items())} }}"
+        case list():
+            return f"[{', '.join(map(_toml, value))}]"
+    return str(value)
