@@ -10,6 +10,7 @@ import harness.core.threads  # noqa: F401  # isort: skip  (before anything that 
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     Parsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 HOLDS, DOES_NOT_HOLD, WRONG_CALL = 0, 1, 2
+CUT_OFF = 141  # as a shell has it of a program that a closed pipe ended
 PROGRAM, RUN = "leukocyte-harness", "run"
 
 
@@ -46,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(given)
     run: Callable[[argparse.Namespace], int] = asked.run
     try:
-        return run(asked)
+        code = run(asked)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who reads has read enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+        return CUT_OFF
     except HarnessError as error:
         _print(f"{type(error).__name__}: {error}", sys.stderr)
         return WRONG_CALL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,13 @@ def test_a_refused_run_names_the_next_step(arguments, words, capsys, tmp_path):
     assert words in said
     assert "`leukocyte-harness run --help` lists every option" in said
     assert not [*Path(tmp_path).iterdir()]
+
+
+def test_a_reader_that_has_read_enough_gets_no_traceback():
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", "metrics"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=PROJECT
+    ) as job:
+        assert job.stdout is not None and job.stderr is not None
+        job.stdout.close()  # as `head` does
+        assert job.stderr.read() == b""
+    assert job.returncode == 141
