@@ -20,6 +20,7 @@ from harness.data.split import draw_split, read_split
 from harness.data.tables import columns_of
 from harness.judge.chances import Chance, Chances, How, chances
 from harness.judge.criteria import subject_of
+from harness.judge.looks_left import MOST_LOOKS, LooksLeft, looks_left
 from harness.judge.prospects import BestCase, by_reason
 from harness.metrics.estimates import Unavailable
 from harness.protocol.records import PARTS, Protocol
@@ -32,6 +33,7 @@ class Plan:
     """What is known before a run.
 
     sizes:   set -> its cells; of an external set that is not there, or whose size is not known, None.
+    looks:   set -> at how many looks a classifier without an error passes what is required of it, where errors decide.
     sized_by: where the sizes come from, in words.
     """
 
@@ -39,6 +41,7 @@ class Plan:
     chances: Chances
     sizes: Mapping[str, int | None]
     sized_by: str
+    looks: Mapping[str, LooksLeft]
 
     @property
     def hopeless(self) -> dict[str, str]:
@@ -60,7 +63,9 @@ def plan(protocol: Protocol, data: Path | None, *, today: date, workers: int) ->
     best = BestCase(protocol, cells, device=None, judged=None, compares=True)
     sizes = {name: None if isinstance(found, Unavailable) else len(found) for name, found in cells.items()}
     sizes |= {each.name: None for each in protocol.external if each.name not in cells}
-    return Plan(protocol, chances(best, cells, protocol.plan, today=today), sizes, sized_by)
+    found = chances(best, cells, protocol.plan, today=today)
+    there = {name: best.flawless(name) for name, n in sizes.items() if n}
+    return Plan(protocol, found, sizes, sized_by, looks_left(protocol, there, dict.fromkeys(there, 1)))
 
 
 def _listed(protocol: Protocol, data: Path, *, workers: int) -> Cells:
@@ -139,6 +144,8 @@ def lines(found: Plan) -> Iterator[str]:
         optional = "" if each.required else " (not required)"
         yield f"  {_chance(each)}  {each.criterion} {subject_of(criteria[each.criterion])}{optional}{_enough(each)}"
     yield from _together(found)
+    for name, looks in found.looks.items():
+        yield f"looks at {name}: {_looks(looks)}"
     for why, names in by_reason(found.hopeless).items():
         yield f"required, and cannot pass: {_few(names)}: {why}"
     others = {c.criterion: c.why for c in found.chances.each if not c.required and c.how is How.CANNOT_PASS}
@@ -163,6 +170,16 @@ def _together(found: Plan) -> Iterator[str]:
     others = sum(c.required and c.how is How.NO_MODEL for c in found.chances.each)
     if others:
         yield f"what {others} more required criteria do is in no chance here"
+
+
+def _looks(found: LooksLeft) -> str:
+    if found.last is None:
+        return f"a classifier without an error passes at more than the first {MOST_LOOKS:,}"
+    at = "first" if found.last == 1 else f"first {found.last:,}"
+    return (
+        f"a classifier without an error passes at the {at}, and {_few(found.ended_by)} at no later one; then only new "
+        "cells help, which nobody has looked at"
+    )
 
 
 def _chance(each: Chance) -> str:
@@ -195,5 +212,6 @@ def as_record(found: Plan) -> dict[str, object]:
         "sizes": dict(found.sizes),
         "sized_by": found.sized_by,
         "cannot_pass": found.hopeless,
+        "looks": {name: asdict(looks) for name, looks in found.looks.items()},
         **asdict(found.chances),
     }

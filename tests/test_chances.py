@@ -201,7 +201,11 @@ def test_without_data_the_protocol_says_how_many_cells_there_are_and_what_cannot
     assert set(of) == {criterion.id for criterion in LEUKOCYTE.criteria}
     assert of["A1"].how is How.NO_MODEL  # nothing is hoped for
     assert of["T1"].why == "they rest on times"
-    assert "state [plan] accuracy" in "\n".join(lines(found))
+    text = "\n".join(lines(found))
+    assert "state [plan] accuracy" in text
+    # Half of the error for the first look, the rest for the 29 after it: 375 without an error show 0.98 at each.
+    assert found.looks["test"].last == 30
+    assert "looks at test: a classifier without an error passes at the first 30, and A1" in text
     (shown,) = (each.model_copy(update={"independence": "shown"}) for each in LEUKOCYTE.external)
     other = plan(LEUKOCYTE.model_copy(update={"external": (shown,)}), None, today=TODAY, workers=1)
     assert other.hopeless == {}

@@ -66,16 +66,16 @@ class BestCase(NothingRecorded):
             return silent
         if set_name not in self._evaluations:
             correlation = self.protocol.clusters.intracluster_correlation
-            self._evaluations[set_name] = evaluate(self._right(set_name), intracluster_correlation=correlation)
+            self._evaluations[set_name] = evaluate(self.flawless(set_name), intracluster_correlation=correlation)
         return self._evaluations[set_name]
 
     def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
         if isinstance(found := self.evaluation(set_name), Unavailable):
             return found
-        predictions, plan = self._right(set_name), self.protocol.clusters
+        predictions, plan = self.flawless(set_name), self.protocol.clusters
         return evaluate_slices(predictions, column, intracluster_correlation=plan.intracluster_correlation)
 
-    def _right(self, set_name: str) -> Predictions:
+    def flawless(self, set_name: str) -> Predictions:
         """Predictions without an error of a set that is there."""
         cells, classes = self._cells[set_name], self.protocol.dataset.classes
         assert not isinstance(cells, Unavailable)  # asked by the caller
