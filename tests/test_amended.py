@@ -160,6 +160,47 @@ def test_what_is_asked_of_a_set_is_fixed_by_the_first_look_at_it(protocol, tmp_p
     assert keys(path, moved, run="latest", **elsewhere) == ["criteria.E1.floor"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[criteria]]\nid = "E1"\nfloor = 0.1\n',
+        '[[criteria]]\nid = "E1"\nlevel = 0.9\n',
+    ],
+)
+def test_a_set_that_is_left_away_after_its_look_keeps_what_was_asked_of_it(protocol, tmp_path, text):
+    path = tmp_path / "ledger.jsonl"
+    by = protocol()
+    first(path, by)
+    first(path, by, set="second_laboratory", source=sha("there"), cells=sha("cells there"))
+    moved = protocol(text)
+    (found,) = keys(path, moved)  # a run that looks at the test part alone
+    assert found.startswith("criteria.E1.")
+    # New cells under the same name have a first look of their own.
+    new = {"set": "second_laboratory", "source": sha("new"), "cells": sha("new cells")}
+    looked(path, run="on new cells", terms=pack_terms(moved), **new)
+    assert keys(path, moved, run="on new cells") == []
+
+
+def test_a_source_that_is_found_for_the_correlation_after_the_look_is_a_change(protocol, tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    first(path, protocol("[clusters]\nintracluster_correlation = 0.1\n"))
+    sourced = protocol('[clusters]\nintracluster_correlation = 0.1\nsource = "somebody was asked about it"\n')
+    assert keys(path, sourced) == ["clusters.source"]
+
+
+def test_hopes_may_be_stated_at_any_time(protocol, tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    first(path, protocol())
+    assert keys(path, protocol("[plan]\naccuracy = 0.99\n")) == []
+
+
+@pytest.mark.parametrize("value", ["[nan]", "{ a = inf }", f"0x{'f' * 5000}", "[" * 400 + "]" * 400])
+def test_a_value_that_no_key_can_have_is_refused_in_one_sentence(protocol, value):
+    text = f'[[amendments]]\nkey = "criteria.A1.floor"\nold = {value}\nnew = 0.85\n'
+    with pytest.raises(ProtocolError):
+        protocol(f'{text}reason = "a reason long enough"\nowner = "me"\nday = 2026-01-20\n')
+
+
 def test_the_first_look_at_a_source_its_cells_or_a_picture_counts_whatever_came_between(protocol, tmp_path):
     path = tmp_path / "ledger.jsonl"
     lower = protocol('[[criteria]]\nid = "A1"\nfloor = 0.8\n')

@@ -24,7 +24,7 @@ from harness.planning import lines, plan
 from harness.plugin import SUITES
 from harness.protocol.file import read_protocol
 from harness.protocol.hopes import HopedTruth
-from harness.protocol.records import Protocol
+from harness.protocol.records import ClusterPlan, Protocol
 
 TODAY = date(2026, 1, 15)
 LEUKOCYTE = read_protocol(SUITES / "protocols" / "leukocyte.toml")
@@ -180,6 +180,22 @@ def test_few_patients_make_a_pass_rarer_and_no_number_exact():
     assert (alone.how, grouped.how) == (How.EXACT, How.SIMULATED)
     assert grouped.probability < alone.probability - 0.1
     assert grouped.n_needed > alone.n_needed
+
+
+def test_cells_that_are_right_or_wrong_patient_by_patient_are_drawn_so():
+    sets = {"test": cells({"basophil": 200, "monocyte": 200}, patients=100)}
+    found = told(asking("A1", A1=0.5), sets, accuracy=0.9, correlation=0.0, draws=200)
+    assert found.each[0].probability == 1.0
+    alike = Drawn(
+        asking("A1").model_copy(update={"clusters": ClusterPlan(intracluster_correlation=1.0)}),
+        sets,
+        HopedTruth(accuracy=0.9),
+    )
+    alike.draw(np.random.default_rng(1))
+    groups = alike.evaluation("test").by_group
+    right = np.trace(groups, axis1=1, axis2=2)
+    assert set((right / groups.sum(axis=(1, 2))).tolist()) == {0.0, 1.0}
+    assert 0.8 < (right > 0).mean() < 1.0
 
 
 # --- what has no chance, and what no model --------------------------------------------------------

@@ -108,6 +108,10 @@ def test_twenty_patients_pass_and_nineteen_do_not():
     assert verdict_on(cells([20] * 19)).outcome is Outcome.INCONCLUSIVE
 
 
+def test_twenty_patients_of_nearly_one_size_pass():
+    assert verdict_on(cells([20] * 15 + [19] * 5)).passed
+
+
 def test_a_sourced_correlation_decides_whatever_it_is():
     low = ClusterPlan(intracluster_correlation=0.1, source="Nobody, 2026: for this test.")
     high = ClusterPlan(intracluster_correlation=0.9, source="Nobody, 2026: for this test.")

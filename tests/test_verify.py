@@ -655,9 +655,16 @@ def test_too_few_patients_or_sites_are_found_again_and_not_asked_of_older_packs(
     assert shown(verify_pack(pack)) == []
     reasons = [verdict["reason"] for verdict in json.loads((pack / "evidence.json").read_text())["verdicts"]]
     assert any("test has 2 " in reason and "fewer than 20" in reason for reason in reasons)
-    edit_json(pack, "evidence.json", lambda content: content.pop("rules"))
+    # By fewer questions more would pass: rules that no judge had are not believed, nor is that there are none.
+    for rules, found in (({"fewest_groups": 1, "holm_over": ["class"]}, "no version"), (None, "they are missing")):
+        edit_json(pack, "evidence.json", lambda content: content.update(rules=rules))  # noqa: B023
+        mend_sums(pack)
+        assert any(found in each for each in shown(verify_pack(pack)))
+    edit_json(pack, "evidence.json", lambda content: [content.pop(key) for key in ("rules", "changes")])
     mend_sums(pack)
-    assert any("fewer than 20" in each for each in shown(verify_pack(pack)))  # which an older harness did not ask
+    verified = verify_pack(pack)
+    assert any("fewer than 20" in each for each in shown(verified))  # which an older harness did not ask
+    assert any("what only a later judge asks" in each for each in verified.not_recomputed)
 
 
 def test_another_machine_s_last_bits_are_no_finding(written, monkeypatch):

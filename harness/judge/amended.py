@@ -56,9 +56,13 @@ def changes_in(protocol: Protocol, ledger: Sequence[Look], *, run: str) -> tuple
     """
     found: dict[tuple[str, str, str], Change] = {}
     terms = terms_of(protocol)
+    now = {look.set for look in ledger if look.run == run}
     for set_name, before, shown in _looks_of(ledger, run):
+        runs = {look.run for look in shared_before(before, shown)}
+        # A set that those runs looked at and this one leaves away: what was asked of it stays asked.
+        left = {look.set for look in before if look.run in runs} - now
         for first in first_looks(before, shown):
-            for each in _moved(first, terms, sets={set_name, first.set}):
+            for each in _moved(first, terms, sets={set_name, first.set, *left}):
                 change = _change(each, set_name, first, protocol.amendments)
                 # Told once, of the first of the sets that the key was fixed for.
                 found.setdefault((change.key, change.old, change.new), change)

@@ -88,6 +88,8 @@ def _recalls_of_groups(recalls: np.ndarray, n_groups: int, correlation: float, r
     """(n_groups, n_classes): a beta distribution of mean r and intracluster correlation rho has a + b = 1 / rho - 1."""
     if correlation == 0.0:
         return np.broadcast_to(recalls, (n_groups, len(recalls)))
+    if correlation == 1.0:  # all cells of a group, or none
+        return np.asarray(rng.random((n_groups, 1)) < recalls, dtype=np.float64)
     size, sure = 1.0 / correlation - 1.0, recalls == 1.0
     inside = np.where(sure, 0.5, recalls)
     drawn = betaincinv(inside * size, (1.0 - inside) * size, rng.random((n_groups, 1)))

@@ -34,7 +34,7 @@ def too_few_groups(criterion: Criterion, found: Estimate, measurements: Measurem
         return None
     counted = [(_group_sizes(each, criterion), each) for each in _evaluations(criterion, measurements)]
     few = [(equal_groups(sizes.tolist()), sizes, each) for sizes, each in counted if _is_grouped(sizes)]
-    if not few or (least := min(few, key=lambda each: each[0]))[0] >= fewest:
+    if not few or round((least := min(few, key=lambda each: each[0]))[0], 1) >= fewest:
         return None
     equal, sizes, evaluation = least
     worth = "" if sizes.size == round(equal, 1) else f" (worth {equal:.1f} of equal size)"

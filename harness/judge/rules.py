@@ -26,3 +26,5 @@ class Rules:
 
 RULES = Rules()
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
+# Those that some version of the judge had: a pack that names others was judged by none.
+KNOWN = (RULES, OLDEST)

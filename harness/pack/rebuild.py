@@ -47,7 +47,7 @@ from harness.judge.ledger import LedgerError, Look, cells_digest, parse_ledger
 from harness.judge.looks import look_number
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
-from harness.judge.rules import OLDEST, Rules
+from harness.judge.rules import KNOWN, OLDEST, RULES, Rules
 from harness.judge.terms import unpack_terms
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.calibration_records import CalibrationReport
@@ -153,7 +153,7 @@ class _Rebuilding:
         self.run_id = require_field(pack, "run", "id", kind=str)
         self.started_at = require_field(pack, "run", "started_at", kind=str)
         self.day = self._day()
-        self.rules: Rules = self._of(Rules | None, "rules") or OLDEST
+        self.rules = self._rules()
         self.integrity: IntegrityReport | None = None
         self.manifest: Manifest | None = None
         self.split: Split | None = None
@@ -461,6 +461,19 @@ class _Rebuilding:
         for each in found:
             self._note(*each)
         self.not_recomputed += taken
+
+    def _rules(self) -> Rules:
+        """Those that some judge had, not those that a pack would like: by fewer questions more passes."""
+        found = self._of(Rules | None, "rules")
+        if found is not None and found not in KNOWN:
+            self._note(EVIDENCE, "rules", f"no version of the judge had these: {found}")
+            return RULES
+        if found is None and "changes" in self.pack.evidence:  # which came later
+            self._note(EVIDENCE, "rules", "they are missing, and every judge that tells `changes` tells its rules")
+            return RULES
+        if found is None:
+            self.not_recomputed.append("what only a later judge asks: groups were not counted, kinds not corrected for")
+        return found or OLDEST
 
     def _read_records(self) -> bool:
         """What is taken as recorded, because nothing in the pack can tell it again."""

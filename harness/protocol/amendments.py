@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.protocol.record import Record
+from harness.protocol.terms import canonical, plain
 
 Stated = bool | int | float | str | date | tuple[Any, ...] | dict[str, Any] | None
 
@@ -29,3 +30,12 @@ class Amendment(Record):
     reason: str = Field(min_length=10)
     owner: str = Field(min_length=2)
     day: date
+
+    @model_validator(mode="after")
+    def _of_values(self) -> Amendment:
+        for name, value in (("old", self.old), ("new", self.new)):
+            try:
+                canonical(plain(value))
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"`{name}` is no value that a protocol's key can have: {error}") from None
+        return self

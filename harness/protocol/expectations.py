@@ -19,6 +19,7 @@ from harness.core.digests import digest_of
 from harness.core.errors import ProtocolError
 from harness.core.files import read_plain
 from harness.core.strict_json import parse_json
+from harness.protocol.record import Text
 
 NUMBERS = ("bytes", "width", "height")
 TEXTS = ("path", "filename", "label", "sha256", "format", "mode", "patient", "slide", "site")
@@ -105,7 +106,7 @@ class ExpectationSuite(_Record):
     The content is kept, so that the protocol's digest covers it and a pack needs no second file.
     """
 
-    file: str
+    file: Text
     expectations: tuple[Expectation, ...] = Field(min_length=1, max_length=MOST_EXPECTATIONS)
 
     @model_validator(mode="after")

@@ -494,6 +494,8 @@ class ExternalPlan(DeclaredSet):
 
 
 # Of thirty candidates gated on one test part this rule keeps most power: docs/decisions/0037 has the simulation.
+MOST_BUDGET = 10_000
+HIGHEST_LEVEL = 1 - 1e-6  # a share of a smaller error, for one look of many, would be rounded away
 USUAL_BUDGET = 30
 
 
@@ -510,7 +512,7 @@ class LooksPlan(_Record):
     """
 
     correction: Literal["first-look", "series", "budget", "none", "look-number"] = "first-look"
-    budget: int | None = Field(default=None, ge=1)
+    budget: int | None = Field(default=None, ge=1, le=MOST_BUDGET)
     reason: OptionalText = Field(default=None, min_length=10)
 
     @model_validator(mode="before")
@@ -549,7 +551,8 @@ class ClusterPlan(_Record):
 
     intracluster_correlation: Fraction = 0.1
     # Left out of the content where there is none, so that a protocol without one keeps its digest.
-    source: OptionalText = Field(default=None, min_length=10, exclude_if=lambda source: source is None)
+    # No mere text: whether there is one decides, so that it is fixed before the first look.
+    source: str | None = Field(default=None, min_length=10, exclude_if=lambda source: source is None)
 
     @model_validator(mode="after")
     def _of_a_number(self) -> ClusterPlan:
@@ -676,7 +679,7 @@ class Criterion(_Record):
     kind: str | None = None
     floor: float | None = None
     ceiling: float | None = None
-    level: float = Field(ge=0.5, lt=1.0)
+    level: float = Field(ge=0.5, le=HIGHEST_LEVEL)
     rationale: Text = Field(min_length=1)
     required: bool
 
@@ -807,7 +810,7 @@ class Protocol(_Record):
     robustness: RobustnessPlan | None = None
     detection: DetectionPlan | None = None
     # Left out of the content where nothing is hoped for, so that a protocol without a plan keeps its digest.
-    plan: HopedTruth | None = Field(default=None, exclude_if=lambda plan: plan is None)
+    plan: Annotated[HopedTruth | None, NOT_FIXED] = Field(default=None, exclude_if=lambda plan: plan is None)
     waivers: tuple[Waiver, ...] = ()
     # Left out of the content where there are none, so that a protocol without one keeps its digest.
     amendments: Annotated[tuple[Amendment, ...], NOT_FIXED] = Field(default=(), exclude_if=lambda made: not made)
