@@ -156,7 +156,7 @@ def _pin(found: Survey) -> Iterator[str]:
     if found.pin is None:
         yield '# digest = "sha256:..." # a file cannot be read: move it out, then `python -m harness pin` prints this'
         return
-    yield "# Every image with its label, whatever the files are called: on others D11 fails. After a change on purpose,"
+    yield "# Every image with its label, whatever the files are called: on others D12 fails. After a change on purpose,"
     yield "# `python -m harness pin` prints the new one."
     yield f"digest = {toml_text(found.pin)}"
 

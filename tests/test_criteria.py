@@ -682,7 +682,10 @@ def test_every_criterion_gets_one_verdict_gate_by_gate():
     assert sorted(v.criterion.id for v in verdicts) == sorted(c.id for c in PROTOCOL.criteria)
     gates = [verdict.criterion.gate for verdict in verdicts]
     assert gates == sorted(gates, key=GATES.index)
-    assert [v.criterion.id for v in verdicts if v.criterion.gate == "data"] == [f"D{i}" for i in range(1, 11)]
+    assert [v.criterion.id for v in verdicts if v.criterion.gate == "data"] == [
+        *(f"D{i}" for i in range(1, 11)),
+        "D12",
+    ]
     decided = {verdict.criterion.id: verdict for verdict in verdicts if verdict.outcome is not Outcome.NOT_JUDGED}
     assert decided == {"A1": passed, "D3": count}
     assert {verdict.reason for verdict in verdicts if verdict.outcome is Outcome.NOT_JUDGED} == {"deselected"}

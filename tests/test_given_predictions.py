@@ -142,7 +142,7 @@ def test_predictions_that_leave_the_test_part_out_excuse_nothing_on_it(parts: tu
     found = unanswered("test", given)
     assert found is not None
     assert (found.not_asked, "do not cover test" in found.reason) == (False, True)
-    assert not nobody_asked("accuracy", "accuracy", "test", given, without_baseline=True)
+    assert not nobody_asked("accuracy", "accuracy", "test", given, without_baseline=True, unpinned=False)
 
 
 def test_labels_of_a_set_that_was_matched_and_not_scored_are_the_run_s_word(manifest: Manifest):
@@ -185,9 +185,9 @@ def test_a_pack_that_judged_a_part_and_names_none_is_found():
     ],
 )
 def test_what_nobody_asked_follows_from_what_was_judged(metric: str, question: str, set_name: str, excused: bool):
-    assert nobody_asked(metric, question, set_name, UNSPLIT, without_baseline=True) is excused
+    assert nobody_asked(metric, question, set_name, UNSPLIT, without_baseline=True, unpinned=False) is excused
     if excused and question != "regression":
-        assert not nobody_asked(metric, question, set_name, None, without_baseline=True)
+        assert not nobody_asked(metric, question, set_name, None, without_baseline=True, unpinned=False)
 
 
 def test_all_cells_are_test_where_nobody_divided_them(manifest: Manifest):

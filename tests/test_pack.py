@@ -93,7 +93,7 @@ def test_the_layout_is_complete_and_holds_nothing_else(written, run):
     sets = list(run.predictions)
     assert sets == ["train", "validation", "test", "second-laboratory", "nine-monocytes"]
     expected = {"index.html", "evidence.json", "junit.xml", "manifest.csv", "data_split.csv", "SHA256SUMS"}
-    expected |= {"sbom.cdx.json", "summary.md"}
+    expected |= {"sbom.cdx.json", "summary.md", "label_suspects.csv"}
     expected |= {f"predictions/{name}.csv" for name in sets}
     for name in sets:
         expected |= {f"metrics/classification_report_{name}.txt", f"metrics/metrics_{name}.json"}

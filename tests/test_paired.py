@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import binom, multinomial, norm
@@ -143,6 +143,7 @@ def test_a_search_of_the_constrained_likelihood_finds_the_same_bounds(b, c, n, l
     assert upper == pytest.approx(brentq(lambda d: statistic(d) + z, estimate, 0.999), abs=2e-6)
 
 
+@example(counts=(0, 7, 25), level=0.5000000000000001)
 @given(counts=discordant(), level=st.floats(0.5, 0.9999))
 def test_exchanging_the_classifiers_mirrors_the_bounds(counts, level):
     b, c, n = counts

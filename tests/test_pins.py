@@ -35,7 +35,7 @@ from harness.protocol.records import PARTS, ImageRules, Protocol
 from harness.run.results import RunResults
 
 GATE = read_protocol(SUITES / "protocols" / "leukocyte-gate.toml")
-D11 = next(criterion for criterion in GATE.criteria if criterion.id == "D11")
+D12 = next(criterion for criterion in GATE.criteria if criterion.id == "D12")
 RULES = ImageRules(formats=("PNG",), min_side_px=8, max_side_px=8)
 CLASSES = ("basophil", "monocyte")
 
@@ -156,7 +156,7 @@ def outcome(folder: Path, pin: str | None) -> tuple[Outcome, bool]:
         protocol=protocol,
         integrity=report(folder, pin),
     )
-    verdict = ask(D11, RecordedMeasurements(run, read(folder)), today=date(2026, 1, 15))
+    verdict = ask(D12, RecordedMeasurements(run, read(folder)), today=date(2026, 1, 15))
     return verdict.outcome, verdict.blocks
 
 
@@ -169,7 +169,7 @@ def test_the_criterion_passes_fails_or_is_not_asked(folder: Path):
 
 
 def test_a_pin_that_nobody_judges_is_refused():
-    without = [criterion for criterion in GATE.criteria if criterion.id != "D11"]
+    without = [criterion for criterion in GATE.criteria if criterion.id != "D12"]
     dataset = GATE.dataset.model_copy(update={"digest": f"sha256:{'0' * 64}"})
     with pytest.raises(ValidationError, match="no criterion on digest_mismatches"):
         Protocol.model_validate({**dict(GATE), "dataset": dataset, "criteria": tuple(without)})
@@ -236,7 +236,7 @@ def pack_of(reports: Path, *, dataset: str | None, external: str | None, checked
     run = example_run()
     plans = [run.protocol.dataset.model_copy(update={"digest": dataset})]
     plans += [run.protocol.external[0].model_copy(update={"digest": external}), *run.protocol.external[1:]]
-    criteria = (*run.protocol.criteria, D11)
+    criteria = (*run.protocol.criteria, D12)
     protocol = run.protocol.model_copy(update={"dataset": plans[0], "external": tuple(plans[1:]), "criteria": criteria})
     assert run.integrity is not None and run.split is not None
     images = sorted((i for part in PARTS for i in run.split.part(part)), key=lambda image: image.path)

@@ -459,7 +459,8 @@ def test_a_summary_that_says_something_else_or_is_gone_is_found(copy):
 
 def without_documents(folder: Path, run: RunResults) -> None:
     """The pack as it was written before a run had a summary, and before an optional outcome was told apart in JUnit."""
-    (folder / "summary.md").unlink()
+    for name in ("summary.md", "label_suspects.csv"):
+        (folder / name).unlink()
     edit_json(folder, "evidence.json", lambda content: content.pop("documents"))
     (folder / "junit.xml").write_bytes(
         junit(run.verdicts, name=run.protocol.identity.id, seconds=run.seconds, formerly=True)

@@ -203,6 +203,8 @@ def _score_limit(b: int, c: int, n: int, z: float) -> float:
         return -z * z / (n + z * z)
     if c == n:
         return (n - z * z) / (n + z * z)
+    if _excess(b, c, n, estimate, z) >= 0:  # z is so small that it is rounded away
+        return estimate
     return float(brentq(lambda d: float(_excess(b, c, n, d, z)), -1.0, estimate, xtol=1e-13, rtol=1e-14))
 
 

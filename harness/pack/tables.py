@@ -268,13 +268,13 @@ def predictions_csv(predictions: Predictions) -> bytes:
 
 def suspects_csv(results: RunResults) -> bytes:
     """Every suspected label, set by set in the order of its ranks."""
-    header = ("set", "rank", "path", "sha256", "label", "suggested", "confident", "p_label", "p_suggested", "margin")
+    header = ("set", "rank", "path", "sha256", "label", "suggested", "confident", "p_label", "p_suggested")
     listed = suspects_by_set(results.predictions)
     return as_csv(header, (_suspect(name, each) for name, found in listed.items() for each in found))
 
 
 def _suspect(set_name: str, each: LabelSuspect) -> tuple[object, ...]:
-    sure, numbers = "yes" if each.confident else "no", map(repr, (each.p_label, each.p_suggested, each.margin))
+    sure, numbers = "yes" if each.confident else "no", map(repr, (each.p_label, each.p_suggested))
     return (set_name, each.rank, inert(each.path), each.sha256, each.label, each.suggested, sure, *numbers)
 
 

@@ -876,7 +876,7 @@ class Protocol(_Record):
         if self.dataset.digest is not None and not any(c.metric == PINNED_BY for c in self.criteria):
             raise ValueError(
                 f"dataset.digest pins the images, and no criterion on {PINNED_BY} judges whether they are those. "
-                "Extend base.toml, whose D11 does, or add one"
+                "Extend base.toml, whose D12 does, or add one"
             )
         gated = any(OTHER_SEEDS in criterion.entry.needs for criterion in self.criteria)
         if gated != (len(self.training.seeds) > 1):

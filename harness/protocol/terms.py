@@ -10,8 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, TypeAdapter
 
 from harness.core.digests import digest_of
 from harness.protocol.extending import NAMES
@@ -19,6 +18,7 @@ from harness.protocol.record import NotFixed
 
 Tree = dict[str, Any]  # key -> tree or plain value, as JSON has them
 Steps = tuple[str, ...]
+ANY_VALUE = TypeAdapter(Any)
 LONGEST = 200  # characters of a value that is kept as it is; of a longer one its digest
 
 
@@ -53,7 +53,7 @@ def terms_of(protocol: BaseModel) -> Terms:
 
 def plain(value: object) -> Any:
     """A value as the ledger keeps it: as JSON has it, 1 for 1.0, the digest of what is long."""
-    found = _counted(to_jsonable_python(value))
+    found = _counted(ANY_VALUE.dump_python(value, mode="json"))
     return f"sha256:{digest_of(found)}" if len(canonical(found)) > LONGEST else found
 
 
