@@ -493,7 +493,7 @@ REFUSED = {
     "percent floor": ([(A1, 'metric = "accuracy"\nfloor = 90')], "A1", "90 is not a fraction.*write 0.9 for 90 %"),
     "percent of a class": ([("floor = 0.8", "floor = 80.0")], "R1", "80 is not a fraction"),
     "percent level": ([("level = 0.95", "level = 95")], "criteria.A1.level", "less than or equal to 0.999999"),
-    "percent ratio": ([("train = 0.7", "train = 70")], "split.train", "less than or equal to 0.999999"),
+    "percent ratio": ([("train = 0.7", "train = 70")], "split.train", "less than 1"),
     "a floor that everything reaches": ([(A1, 'metric = "accuracy"\nfloor = 0.0')], "A1", "nothing could miss"),
     "a floor on findings": ([("ceiling = 0.0", "floor = 0.0")], "S2", "'leaked_units' takes a `ceiling`"),
     "a ceiling below every count": (
