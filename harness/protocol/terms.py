@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from harness.core.digests import digest_of
 from harness.protocol.extending import NAMES
@@ -18,7 +18,7 @@ from harness.protocol.record import NotFixed
 
 Tree = dict[str, Any]  # key -> tree or plain value, as JSON has them
 Steps = tuple[str, ...]
-ANY_VALUE = TypeAdapter(Any)
+ANY_VALUE = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
 LONGEST = 200  # characters of a value that is kept as it is; of a longer one its digest
 
 
