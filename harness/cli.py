@@ -24,7 +24,6 @@ from harness.core.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.judge.ledger import Look
-    from harness.pack.sign import Trust
 
     Parsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -124,6 +123,7 @@ def register_verify(jobs: Parsers) -> None:
         "--key",
         type=Path,
         action="append",
+        default=[],
         metavar="FILE",
         help="believe this public key (PEM), or the keys of this trust file (TOML: [[keys]] with path, owner, "
         "not_after); repeatable",
@@ -139,10 +139,10 @@ def register_verify(jobs: Parsers) -> None:
 
 def _run_verify(asked: argparse.Namespace) -> int:
     from harness.pack.report_check import PageCheck
-    from harness.pack.sign import Standing
+    from harness.pack.sign import Standing, trust_in
     from harness.pack.verify import verify_pack
 
-    result = verify_pack(asked.pack, trust=_trust_in(asked.key))
+    result = verify_pack(asked.pack, trust=trust_in(asked.key))
     verified = result.signature is not None and result.signature.standing is Standing.VERIFIED
     whole = result.page is PageCheck.WHOLE
     code = HOLDS if result.holds and ((verified and whole) or not asked.strict) else DOES_NOT_HOLD
@@ -167,14 +167,6 @@ def _run_verify(asked: argparse.Namespace) -> int:
         _print("--strict: the whole report was not compared; verify the pack with the version that wrote it")
     _print(f"SHA-256 of its SHA256SUMS: {result.sums_digest or 'not known'}")
     return code
-
-
-def _trust_in(files: Sequence[Path] | None) -> Trust | None:
-    """The keys that these files name, as they are believed today; None where nobody named one."""
-    from harness.pack.keys import read_trusted_keys
-    from harness.pack.sign import Trust
-
-    return Trust(read_trusted_keys(files), today=datetime.now(UTC).date()) if files else None
 
 
 def register_sign(jobs: Parsers) -> None:
@@ -264,10 +256,11 @@ def _run_compare(asked: argparse.Namespace) -> int:
     from harness.metrics.comparison import remarks
     from harness.metrics.estimates import DISPLAY_LEVEL
     from harness.pack.compare import compare_packs
+    from harness.pack.sign import trust_in
     from harness.pack.tables import as_json, baseline_record, comparison_record, verdict_record
     from harness.report.sentences import baseline_told, worse_classes
 
-    result = compare_packs(asked.baseline, asked.candidate, trust=_trust_in(asked.baseline_key))
+    result = compare_packs(asked.baseline, asked.candidate, trust=trust_in(asked.baseline_key))
     if asked.json:
         said = {
             "holds": result.holds,
@@ -406,8 +399,8 @@ def _run_ledger(asked: argparse.Namespace) -> int:
 
 
 def _look_told(look: Look) -> dict[str, object]:
-    """A look without its thousands of probabilities and pictures."""
-    return {name: value for name, value in asdict(look).items() if name not in ("answers", "pictures")}
+    """A look without its thousands of probabilities, pictures and keys."""
+    return {name: value for name, value in asdict(look).items() if name not in ("answers", "pictures", "terms")}
 
 
 def _looks_of(place: Path) -> tuple[Look, ...]:
@@ -522,7 +515,7 @@ def register_pin(jobs: Parsers) -> None:
         "pin",
         help="which digest pins these images and labels, and which of them differ from those of a pack?",
         description="Prints what `digest` of [dataset] and of each [[external]] set has to say so that a run on other "
-        "images or labels fails. Names and places of the files are no part of it. 1: the protocol pins another digest, "
+        "images or labels fails. File names and locations do not matter. 1: the protocol pins another digest, "
         "or images differ from those of the pack.",
     )
     parser.add_argument("protocol", type=Path, metavar="PROTOCOL", help="TOML file, or the name of a shipped protocol")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.core.errors import DataError, EvidenceError
-from harness.core.spreadsheet import active
+from harness.core.errors import DataError
 from harness.core.text import first_few
 from harness.data.pins import Change, Difference, differences
 from harness.data.records import CellImage
 from harness.pack.read import Pack, open_pack, read_predictions, require_verified
-from harness.pack.tables import MANIFEST
+from harness.pack.rebuild import rebuild
 from harness.planning import listed_sets
 from harness.protocol.records import Protocol
 
@@ -78,14 +75,8 @@ def _images_of(pack: Pack, name: str) -> tuple[CellImage, ...] | None:
         found = read_predictions(pack, name)
         cells = zip(found.paths, found.labels.tolist(), found.digests, strict=True)
         return tuple(CellImage(path, found.classes[label], sha256, 0) for path, label, sha256 in cells)
-    if MANIFEST not in pack.files:
-        return None
-    text = pack.read(MANIFEST).decode("utf-8", "surrogateescape")
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-        return tuple(CellImage(active(row["path"]), row["label"], row["sha256"], 0) for row in rows)
-    except (csv.Error, KeyError, TypeError) as error:
-        raise EvidenceError(f"{pack.name}/{MANIFEST} cannot be read as the list of a dataset ({error}).") from None
+    manifest = rebuild(pack).manifest
+    return None if manifest is None else manifest.images
 
 
 def lines(found: Sequence[PinnedSet]) -> Iterator[str]:

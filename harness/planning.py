@@ -64,7 +64,8 @@ def plan(protocol: Protocol, data: Path | None, *, today: date, workers: int) ->
     sizes = {name: None if isinstance(found, Unavailable) else len(found) for name, found in cells.items()}
     sizes |= {each.name: None for each in protocol.external if each.name not in cells}
     found = chances(best, cells, protocol.plan, today=today)
-    there = {name: best.flawless(name) for name, n in sizes.items() if n}
+    looked_at = ("test", *(each.name for each in protocol.external))
+    there = {name: best.flawless(name) for name in looked_at if sizes[name]}
     return Plan(protocol, found, sizes, sized_by, looks_left(protocol, there, dict.fromkeys(there, 1)))
 
 
@@ -177,8 +178,8 @@ def _looks(found: LooksLeft) -> str:
         return f"a classifier without an error passes at more than the first {MOST_LOOKS:,}"
     at = "first" if found.last == 1 else f"first {found.last:,}"
     return (
-        f"a classifier without an error passes at the {at}, and {_few(found.ended_by)} at no later one; then only new "
-        "cells help, which nobody has looked at"
+        f"a classifier without an error passes at the {at}, and {_few(found.ended_by)} at no later one; then only "
+        "cells that have not been looked at help"
     )
 
 

@@ -79,7 +79,7 @@ class Exit(IntEnum):
     PASSED = 0
     FAILED = 1  # a required criterion failed, or a test that is no criterion
     INCONCLUSIVE = 6  # no required criterion failed, and one has too little evidence
-    INCOMPLETE = 7  # neither, yet a required criterion was not assessed or not judged, or the protocol moved undeclared
+    INCOMPLETE = 7  # neither, yet a required criterion was not assessed or judged, or the protocol changed undeclared
     ERROR = 8  # the run stopped, or its evidence could not be written: nothing is known
 
 
@@ -562,6 +562,15 @@ def _state(config: pytest.Config) -> RunState:
     return config.stash[STATE]
 
 
+def _baseline_trust(config: pytest.Config) -> Trust | None:
+    """The keys of which one must have signed the baseline; None where nobody insists."""
+    if not (paths := config.getoption("--baseline-key")):
+        return None
+    from harness.pack.sign import trust_in  # half a second of cryptography
+
+    return trust_in(paths)
+
+
 def _signer(config: pytest.Config) -> CryptoSigner | None:
     """The key that --sign-key names, read whole: its passphrase is not asked for again."""
     path: Path | None = config.getoption("--sign-key")
@@ -570,17 +579,6 @@ def _signer(config: pytest.Config) -> CryptoSigner | None:
     from harness.pack.keys import read_signing_key
 
     return read_signing_key(path)
-
-
-def _baseline_trust(config: pytest.Config) -> Trust | None:
-    """The keys of which one must have signed the baseline; None where nobody insists."""
-    paths: list[Path] = config.getoption("--baseline-key")
-    if not paths:
-        return None
-    from harness.pack.keys import read_trusted_keys
-    from harness.pack.sign import Trust
-
-    return Trust(read_trusted_keys(paths), today=datetime.now(UTC).date())
 
 
 def _asks_for_suites(config: pytest.Config) -> bool:

@@ -347,7 +347,8 @@ def test_an_undeclared_change_keeps_a_run_from_passing_and_a_declared_one_is_tol
     assert conclusion(passing()) == "RUN PASSED: every required criterion passed"
     assert not passing(MOVED).passed
     assert conclusion(passing(MOVED)) == (
-        "RUN NOT PASSED: the protocol moved after a look, and no amendment says so: criteria.A1.floor 0.98 -> 0.95"
+        "RUN NOT PASSED: the protocol changed after a look, and no amendment declares it: "
+        "criteria.A1.floor 0.98 -> 0.95"
     )
     declared = passing(replace(MOVED, amendment=MADE))
     assert declared.passed

@@ -161,7 +161,7 @@ def test_nobody_vouches_for_an_unsigned_baseline_and_that_is_said(original, run)
     baseline = baseline_of(original)
     assert baseline.check is not None
     assert (baseline.check.signed_by, baseline.check.vouched_by) == ((), ())
-    assert "unsigned, so that nobody vouches for it" in baseline_told(baseline, run.protocol)[1]
+    assert "unsigned: nobody vouches for it" in baseline_told(baseline, run.protocol)[1]
 
 
 def test_a_signature_that_nobody_asked_for_is_told_and_not_believed(folder, keys, run):
@@ -226,7 +226,7 @@ def compared(run: RunResults, check: BaselineCheck | None) -> RunResults:
 
 
 CHECKS = {
-    "unsigned": (BaselineCheck(("models/: not opened",), (), ()), "It is unsigned, so that nobody vouches for it."),
+    "unsigned": (BaselineCheck(("models/: not opened",), (), ()), "It is unsigned: nobody vouches for it."),
     "unchecked": (BaselineCheck((), ("ab" * 32,), ()), "which nobody checked: no"),
     "vouched": (
         BaselineCheck((), ("ab" * 32,), (f"{'ab' * 32} (Ada, trust.toml)",)),

@@ -89,7 +89,7 @@ def test_the_criteria_of_the_candidate_decide(packs, capsys, candidate, expected
     assert said.count("\nlost: test: ") == (0 if candidate == "equal" else 22)
     assert said.count("\nworse: test: ") == (0 if candidate == "equal" else 1)
     assert said.startswith("baseline: baseline, which DID NOT PASS by ")
-    assert "\nbaseline's pack: judged again, it holds; unsigned, so that nobody vouches for it\n" in said
+    assert "\nbaseline's pack: judged again, it holds; unsigned: nobody vouches for it\n" in said
     assert "note: baseline: not made again: models/" in said
 
 

@@ -132,7 +132,9 @@ def test_what_moved_after_the_first_look_is_told_and_verified_and_a_declared_cha
     other.write_text(LOWER)
     done = tiny(f"--ledger={ledger}", "-k", "A1", f"--protocol={other}")
     assert done.returncode == Exit.INCOMPLETE, done.stdout
-    assert "the protocol moved after a look, and no amendment says so: criteria.A1.floor 0.85 -> 0.01" in done.stdout
+    assert (
+        "the protocol changed after a look, and no amendment declares it: criteria.A1.floor 0.85 -> 0.01" in done.stdout
+    )
     pack = (place / "reports" / "latest").resolve()
     moved = {each["key"]: each for each in evidence_of(pack)["changes"]}
     assert sorted(moved) == ["criteria.A1.floor", "looks.budget", "looks.correction"]
@@ -142,7 +144,7 @@ def test_what_moved_after_the_first_look_is_told_and_verified_and_a_declared_cha
     block = block.replace('reason = ""', 'reason = "a floor of another set"').replace('owner = ""', 'owner = "us"')
     other.write_text(LOWER + block.replace("day =", "day = 2026-01-20"))
     done = tiny(f"--ledger={ledger}", "-k", "A1", f"--protocol={other}")
-    assert "no amendment says so" not in done.stdout
+    assert "no amendment declares it" not in done.stdout
     assert "amended after a look: criteria.A1.floor 0.85 -> 0.01" in done.stdout
     pack = (place / "reports" / "latest").resolve()
     assert all(each["amendment"] for each in evidence_of(pack)["changes"])

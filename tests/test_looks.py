@@ -241,12 +241,12 @@ def test_every_case_is_told_with_what_helps():
 
     assert told(4, correction="series") == (
         "5 more looks at test are left at which a classifier without an error passes (the last for A1 is look 9); then "
-        "only new cells help, which nobody has looked at"
+        "only cells that have not been looked at help"
     )
     assert told(8, correction="series").startswith("1 more look at test is left")
     assert told(9, correction="series").startswith("no more look at test is left")
     assert told(10, correction="series") == (
         "at look 10 at test nothing can pass, not even a classifier without an error (the last look for A1 was 9): "
-        "judge on new cells, which nobody has looked at"
+        "judge on cells that have not been looked at"
     )
     assert told(1, correction="none", reason="fresh cells for every look").startswith("more than 1,000 looks at test")

@@ -156,7 +156,7 @@ def test_a_plan_has_no_model_of_how_far_sites_differ():
         if each.criterion == W1.id
     ]
     assert (chance.how, chance.probability) == (How.NO_MODEL, None)
-    assert chance.why == "how far the share of right answers differs by site, nobody knows"
+    assert chance.why == "how far the share of right answers differs by site is unknown"
 
 
 def test_what_cannot_pass_is_known_before_the_run():

@@ -1,7 +1,7 @@
 """Are these the images and labels that the protocol pins, and which of them differ from those of before?
 
 A digest tells that something differs, not what: that takes the list of the images that were pinned, which every
-evidence pack of theirs has. Names and places are no part of it: the same pictures elsewhere are the same dataset.
+evidence pack of theirs has. File names and locations do not matter: the same pictures elsewhere are the same dataset.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What in the protocol is other than at the first look at a set, and did somebody say so?
+"""What has changed in the protocol since the first look at a set, and is it declared?
 
 Any key counts, whichever way it moved: whoever may choose the floor after the numbers are seen chooses the verdict.
 """
@@ -23,7 +23,7 @@ PARTS_LOOKED_AT = ("test",)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One key of the protocol that is other than at the first look at a set.
+    """One key of the protocol that has changed since the first look at a set.
 
     set:       that was looked at, as it is called now.
     key:       with dots, such as "criteria.A1.floor".
@@ -50,7 +50,7 @@ class Difference(NamedTuple):
 
 
 def changes_in(protocol: Protocol, ledger: Sequence[Look], *, run: str) -> tuple[Change, ...]:
-    """What is other in this run's protocol than when each set that it looked at was first looked at.
+    """What has changed in this run's protocol since each set that it looked at was first looked at.
 
     ledger: with the looks of this run.
     """
@@ -90,7 +90,7 @@ def _looks_of(ledger: Sequence[Look], run: str) -> Iterator[tuple[str, list[Look
 
 
 def _moved(first: Look, terms: Terms, *, sets: set[str]) -> Iterator[Difference]:
-    """What is other than at a first look, of all that concerns these sets."""
+    """What has changed since a first look, of all that concerns these sets."""
     held = unpack_terms(first.terms)
     if not held:  # of a version that kept the looks' rule alone
         correction, _, budget = first.rule.partition(" of ")
@@ -100,7 +100,7 @@ def _moved(first: Look, terms: Terms, *, sets: set[str]) -> Iterator[Difference]
 
 
 def differences(held: Tree, terms: Terms) -> Iterator[Difference]:
-    """Every key whose value is other; one that is usual, and that an older harness did not know, is not."""
+    """Every key whose value has changed; a default that an older harness did not know is no change."""
     for name in ENTRIES:  # one entry more is one key more, also where it is the first
         yield from _differing((name,), held.get(name, {}), terms.tree.get(name, {}), terms.usual)
     rest = {name: value for name, value in held.items() if name not in ENTRIES}

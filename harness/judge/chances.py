@@ -36,7 +36,7 @@ OF_PATIENTS = "no number is looked for where cells come from patients"
 NOBODY_KNOWS = {
     **dict.fromkeys(("integrity", "split", "leakage"), "they rest on the images and their files, which a run looks at"),
     **dict.fromkeys(("reproducibility", "training", "export"), "they rest on the training and what it leaves behind"),
-    "accuracy": "how far classifiers of other seeds differ, nobody knows",
+    "accuracy": "how far classifiers of other seeds differ is unknown",
     "regression": "they rest on the cells that the baseline gets wrong",
     "calibration": "they rest on the confidences",
     "robustness": "they rest on answers to disturbed cells",
@@ -194,7 +194,7 @@ def _why(criterion: Criterion, best: BestCase) -> str:
 
 def _unknown(criterion: Criterion) -> str:
     if (column := criterion.entry.divides_by(criterion)) is not None:
-        return f"how far the share of right answers differs by {column}, nobody knows"
+        return f"how far the share of right answers differs by {column} is unknown"
     return NOBODY_KNOWS[criterion.question]
 
 

@@ -18,8 +18,9 @@ import numpy as np
 from harness.core.errors import HarnessError
 
 BYTES = 8  # two of a million pictures share them by chance once in 37 million such ledgers
-# Of larger sets those with the smallest digests stand for all: two sets that share most pictures share most of these.
-MOST_PICTURES = 4096
+# 350 KB in an entry, once for each set of cells. Of larger sets those with the smallest digests stand for all: two sets
+# that share most pictures share most of these, and a choice of others alone begins anew.
+MOST_PICTURES = 32_768
 
 
 class InvalidPictures(HarnessError, ValueError):

@@ -16,8 +16,8 @@ from harness.pack.outcome import read_passed
 from harness.pack.read import Pack, open_pack, read_classes, read_predictions, read_protocol_digest, require_field
 from harness.pack.report_check import PageCheck
 from harness.pack.sign import SignatureCheck, Standing, Trust
-from harness.pack.verify import Verification, verify
-from harness.run.results import Baseline, BaselineCheck
+from harness.pack.verify import Verification, verified_run
+from harness.run.results import Baseline, BaselineCheck, RunResults
 
 MOST_FINDINGS = 3
 CLASS_REMEDY = "Compare with a run whose protocol lists the same classes in the same order."
@@ -35,7 +35,7 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], tr
             classes.
     """
     pack = open_pack(path)
-    found = judged_again(pack, role="be the baseline", trust=trust)
+    _, found = judged_again(pack, role="be the baseline", trust=trust)
     theirs, ours = read_classes(pack), tuple(classes)
     if theirs != ours:
         raise EvidenceError(f"{pack.name} cannot be the baseline: {_difference(theirs, ours)}. {CLASS_REMEDY}")
@@ -52,23 +52,23 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], tr
     )
 
 
-def judged_again(pack: Pack, *, role: str, trust: Trust | None = None) -> BaselineCheck:
-    """What verifying the pack came to, which holds and, where keys are named, was signed by one of them.
+def judged_again(pack: Pack, *, role: str, trust: Trust | None = None) -> tuple[RunResults, BaselineCheck]:
+    """The run of a pack that holds and, where keys are named, was signed by one of them; and what verifying it came to.
 
     Args:
         role: what the pack is for, in an error, such as "be the baseline".
     Raises:
         EvidenceError: it does not hold, or none of the keys vouches for it.
     """
-    found = verify(pack, trust=trust)
-    if not found.holds:
+    found, run = verified_run(pack, trust=trust)
+    if run is None or not found.holds:
         raise EvidenceError(f"{pack.name} cannot {role}: {_refutation(found)}")
     signature = found.signature or SignatureCheck(Standing.UNSIGNED)
     if trust is not None and signature.standing is not Standing.VERIFIED:
         raise EvidenceError(f"{pack.name} cannot {role}: {_insisted(signature, trust)}")
     page = () if found.page is PageCheck.WHOLE else (f"its report, which was compared {found.page}",)
     keys = () if trust is None else trust.keys
-    return BaselineCheck(
+    return run, BaselineCheck(
         not_recomputed=(*found.not_recomputed, *page),
         signed_by=signature.key_ids,
         vouched_by=tuple(str(key) for key in keys if key.id in signature.verified_by),

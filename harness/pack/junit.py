@@ -38,7 +38,7 @@ def junit(
 ) -> bytes:
     """One test case per criterion; each outcome under its own word, with what it rests on.
 
-    moved:    what in the protocol is other than at a first look, and whether that keeps the run from passing.
+    moved:    what has changed in the protocol since a first look, and whether that keeps the run from passing.
     formerly: as packs have it whose evidence does not say that they have a summary.
     """
     elements = [FORMERLY.get(verdict.outcome) if formerly else element_of(verdict) for verdict in verdicts]
@@ -76,7 +76,7 @@ def _tell_moved(suite: ElementTree.Element, moved: Sequence[tuple[str, bool]]) -
     for told, blocks in moved:
         ElementTree.SubElement(properties, "property", name="moved" if blocks else "amended", value=visible(told))
     if undeclared := [visible(told) for told, blocks in moved if blocks]:
-        said = "the protocol moved after a look, and no amendment says so"
+        said = "the protocol changed after a look, and no amendment declares it"
         ElementTree.SubElement(case, "error", type="amended", message=said).text = "\n".join(undeclared)
 
 

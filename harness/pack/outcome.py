@@ -48,7 +48,7 @@ def _blocking(pack: Pack) -> str | None:
         return "it was stopped early"
     changes: object = pack.evidence.get("changes", [])  # older packs have none
     if not isinstance(changes, list) or not all(isinstance(c, dict) and c.get("amendment") for c in changes):
-        return "its protocol moved after a look, and no amendment says so"
+        return "its protocol changed after a look, and no amendment declares it"
     criteria, verdicts = _entries(pack, "protocol", "content", "criteria"), _entries(pack, "verdicts")
     outcomes = {verdict.get("criterion"): verdict for verdict in verdicts}
     asked = require_field(pack, "protocol", "content", "baseline", kind=dict).get("needed")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from securesystemslib.signer import CryptoSigner, Signature
 from harness.core.errors import EvidenceError
 from harness.core.files import write_atomically
 from harness.core.strict_json import parse_json
-from harness.pack.keys import TrustedKey
+from harness.pack.keys import TrustedKey, read_trusted_keys
 from harness.pack.outcome import read_passed
 from harness.pack.read import (
     SIGNATURE,
@@ -60,6 +60,15 @@ class Trust:
 
     keys: tuple[TrustedKey, ...]
     today: date
+
+
+def trust_in(files: Sequence[Path]) -> Trust | None:
+    """The keys that these files name, as they are believed today; None where nobody named one.
+
+    Raises:
+        KeyFileError: as `read_trusted_keys`.
+    """
+    return Trust(read_trusted_keys(files), today=datetime.now(UTC).date()) if files else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from harness.core.errors import EvidenceError, HarnessError
 from harness.core.spreadsheet import inert
@@ -92,19 +92,23 @@ def verify_pack(path: Path, *, trust: Trust | None = None) -> Verification:
 
 def verify(pack: Pack, *, trust: Trust | None = None) -> Verification:
     """Check a pack that is open; what is read of it afterwards are the bytes that were checked."""
+    return verified_run(pack, trust=trust)[0]
+
+
+def verified_run(pack: Pack, *, trust: Trust | None = None) -> tuple[Verification, RunResults | None]:
+    """The same, and the run as it was made again; None where that could not be done, and the pack does not hold."""
     run = pack.evidence.get("run")
     run_id = run.get("id") if isinstance(run, Mapping) else None
-    found = [*_digests(pack)]
-    not_recomputed: tuple[str, ...] = ()
-    page = PageCheck.NOT_CHECKED
-    if not found:  # numbers of bytes that are not the run's would only say the same again
-        found, not_recomputed, page = _recomputed(pack)
+    made = Recomputed([*_digests(pack)])
+    if not made.discrepancies:  # numbers of bytes that are not the run's would only say the same again
+        made = _recomputed(pack)
     signature = check_signature(pack, trust=trust)
-    found += [Discrepancy(SIGNATURE, "", problem) for problem in signature.problems]
+    found = (*made.discrepancies, *(Discrepancy(SIGNATURE, "", problem) for problem in signature.problems))
     run_id = run_id if isinstance(run_id, str) else None
     passed = run.get("passed") if isinstance(run, Mapping) else None
     passed = passed if isinstance(passed, bool) else None
-    return Verification(pack.name, run_id, pack.sums_digest, passed, tuple(found), not_recomputed, signature, page)
+    said = Verification(pack.name, run_id, pack.sums_digest, passed, found, made.not_recomputed, signature, made.page)
+    return said, made.run
 
 
 def _digests(pack: Pack) -> Iterator[Discrepancy]:
@@ -115,20 +119,26 @@ def _digests(pack: Pack) -> Iterator[Discrepancy]:
         yield Discrepancy(SUMS, "", "its lines are not sorted by name, as the harness writes them")
 
 
-Recomputed = tuple[list[Discrepancy], tuple[str, ...], PageCheck]
+class Recomputed(NamedTuple):
+    """What came of making everything again; run: None where it could not be done."""
+
+    discrepancies: list[Discrepancy]
+    not_recomputed: tuple[str, ...] = ()
+    page: PageCheck = PageCheck.NOT_CHECKED
+    run: RunResults | None = None
 
 
 def _recomputed(pack: Pack) -> Recomputed:
     try:
         return _remade(pack)
     except BROKEN as error:
-        return [Discrepancy(EVIDENCE, "", f"no run's records can be made of it ({error})")], (), PageCheck.NOT_CHECKED
+        return Recomputed([Discrepancy(EVIDENCE, "", f"no run's records can be made of it ({error})")])
 
 
 def _remade(pack: Pack) -> Recomputed:
     rebuilt = rebuild(pack)
     if rebuilt.results is None:
-        return list(rebuilt.discrepancies), (), PageCheck.NOT_CHECKED
+        return Recomputed(list(rebuilt.discrepancies))
     run = as_formerly(_settled(rebuilt.results, pack), pack)
     results = as_formerly(rebuilt.results, pack)
     written = documents(results, rebuilt.manifest)
@@ -138,9 +148,9 @@ def _remade(pack: Pack) -> Recomputed:
     if "documents" not in pack.evidence:
         written[JUNIT] = junit_of(run, formerly=True)
         del written[SUMMARY]
-    elif (version := _version(pack, SUMMARY)) is not None:
+    elif (version := _earlier_summary(pack)) is not None:
         written[SUMMARY] = summary(run, version=version).encode()
-    if _version(pack, SUSPECTS) is None:
+    if not _tells(pack, SUSPECTS):
         written.pop(SUSPECTS, None)
     if run.split is not None:
         written[SPLIT] = _split_csv(run.split)
@@ -152,7 +162,9 @@ def _remade(pack: Pack) -> Recomputed:
     given = () if run.given is None else (each.kept_as for each in run.given.files)
     found += _unexpected(pack, (*written, *given))
     found += check_report(pack, run, rebuilt.manifest, as_written(told, pack.evidence))
-    return list(dict.fromkeys(found)), (*NOT_RECOMPUTED, *rebuilt.not_recomputed), how_far(pack)
+    return Recomputed(
+        list(dict.fromkeys(found)), (*NOT_RECOMPUTED, *rebuilt.not_recomputed), how_far(pack), rebuilt.results
+    )
 
 
 # What sentences of packs of schemas 2 and 3 say today.
@@ -184,7 +196,7 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
             del verdict["assumed"]
     if "documents" not in pack.evidence:
         del told["documents"]
-    elif (version := _version(pack, SUMMARY)) is not None:
+    elif (version := _earlier_summary(pack)) is not None:
         told["documents"][SUMMARY] = version
     if "changes" not in pack.evidence:
         del told["changes"]
@@ -193,7 +205,7 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
     held_baseline = pack.evidence.get("baseline")
     if told["baseline"] is not None and isinstance(held_baseline, Mapping) and "check" not in held_baseline:
         del told["baseline"]["check"]
-    if "documents" in told and _version(pack, SUSPECTS) is None:
+    if "documents" in told and not _tells(pack, SUSPECTS):
         del told["documents"][SUSPECTS]
     held_split = pack.evidence.get("split")
     if told["split"] is not None and isinstance(held_split, Mapping) and "source" not in held_split:
@@ -212,11 +224,20 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
     return told
 
 
-def _version(pack: Pack, document: str) -> int | None:
-    """Which earlier version of a document its run wrote, as it says; None where it says nothing of the kind."""
-    held = pack.evidence.get("documents")
-    version = held.get(document) if isinstance(held, Mapping) else None
+def _tells(pack: Pack, document: str) -> bool:
+    """Whether the run says that it wrote a document, in whichever version."""
+    return document in _documents(pack)
+
+
+def _earlier_summary(pack: Pack) -> int | None:
+    """Which earlier version of its summary the run wrote; None where it says nothing of the kind."""
+    version = _documents(pack).get(SUMMARY)
     return version if type(version) is int and 1 <= version < VERSION else None
+
+
+def _documents(pack: Pack) -> Mapping[str, object]:
+    held = pack.evidence.get("documents")
+    return held if isinstance(held, Mapping) else {}
 
 
 def _known_to(made: Any, held: Any) -> Any:

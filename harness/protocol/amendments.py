@@ -14,7 +14,7 @@ Stated = bool | int | float | str | date | tuple[Any, ...] | dict[str, Any] | No
 
 
 class Amendment(Record):
-    """One key that is other than when a set was first looked at. A change that none declares keeps a run from passing.
+    """One key that has changed since a set was first looked at. An undeclared change keeps a run from passing.
 
     key:    of the whole protocol, with dots, such as "criteria.A1.floor"; an entry goes by its id, name or criterion.
     old:    what it was at the first look, as the ledger has it; left out where the key was not there.

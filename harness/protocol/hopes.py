@@ -17,7 +17,7 @@ class HopedTruth(Record):
 
     accuracy:    the true share of right answers on the cells of every class that `recall` does not name.
     recall:      class -> the true share of its cells that are recognised, where it is another.
-    external:    external set -> the same of every class there, where it is another than on cells of the dataset.
+    external:    external set -> the same of every class there, where it differs from that on cells of the dataset.
     correlation: how alike right and wrong answers truly are within a patient or slide, where these are known; what
                  `clusters` assumes, unless it is stated.
     draws:       how many test sets are simulated.

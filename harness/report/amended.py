@@ -1,4 +1,4 @@
-"""What of the protocol is other than when a set was first looked at, in sentences and as the TOML that declares it."""
+"""What has changed in the protocol since a set was first looked at, in sentences and as the TOML that declares it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def verdict_words(results: RunResults) -> list[str]:
     declared = [change for change in results.changes if change.amendment is not None]
     said = []
     if results.undeclared:
-        said.append(f"the protocol moved after a look, and no amendment says so: {_moves(results.undeclared)}")
+        said.append(f"the protocol changed after a look, and no amendment declares it: {_moves(results.undeclared)}")
     if declared:
         said.append(f"amended after a look: {_moves(declared)}")
     return said

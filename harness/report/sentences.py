@@ -78,12 +78,12 @@ def baseline_told(baseline: Baseline, protocol: Protocol) -> list[str]:
 
 
 def signature_told(check: BaselineCheck) -> str:
-    """By whom a baseline's pack is signed, such as "unsigned, so that nobody vouches for it"."""
+    """By whom a baseline's pack is signed, such as "unsigned: nobody vouches for it"."""
     if check.vouched_by:
         return f"signed by key {' and '.join(check.vouched_by)}: the signature verifies"
     if check.signed_by:
         return f"signed by key id {' and '.join(check.signed_by)}, not checked: no --baseline-key"
-    return "unsigned, so that nobody vouches for it"
+    return "unsigned: nobody vouches for it"
 
 
 def regressions_told(results: RunResults) -> list[str]:
@@ -160,12 +160,12 @@ def _left_told(name: str, look: int, found: LooksLeft) -> str:
     if look > found.last:
         return (
             f"at look {look} at {name} nothing can pass, not even a classifier without an error (the last look for "
-            f"{ended} was {found.last}): judge on new cells, which nobody has looked at"
+            f"{ended} was {found.last}): judge on cells that have not been looked at"
         )
     many = f"{found.left} more looks at {name} are" if found.left != 1 else f"1 more look at {name} is"
     return (
         f"{many if found.left else f'no more look at {name} is'} left at which a classifier without an error passes "
-        f"(the last for {ended} is look {found.last}); then only new cells help, which nobody has looked at"
+        f"(the last for {ended} is look {found.last}); then only cells that have not been looked at help"
     )
 
 

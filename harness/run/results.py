@@ -71,7 +71,7 @@ class RunResults:
     uncompared: pictures too smooth or too small to be compared but by their pixels.
     shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
     robustness: what disturbed cells of the test part and inputs without a cell came to.
-    changes: what in the protocol is other than at the first look at a set, declared or not.
+    changes: what has changed in the protocol since the first look at a set, declared or not.
     fits: everything that was fitted, and on which cells.
     model: the classifier that existed and was judged; given: the predictions that were. None where one was trained.
     parity: what the exported ONNX file says of judged cells; None where it was not asked, or by an older harness.
@@ -130,7 +130,7 @@ class RunResults:
 
     @property
     def undeclared(self) -> tuple[Change, ...]:
-        """What moved in the protocol after a look, and no amendment says so."""
+        """What moved in the protocol after a look, and no amendment declares it."""
         return tuple(change for change in self.changes if change.amendment is None)
 
     @property
