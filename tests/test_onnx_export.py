@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from drawn import CLASSES, classifier_of, decoded, shown
+from fastai.layers import AdaptiveConcatPool2d
 from PIL import Image
 from torch import nn
 
@@ -101,6 +103,20 @@ def test_the_same_network_is_the_same_bytes_which_do_not_say_where_they_were_mad
     assert onnx_bytes(network(), CLAIMS) == plain
     for place in (sys.prefix, str(Path(torch.__file__).parent), str(Path(__file__).parent), "stack_trace"):
         assert place.encode() not in plain
+
+
+def test_the_maximum_of_fastai_s_head_is_exported_by_every_torch_in_range():
+    torch.manual_seed(9)
+    concatenated = nn.Sequential(nn.Conv2d(3, 8, 5), AdaptiveConcatPool2d(1), nn.Flatten(), nn.Linear(16, 5)).eval()
+    images = torch.rand(7, 3, 32, 32)
+    session = onnxruntime.InferenceSession(onnx_bytes(concatenated, CLAIMS))
+    (logits,) = session.run(None, {"images": images.numpy()})
+    assert logits == pytest.approx(concatenated(images).detach().numpy(), abs=1e-5)
+
+
+def test_a_maximum_over_parts_of_the_picture_is_not_taken_for_one_over_all():
+    with pytest.raises(TrainingError, match=r"adaptive maximum pooling to \[2, 2\]"):
+        onnx_bytes(nn.Sequential(nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(12, 5)).eval(), CLAIMS)
 
 
 class Unheard(nn.Module):

@@ -7,7 +7,7 @@ network's own first layer does is in it. The same network gives the same bytes i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,11 @@ def onnx_bytes(network: nn.Module, claims: Claims) -> bytes:
 
 
 def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Operators that torch 2.13 does not translate: the k-th smallest value, of `normalisation.BackgroundWhite`."""
+    """Operators that torch does not translate.
+
+    The k-th smallest value, of `normalisation.BackgroundWhite`: up to torch 2.13. The maximum over all positions, of
+    fastai's head: up to torch 2.11.
+    """
     from onnxscript import opset20
 
     op: Any = opset20
@@ -102,7 +106,12 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         found = tuple(op.Gather(each, last, axis=dim) for each in (smallest, places))
         return found if keepdim else tuple(op.Squeeze(each, op.Constant(value_ints=[dim])) for each in found)
 
-    return {torch.ops.aten.kthvalue.default: kthvalue}
+    def adaptive_max_pool2d(values: Any, output_size: Sequence[int]) -> Any:
+        if list(output_size) != [1, 1]:
+            raise NotImplementedError(f"adaptive maximum pooling to {list(output_size)}; only to 1 x 1 is translated")
+        return op.GlobalMaxPool(values), op.Constant(value_ints=[0])  # where the maximum lies is asked in training only
+
+    return {torch.ops.aten.kthvalue.default: kthvalue, torch.ops.aten.adaptive_max_pool2d.default: adaptive_max_pool2d}
 
 
 def _forget_where_it_was_made(model: ModelProto) -> None:

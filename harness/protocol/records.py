@@ -23,6 +23,7 @@ from harness.protocol.needs import OTHER_SEEDS
 from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.record import NOT_FIXED, OptionalText, Text
 from harness.protocol.record import Record as _Record
+from harness.protocol.reporting import ReportPlan
 from harness.protocol.sets import GROUPS, CountRange, DeclaredSet, SetNames, check_counts, counts_of
 
 if TYPE_CHECKING:
@@ -811,6 +812,8 @@ class Protocol(_Record):
     detection: DetectionPlan | None = None
     # Left out of the content where nothing is hoped for, so that a protocol without a plan keeps its digest.
     plan: Annotated[HopedTruth | None, NOT_FIXED] = Field(default=None, exclude_if=lambda plan: plan is None)
+    # Left out of the content where it says nothing else than usual, so that a protocol without one keeps its digest.
+    report: Annotated[ReportPlan, NOT_FIXED] = Field(default=ReportPlan(), exclude_if=lambda plan: plan == ReportPlan())
     waivers: tuple[Waiver, ...] = ()
     # Left out of the content where there are none, so that a protocol without one keeps its digest.
     amendments: Annotated[tuple[Amendment, ...], NOT_FIXED] = Field(default=(), exclude_if=lambda made: not made)

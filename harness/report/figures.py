@@ -23,30 +23,39 @@ from harness.run.results import RunResults
 
 N_COLUMNS = 5
 MOST_CELLS_SHOWN = 25
+# Figures made of cells, by what `report.images` lets the report show; without their pictures they would say nothing.
+_OF_ANY_CELL = frozenset({"sample_images", "correct_predictions_test", "disturbances"})
+LEFT_OUT = {"all": frozenset[str](), "errors": _OF_ANY_CELL, "none": _OF_ANY_CELL | {"incorrect_predictions_test"}}
 
 
 def draw_figures(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-    """Every figure of this run, by file stem. A stage that did not run has none.
+    """Every figure of this run that its protocol allows, by file stem. A stage that did not run has none.
 
     Args:
         images: SHA-256 of an image file -> its (h, w, 3) uint8 pixels, for those of `images_to_show`. One that is
             absent is drawn as a box that says so.
     """
-    return (
+    drawn = (
         _figures_of_data(run, images)
         | _figures_of_training(run)
         | _figures_of_results(run, images)
         | _figures_of_confidence(run)
         | _figures_of_robustness(run, images)
     )
+    return {name: png for name, png in drawn.items() if name not in LEFT_OUT[run.protocol.report.images]}
 
 
 def images_to_show(run: RunResults) -> tuple[str, ...]:
-    """The digests of the images that the figures need, sorted."""
-    digests = {image.sha256 for cells in _samples(run).values() for image in cells}
-    if (test := run.predictions.get("test")) is not None:
-        digests |= {test.digests[row] for row in (*_correct_rows(test), *_wrong_rows(test))}
-    digests |= _discordant(run) | _suspected(run)
+    """The digests of the images that the page and its figures need and may show, sorted."""
+    if run.protocol.report.images == "none":
+        return ()
+    test = run.predictions.get("test")
+    digests = _discordant(run) | _suspected(run)
+    if test is not None:
+        digests |= {test.digests[row] for row in _wrong_rows(test)}
+    if run.protocol.report.images == "all":
+        digests |= {image.sha256 for cells in _samples(run).values() for image in cells}
+        digests |= set() if test is None else {test.digests[row] for row in _correct_rows(test)}
     return tuple(sorted(digests))
 
 

@@ -1,0 +1,66 @@
+"""Pictures of cells leave the building only where the protocol lets them: `[report] images`."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from pathlib import Path
+
+import pytest
+from example_run import example_pixels, example_run
+from tiny_run import Pytest
+
+from harness.cli import main
+from harness.protocol.reporting import ReportPlan
+from harness.report.figures import draw_figures, draw_thumbnails, images_to_show
+from harness.run.results import RunResults
+
+OF_ANY_CELL = {"sample_images", "correct_predictions_test", "disturbances"}
+OF_ERRORS = {"incorrect_predictions_test"}
+
+
+def showing(images: str) -> RunResults:
+    run = example_run()
+    return dataclasses.replace(run, protocol=run.protocol.model_copy(update={"report": ReportPlan(images=images)}))  # type: ignore[arg-type]
+
+
+def test_without_pictures_no_cell_is_decoded_and_no_figure_is_made_of_cells():
+    run, usual = showing("none"), showing("all")
+    assert images_to_show(run) == ()
+    pixels = example_pixels(images_to_show(usual))
+    assert set(draw_figures(run, {})) == set(draw_figures(usual, pixels)) - OF_ANY_CELL - OF_ERRORS
+
+
+def test_errors_alone_are_those_that_the_page_names():
+    run, usual = showing("errors"), showing("all")
+    shown = images_to_show(run)
+    assert set(shown) < set(images_to_show(usual))
+    test = run.predictions["test"]
+    right = {test.digests[row] for row in range(len(test.digests)) if test.correct[row]}
+    suspected_or_discordant = set(draw_thumbnails(run, example_pixels(shown)))
+    assert set(shown) & right <= suspected_or_discordant
+    assert {each for each in test.digests if each not in right} <= set(shown)
+    assert set(draw_figures(run, {})) == set(draw_figures(usual, {})) - OF_ANY_CELL
+
+
+def test_a_protocol_that_says_nothing_keeps_its_digest():
+    assert showing("all").protocol.digest == example_run().protocol.digest != showing("none").protocol.digest
+
+
+@pytest.mark.parametrize("images", ["errors", "none"])
+def test_a_run_keeps_them_back_and_its_pack_holds(
+    cold: tuple[subprocess.CompletedProcess[str], Path], place: Path, tiny: Pytest, images: str
+):
+    with_pictures = (cold[1] / "index.html").read_text()
+    assert 'class="thumb"' in with_pictures
+    (place / "kept.toml").write_text(
+        f'extends = "{place / "tiny.toml"}"\n[identity]\nid = "kept"\n[report]\nimages = "{images}"\n'
+    )
+    done = tiny(f"--protocol={place / 'kept.toml'}")
+    pack = (place / "reports" / "latest").resolve()
+    page = (pack / "index.html").read_text()
+    left_out = OF_ANY_CELL if images == "errors" else OF_ANY_CELL | OF_ERRORS
+    assert not {each.stem for each in (pack / "figures").iterdir()} & left_out
+    assert ('class="thumb"' in page) == (images == "errors")
+    assert f"[report] images = &#34;{images}&#34;" in page or f'[report] images = "{images}"' in page, done.stdout
+    assert main(["verify", str(pack)]) == 0
