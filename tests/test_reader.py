@@ -41,9 +41,11 @@ from harness.pack.read import (
 )
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
+from harness.report.figures import LEFT_OUT
 from harness.run.results import RunResults
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reports" / "reference"
+REAL_IMAGES = REFERENCE.with_name("leukocyte-reference")
 # What a file can be called on Linux, and what a spreadsheet would run.
 HOSTILE_NAMES = ("=cmd()", "+1", "@x", "-1", 'a",b', "line\nend", "return\rhere", "byte\udcff", "./=1", "./a")
 
@@ -125,6 +127,14 @@ def test_the_committed_reference_run_verifies_without_its_models():
     assert len(baseline.predictions) == 5
     # Written before packs recorded what printed them and what could not pass: a pack stays readable as it was.
     assert verify_pack(REFERENCE).discrepancies == ()
+
+
+def test_the_committed_run_on_real_images_verifies_and_holds_no_picture_of_a_cell():
+    """Made on a GPU, under another Python and another torch."""
+    assert verify_pack(REAL_IMAGES).discrepancies == ()
+    assert read_passed(open_pack(REAL_IMAGES)) is False
+    assert 'class="thumb"' not in (REAL_IMAGES / "index.html").read_text(encoding="utf-8")
+    assert not {each.stem for each in (REAL_IMAGES / "figures").iterdir()} & LEFT_OUT["none"]
 
 
 def test_the_schema_that_is_written_is_one_that_is_read():
