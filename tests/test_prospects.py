@@ -18,7 +18,7 @@ from harness.metrics.intervals import clopper_pearson_bounds
 from harness.plugin import SUITES
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
-from harness.run.stages.prospects import told
+from harness.run.stages.prospects import Prospects, told
 
 TODAY = date(2026, 1, 15)
 LEUKOCYTE, GATE = (read_protocol(SUITES / "protocols" / f"{name}.toml") for name in ("leukocyte", "leukocyte-gate"))
@@ -112,7 +112,7 @@ def test_a_baseline_that_is_required_and_not_given_is_told():
 def test_a_hundred_classes_with_one_reason_are_one_line():
     found = {f"R1-{i}": "too few cells" for i in range(100)} | {"A1": "another"}
     assert by_reason(found)["another"] == ["A1"]
-    assert told(found) == [
+    assert told(Prospects(found, None)) == [
         "required, and cannot pass: R1-0, R1-1, R1-2, R1-3, R1-4, and 95 more: too few cells",
         "required, and cannot pass: A1: another",
     ]

@@ -105,7 +105,7 @@ class Chances:
 
     each: tuple[Chance, ...]
     together: Together | None
-    accuracy: Mapping[str, float]
+    accuracy: dict[str, float]
     draws: int
     seed: int
 

@@ -42,6 +42,7 @@ from harness.data.split import COLUMNS
 from harness.judge.amended import changes_in, differences
 from harness.judge.answers import answers_of, unpack_answers
 from harness.judge.asking import ask, decide
+from harness.judge.chances import Chances
 from harness.judge.criteria import not_judged
 from harness.judge.ledger import LedgerError, Look, cells_digest, parse_ledger
 from harness.judge.looks import look_number
@@ -235,6 +236,9 @@ class _Rebuilding:
         if proof is not None:
             self.not_recomputed.append("what became of the planted faults: recorded, and counted again")
         self._read_ledger()
+        chances = self._of(Chances | None, "chances")
+        if chances is not None:
+            self.not_recomputed.append("how likely a pass was at the hoped-for truth: `harness plan` asks it again")
         results = RunResults(
             run_id=self.run_id,
             started_at=self.started_at,
@@ -273,6 +277,7 @@ class _Rebuilding:
             proof=proof,
             signed_with=self._of(str | None, "signed_with"),
             cannot_pass=self._of(dict[str, str] | None, "cannot_pass") or {},
+            chances=chances,
             rules=self.rules,
             stopped_because=self._of(str | None, "run", "stopped_because"),
         )

@@ -146,6 +146,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "stages": [asdict(stage) for stage in results.stages],
         "verdicts": [verdict_record(verdict) for verdict in results.verdicts],
         "cannot_pass": dict(results.cannot_pass),
+        "chances": results.chances and asdict(results.chances),
         "rules": asdict(results.rules),
         "uncompared": [asdict(image) for image in results.uncompared],
         "duplicates": None if results.duplicates is None else [asdict(pair) for pair in results.duplicates],

@@ -200,8 +200,9 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
         told["documents"][SUMMARY] = version
     if "changes" not in pack.evidence:
         del told["changes"]
-    if "rules" not in pack.evidence:
-        del told["rules"]
+    for added in ("rules", "chances"):
+        if added not in pack.evidence:
+            del told[added]
     held_baseline = pack.evidence.get("baseline")
     if told["baseline"] is not None and isinstance(held_baseline, Mapping) and "check" not in held_baseline:
         del told["baseline"]["check"]

@@ -42,6 +42,7 @@ def reached(run: Graph) -> dict[str, Any]:
     looks = looks_taken(run)
     ledger = read_ledger(options.ledger) if looks else ()
     hashes = run.result(independence.hashes)
+    known = next(iter(run.results(prospects.prospects).values()), None)
     return {
         "integrity": run.result(data.integrity),
         "split": run.result(data.split),
@@ -70,7 +71,8 @@ def reached(run: Graph) -> dict[str, Any]:
         "ledger": ledger,
         "changes": changes_in(run.setting.protocol, ledger, run=options.run_id),
         "timings": tuple(run.results(timing.timed).values()),
-        "cannot_pass": next(iter(run.results(prospects.prospects).values()), {}),
+        "cannot_pass": {} if known is None else known.hopeless,
+        "chances": None if known is None else known.chances,
         "sets": _summaries(run),
         "stages": tuple(run.store.records),
     }

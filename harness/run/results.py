@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.data.prediction_records import GivenPredictions
     from harness.data.records import IntegrityReport, Split
     from harness.judge.amended import Change
+    from harness.judge.chances import Chances
     from harness.judge.ledger import Look
     from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof
@@ -65,6 +66,7 @@ class RunResults:
     seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
     cannot_pass: required criterion -> why it could not pass whatever the classifier does, as known before the run.
+    chances: how likely a pass was, before the run, at the truth that the protocol hopes for, if it does.
     rules: by which the judge judged.
     looks: set name -> the number of this look at it; ledger: the whole chain, as it was when the run ended.
     duplicates: pictures that are in two places, within and across sets; None where they were not searched.
@@ -104,6 +106,7 @@ class RunResults:
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     calibrations: dict[str, CalibrationReport] = field(default_factory=dict)
     cannot_pass: dict[str, str] = field(default_factory=dict)
+    chances: Chances | None = None
     rules: Rules = RULES
     looks: dict[str, int] = field(default_factory=dict)
     ledger: tuple[Look, ...] = ()

@@ -1,14 +1,16 @@
-"""What cannot pass in this run, whatever its classifier does?"""
+"""What cannot pass in this run, whatever its classifier does, and how likely is the rest to?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from harness.core.errors import HarnessError
 from harness.core.text import first_few
 from harness.data.prediction_records import GivenPredictions
 from harness.data.records import CellImage, Manifest, Split
+from harness.judge.chances import Chances, chances
 from harness.judge.pretrained import Judged
 from harness.judge.prospects import BestCase, by_reason, cannot_pass
 from harness.metrics.estimates import Unavailable
@@ -19,15 +21,23 @@ from harness.run.stages.data import divided, found_elsewhere, manifest
 from harness.run.stages.given import whose_word
 
 
+@dataclass(frozen=True, slots=True)
+class Prospects:
+    """hopeless: required criterion -> why it cannot pass. chances: None where the protocol hopes for no truth."""
+
+    hopeless: dict[str, str]
+    chances: Chances | None
+
+
 @stage(manifest, found_elsewhere)
-def prospects(run: Asking, today: date) -> dict[str, str]:
-    """Required criterion -> why it cannot pass; empty too where the data cannot be read, which their own stage says."""
+def prospects(run: Asking, today: date) -> Prospects:
+    """What is known before the run; nothing where the data cannot be read, which their own stage says."""
     setting = run.setting
     try:
         parts = divided(run(manifest), setting)
         elsewhere = run(found_elsewhere)
     except HarnessError:
-        return {}
+        return Prospects({}, None)
     cells: dict[str, Sequence[CellImage] | Unavailable] = {part: parts.part(part) for part in PARTS}
     cells |= {name: each.images if isinstance(each, Manifest) else each for name, each in elsewhere.items()}
     best = BestCase(
@@ -37,7 +47,10 @@ def prospects(run: Asking, today: date) -> dict[str, str]:
         judged=_judged(setting, parts),
         compares=setting.options.baseline is not None,
     )
-    return cannot_pass(best, today=today)
+    hoped = setting.protocol.plan
+    return Prospects(
+        cannot_pass(best, today=today), None if hoped is None else chances(best, cells, hoped, today=today)
+    )
 
 
 def _judged(setting: Setting, parts: Split) -> Judged:
@@ -51,9 +64,15 @@ def _judged(setting: Setting, parts: Split) -> Judged:
     return GivenPredictions(files, cells=whose_word(setting, parts), parts=PARTS)
 
 
-def told(found: Mapping[str, str]) -> list[str]:
-    """One line for each reason, as the terminal shows them."""
-    return [f"required, and cannot pass: {_few(names)}: {why}" for why, names in by_reason(found).items()]
+def told(found: Prospects) -> list[str]:
+    """One line for each reason why something cannot pass, and the chance of the rest, as the terminal shows them."""
+    lines = [f"required, and cannot pass: {_few(names)}: {why}" for why, names in by_reason(found.hopeless).items()]
+    if found.chances is not None and (together := found.chances.together) is not None:
+        lines.append(
+            f"at the hoped-for truth the {len(together.criteria)} required criteria that have a model pass together in "
+            f"{100 * together.probability:.1f} of 100 runs: `python -m harness plan` has each"
+        )
+    return lines
 
 
 def _few(names: Sequence[str]) -> str:
