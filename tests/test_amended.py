@@ -110,11 +110,14 @@ def test_whole_numbers_and_the_digest_of_what_is_long_are_the_same_values():
 @pytest.mark.parametrize(
     ("text", "moved"),
     [
-        ('[[criteria]]\nid = "A1"\nfloor = 0.8\n', ["criteria.A1.floor"]),
-        ('[[criteria]]\nid = "A1"\nfloor = 0.9\n', ["criteria.A1.floor"]),  # stricter is other, too
+        ('[[criteria]]\nid = "A1"\nfloor = 0.8\nrationale = "another"\n', ["criteria.A1.floor"]),
+        (
+            '[[criteria]]\nid = "A1"\nfloor = 0.9\nrationale = "another"\n',
+            ["criteria.A1.floor"],
+        ),  # stricter is other, too
         ('[[criteria]]\nid = "A1"\nrequired = false\n', ["criteria.A1.required"]),
-        ('[[criteria]]\nid = "A1"\nlevel = 0.9\n', ["criteria.A1.level"]),
-        ('[[criteria]]\nid = "G1"\nfloor = -0.2\n', ["criteria.G1.floor"]),
+        ('[[criteria]]\nid = "A1"\nlevel = 0.9\nrationale = "another"\n', ["criteria.A1.level"]),
+        ('[[criteria]]\nid = "G1"\nfloor = -0.2\nrationale = "another"\n', ["criteria.G1.floor"]),
         ("[split]\nseed = 7\n", ["split.seed"]),
         ("[clusters]\nintracluster_correlation = 0.0\n", ["clusters.intracluster_correlation"]),
         ('[dataset.labels]\nmono = "monocyte"\n', ["dataset.labels"]),
@@ -152,7 +155,7 @@ def test_a_removed_criterion_is_named(protocol, tmp_path):
 def test_what_is_asked_of_a_set_is_fixed_by_the_first_look_at_it(protocol, tmp_path):
     path = tmp_path / "ledger.jsonl"
     first(path, protocol())
-    moved = protocol('[[criteria]]\nid = "E1"\nfloor = 0.1\n')
+    moved = protocol('[[criteria]]\nid = "E1"\nfloor = 0.1\nrationale = "another"\n')
     assert moved.criteria[[c.id for c in moved.criteria].index("E1")].set == "second_laboratory"
     assert keys(path, moved) == []  # nobody has looked at it
     elsewhere = {"set": "second_laboratory", "source": sha("there"), "cells": sha("cells there")}
@@ -163,8 +166,8 @@ def test_what_is_asked_of_a_set_is_fixed_by_the_first_look_at_it(protocol, tmp_p
 @pytest.mark.parametrize(
     "text",
     [
-        '[[criteria]]\nid = "E1"\nfloor = 0.1\n',
-        '[[criteria]]\nid = "E1"\nlevel = 0.9\n',
+        '[[criteria]]\nid = "E1"\nfloor = 0.1\nrationale = "another"\n',
+        '[[criteria]]\nid = "E1"\nlevel = 0.9\nrationale = "another"\n',
     ],
 )
 def test_a_set_that_is_left_away_after_its_look_keeps_what_was_asked_of_it(protocol, tmp_path, text):
@@ -203,7 +206,7 @@ def test_a_value_that_no_key_can_have_is_refused_in_one_sentence(protocol, value
 
 def test_the_first_look_at_a_source_its_cells_or_a_picture_counts_whatever_came_between(protocol, tmp_path):
     path = tmp_path / "ledger.jsonl"
-    lower = protocol('[[criteria]]\nid = "A1"\nfloor = 0.8\n')
+    lower = protocol('[[criteria]]\nid = "A1"\nfloor = 0.8\nrationale = "another"\n')
     first(path, protocol(), source=sha("s"), cells=sha("c"), pictures=pictures("a", "b"), n=2)
     shown = {"source": sha("other"), "cells": sha("fewer"), "pictures": pictures("b"), "n": 1}
     assert keys(path, lower, **shown) == ["criteria.A1.floor"]
@@ -215,7 +218,7 @@ def test_the_first_look_at_a_source_its_cells_or_a_picture_counts_whatever_came_
 
 def test_sets_that_are_joined_keep_the_first_look_at_each(protocol, tmp_path):
     path = tmp_path / "ledger.jsonl"
-    lower = protocol('[[criteria]]\nid = "A1"\nfloor = 0.8\n')
+    lower = protocol('[[criteria]]\nid = "A1"\nfloor = 0.8\nrationale = "another"\n')
     looked(path, run="easy", terms=pack_terms(lower), cells=sha("3"), source=sha("3"), pictures=pictures("z"), n=1)
     first(path, protocol(), cells=sha("c"), source=sha("c"), pictures=pictures("a"), n=1)
     joined = {"cells": sha("both"), "source": sha("both"), "pictures": pictures("a", "z"), "n": 2}
@@ -234,7 +237,7 @@ def test_an_older_ledger_fixes_nothing_and_is_told(protocol, tmp_path):
     path = tmp_path / "ledger.jsonl"
     looked(path, run="old")
     looked(path, run="older", predictions=sha("p2"))
-    assert keys(path, protocol('[[criteria]]\nid = "A1"\nfloor = 0.8\n')) == []
+    assert keys(path, protocol('[[criteria]]\nid = "A1"\nfloor = 0.8\nrationale = "another"\n')) == []
     assert unfixed_looks(read_ledger(path), run="later") == {"test": 2}
     assert keys(path, protocol(), run="next") == ["criteria.A1.floor"]  # the first look that says what it fixed
     assert unfixed_looks(read_ledger(path), run="next") == {}
@@ -248,7 +251,15 @@ def test_entries_that_keep_the_rule_of_looks_alone_fix_that(protocol, tmp_path):
     looked(path, run="ruled")
     entry = json.loads(path.read_bytes())
     path.write_bytes(as_line(hashed(entry | {"rule": "first-look of 30"})))
-    assert keys(path, protocol('[looks]\ncorrection = "first-look"\n[[criteria]]\nid = "A1"\nfloor = 0.8\n')) == []
+    assert (
+        keys(
+            path,
+            protocol(
+                '[looks]\ncorrection = "first-look"\n[[criteria]]\nid = "A1"\nfloor = 0.8\nrationale = "another"\n'
+            ),
+        )
+        == []
+    )
     # Of keys that nothing had fixed, the first look that keeps them is the first.
     assert keys(path, protocol(), run="next") == ["criteria.A1.floor", "looks.budget", "looks.correction"]
 
@@ -277,7 +288,7 @@ reason = "the floor was copied from another protocol"
 owner = "the laboratory"
 day = 2026-01-20
 """
-LOWER = '[[criteria]]\nid = "A1"\nfloor = 0.8\n'
+LOWER = '[[criteria]]\nid = "A1"\nfloor = 0.8\nrationale = "another"\n'
 
 
 def test_a_change_is_declared_by_both_its_values(protocol, tmp_path):

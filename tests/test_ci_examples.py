@@ -259,7 +259,9 @@ def test_a_run_that_does_not_pass_fails_the_job_and_its_looks_are_kept(forge, ar
     forge.begin_ledger()
     git(forge.work, "switch", "--quiet", "main")
     strict = forge.work / "strict.toml"
-    strict.write_text('extends = "protocol.toml"\n[[criteria]]\nid = "A1"\nfloor = 1.0\nrequired = true\n')
+    strict.write_text(
+        'extends = "protocol.toml"\n[[criteria]]\nid = "A1"\nfloor = 1.0\nrequired = true\nrationale = "strict"\n'
+    )
     job = forge.job(
         "main",
         **{"CI_API_V4_URL": address, "CI_PROJECT_ID": "1", "CI_JOB_TOKEN": "t", "CI_JOB_ID": "1"},

@@ -118,6 +118,7 @@ budget = 100
 [[criteria]]
 id = "A1"
 floor = 0.01
+rationale = "lower"
 """
 
 

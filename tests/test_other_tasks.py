@@ -38,15 +38,18 @@ required = false
 id = "A1"
 required = {accuracy}
 floor = {floor}
+rationale = "small"
 [[criteria]]
 id = "R1"
 required = false
 [[criteria]]
 id = "T2"
 ceiling = 60.0
+rationale = "busy"
 [[criteria]]
 id = "T4"
 floor = 0.01
+rationale = "busy"
 """
 
 

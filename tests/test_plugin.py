@@ -226,7 +226,7 @@ def test_collecting_is_no_run(tiny: Pytest):
 def strict(place: Path) -> Path:
     """The tiny protocol with an accuracy that no finite test part can prove."""
     path = place / "strict.toml"
-    path.write_text('extends = "tiny.toml"\n[[criteria]]\nid = "A1"\nfloor = 1.0\nrequired = true\n')
+    path.write_text('extends = "tiny.toml"\n[[criteria]]\nid = "A1"\nfloor = 1.0\nrequired = true\nrationale = "all"\n')
     return path
 
 

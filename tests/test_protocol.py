@@ -600,6 +600,7 @@ def test_arrays_of_tables_merge_by_id_name_or_criterion_and_keep_their_order(ext
         [[criteria]]
         id = "R1"
         floor = 0.85
+        rationale = "R1, higher."
         [[criteria]]
         id = "A2"
         question = "accuracy"
@@ -625,7 +626,7 @@ def test_arrays_of_tables_merge_by_id_name_or_criterion_and_keep_their_order(ext
         ("E1", 0.7),
         ("A2", 0.5),
     ]
-    assert criteria_of(protocol)["R1-basophil"].rationale == "R1."
+    assert criteria_of(protocol)["R1-basophil"].rationale == "R1, higher."
     assert [(phase.name, phase.max_epochs) for phase in protocol.training.phases] == [("phase1", 2), ("phase2", 9)]
     assert [waiver.reason for waiver in protocol.waivers] == ["Stated again, in other words."]
 

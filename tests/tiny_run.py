@@ -89,14 +89,17 @@ required = false
 [[criteria]]
 id = "G1"
 floor = -0.5
+rationale = "Nine cells prove little."
 
 [[criteria]]
 id = "T2"
 ceiling = 60.0
+rationale = "A test machine may be busy."
 
 [[criteria]]
 id = "T4"
 floor = 0.01
+rationale = "A test machine may be busy."
 """
 
 

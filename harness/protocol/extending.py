@@ -8,11 +8,17 @@ the base says of a table out of the one that is stated instead.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.core.text import shortened
+
 REMOVE, REPLACE = "remove", "replace"
 NAMES = ("id", "name", "criterion")  # what an entry of an array of tables is known by
+RATIONALE = "rationale"
+LONGEST_SAID = 120
+JUSTIFIED = ("floor", "ceiling", "level", "set", "cell_class", "kind")  # what the rationale of a criterion is of
 
 
 class Unextendable(ValueError):
@@ -65,6 +71,7 @@ def _overlaid_tables(base: list[dict[str, Any]], own: list[dict[str, Any]]) -> l
             result.append(table)
         else:
             _refuse_another_metric(result[places[name]], table)
+            _refuse_an_inherited_rationale(result[places[name]], table)
             result[places[name]] = overlaid(result[places[name]], table)
     return result
 
@@ -77,6 +84,25 @@ def _refuse_another_metric(base: Mapping[str, Any], own: Mapping[str, Any]) -> N
             f"criterion {name_of(own)!r} asks for {now!r}, and that of the base for {before!r}. Give yours an id of "
             f"its own, or name criteria.{name_of(own)} in `replace`."
         )
+
+
+def _refuse_an_inherited_rationale(base: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Whoever changes a bound says why it is this one: the words of the base are about another."""
+    said = base.get(RATIONALE)
+    changed = [key for key in JUSTIFIED if key in own and own[key] != base.get(key)]
+    if not changed or not isinstance(said, str) or not _same_words(own.get(RATIONALE, said), said):
+        return
+    key = changed[0]
+    before = f"`{key}` {base[key]!r}" if key in base else f"a criterion without `{key}`"
+    raise Unextendable(
+        f"criterion {name_of(own)!r} has `{key}` {own[key]!r}, with the rationale of the base, which is why it had "
+        f"{before}: {shortened(said, LONGEST_SAID)!r}. Write `rationale` beside `{key}` in this file: why it is "
+        f"{own[key]!r}."
+    )
+
+
+def _same_words(text: object, other: str) -> bool:
+    return isinstance(text, str) and re.findall(r"\w+", text.casefold()) == re.findall(r"\w+", other.casefold())
 
 
 def name_of(table: Mapping[str, Any]) -> str | None:

@@ -23,11 +23,13 @@ from harness.protocol.expectations import read_suite
 from harness.protocol.extending import REMOVE, REPLACE, Unextendable, extended, is_array_of_tables, name_of
 from harness.protocol.records import Protocol, metric_table
 from harness.protocol.terms import at, canonical, plain, says, terms_of
+from harness.protocol.texts import problems_in_texts
 
 # Far above any honest protocol: the published one has 20 kB.
 MOST_BYTES = 2**20
 MOST_DOTS = 1_000
 MOST_EXTENDED = 20
+MOST_PROBLEMS = 8  # with texts that are named at once
 UNKNOWN_KEY = "unknown key. Remove it or correct its spelling."
 # Metrics that promised more than they kept -> what to ask for. Packs of before are still judged on them.
 REPLACED = {
@@ -80,7 +82,18 @@ def _checked(path: Path, merged: dict[str, Any]) -> Protocol:
                 f"{criterion.metric} stay readable."
             )
     _refuse_idle_amendments(path, protocol)
+    _refuse_other_words(path, protocol)
     return protocol
+
+
+def _refuse_other_words(path: Path, protocol: Protocol) -> None:
+    """Its texts stand beside the verdicts, and are believed before the numbers are read."""
+    # A criterion that was written for each class or kind says the same of all.
+    problems = list(dict.fromkeys(problems_in_texts(protocol)))
+    if problems:
+        more = [f"... and {n} more"] if (n := len(problems) - MOST_PROBLEMS) > 0 else []
+        said = "\n".join(f"  {each}" for each in [*problems[:MOST_PROBLEMS], *more])
+        raise ProtocolError(f"protocol {path}: its texts say what its criteria do not:\n{said}")
 
 
 def _refuse_idle_amendments(path: Path, protocol: Protocol) -> None:

@@ -96,7 +96,7 @@ class Identity(_Record):
     """Who this protocol is and what a pass would mean.
 
     id:           names the protocol in runs, packs and ledgers; letters, digits, "_", "." and "-".
-    title:        one line for a person.
+    title:        one line for a person; what no required criterion carries is refused, here and in `intended_use`.
     version:      of the protocol; raised when anything in it changes.
     intended_use: what the classifier is for, and what a pass does not say; printed beside every verdict.
     """
@@ -662,7 +662,7 @@ class Criterion(_Record):
     question: which suite asks it, and so at which gate it is judged.
     metric: what is measured, from docs/metrics.md.
     cell_class: of a metric per class: one of the classes, or "each".
-    rationale: why this bound, for whoever reads the verdict.
+    rationale: why this bound, for whoever reads the verdict; whoever changes the bound of a base states another.
     required: whether the run passes only with it; else it is reported for information.
     set:    "dataset" for integrity, split, leakage and reproducibility; "training"; "validation", "test" or an external
             set's name; for throughput the device: "mps", "cuda", "cpu" or "any".
