@@ -366,7 +366,8 @@ def register_ledger(jobs: Parsers) -> None:
 
 
 def _run_ledger(asked: argparse.Namespace) -> int:
-    from harness.judge.ledger import LedgerError, contains, merge_looks, read_ledger
+    from harness.judge.ledger import LedgerError, contains, head_of, merge_looks, read_ledger
+    from harness.report.custody import backwards_told
 
     if not asked.ledger.exists() and not asked.merge:
         raise LedgerError(
@@ -388,6 +389,9 @@ def _run_ledger(asked: argparse.Namespace) -> int:
         return HOLDS if holds else DOES_NOT_HOLD
     for look in looks:
         _print(f"{look.index}  {look.time}  {look.set} (n = {look.n}, {look.role})  {look.run}  {look.hash[:12]}")
+    for told in backwards_told(looks):
+        _print(told)
+    _print(f"head: {head_of(looks)}")
     if asked.merge:
         _print(f"added {len(added)} of {sum(map(len, others.values()))} looks; {asked.ledger} has {len(looks)}")
     if not holds:

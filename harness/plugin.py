@@ -11,6 +11,7 @@ import argparse
 import os
 import re
 import shlex
+import sys
 import time
 import traceback
 from collections.abc import Generator, Sequence
@@ -35,6 +36,7 @@ from harness.protocol.file import read_protocol
 from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.records import Criterion, Protocol
 from harness.report.amended import changes_told, to_write
+from harness.report.custody import custody_told, ledger_told
 from harness.report.sentences import (
     baseline_told,
     conclusion,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 
     from harness.model.records import JudgedModel
     from harness.pack.sign import Trust
+    from harness.run.custody import Custody
     from harness.run.graph import Graph
     from harness.run.lock import RunLock
 
@@ -68,6 +71,7 @@ DEFAULT_REPORTS = Path("reports") if INSTALLED else PROJECT / "reports"
 STATE: pytest.StashKey[RunState] = pytest.StashKey()
 VERDICT: pytest.StashKey[Verdict] = pytest.StashKey()
 SECONDS_BETWEEN_UPDATES = 0.1
+MOST_OUTSIDE = 200  # modules from outside that are recorded
 OTHERWISE = "the session did not: see what failed above"
 STOPPED = "stopped"  # a stage could not go on: no verdict on the criterion whose test asked for it
 LETTERS = {"failed": "F", "inconclusive": "?", "not assessed": "n", "not judged": "-", STOPPED: "E"}
@@ -189,6 +193,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--ledger", metavar="FILE", type=Path, help="where looks are recorded (default: ledger.jsonl in --reports)"
+    )
+    group.addoption(
+        "--ledger-head",
+        metavar="HASH",
+        type=_digest,
+        action="append",
+        default=[],
+        help="the head of the ledger as a job knew it last: a ledger that does not continue it judges nothing "
+        "(repeatable; the terminal tells it after each run)",
     )
     group.addoption(
         "--mlflow",
@@ -424,6 +437,10 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
     if (closed := gates_told(results.verdicts)) is not None:
         _line(terminalreporter, closed, yellow=True)
         _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
+    for line in ledger_told(results):
+        _line(terminalreporter, line)
+    for line in custody_told(results):
+        _line(terminalreporter, line, yellow=True)
     for line in (*changes_told(results), *to_write(results.undeclared)):
         _line(terminalreporter, line, yellow=True)
     if results.passed and exit_code(state) is not Exit.PASSED:
@@ -599,13 +616,33 @@ def _is_empty(item: pytest.Item) -> bool:
     return callspec is not None and not isinstance(callspec.params.get("criterion", ...), (Criterion, type(...)))
 
 
+def _custody(session: pytest.Session, state: RunState) -> Custody:
+    """What else was loaded, which files are from the future, and who named the ledger."""
+    from harness.run.custody import Custody, from_the_future, named_by, outside_code, python_path_folders
+    from harness.run.stages.data import manifest
+
+    config, run = session.config, state.run
+    assert run is not None
+    files = {"the protocol": state.protocol.source, "the ledger": run.setting.options.ledger}
+    if (found := run.result(manifest)) is not None:
+        files |= {f"the image {image.path!r}": found.root / image.path for image in found.images}
+    outside = tuple(outside_code(dict(sys.modules), plugins=config.pluginmanager.get_plugins()))
+    return Custody(
+        outside=outside[:MOST_OUTSIDE],
+        n_outside=len(outside),
+        python_path=tuple(folder.name for folder in python_path_folders()),
+        future=from_the_future(files, now=time.time()),
+        ledger_named_by=named_by("--ledger", config.getoption("--ledger"), words=config.invocation_params.args),
+    )
+
+
 def _conclude(session: pytest.Session, state: RunState) -> None:
     """One list of verdicts, and the pack that is written from it."""
     from harness.model.devices import choose_device, device_name
     from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
     from harness.run.environment import environment
-    from harness.run.evidence import given_files, model_files, reached
+    from harness.run.evidence import given_files, model_files, reached, rescored
     from harness.run.stages.data import manifest
 
     assert state.run is not None
@@ -622,6 +659,13 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         environment=environment(device=device, source=state.source),
         packages=state.packages,
         proof=proof_of_this_code(config.getoption("--reports")),
+        custody=_custody(session, state),
+        rescored=rescored(
+            state.run,
+            command=config.getoption("--model-command"),
+            limits=dict(config.getoption("--command-limit")),
+            trusted=config.getoption("--trust-model"),
+        ),
         signed_with=state.signer.public_key.keyid if state.signer is not None else None,
         verdicts=complete(state.protocol, state.verdicts.values(), otherwise=otherwise),
         stopped_because=state.stopped_because,

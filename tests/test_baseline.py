@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from test_verify import edit_json, mend_sums, verdict_of
-from tiny_run import Pytest, evidence_of, verdicts_of
+from tiny_run import Pytest, apart, evidence_of, verdicts_of
 
 from harness.judge.ledger import read_ledger
 from harness.pack.keys import read_signing_key, write_key_pair
@@ -124,10 +124,11 @@ def test_every_seed_is_trained_reported_and_gated_on_the_tolerance_bound(
         'extends = "tiny.toml"\n[training]\nseeds = [7, 42]\n[[criteria]]\nid = "A3"\nquestion = "accuracy"\n'
         'set = "test"\nmetric = "recipe_accuracy"\nfloor = 0.9\nlevel = 0.95\nrequired = false\nrationale = "Spread."\n'
     )
-    ledger = place / "seeds" / "ledger.jsonl"
-    done = tiny(f"--protocol={protocol}", f"--ledger={ledger}")
+    reports = apart(place, "seeds")
+    ledger = reports / "ledger.jsonl"
+    done = tiny(f"--protocol={protocol}", f"--reports={reports}")
     assert done.returncode == 0, done.stdout + done.stderr
-    pack = (place / "reports" / "latest").resolve()
+    pack = (reports / "latest").resolve()
     evidence = evidence_of(pack)
     verdict = verdicts_of(pack)["A3"]
     assert verdict["outcome"] == "inconclusive"

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_run import Pytest, evidence_of, verdicts_of
+from tiny_run import Pytest, apart, evidence_of, verdicts_of
 
 from harness.cli import main
 from harness.judge.ledger import read_ledger
@@ -50,10 +50,11 @@ def miscounted(place: Path) -> Path:
 def test_behind_a_closed_gate_nothing_is_judged_and_nobody_looks(
     tiny: Pytest, place: Path, miscounted: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
 ):
-    ledger = place / "gated" / "ledger.jsonl"
-    done = tiny(f"--protocol={miscounted}", f"--ledger={ledger}")
+    reports = apart(place, "gated")
+    ledger = reports / "ledger.jsonl"
+    done = tiny(f"--protocol={miscounted}", f"--reports={reports}")
     assert done.returncode == Exit.FAILED
-    verdicts = verdicts_of((place / "reports" / "latest").resolve())
+    verdicts = verdicts_of((reports / "latest").resolve())
     assert verdicts["D2"]["outcome"] == "failed"
     assert {verdicts[f"D{i}"]["outcome"] for i in (1, 3, 4, 9)} == {"passed"}  # the same gate
     assert {verdicts[i]["outcome"] for i in ("S1", "F1", "A1", "E1", "T2")} == {"not judged"}
@@ -63,9 +64,10 @@ def test_behind_a_closed_gate_nothing_is_judged_and_nobody_looks(
 
 
 def test_a_closed_gate_can_be_passed_for_a_diagnosis_that_does_not_pass(tiny: Pytest, place: Path, miscounted: Path):
-    done = tiny(f"--protocol={miscounted}", "--every-gate", f"--ledger={place / 'gated' / 'every.jsonl'}")
+    reports = apart(place, "every")
+    done = tiny(f"--protocol={miscounted}", "--every-gate", f"--reports={reports}")
     assert done.returncode == Exit.FAILED
-    verdicts = verdicts_of((place / "reports" / "latest").resolve())
+    verdicts = verdicts_of((reports / "latest").resolve())
     assert "not judged" not in {verdict["outcome"] for verdict in verdicts.values()}
 
 
@@ -88,12 +90,14 @@ def test_too_little_evidence_ends_with_its_own_exit_code(
 def test_the_same_predictions_are_the_same_look_and_others_are_the_next(
     tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
 ):
-    ledger = place / "looks" / "ledger.jsonl"
+    # In a folder whose packs know of no look: a new ledger beside packs that do would judge nothing.
+    reports = apart(place, "looks")
+    ledger = reports / "ledger.jsonl"
 
     def looked(*arguments: str) -> tuple[int, float]:
-        done = tiny(f"--ledger={ledger}", "-k", "A1", *arguments)
+        done = tiny(f"--reports={reports}", "-k", "A1", *arguments)
         assert "A1 " in done.stdout, done.stdout + done.stderr
-        verdict = verdicts_of(place / "reports" / "latest")["A1"]
+        verdict = verdicts_of(reports / "latest")["A1"]
         return verdict["look"], verdict["estimate"]["level"]
 
     other = place / "other.toml"
@@ -104,7 +108,7 @@ def test_the_same_predictions_are_the_same_look_and_others_are_the_next(
     assert looked() == (1, 0.975)  # the first model's numbers were known before the second's
     looks = read_ledger(ledger)
     assert [look.index for look in looks] == [1, 2, 3, 4]
-    pack = (place / "reports" / "latest").resolve()
+    pack = (reports / "latest").resolve()
     assert (pack / "ledger.jsonl").read_bytes() == ledger.read_bytes()
     # Validation was not scored, so nothing that is fitted on it is in the pack.
     assert main(["verify", str(pack)]) == 0
@@ -125,18 +129,19 @@ rationale = "lower"
 def test_what_moved_after_the_first_look_is_told_and_verified_and_a_declared_change_too(
     tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
 ):
-    ledger = place / "moved" / "ledger.jsonl"
-    tiny(f"--ledger={ledger}", "-k", "A1")
+    reports = apart(place, "moved")
+    ledger = reports / "ledger.jsonl"
+    tiny(f"--reports={reports}", "-k", "A1")
     (first,) = read_ledger(ledger)
     assert (len(unpack_pictures(first.pictures)), bool(first.terms)) == (first.n, True)
     other = place / "moved.toml"
     other.write_text(LOWER)
-    done = tiny(f"--ledger={ledger}", "-k", "A1", f"--protocol={other}")
+    done = tiny(f"--reports={reports}", "-k", "A1", f"--protocol={other}")
     assert done.returncode == Exit.INCOMPLETE, done.stdout
     assert (
         "the protocol changed after a look, and no amendment declares it: criteria.A1.floor 0.85 -> 0.01" in done.stdout
     )
-    pack = (place / "reports" / "latest").resolve()
+    pack = (reports / "latest").resolve()
     moved = {each["key"]: each for each in evidence_of(pack)["changes"]}
     assert sorted(moved) == ["criteria.A1.floor", "looks.budget", "looks.correction"]
     assert main(["verify", str(pack)]) == 0
@@ -144,10 +149,10 @@ def test_what_moved_after_the_first_look_is_told_and_verified_and_a_declared_cha
     block = done.stdout[done.stdout.index("[[amendments]]") :].partition("RUN NOT PASSED")[0]
     block = block.replace('reason = ""', 'reason = "a floor of another set"').replace('owner = ""', 'owner = "us"')
     other.write_text(LOWER + block.replace("day =", "day = 2026-01-20"))
-    done = tiny(f"--ledger={ledger}", "-k", "A1", f"--protocol={other}")
+    done = tiny(f"--reports={reports}", "-k", "A1", f"--protocol={other}")
     assert "no amendment declares it" not in done.stdout
     assert "amended after a look: criteria.A1.floor 0.85 -> 0.01" in done.stdout
-    pack = (place / "reports" / "latest").resolve()
+    pack = (reports / "latest").resolve()
     assert all(each["amendment"] for each in evidence_of(pack)["changes"])
     assert main(["verify", str(pack)]) == 0
 

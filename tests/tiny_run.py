@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,13 @@ def _server() -> ForkServer:
     server = ForkServer(cwd=PROJECT, environment={**ENVIRONMENT, "PYTHONPATH": str(PROJECT)})
     atexit.register(server.close)
     return server
+
+
+def apart(place: Path, name: str) -> Path:
+    """Another --reports folder, with the kept stages of the first and nothing that is known of its looks."""
+    reports = place / name
+    shutil.copytree(place / "reports" / ".stages", reports / ".stages", copy_function=os.link)
+    return reports
 
 
 def evidence_of(pack: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
+from harness.judge.continuity import KnownChain, without_ledger
 from harness.judge.criteria import judge, level_at
 from harness.judge.groups import too_few_groups
 from harness.judge.rules import Rules
@@ -22,6 +23,9 @@ class Evidence(Measurements, Protocol):
     @property
     def rules(self) -> Rules:
         """Those that the run was judged by."""
+
+    def known_chains(self) -> Sequence[KnownChain]:
+        """The chains of looks that the run's ledger must continue."""
 
     def look(self, criterion: Criterion) -> int | None:
         """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""
@@ -47,6 +51,8 @@ def measure(criterion: Criterion, evidence: Evidence) -> Estimate | Unavailable:
     Raises:
         NotRecorded: as `ask`.
     """
+    if (lost := without_ledger(criterion, evidence.known_chains())) is not None:
+        return lost
     metric = criterion.entry
     for need in sorted(metric.needs):
         if (lacking := evidence.lacking(need)) is not None:

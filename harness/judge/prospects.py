@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.data.records import CellImage, labels_of
 from harness.judge.asking import decide, measure
+from harness.judge.continuity import KnownChain
 from harness.judge.criteria import observed, requirement, trials
 from harness.judge.pretrained import Judged, lacking, unanswered
 from harness.judge.rules import RULES
@@ -45,6 +46,7 @@ class BestCase(NothingRecorded):
         device: str | None,
         judged: Judged,
         compares: bool,
+        chains: Sequence[KnownChain] = (),
     ) -> None:
         # Without its hopes: the number of cells that a classifier without an error needs is asked for.
         protocol = protocol.model_copy(update={"plan": None}) if protocol.plan is not None else protocol
@@ -52,6 +54,10 @@ class BestCase(NothingRecorded):
         self.rules = RULES
         self._cells, self._device, self._judged, self._compares = cells, device, judged, compares
         self._evaluations: dict[str, Evaluation] = {}
+        self._chains = chains
+
+    def known_chains(self) -> Sequence[KnownChain]:
+        return self._chains
 
     def lacking(self, need: str) -> Unavailable | None:
         return lacking(need, self._judged)

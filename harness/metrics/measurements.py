@@ -5,9 +5,9 @@ A judge that asks a pack instead of a run is how `verify` recomputes every verdi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from harness.core.errors import HarnessError
 from harness.metrics.estimates import Evaluation, Unavailable
@@ -85,6 +85,9 @@ class NothingRecorded:
 
     def lacking(self, need: str) -> Unavailable | None:
         return None
+
+    def known_chains(self) -> Sequence[Any]:
+        return ()  # of looks, which nobody here has counted
 
     def _refuse(self, asked: str) -> NoReturn:
         raise NotRecorded(f"there is only {self._what} at hand, nothing of {asked}")

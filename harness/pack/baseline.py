@@ -35,7 +35,7 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], tr
             classes.
     """
     pack = open_pack(path)
-    _, found = judged_again(pack, role="be the baseline", trust=trust)
+    run, found = judged_again(pack, role="be the baseline", trust=trust)
     theirs, ours = read_classes(pack), tuple(classes)
     if theirs != ours:
         raise EvidenceError(f"{pack.name} cannot be the baseline: {_difference(theirs, ours)}. {CLASS_REMEDY}")
@@ -48,6 +48,7 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], tr
         protocol_digest=read_protocol_digest(pack),
         passed=read_passed(pack),
         sums_digest=pack.sums_digest,
+        ledger=run.ledger,
         check=found,
     )
 

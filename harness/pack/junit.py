@@ -34,11 +34,13 @@ def junit(
     name: str,
     seconds: float,
     moved: Sequence[tuple[str, bool]] = (),
+    contradictions: Sequence[str] = (),
     formerly: bool = False,
 ) -> bytes:
     """One test case per criterion; each outcome under its own word, with what it rests on.
 
     moved:    what has changed in the protocol since a first look, and whether that keeps the run from passing.
+    contradictions: cells that got another answer when they were scored again.
     formerly: as packs have it whose evidence does not say that they have a summary.
     """
     elements = [FORMERLY.get(verdict.outcome) if formerly else element_of(verdict) for verdict in verdicts]
@@ -47,14 +49,19 @@ def junit(
         root,
         "testsuite",
         name=visible(name),
-        tests=str(len(verdicts) + bool(moved)),
+        tests=str(len(verdicts) + bool(moved) + bool(contradictions)),
         failures=str(elements.count("failure")),
-        errors=str(elements.count("error") + any(blocks for _, blocks in moved)),
+        errors=str(elements.count("error") + any(blocks for _, blocks in moved) + bool(contradictions)),
         skipped=str(elements.count("skipped")),
         time=f"{seconds:.3f}",
     )
     if moved:
         _tell_moved(suite, moved)
+    if contradictions:
+        case = ElementTree.SubElement(suite, "testcase", classname="answers", name="scored again")
+        said = "cells that were scored again got other answers"
+        error = ElementTree.SubElement(case, "error", type="contradiction", message=said)
+        error.text = "\n".join(map(visible, contradictions))
     for verdict, element in zip(verdicts, elements, strict=True):
         criterion = verdict.criterion
         case = ElementTree.SubElement(suite, "testcase", classname=criterion.question, name=criterion.id)

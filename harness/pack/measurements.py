@@ -13,6 +13,7 @@ from typing import TypeVar
 from harness.core.errors import DataError, EvidenceError, HarnessError
 from harness.data.records import Manifest
 from harness.data.split import leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
+from harness.judge.continuity import KnownChain
 from harness.judge.pretrained import Judged, lacking, unanswered
 from harness.judge.rules import Rules
 from harness.metrics.calibration import calibration_report
@@ -166,6 +167,9 @@ class RecordedMeasurements:
             if (timing.scenario, timing.span) == (scenario, span) and device in ("any", timing.device):
                 return timing
         raise NotRecorded(f"the pack has no samples of {scenario}, {span}, on {device}")
+
+    def known_chains(self) -> Sequence[KnownChain]:
+        return self._run.known_chains
 
     def look(self, criterion: Criterion) -> int | None:
         return self._run.looks.get(criterion.set)

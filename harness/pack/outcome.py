@@ -49,6 +49,8 @@ def _blocking(pack: Pack) -> str | None:
     changes: object = pack.evidence.get("changes", [])  # older packs have none
     if not isinstance(changes, list) or not all(isinstance(c, dict) and c.get("amendment") for c in changes):
         return "its protocol changed after a look, and no amendment declares it"
+    if pack.evidence.get("contradictions"):
+        return "cells that were scored again got other answers"
     criteria, verdicts = _entries(pack, "protocol", "content", "criteria"), _entries(pack, "verdicts")
     outcomes = {verdict.get("criterion"): verdict for verdict in verdicts}
     asked = require_field(pack, "protocol", "content", "baseline", kind=dict).get("needed")

@@ -43,11 +43,13 @@ from harness.judge.amended import changes_in, differences
 from harness.judge.answers import answers_of, unpack_answers
 from harness.judge.asking import ask, decide
 from harness.judge.chances import Chances
+from harness.judge.continuity import KnownChain
 from harness.judge.criteria import not_judged
-from harness.judge.ledger import LedgerError, Look, cells_digest, parse_ledger
+from harness.judge.ledger import START, LedgerError, Look, cells_digest, parse_ledger
 from harness.judge.looks import look_number
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
+from harness.judge.rescored import Rescored, chosen
 from harness.judge.rules import KNOWN, OLDEST, RULES, Rules
 from harness.judge.terms import unpack_terms
 from harness.judge.verdicts import Outcome, Verdict
@@ -80,6 +82,7 @@ from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, PINNED_BY, Criterion, Protocol, part_called
 from harness.protocol.sets import SLICES
 from harness.protocol.terms import terms_of
+from harness.run.custody import Custody
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, BaselineCheck, RunResults, SetSummary
 from harness.run.store import StageRecord
@@ -174,6 +177,7 @@ class _Rebuilding:
         self.fits: tuple[Fit, ...] = ()
         self.ledger: tuple[Look, ...] = ()
         self.looks: dict[str, int] = {}
+        self.known_chains: tuple[KnownChain, ...] = ()
         self.duplicates: tuple[DuplicatePair, ...] | None = None
         self.uncompared: tuple[ListedImage, ...] = ()
         self.shortcuts: ShortcutReport | None = None
@@ -239,6 +243,9 @@ class _Rebuilding:
         chances = self._of(Chances | None, "chances")
         if chances is not None:
             self.not_recomputed.append("how likely a pass was at the hoped-for truth: `harness plan` asks it again")
+        self._read_chains()
+        if self.pack.evidence.get("custody") is not None:
+            self.not_recomputed.append("which code from outside was loaded, and which files are dated after the clock")
         results = RunResults(
             run_id=self.run_id,
             started_at=self.started_at,
@@ -263,6 +270,9 @@ class _Rebuilding:
             calibrations=self.calibrations,
             looks=self.looks,
             ledger=self.ledger,
+            known_chains=self.known_chains,
+            custody=self._of(Custody | None, "custody"),
+            rescored=self._read_rescored(),
             changes=changes_in(self.protocol, self.ledger, run=self.run_id),
             fits=self.fits,
             reproducibility=self.processes,
@@ -783,6 +793,39 @@ class _Rebuilding:
         for seed, found in self.seeds.items():
             if found.digest not in seeds:
                 self._note(LEDGER, f"seed {seed}", f"no look of run {self.run_id} at these predictions is on record")
+
+    def _read_rescored(self) -> Rescored | None:
+        """What was scored again, if these are the cells that the run's id draws."""
+        found: Rescored | None = self._of(Rescored | None, "rescored")
+        if found is None or found.not_done:
+            return found
+        judged = {name: each for name, each in self.predictions.items() if name not in ("train", "validation")}
+        drawn = [
+            (name, each.paths[row], each.digests[row])
+            for name, each in judged.items()
+            for row in chosen(each, run=self.run_id)
+        ]
+        if drawn != [(cell.set, cell.path, cell.sha256) for cell in found.cells]:
+            self._note(EVIDENCE, "rescored > cells", "these are not the cells that the run's id draws")
+        self.not_recomputed.append(
+            "what the classifier said of the cells that were scored again: recorded, and compared"
+        )
+        return found
+
+    def _read_chains(self) -> None:
+        """The chains that the ledger had to continue: a head that stands in it is one that it continues."""
+        self.known_chains = self._of(tuple[KnownChain, ...] | None, "known_chains") or ()
+        hashes = {START, *(look.hash for look in self.ledger)}
+        for place, chain in enumerate(self.known_chains):
+            field = f"known_chains > {place} > continued"
+            if self.ledger and chain.head in hashes and not chain.continued:
+                self._note(EVIDENCE, field, f"the ledger has the head of {chain.source}")
+            if self.ledger and chain.entries is None and chain.continued and chain.head not in hashes:
+                self._note(EVIDENCE, field, f"the ledger does not have the head that {chain.source} names")
+            if not chain.continued and any(look.run == self.run_id for look in self.ledger):
+                self._note(LEDGER, "", f"a look by run {self.run_id}, which could not continue {chain.source}")
+        if any(chain.continued and chain.head not in hashes for chain in self.known_chains):
+            self.not_recomputed.append("that the ledger had the looks of a chain that was merged into it: recorded")
 
     def _check_look(self, look: Look) -> None:
         found = self.predictions.get(look.set)

@@ -93,6 +93,7 @@ def junit_of(results: RunResults, *, formerly: bool = False) -> bytes:
         name=results.protocol.identity.id,
         seconds=results.seconds,
         moved=[(change_told(each), each.amendment is None) for each in results.changes],
+        contradictions=results.contradictions,
         formerly=formerly,
     )
 
@@ -156,6 +157,10 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "fits": [asdict(fit) for fit in results.fits],
         "looks": results.looks,
         "ledger": {"entries": len(results.ledger), "head": head_of(results.ledger)},
+        "custody": results.custody and asdict(results.custody),
+        "rescored": results.rescored and asdict(results.rescored),
+        "contradictions": list(results.contradictions),
+        "known_chains": [asdict(chain) for chain in results.known_chains],
         "changes": [_changed(change) for change in results.changes],
         "seeds": {
             str(seed): {"predictions": found.digest, "correct": int(found.correct.sum()), "n": len(found.digests)}

@@ -36,6 +36,8 @@ from harness.report.summary import SUMMARY, VERSION, summary
 from harness.run.results import RunResults
 
 Record = TypeVar("Record")
+# What evidence.json of an earlier harness does not record.
+LATER = ("rules", "chances", "known_chains", "custody", "rescored", "contradictions")
 
 # What arithmetic on records says when somebody else chose what is in them.
 BROKEN = (HarnessError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -200,9 +202,9 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
         told["documents"][SUMMARY] = version
     if "changes" not in pack.evidence:
         del told["changes"]
-    for added in ("rules", "chances"):
-        if added not in pack.evidence:
-            del told[added]
+    for later in LATER:
+        if later not in pack.evidence:
+            del told[later]
     held_baseline = pack.evidence.get("baseline")
     if told["baseline"] is not None and isinstance(held_baseline, Mapping) and "check" not in held_baseline:
         del told["baseline"]["check"]

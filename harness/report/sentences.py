@@ -12,6 +12,7 @@ from harness.metrics.comparison import Comparison
 from harness.protocol.questions import GATES
 from harness.protocol.records import Protocol
 from harness.report.amended import verdict_words
+from harness.report.custody import rescored_words
 from harness.report.readings import reading_told
 from harness.run.results import Baseline, BaselineCheck, RunResults
 
@@ -31,7 +32,7 @@ def conclusion(results: RunResults, *, formerly: bool = False) -> str:
         word, said = "RUN PASSED", [_passing_words(results.verdicts)]
     else:
         word, said = "RUN NOT PASSED", _blocking_words(results)
-    said += verdict_words(results)
+    said += [*verdict_words(results), *rescored_words(results)]
     if not formerly and not requires_accuracy(results.protocol):
         said.append("the protocol requires nothing about accuracy")
     return f"{word}: {'; '.join(said)}"

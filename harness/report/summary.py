@@ -10,6 +10,7 @@ from harness.judge.criteria import behind_closed_gates, bounds, measured, requir
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison, DiscordantCell
 from harness.report.amended import changes_told
+from harness.report.custody import custody_told, ledger_told
 from harness.report.sentences import (
     MOST_CELLS,
     MOST_CLASSES,
@@ -27,7 +28,9 @@ from harness.report.wording import duration
 from harness.run.results import RunResults
 
 SUMMARY = "summary.md"
-VERSION = 3  # 1 did not tell which looks are left, 2 nothing of what the protocol fixes and requires
+# 1 did not tell which looks are left, 2 nothing of what the protocol fixes and requires, 3 nothing of custody.
+VERSION = 4
+MOST_CUSTODY = 5
 # Together with everything that is said once, these stay under sixty lines.
 MOST_ROWS = 12
 MOST_SETS = 3
@@ -127,6 +130,11 @@ def _remarks(results: RunResults, *, version: int) -> Iterable[str]:
         yield from first_few(changes_told(results), MOST_CHANGES, more="and {n} more lines on it, in the report")
     if version >= 2:
         yield from first_few(looks_left_told(results), MOST_SETS, more="and {n} more sets, in the report")
+    if version >= 4:
+        yield from first_few(
+            custody_told(results), MOST_CUSTODY, more="and {n} more lines on clocks and code, in the report"
+        )
+        yield from ledger_told(results)
     yield from first_few(given_told(results), MOST_GIVEN, more="and {n} more lines on predictions, in the report")
     yield from first_few(sets_told(results), MOST_SETS, more="and {n} more sets without a criterion")
     if results.baseline is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from harness.data.prediction_records import GivenPredictions
 from harness.data.records import Manifest
 from harness.judge.amended import changes_in
 from harness.judge.ledger import read_ledger
+from harness.judge.rescored import Rescored
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
@@ -19,6 +20,7 @@ from harness.model.exports import CLASSIFIER, EXPORT
 from harness.model.training import best_weights
 from harness.protocol.records import PARTS, ExternalPlan
 from harness.run.graph import Graph
+from harness.run.rescoring import GIVEN, rescore
 from harness.run.results import SetSummary
 from harness.run.stages import (
     corruptions,
@@ -69,6 +71,7 @@ def reached(run: Graph) -> dict[str, Any]:
         "fits": run.result(checks.fits) or (),
         "looks": looks,
         "ledger": ledger,
+        "known_chains": options.known_chains,
         "changes": changes_in(run.setting.protocol, ledger, run=options.run_id),
         "timings": tuple(run.results(timing.timed).values()),
         "cannot_pass": {} if known is None else known.hopeless,
@@ -120,6 +123,36 @@ def given_files(run: Graph) -> dict[str, bytes]:
     if run.result(data.manifest) is None:
         return {}
     return {table.record.kept_as: table.content for table in run.setting.options.predictions}
+
+
+def rescored(
+    run: Graph, *, command: str | None, limits: Mapping[str, float], trusted: Sequence[str]
+) -> Rescored | None:
+    """A few cells of each judged set, scored again by another path; None where none was judged.
+
+    command, limits, trusted: what the command line says of a classifier that exists.
+    """
+    protocol, given_model = run.setting.protocol, run.setting.options.model
+    judged = {n: found for n, found in judged_predictions(run).items() if n not in predictions.FITTING_SETS}
+    if not judged:
+        return None
+    if run.setting.options.predictions:
+        return Rescored(not_done=GIVEN)
+    shown = {name: run(model.pictures, name) for name in judged}
+    classifier: dict[str, object] = {"trained": str(run(model.models).resolve())} if given_model is None else {}
+    if command is not None:
+        classifier = {"command": command, "limits": dict(limits)}
+    elif given_model is not None:
+        (name,) = given_model.kept_as
+        classifier = {"model": str((run(model.kept_model) / name).resolve()), "trusted": list(trusted)}
+    return rescore(
+        judged,
+        run=run.setting.options.run_id,
+        classifier=classifier,
+        protocol=protocol.source,
+        roots={name: each.root for name, each in shown.items()},
+        formats={name: each.formats for name, each in shown.items()},
+    )
 
 
 def _given(run: Graph) -> GivenPredictions | None:

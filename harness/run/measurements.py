@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from harness.judge.continuity import KnownChain
 from harness.judge.pretrained import lacking
 from harness.judge.rules import RULES
 from harness.metrics.calibration_records import CalibrationReport
@@ -85,6 +86,9 @@ class LiveMeasurements:
         if device not in ("any", own):
             return Unavailable(f"this run's device is {own}, not {device}")
         return timing.timing(self._run, scenario, span, self._stopwatch)
+
+    def known_chains(self) -> Sequence[KnownChain]:
+        return self._run.setting.options.known_chains
 
     def look(self, criterion: Criterion) -> int | None:
         """Which look at its set this criterion is judged at; None where looks are not counted, or the set is absent."""

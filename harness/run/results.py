@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.data.records import Reading
+from harness.judge.rescored import Rescored, contradictions
 from harness.judge.rules import RULES, Rules
 from harness.judge.verdicts import Verdict
 from harness.metrics.predictions import Predictions
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from harness.data.records import IntegrityReport, Split
     from harness.judge.amended import Change
     from harness.judge.chances import Chances
+    from harness.judge.continuity import KnownChain
     from harness.judge.ledger import Look
     from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from harness.metrics.stability import Robustness
     from harness.model.records import JudgedModel, Timing, TrainingRecord
     from harness.protocol.records import Protocol
+    from harness.run.custody import Custody
     from harness.run.packages import Packages
     from harness.run.store import StageRecord
 
@@ -73,6 +76,9 @@ class RunResults:
     uncompared: pictures too smooth or too small to be compared but by their pixels.
     shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
     robustness: what disturbed cells of the test part and inputs without a cell came to.
+    known_chains: chains of looks that the ledger had to continue, as they were known before the run.
+    custody: what could have had a hand in the run; None where an older harness did not look.
+    rescored: a few judged cells that were scored again when the run ended; None where nothing was judged.
     changes: what has changed in the protocol since the first look at a set, declared or not.
     fits: everything that was fitted, and on which cells.
     model: the classifier that existed and was judged; given: the predictions that were. None where one was trained.
@@ -110,6 +116,9 @@ class RunResults:
     rules: Rules = RULES
     looks: dict[str, int] = field(default_factory=dict)
     ledger: tuple[Look, ...] = ()
+    known_chains: tuple[KnownChain, ...] = ()
+    custody: Custody | None = None
+    rescored: Rescored | None = None
     changes: tuple[Change, ...] = ()
     fits: tuple[Fit, ...] = ()
     duplicates: tuple[DuplicatePair, ...] | None = None
@@ -137,17 +146,28 @@ class RunResults:
         return tuple(change for change in self.changes if change.amendment is None)
 
     @property
+    def contradictions(self) -> tuple[str, ...]:
+        """Each cell that got another answer when it was scored again by another path."""
+        return contradictions(self.rescored, self.predictions)
+
+    @property
     def passed(self) -> bool:
         """Only when every required criterion passed, or was openly waived where this machine cannot assess it.
 
-        What moved in the protocol after a look, and is not declared, keeps the run from passing whatever passed.
+        What moved in the protocol after a look, and is not declared, keeps the run from passing whatever passed; so
+        does a judged answer that the classifier does not give again.
         """
         judged = {verdict.criterion.id for verdict in self.verdicts}
         complete = all(criterion.id in judged for criterion in self.protocol.criteria if criterion.required)
         # Where all that is required was waived or not asked, nothing was judged, and nothing passed.
         one_passed = any(verdict.passed and verdict.criterion.required for verdict in self.verdicts)
         nothing_blocks = one_passed and not any(verdict.blocks for verdict in self.verdicts)
-        return self.stopped_because is None and complete and nothing_blocks and not self.undeclared
+        return (
+            self.stopped_because is None
+            and complete
+            and nothing_blocks
+            and not (self.undeclared or self.contradictions)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +181,7 @@ class Baseline:
     protocol_digest: of the protocol that it was judged by, recomputed from the protocol in the pack.
     passed:          whether that run passed, in agreement with its verdicts.
     sums_digest:     SHA-256 of its SHA256SUMS.
+    ledger:          every look that it knew of.
     check:           what judging its pack again came to; None of an older harness, which checked its digests alone.
     """
 
@@ -172,6 +193,7 @@ class Baseline:
     protocol_digest: str
     passed: bool
     sums_digest: str
+    ledger: tuple[Look, ...] = ()
     check: BaselineCheck | None = None
 
 

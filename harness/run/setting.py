@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.judge.continuity import KnownChain
 from harness.model.devices import choose_device
 from harness.model.precision import Precision, precision_used
 from harness.protocol.records import FORMATS, ImageRules, Protocol
@@ -29,6 +30,7 @@ class RunOptions:
     external:  set name -> folder.
     synthetic: the names of the sets that were drawn; "dataset" is the one that is split.
     ledger:    the file in which every look at a test or external set is recorded.
+    known_chains: chains of looks that the ledger must continue.
     baseline:  the run that this one is compared with, if any.
     model:     the classifier that is judged instead of training one, if any.
     predictions: tables of predictions that are judged instead of asking a classifier, if any.
@@ -42,6 +44,7 @@ class RunOptions:
     device: str
     workers: int
     ledger: Path
+    known_chains: tuple[KnownChain, ...] = ()
     baseline: Baseline | None = None
     model: GivenClassifier | None = None
     predictions: tuple[PredictionsTable, ...] = ()

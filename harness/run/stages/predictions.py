@@ -11,7 +11,8 @@ from harness.core.digests import digest_of
 from harness.data.hashing import picture_digests
 from harness.judge import pretrained
 from harness.judge.answers import answers_of, pack_answers
-from harness.judge.ledger import cells_digest, read_ledger, record_look
+from harness.judge.continuity import lost_ledger
+from harness.judge.ledger import LedgerError, cells_digest, read_ledger, record_look
 from harness.judge.looks import look_number
 from harness.judge.pictures import pack_pictures
 from harness.judge.terms import pack_terms
@@ -79,7 +80,8 @@ def seen(run: Asking, set_name: str, seed: int) -> Seen:
 @stage(missing, judged)
 def unanswered(run: Asking, set_name: str) -> Unavailable | None:
     """Why there are no predictions of a part or an external set; None where there are, or can be made."""
-    reason = run(missing, set_name)
+    lost = None if set_name in FITTING_SETS else lost_ledger(run.setting.options.known_chains)
+    reason = lost or run(missing, set_name)
     return reason if reason is not None else pretrained.unanswered(set_name, run(judged))
 
 
@@ -156,6 +158,8 @@ def _look(run: Asking, found: Predictions, seed: int) -> int | None:
         LedgerError: nothing can be recorded.
     """
     ledger, protocol = run.setting.options.ledger, run.setting.protocol
+    if (lost := lost_ledger(run.setting.options.known_chains)) is not None:
+        raise LedgerError(f"{found.set} must not be looked at: {lost.reason}")
     own = seed == protocol.training.seed
     look = record_look(
         ledger,

@@ -46,6 +46,7 @@ def prospects(run: Asking, today: date) -> Prospects:
         device=setting.device,
         judged=_judged(setting, parts),
         compares=setting.options.baseline is not None,
+        chains=setting.options.known_chains,
     )
     hoped = setting.protocol.plan
     return Prospects(

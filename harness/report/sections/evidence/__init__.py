@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.judge.proofs import LEVEL, alarms, detection
+from harness.report.custody import custody_told
 from harness.report.printing import Printer, listed, sentence
 from harness.report.section import Limit, Material, Section
 from harness.run.packages import Declared
@@ -19,6 +20,7 @@ def facts(run: RunResults) -> dict[str, object]:
         "unsatisfied": [] if run.packages is None else [str(each) for each in run.packages.unsatisfied],
         "untried": [] if run.packages is None else [str(each) for each in run.packages.untried],
         "more": _more(run),
+        "custody": custody_told(run),
         "proof": _facts_of_the_proof(run),
     }
 
@@ -71,6 +73,11 @@ def view(page: Material) -> object:
 
 def limits(page: Material) -> Iterator[Limit]:
     yield from _limits_of_packages(page)
+    for place, _ in enumerate(custody_told(page.run)):
+        yield Limit(
+            page.evidence.text("page", "evidence", "custody", place),
+            "That nothing but the recorded code and its clock had a hand in this run.",
+        )
     proof, e = page.run.proof, page.evidence
     if proof is None:
         yield Limit(

@@ -122,6 +122,7 @@ def facts(run: RunResults) -> dict[str, object]:
         "other_protocols": _other_protocols(run),
         "idle_amendments": [each.key for each in idle_amendments(run)],
         "unfixed": unfixed_of(run),
+        "contradictions": list(run.contradictions),
         "looks_left": {name: asdict(each) for name, each in _left(run).items()},
     }
 
