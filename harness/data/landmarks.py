@@ -29,8 +29,10 @@ CONTRAST_FLOOR = 3.0  # grey levels: fainter than this is noise, and not made lo
 BLOB_SIGMAS_PX = (2.5, 4.5)
 MARGIN_PX, LEAST_MARGIN_PX = 9, 6
 MOST_LANDMARKS, MOST_UNDISTURBED = 16, 10
-# A border, a bar, a hole: flat to the last grey level. Its edge, as far as this, says nothing of the picture either.
+# A border, a bar, a hole: flat to the last grey level, or black, of which JPEG leaves a few. Its edge, as far as this,
+# says nothing of the picture either. White may be the empty slide in a bright light.
 FILLED_PX, FILL_EDGE_PX = (3, 7), 1
+BLACKEST = 6
 FAINTEST_BLOB = 0.3
 N_RINGS, N_ANGLES, N_ORDERS, RING_STEPS = 8, 32, 7, 4
 RADIUS_PX, INNERMOST = 16.0, 0.16
@@ -101,7 +103,8 @@ def pictured(thumbnails: NDArray[np.uint8]) -> Floats:
     """1 where a pixel belongs to the picture, 0 where something flat was laid over or around it, and at its edge."""
     covered = np.zeros(thumbnails.shape, dtype=np.bool_)
     for height, width in (FILLED_PX, FILLED_PX[::-1]):
-        flat = _of_window(np.maximum, thumbnails, height, width) == _of_window(np.minimum, thumbnails, height, width)
+        high, low = (_of_window(which, thumbnails, height, width) for which in (np.maximum, np.minimum))
+        flat = (high == low) | (high <= BLACKEST)
         covered |= _of_window(np.logical_or, flat, height + 2 * FILL_EDGE_PX, width + 2 * FILL_EDGE_PX)
     return np.asarray(~covered, dtype=np.float32)
 

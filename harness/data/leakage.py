@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness.core.errors import DataError
 from harness.data.hashing import THUMBNAIL_PX, ImageHashes
+from harness.data.landmarks import pictured
 from harness.data.motions import motion_in_words
 from harness.data.recognition import recognised
 from harness.data.records import Split
@@ -40,6 +41,7 @@ ALL_PAIRS_UP_TO = 50
 # Half a thumbnail's side. Of fewer pixels the finest detail that tells a copy from a look-alike is interpolated: digits
 # of 8 px, enlarged, were taken for each other.
 LEAST_SEARCHED_PX = THUMBNAIL_PX // 2
+LEAST_PICTURED, FRAMES_AT_ONCE = 0.75, 512
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -142,7 +144,7 @@ class _Near:
 def _near(owners: Sequence[tuple[ImageHashes, int]], *, workers: int) -> Iterator[_Near]:
     """By the whole frame first, which names a transform best; then, of those not found so, by landmarks."""
     thumbnails = _searched(owners)
-    upright = resembling(thumbnails, workers=workers)
+    upright = resembling(_unframed(thumbnails), workers=workers)
     seen = set(zip(upright.first.tolist(), upright.second.tolist(), strict=True))
     for index in range(len(upright.first)):
         a, b = int(upright.first[index]), int(upright.second[index])
@@ -157,6 +159,15 @@ def _near(owners: Sequence[tuple[ImageHashes, int]], *, workers: int) -> Iterato
             sizes = [hashes.sizes_px[row] for hashes, row in (owners[a], owners[b])]
             forth, back = (motion_in_words(turned.motions[index], *sizes, reverse=reverse) for reverse in (False, True))
             yield _Near(a, b, forth, back, _rounded(turned.correlation[index]), _rounded(turned.detail[index]))
+
+
+def _unframed(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Blank, and so in no pair by the whole frame, where much was laid around or over it: frames are alike."""
+    framed = np.concatenate([
+        pictured(thumbnails[at : at + FRAMES_AT_ONCE]).mean(axis=(1, 2)) < LEAST_PICTURED
+        for at in range(0, max(1, len(thumbnails)), FRAMES_AT_ONCE)
+    ])  # fmt: skip
+    return np.where(framed[:, None, None], np.uint8(0), thumbnails) if framed.any() else thumbnails
 
 
 def _rounded(correlation: np.floating[Any]) -> float:

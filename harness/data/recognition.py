@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 # Steps of 12 %: between two of them rings still meet. Down to this a copy may be smaller than its original.
 SCALES = (1.0, 0.89, 0.79, 0.7)
-BANDING = Banding(N_COMPONENTS, n_bands=48, band_bits=17)
+N_BANDS, BAND_BITS, MOST_BAND_BITS = 48, 17, 20
 MAX_DISTANCE = 12
 MIN_LIKENESS = 0.82
 # Of one picture: the pictures most like it that are laid over it, and the ways in which each is.
@@ -77,9 +77,15 @@ def recognised(thumbnails: NDArray[np.uint8], *, workers: int) -> Recognised:
     chunks = range(0, max(1, len(thumbnails)), IMAGES_PER_CHUNK)
     with ThreadPoolExecutor(workers) as pool:
         spots = _joined(list(pool.map(lambda at: _spots(thumbnails, at), chunks)))
-        index = banded_index(spots.vectors > 0, BANDING)
+        index = banded_index(spots.vectors > 0, banding_for(len(spots.image)))
         found = list(pool.map(lambda at: _found_from(thumbnails, at, spots, index), chunks))
     return _each_pair_once(found)
+
+
+def banding_for(n_spots: int) -> Banding:
+    """Twice as many buckets as there are spots: narrower bands would meet by chance, and more so the more there are."""
+    bits = min(max(BAND_BITS, n_spots.bit_length() + 1), MOST_BAND_BITS)
+    return Banding(N_COMPONENTS, n_bands=N_BANDS, band_bits=bits)
 
 
 def _spots(thumbnails: NDArray[np.uint8], at: int) -> _Spots:

@@ -35,8 +35,12 @@ PAIRS_PER_CHUNK = 64
 MIN_RING_CORRELATION = 0.88
 MIN_FIRST_AGREEMENT, MIN_COARSE_AGREEMENT = 0.38, 0.5
 MIN_AGREEMENT = 0.7
+# Few tiles agree by chance more easily: below this many each one asks for more.
+ENOUGH_TILES, MORE_FOR_EACH_TILE = 40, 0.01
 MIN_FIRST_OVERLAP, MIN_OVERLAP = 0.3, 0.35
 MIN_TILES = 16
+# Frames of one colour agree whatever they frame: the middle half must agree by itself.
+MIDDLE_PX, MIN_MIDDLE_AGREEMENT, MIN_MIDDLE_TILES = (16, 48), 0.65, 6
 # Two cells side by side in one field share much of their frames: a copy's middle is not further off than this. Of an
 # affine map, the narrower of the two scales, relative to the wider.
 FURTHEST_MIDDLE, MIN_ASPECT = 0.3, 0.75
@@ -63,16 +67,17 @@ class Agreement:
 
     overlap:     (m,) share of `other` that lies within `one`.
     correlation: (m,) of the local contrast where they fit; detail: (m,) median over tiles of what blurring takes away.
-    n_tiles:     (m,) that have anything to compare.
+    middle:      (m,) the same median over the tiles of the middle half; n_tiles: (m,) that have anything to compare.
     """
 
     overlap: Floats
     correlation: Floats
     detail: Floats
+    middle: Floats
     n_tiles: Ints
 
     def __getitem__(self, chosen: Any) -> Agreement:
-        return Agreement(self.overlap[chosen], self.correlation[chosen], self.detail[chosen], self.n_tiles[chosen])
+        return Agreement(*(getattr(self, name)[chosen] for name in self.__slots__))
 
 
 def paired(one: Landmarks, other: Landmarks) -> tuple[Pairing, Floats]:
@@ -117,7 +122,9 @@ def _registered(ones: NDArray[np.uint8], others: NDArray[np.uint8], pairing: Pai
     motion = _rescaled(motion[kept], THUMBNAIL_PX / COARSE_PX)
     wholes = [each[kept_of] for each in (one, other, *known)]
     motion, agreement = _agreeing(wholes, motion, steps=FINE_STEPS)
-    same = (agreement.detail >= MIN_AGREEMENT) & (agreement.overlap >= MIN_OVERLAP) & (agreement.n_tiles >= MIN_TILES)
+    asked = MIN_AGREEMENT + MORE_FOR_EACH_TILE * np.maximum(0, ENOUGH_TILES - agreement.n_tiles)
+    same = (agreement.detail >= asked) & (agreement.overlap >= MIN_OVERLAP) & (agreement.n_tiles >= MIN_TILES)
+    same &= agreement.middle >= MIN_MIDDLE_AGREEMENT
     same &= (_off_middle(motion) <= FURTHEST_MIDDLE) & (_aspect(motion) >= MIN_ASPECT)
     found = pairing[kept_of][same]
     return Pairing(found.one, found.other, motion[same]), agreement[same]
@@ -155,8 +162,8 @@ def _agreeing(pictures: Sequence[Floats], motion: Floats, *, steps: int) -> tupl
     motion, correlation = _aligned(local_contrast(one), local_contrast(other), motion, steps=steps)
     shown, inside = _moved(one, motion)
     known = inside & (_moved(one_known, motion)[0] > 0.99) & (other_known > 0.99)
-    detail, n_tiles = _tile_agreement(shown, other, known)
-    return motion, Agreement(known.mean(axis=(1, 2), dtype=np.float32), correlation, detail, n_tiles)
+    overlap = known.mean(axis=(1, 2), dtype=np.float32)
+    return motion, Agreement(overlap, correlation, *_tile_agreement(shown, other, known))
 
 
 def _aligned(one: Floats, other: Floats, motion: Floats, *, steps: int) -> tuple[Floats, Floats]:
@@ -254,8 +261,8 @@ def _aspect(motion: Floats) -> Floats:
 # --- comparison ---------------------------------------------------------------------------------
 
 
-def _tile_agreement(one: Floats, other: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, Ints]:
-    """(size of the median over tiles of the correlation in detail, how many tiles there are to compare)."""
+def _tile_agreement(one: Floats, other: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, Floats, Ints]:
+    """(median over tiles of the correlation in detail, the same of the middle, how many tiles there are to compare)."""
     known = inside.astype(np.float32)
     share = np.maximum(blurred(known, BLUR_SIGMA_PX), 1e-3)
     first, second = ((each - blurred(each * known, BLUR_SIGMA_PX) / share) * known for each in (one, other))
@@ -264,9 +271,21 @@ def _tile_agreement(one: Floats, other: Floats, inside: NDArray[np.bool_]) -> tu
     faint = np.float32(LEAST_TILE_DETAIL**2) * area
     told = (area >= TILE_PX**2 / 2) & ((of_first > faint) | (of_second > faint))
     agreement = np.where(told, of_both / np.sqrt(np.maximum(of_first * of_second, 1e-6)), np.float32(np.nan))
-    n_tiles = told.sum(axis=1)
-    agreement[n_tiles == 0] = 0
-    return np.abs(np.nanmedian(agreement, axis=1)).astype(np.float32), n_tiles
+    middle = _in_the_middle(one.shape[-1])
+    return _median(agreement, at_least=1), _median(agreement[:, middle], at_least=MIN_MIDDLE_TILES), told.sum(axis=1)
+
+
+def _median(agreement: Floats, *, at_least: int) -> Floats:
+    """Its size, as an inverted picture agrees negatively; 0 where too few tiles are known."""
+    few = np.isfinite(agreement).sum(axis=1) < at_least
+    return np.asarray(np.abs(np.nanmedian(np.where(few[:, None], np.float32(0), agreement), axis=1)), dtype=np.float32)
+
+
+def _in_the_middle(side: int) -> NDArray[np.bool_]:
+    """(tiles,) those that lie within the middle half."""
+    begin = np.arange(0, side, TILE_PX) * (THUMBNAIL_PX / side)
+    inner = (begin >= MIDDLE_PX[0]) & (begin < MIDDLE_PX[1])
+    return np.asarray((inner[:, None] & inner[None]).ravel())
 
 
 def _tiled(pictures: NDArray[Any]) -> Floats:
