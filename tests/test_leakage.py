@@ -88,19 +88,10 @@ def measured() -> DetectorRecord:
     return measure_detector({f"{n:02}": cell(n) for n in range(20)}, workers=2)
 
 
-# On drawn cells the background is nearly white already, and clips to one blank: of those, most are found, not all.
-CLIPPED = "brightness x1.2"
-
-
-@pytest.mark.parametrize("name", [plant.name for plant in PLANTS if plant.name != CLIPPED])
+@pytest.mark.parametrize("name", [plant.name for plant in PLANTS])
 def test_every_planted_duplicate_is_found_and_its_pose_is_named(measured, name):
     row = next(row for row in measured.rows if row.transform == name)
     assert (row.planted, row.found, row.named) == (20, 20, 20)
-
-
-def test_most_copies_so_bright_that_the_background_clips_are_found(measured):
-    row = next(row for row in measured.rows if row.transform == CLIPPED)
-    assert row.planted > row.found == row.named >= 15
 
 
 def test_measuring_reports_no_pair_of_different_cells(measured):
@@ -120,6 +111,7 @@ def test_a_detector_that_finds_too_much_is_caught_by_its_own_measurement(monkeyp
 
 def test_a_detector_that_finds_nothing_is_caught_by_its_own_measurement(monkeypatch):
     monkeypatch.setattr("harness.data.resemblance.MIN_CORRELATION", 1.1)
+    monkeypatch.setattr("harness.data.registration.MIN_AGREEMENT", 1.1)
     record = measure_detector({f"{n}": cell(n) for n in range(3)}, workers=1, plants=PLANTS[:1])
     assert [row.found for row in record.rows] == [0]
 
@@ -452,10 +444,19 @@ def test_hashes_that_do_not_fit_each_other_are_refused(mixed):
 # --- real cells -----------------------------------------------------------------------------------
 
 
-def test_the_2500_real_cells_hold_no_duplicate(shared_data):
+def test_the_2500_real_cells_hold_no_duplicate_but_three_cells_photographed_twice(shared_data):
+    # Looked at: the same cell, nucleus, granules and neighbours, under two microscopes and turned by some 30 degrees.
     manifest, hashes = of_real(shared_data / "leukocytes")
     assert len(manifest.images) == 2_500
-    assert find_duplicates([hashes], workers=2) == ()
+    assert [(pair.first.path, pair.second.path) for pair in find_duplicates([hashes], workers=2)] == [
+        ("basophil/BA_305833.jpg", "basophil/BA_314118.jpg"),
+        ("basophil/BA_49100.jpg", "basophil/BA_949913.jpg"),
+        ("monocyte/MO_864818.jpg", "monocyte/MO_913613.jpg"),
+    ]
+
+
+def test_the_500_cells_of_the_same_source_hold_no_duplicate(shared_data):
+    assert find_duplicates([of_real(shared_data / "pbc_unseen_dev")[1]], workers=2) == ()
 
 
 def test_every_known_duplicate_of_the_real_source_is_found_and_the_conflict_named(shared_data):

@@ -1,7 +1,8 @@
 """Is the same picture in two places? Duplicates within and across parts, sets and labels.
 
-The same pixels are found by digest; the same picture turned, mirrored, rescaled, cropped a little or re-encoded is
-found by `resemblance`. How well that works is measured by benchmarks/duplicate_search.py, which plants duplicates.
+The same pixels are found by digest; the same picture mirrored, turned by quarters, rescaled, cropped a little or
+re-encoded by `resemblance`; turned by any angle, shifted, covered or relit by `recognition`. How well that works is
+measured by benchmarks/duplicate_search.py and benchmarks/copies.py, which plant duplicates.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise, product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import DataError
 from harness.data.hashing import THUMBNAIL_PX, ImageHashes
+from harness.data.landmarks import pictured
+from harness.data.motions import motion_in_words
+from harness.data.recognition import recognised
 from harness.data.records import Split
 from harness.data.resemblance import WHOLE_FRAME_TOLERANCE, Resemblances, featureless, resembling
 from harness.protocol.records import PARTS
@@ -37,6 +41,7 @@ ALL_PAIRS_UP_TO = 50
 # Half a thumbnail's side. Of fewer pixels the finest detail that tells a copy from a look-alike is interpolated: digits
 # of 8 px, enlarged, were taken for each other.
 LEAST_SEARCHED_PX = THUMBNAIL_PX // 2
+LEAST_PICTURED, FRAMES_AT_ONCE = 0.75, 512
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,8 +62,9 @@ class DuplicatePair:
 
     kind:        "same pixels" (decoded, whatever the files are) or "near".
     transform:   how the second comes from the first, such as "rotated 90, cropped to 90 %"; degrees counter-clockwise.
-    correlation: of the two aligned 64 px grey thumbnails; 1 for the same pixels.
-    detail:      the same after taking away what is blurred; what tells a duplicate from a look-alike.
+    correlation: of the two aligned 64 px grey thumbnails, or of what of them fits; 1 for the same pixels.
+    detail:      the same after taking away what is blurred, of the median tile where some may be covered; what tells a
+                 duplicate from a look-alike.
     """
 
     first: ListedImage
@@ -116,16 +122,56 @@ def find_duplicates(sets: Sequence[ImageHashes], *, workers: int) -> tuple[Dupli
         for i, j in _pairs_within(group)
     ]
     representatives = [owners[group[0]] for group in groups]
-    near = resembling(_searched(representatives), workers=workers)
-    for index in range(len(near.first)):
-        a, b = int(near.first[index]), int(near.second[index])
-        sizes = [hashes.sizes_px[row] for hashes, row in (representatives[a], representatives[b])]
-        forth, back = (_transform(near, index, sizes, reverse=reverse) for reverse in (False, True))
-        correlation, detail = round(float(near.correlation[index]), 4), round(float(near.detail[index]), 4)
-        for i, j in _pairs_between(groups[a], groups[b]):
-            first, second, how = (places[i], places[j], forth) if i < j else (places[j], places[i], back)
-            pairs.append(DuplicatePair(first, second, "near", how, min(correlation, 1.0), min(detail, 1.0)))
+    for near in _near(representatives, workers=workers):
+        for i, j in _pairs_between(groups[near.first], groups[near.second]):
+            first, second, how = (places[i], places[j], near.forth) if i < j else (places[j], places[i], near.back)
+            pairs.append(DuplicatePair(first, second, "near", how, near.correlation, near.detail))
     return tuple(sorted(pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """Two representatives that show the same picture. forth: how the second comes from the first; back: the reverse."""
+
+    first: int
+    second: int
+    forth: str
+    back: str
+    correlation: float
+    detail: float
+
+
+def _near(owners: Sequence[tuple[ImageHashes, int]], *, workers: int) -> Iterator[_Near]:
+    """By the whole frame first, which names a transform best; then, of those not found so, by landmarks."""
+    thumbnails = _searched(owners)
+    upright = resembling(_unframed(thumbnails), workers=workers)
+    seen = set(zip(upright.first.tolist(), upright.second.tolist(), strict=True))
+    for index in range(len(upright.first)):
+        a, b = int(upright.first[index]), int(upright.second[index])
+        sizes = [hashes.sizes_px[row] for hashes, row in (owners[a], owners[b])]
+        forth, back = (_transform(upright, index, sizes, reverse=reverse) for reverse in (False, True))
+        yield _Near(a, b, forth, back, _rounded(upright.correlation[index]), _rounded(upright.detail[index]))
+    kept = np.flatnonzero(~featureless(thumbnails))
+    turned = recognised(thumbnails[kept] if len(kept) < len(thumbnails) else thumbnails, workers=workers)
+    for index in range(len(turned.first)):
+        a, b = int(kept[turned.first[index]]), int(kept[turned.second[index]])
+        if (a, b) not in seen:
+            sizes = [hashes.sizes_px[row] for hashes, row in (owners[a], owners[b])]
+            forth, back = (motion_in_words(turned.motions[index], *sizes, reverse=reverse) for reverse in (False, True))
+            yield _Near(a, b, forth, back, _rounded(turned.correlation[index]), _rounded(turned.detail[index]))
+
+
+def _unframed(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Blank, and so in no pair by the whole frame, where much was laid around or over it: frames are alike."""
+    framed = np.concatenate([
+        pictured(thumbnails[at : at + FRAMES_AT_ONCE]).mean(axis=(1, 2)) < LEAST_PICTURED
+        for at in range(0, max(1, len(thumbnails)), FRAMES_AT_ONCE)
+    ])  # fmt: skip
+    return np.where(framed[:, None, None], np.uint8(0), thumbnails) if framed.any() else thumbnails
+
+
+def _rounded(correlation: np.floating[Any]) -> float:
+    return min(round(float(correlation), 4), 1.0)
 
 
 def unsearchable(sets: Sequence[ImageHashes]) -> tuple[ListedImage, ...]:

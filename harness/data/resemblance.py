@@ -6,8 +6,7 @@ neither on the order nor on the number of the others.
 1. Hash. The signs of the 63 lowest DCT coefficients of the whole frame (the perceptual hash of Zauner, 2010, with zero
    for a threshold: coefficients of a turned or mirrored picture are then the same numbers in other places with other
    signs, so that its eight poses cost no decoding). A picture is looked up in eight poses through fourteen windows,
-   because a crop is a window of the whole. Lookup is by banding: two hashes meet where all bits of one of the bands
-   agree (locality-sensitive hashing for Hamming distance; Indyk and Motwani, STOC 1998).
+   because a crop is a window of the whole. Lookup is by `banding`.
 2. Filter: Hamming distance, then correlation of the coefficients themselves, then the same once more with all that a
    small further scale or shift could explain taken away (one linear least-squares step).
 3. Align (Gauss-Newton over scale and shift; Lucas and Kanade, IJCAI 1981), and compare the aligned thumbnails twice: as
@@ -16,8 +15,6 @@ neither on the order nor on the number of the others.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.banding import BandedIndex, Banding, banded_index, met
 from harness.data.hashing import THUMBNAIL_PX
 
 Floats = NDArray[np.float32]
@@ -37,7 +35,7 @@ N_POSES = 8
 # Scale of a window and where it may begin, as fractions of the side. A window that is off by 2 % costs some 4 bits.
 # The steps were set so that crops to 90 % anywhere in the frame lie between windows (docs/duplicates.md).
 WINDOW_LADDER = ((1.0, (0.0,)), (0.93, (0.01, 0.06)), (0.89, (0.008, 0.055, 0.102)))
-N_BANDS, BAND_BITS = 40, 19
+BANDING = Banding(N_BITS, n_bands=40, band_bits=19)
 MAX_DISTANCE = 12
 # What follows was set on real cells (docs/duplicates.md), between planted duplicates and pairs of different cells.
 MIN_COEFFICIENT_CORRELATION = 0.95
@@ -179,43 +177,19 @@ def _all_views(thumbnails: Floats) -> Floats:
     return views.reshape(n, len(_windows()), N_POSES, -1)[..., 1:]
 
 
-def _packed(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """(..., 63) bool as one number each."""
-    padded = np.concatenate([bits, np.zeros((*bits.shape[:-1], 64 - N_BITS), dtype=np.bool_)], axis=-1)
-    return np.packbits(padded, axis=-1, bitorder="little").view("<u8")[..., 0]
-
-
-@cache
-def _band_weights() -> Floats:
-    """(63, bands): the product with a row of bits is its key in every band; exact in float32 up to 24 bits."""
-    weights = np.zeros((N_BITS, N_BANDS), dtype=np.float32)
-    for band in range(N_BANDS):
-        # Which bits make a band is drawn by a digest: the same on every machine and with every version of NumPy.
-        order = sorted(range(N_BITS), key=lambda bit: hashlib.sha256(f"{band}:{bit}".encode()).digest())
-        weights[order[:BAND_BITS], band] = 2.0 ** np.arange(BAND_BITS)
-    return weights
-
-
-def _keys(bits: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """(bands, n) of (n, 63) bits."""
-    return np.ascontiguousarray((bits.astype(np.float32) @ _band_weights()).T.astype(np.int32))
-
-
 # --- search -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Index:
-    """The whole frames of all thumbnails, by band. starts: (bands, 2**bits + 1); order: (bands, n).
+    """The whole frames of all thumbnails: the signs of their `vectors` by band.
 
     slopes: (n, 4, 63) float16, how `vectors` change with a scale (down, right) and a shift (down, right).
     """
 
     vectors: Floats
     slopes: NDArray[np.float16]
-    hashes: NDArray[np.uint64]
-    starts: NDArray[np.int32]
-    order: NDArray[np.int32]
+    banded: BandedIndex
 
 
 def _index(thumbnails: NDArray[np.uint8]) -> _Index:
@@ -225,13 +199,7 @@ def _index(thumbnails: NDArray[np.uint8]) -> _Index:
         chunk = thumbnails[at : at + IMAGES_PER_CHUNK].astype(np.float32)
         vectors[at : at + IMAGES_PER_CHUNK] = _hashable(_coefficients(chunk, _windows()[0]))
         slopes[at : at + IMAGES_PER_CHUNK] = _slopes(chunk)
-    keys = _keys(vectors > 0)
-    starts = np.zeros((N_BANDS, 2**BAND_BITS + 1), dtype=np.int32)
-    order = np.empty((N_BANDS, n), dtype=np.int32)
-    for band in range(N_BANDS):
-        order[band] = np.argsort(keys[band], kind="stable")
-        starts[band, 1:] = np.cumsum(np.bincount(keys[band], minlength=2**BAND_BITS))
-    return _Index(vectors, slopes, _packed(vectors > 0), starts, order)
+    return _Index(vectors, slopes, banded_index(vectors > 0, BANDING))
 
 
 def _candidates(thumbnails: NDArray[np.uint8], *, workers: int) -> _Candidates:
@@ -253,15 +221,7 @@ def _looked_up(index: _Index, views: Floats, first: int) -> _Candidates:
     """Whole frames that some view of thumbnails first, first + 1, ... comes close to; of each pose the best window."""
     n_poses, per_image = views.shape[2], views.shape[1] * views.shape[2]
     flat = views.reshape(-1, N_BITS)
-    bits = flat > 0
-    hashes = _packed(bits)
-    met: list[Ints] = []
-    for band, keys in enumerate(_keys(bits)):
-        for view, target in _bucket_mates(index.starts[band], index.order[band], keys):
-            near = np.flatnonzero(np.bitwise_count(hashes[view] ^ index.hashes[target]) <= MAX_DISTANCE)
-            met.append(view[near].astype(np.int64) * len(index.hashes) + target[near])
-    # Most pairs that meet do so in several bands.
-    view, target = np.divmod(np.unique(np.concatenate(met)), len(index.hashes))
+    view, target = met(index.banded, flat > 0, max_distance=MAX_DISTANCE)
     others = target != view // per_image + first
     view, target = view[others], target[others]
     correlation = _row_products(flat, view, index.vectors, target)
@@ -276,29 +236,6 @@ def _looked_up(index: _Index, views: Floats, first: int) -> _Candidates:
     found = _Candidates(image[best] + first, target[best], pose[best], window[best])
     same = (np.diff(found.source) == 0) & (np.diff(found.target) == 0) & (np.diff(found.pose) == 0)
     return found[np.concatenate([np.ones(min(1, len(best)), dtype=np.bool_), ~same])]
-
-
-def _bucket_mates(
-    starts: NDArray[np.int32], order: NDArray[np.int32], keys: NDArray[np.int32], *, at_once: int = 2**20
-) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-    """(view, target) for every target in the bucket of a view, some millions at a time."""
-    begin = starts[keys]
-    size = starts[keys + 1] - begin
-    views = np.flatnonzero(size).astype(np.int32)
-    begin, size = begin[views], size[views]
-    ends = np.cumsum(size, dtype=np.int64)
-    at = 0
-    while at < len(views):
-        # A bucket of pictures that are all alike may be larger than `at_once`; it is taken whole.
-        done = ends[at - 1] if at else 0
-        to = max(at + 1, int(np.searchsorted(ends, done + at_once, side="right")))
-        sizes = size[at:to]
-        # Where each bucket lies in `order`, less where it comes to lie in what is yielded.
-        gap = (begin[at:to] - (ends[at:to] - sizes - done)).astype(np.int32)
-        places = np.repeat(gap, sizes)
-        places += np.arange(len(places), dtype=np.int32)
-        yield np.repeat(views[at:to], sizes), order[places]
-        at = to
 
 
 def _row_products(left: Floats, i: Ints, right: Floats, j: Ints) -> Floats:

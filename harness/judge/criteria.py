@@ -197,6 +197,8 @@ def explain(verdict: Verdict) -> str:
     if estimate is not None:
         lines.append(f"  observed  {observed(estimate, beside=criterion.bound)}")
     lines.append(f"  required  {requirement(verdict)}; {verdict.reason}")
+    if covers := criterion.entry.covers:
+        lines.append(f"  covers    {covers}")
     if verdict.look is not None and verdict.look > 1:
         lines.append(f"  look      {verdict.look} at {criterion.set}")
     if verdict.n_to_decide is not None:

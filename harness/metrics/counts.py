@@ -20,7 +20,7 @@ def exact_count(metric: str, set_name: str, details: Sequence[str], *, of: int |
     )
 
 
-def counted(name: str, question: str, meaning: str, *, needs: frozenset[str] = frozenset()) -> Metric:
+def counted(name: str, question: str, meaning: str, *, needs: frozenset[str] = frozenset(), covers: str = "") -> Metric:
     """The entry of a metric that counts what is wrong: its ceiling is usually 0."""
     return Metric(
         name=name,
@@ -32,6 +32,7 @@ def counted(name: str, question: str, meaning: str, *, needs: frozenset[str] = f
         measure=_measure(question, name),
         range=(0.0, float("inf")),
         counts="checked",
+        covers=covers,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from harness.data.leakage import DuplicatePair, across_parts, across_sets, label_conflicts
+from harness.data.leakage import DuplicatePair, ListedImage, across_parts, across_sets, label_conflicts
 from harness.data.records import Split
 from harness.metrics.counts import counted
 from harness.metrics.provenance import Provenance
@@ -12,6 +12,12 @@ from harness.metrics.shortcuts import ShortcutReport
 from harness.protocol.needs import SPLIT
 
 DATASET = "dataset"
+COVERED = (
+    "one picture, and its copies: turned by any angle, mirrored, rescaled, stretched, shifted, padded or cropped by up "
+    "to a seventh of a side, relit, blurred, noisy, partly covered, saved anew. How many of each are found: "
+    "docs/duplicates.md. Images too smooth or too small to be compared are not counted as checked"
+)
+SEARCHES = ("duplicates_across_parts", "duplicates_across_sets", "label_conflicts")
 
 
 def leakage(
@@ -31,6 +37,11 @@ def leakage(
             f"{finding} Images: {', '.join(finding.paths)}" for finding in shortcuts.findings
         ),
     }
+
+
+def n_looked_at(metric: str, n_images: int, uncompared: Sequence[ListedImage]) -> int:
+    """How many images of the dataset a leakage metric speaks of: of a search, those that can be compared."""
+    return n_images - (sum(image.set == DATASET for image in uncompared) if metric in SEARCHES else 0)
 
 
 def dependent_sets(
@@ -60,9 +71,18 @@ def dependent_sets(
 
 METRICS = (
     counted(
-        "duplicates_across_parts", "leakage", "Pictures that are in two parts of the split.", needs=frozenset({SPLIT})
+        "duplicates_across_parts",
+        "leakage",
+        "Pictures that are in two parts of the split.",
+        needs=frozenset({SPLIT}),
+        covers=COVERED,
     ),
-    counted("label_conflicts", "leakage", "Pictures of the dataset that carry two labels."),
-    counted("duplicates_across_sets", "leakage", "Pictures that are both in the dataset and in an external set."),
+    counted("label_conflicts", "leakage", "Pictures of the dataset that carry two labels.", covers=COVERED),
+    counted(
+        "duplicates_across_sets",
+        "leakage",
+        "Pictures that are both in the dataset and in an external set.",
+        covers=COVERED,
+    ),
     counted("class_linked_headers", "leakage", "File properties from which the class can be guessed unseen."),
 )

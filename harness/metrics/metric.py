@@ -81,6 +81,7 @@ class Metric:
     cells_of:         sets whose cells it rests on, beside the one that a criterion names.
     counts:           what n counts.
     disturbed_by:     why a failure of it is not believed, such as a busy machine; None where it always is.
+    covers:           of a search: what it can find, so that nobody takes "none found" for more.
     bounded:          whether its estimates have bounds; without them it is reported, and no criterion can be on it.
     """
 
@@ -105,6 +106,7 @@ class Metric:
     cells_of: tuple[str, ...] = ()
     counts: str = "cells"
     disturbed_by: Callable[[Measurements, Subject], str | None] | None = None
+    covers: str = ""
     bounded: bool = True
 
     def estimate(self, measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:

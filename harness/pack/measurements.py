@@ -25,7 +25,7 @@ from harness.metrics.deviations import training_deviations
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.fits import fits_on_judged_cells
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
-from harness.metrics.leakage import dependent_sets, leakage
+from harness.metrics.leakage import dependent_sets, leakage, n_looked_at
 from harness.metrics.measurements import Count, NotRecorded
 from harness.metrics.paired import mcnemar_exact
 from harness.metrics.predictions import Predictions
@@ -130,8 +130,10 @@ class RecordedMeasurements:
             case "split":
                 return self._split_count(metric)
             case "leakage" if run.duplicates is not None and run.shortcuts is not None and run.split is not None:
-                of = None if self._manifest is None else len(self._manifest.images)
-                return Count(leakage(run.duplicates, run.shortcuts, run.split)[metric], of)
+                found = leakage(run.duplicates, run.shortcuts, run.split)[metric]
+                manifest = self._manifest
+                n = None if manifest is None else n_looked_at(metric, len(manifest.images), run.uncompared)
+                return Count(found, n)
             case "reproducibility" if run.reproducibility:
                 return Count(reproducibility(run.reproducibility)[metric])
             case "export" if run.parity is not None:

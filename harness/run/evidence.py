@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data.leakage import unsearchable
 from harness.data.prediction_records import GivenPredictions
 from harness.data.records import Manifest
 from harness.judge.amended import changes_in
@@ -43,7 +42,6 @@ def reached(run: Graph) -> dict[str, Any]:
     seen = judged_predictions(run)
     looks = looks_taken(run)
     ledger = read_ledger(options.ledger) if looks else ()
-    hashes = run.result(independence.hashes)
     known = next(iter(run.results(prospects.prospects).values()), None)
     return {
         "integrity": run.result(data.integrity),
@@ -64,7 +62,7 @@ def reached(run: Graph) -> dict[str, Any]:
         },
         "calibrations": _calibrations(run, seen),
         "duplicates": run.result(independence.duplicates),
-        "uncompared": unsearchable(hashes) if hashes is not None else (),
+        "uncompared": () if run.result(independence.duplicates) is None else run(independence.uncompared),
         "shortcuts": run.result(independence.shortcuts),
         "provenance": dict(run.result(independence.provenance) or {}),
         "robustness": None if run.result(corruptions.stress) is None else run(corruptions.robustness, DISPLAY_LEVEL),

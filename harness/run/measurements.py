@@ -10,6 +10,7 @@ from harness.judge.rules import RULES
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Evaluation, Unavailable
+from harness.metrics.leakage import n_looked_at
 from harness.metrics.measurements import Count
 from harness.metrics.slices import evaluate_slices
 from harness.metrics.stability import Robustness
@@ -71,7 +72,8 @@ class LiveMeasurements:
             case "split":
                 return Count(run(data.split_checks)[metric])
             case "leakage":
-                return Count(run(independence.leakage_checks)[metric], len(run(data.manifest).images))
+                n = n_looked_at(metric, len(run(data.manifest).images), run(independence.uncompared))
+                return Count(run(independence.leakage_checks)[metric], n)
             case "reproducibility":
                 return Count(run(reproducibility.reproducibility_checks)[metric])
             case "export":

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from harness.data.hashing import ImageHashes, hash_images
-from harness.data.leakage import DuplicatePair, find_duplicates
+from harness.data.leakage import DuplicatePair, ListedImage, find_duplicates, unsearchable
 from harness.data.metadata import SetFacts, read_facts
 from harness.data.records import Manifest
 from harness.metrics.estimates import DISPLAY_LEVEL
@@ -41,6 +41,12 @@ def hashes(run: Asking) -> tuple[ImageHashes, ...]:
         )
         for name, found in run(sets).items()
     )
+
+
+@stage(hashes)
+def uncompared(run: Asking) -> tuple[ListedImage, ...]:
+    """Pictures too smooth or too small to be compared but by their pixels."""
+    return unsearchable(run(hashes))
 
 
 @stage(hashes)

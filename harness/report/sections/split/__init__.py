@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from harness.data.name_hints import NameHint, name_hints
 from harness.data.records import Split
+from harness.metrics.leakage import COVERED
 from harness.protocol.records import PARTS
 from harness.report.counts import part_counts
 from harness.report.section import Limit, Material, Section
 from harness.run.results import RunResults
 
 MOST_PAIRS_SHOWN = 100
+MOST_NAMES_SHOWN = 20
 
 
 def unit_kinds(split: Split) -> Counter[str]:
@@ -27,23 +30,40 @@ def facts(run: RunResults) -> dict[str, object]:
         "shortcuts": [] if run.shortcuts is None else [str(each) for each in run.shortcuts.findings],
         "names": None if run.shortcuts is None or run.shortcuts.names is None else str(run.shortcuts.names),
         "pairs_shown": min(len(run.duplicates or ()), MOST_PAIRS_SHOWN),
+        "name_hints": [asdict(hint) for hint in _name_hints(run)],
     }
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """kinds: what images were kept together by. undivided: every cell is judged as test."""
+    """kinds: what images were kept together by. undivided: every cell is judged as test.
+
+    covered:          what the search for pictures in two places can find.
+    look_alike_names: the first of the names that look like another's copy; more_names: whether there are others.
+    """
 
     kinds: list[str]
     undivided: bool
+    covered: str
+    look_alike_names: tuple[NameHint, ...]
+    more_names: bool
 
 
 def view(page: Material) -> View:
-    split = page.run.split
+    split, hints = page.run.split, _name_hints(page.run)
     return View(
         list(unit_kinds(split)) if split is not None else [],
         split is not None and split.source == "undivided",
+        COVERED,
+        hints[:MOST_NAMES_SHOWN],
+        len(hints) > MOST_NAMES_SHOWN,
     )
+
+
+def _name_hints(run: RunResults) -> tuple[NameHint, ...]:
+    if run.split is None:
+        return ()
+    return name_hints([image.path for part in PARTS for image in run.split.part(part)])
 
 
 def _counted_as(split: Split) -> str:
