@@ -98,7 +98,7 @@ def at_its_look(run: RunResults, verdict: Verdict) -> Verdict:
 
 
 def few(run: RunResults, criterion: Criterion, found: Estimate) -> str | None:
-    return too_few_groups(criterion, found, RecordedMeasurements(run, None), fewest=run.rules.fewest_groups)
+    return too_few_groups(criterion, found, RecordedMeasurements(run, None), rules=run.rules)
 
 
 def with_patients(run: RunResults, manifest: Manifest) -> tuple[RunResults, Manifest]:

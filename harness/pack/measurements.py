@@ -75,16 +75,16 @@ class RecordedMeasurements:
         if set_name not in self._run.predictions:
             raise NotRecorded(f"the pack has no predictions of {set_name}")
         correlation = self.protocol.clusters.intracluster_correlation
-        return evaluate_slices(self._run.predictions[set_name], column, intracluster_correlation=correlation)
+        found = self._run.counted(self._run.predictions[set_name])
+        return evaluate_slices(found, column, intracluster_correlation=correlation)
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         asked = self.protocol.training.every_seed
         if not set(asked) <= set(self._run.seed_predictions):
             raise NotRecorded(f"the pack has no predictions of {set_name} by the classifiers of all seeds")
         correlation = self.protocol.clusters.intracluster_correlation
-        return {
-            seed: evaluate(self._run.seed_predictions[seed], intracluster_correlation=correlation) for seed in asked
-        }
+        found = {seed: self._run.counted(self._run.seed_predictions[seed]) for seed in asked}
+        return {seed: evaluate(each, intracluster_correlation=correlation) for seed, each in found.items()}
 
     def comparison(self, set_name: str) -> Comparison | Unavailable:
         if (reason := unanswered(set_name, self._run.judged)) is not None:
@@ -100,7 +100,7 @@ class RecordedMeasurements:
             try:
                 run = self._run
                 self._calibrations[set_name] = calibration_of(
-                    self.protocol, run.predictions, set_name, judged=run.judged
+                    self.protocol, run.counted_predictions, set_name, judged=run.judged, grouped=run.rules.grouped
                 )
             except HarnessError as error:
                 raise NotRecorded(str(error)) from None
@@ -182,10 +182,12 @@ class RecordedMeasurements:
 
 
 def calibration_of(
-    protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str, *, judged: Judged
+    protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str, *, judged: Judged, grouped: bool
 ) -> CalibrationReport:
     """The calibration report of one set, made from the predictions of it and of validation, where there are any.
 
+    Args:
+        grouped: whether its bounds know of patients, as those of an older judge did not.
     Raises:
         NotRecorded: its predictions are not in the pack, or those of validation, and what was judged covers it.
     """
@@ -195,13 +197,14 @@ def calibration_of(
     plan, prevalence = protocol.calibration, protocol.prevalence
     return calibration_report(
         predictions.get("validation"),
-        predictions[set_name],
+        predictions[set_name] if grouped else replace(predictions[set_name], groups=None),
         n_bins=plan.n_bins,
         binning="equal-width",
         alpha=plan.miscoverage,
         level=DISPLAY_LEVEL,
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=protocol.training.seed,
+        intracluster_correlation=protocol.clusters.intracluster_correlation,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.data.records import Reading
 from harness.judge.rules import RULES, Rules
 from harness.judge.verdicts import Verdict
+from harness.metrics.copies import counted_once
 from harness.metrics.predictions import Predictions
 from harness.metrics.summary import summary_metrics
 
@@ -125,6 +126,19 @@ class RunResults:
     signed_with: str | None = None
     stopped_because: str | None = None
     metrics: tuple[str, ...] = field(default_factory=summary_metrics)
+
+    @property
+    def copies(self) -> tuple[DuplicatePair, ...]:
+        """Pairs of cells of which one is counted; none by the rules of a judge that did not look."""
+        return self.duplicates or () if self.rules.one_picture else ()
+
+    def counted(self, found: Predictions) -> Predictions:
+        """What bounds on these predictions are made of: one cell for each picture."""
+        return counted_once(found, self.copies)
+
+    @property
+    def counted_predictions(self) -> dict[str, Predictions]:
+        return {name: self.counted(found) for name, found in self.predictions.items()}
 
     @property
     def judged(self) -> Judged:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.data.records import Split
+from harness.metrics.copies import copies_within
 from harness.protocol.records import PARTS
 from harness.report.counts import part_counts
 from harness.report.section import Limit, Material, Section
@@ -27,7 +28,14 @@ def facts(run: RunResults) -> dict[str, object]:
         "shortcuts": [] if run.shortcuts is None else [str(each) for each in run.shortcuts.findings],
         "names": None if run.shortcuts is None or run.shortcuts.names is None else str(run.shortcuts.names),
         "pairs_shown": min(len(run.duplicates or ()), MOST_PAIRS_SHOWN),
+        "repeated": list(_repeated(run)),
     }
+
+
+def _repeated(run: RunResults) -> tuple[str, ...]:
+    """The pictures that are in a part or set several times, where each is counted once."""
+    part_of = {} if run.split is None else {image.path: part for part in PARTS for image in run.split.part(part)}
+    return copies_within(run.copies, part_of)
 
 
 @dataclass(frozen=True, slots=True)
