@@ -20,7 +20,9 @@ from scipy.stats import binom, norm
 
 from harness.judge.criteria import parts_at
 from harness.judge.rules import FEWEST_GROUPS
+from harness.metrics.calibration import ppv_at_prevalence
 from harness.metrics.clusters import clustered_bounds, equal_groups
+from harness.metrics.detection import AreaBounds, auroc
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.metrics.macro import lowest_macro_f1
 from harness.metrics.multiplicity import level_of_part
@@ -227,6 +229,72 @@ def copies(rng: np.random.Generator) -> str:
     return "\n".join(lines)
 
 
+def predictive_values(rng: np.random.Generator) -> str:
+    """How often the bounds of a predictive value miss the true one, and what they prove without an error."""
+    n_sets, classes = 1_000, tuple("abcde")
+    lines = [
+        f"predictive value of class a: {n_sets:,} test sets a row, misses of each bound at {LEVEL}",
+        f"  {'cells a class':<24} {'share of a':>10} {'recall':>7} {'others called a':>24} {'lower':>7} {'upper':>7}",
+    ]
+    for shares in ((0.01, 0.03, 0.3, 0.06, 0.6), (0.2,) * 5, (0.6, 0.3, 0.06, 0.03, 0.01)):
+        prevalence = dict(zip(classes, shares, strict=True))
+        for sizes in ((75,) * 5, (20, 60, 90, 72, 174), (500,) * 5):
+            for own, others in ((1.0, (0.005,) * 4), (0.95, (0.05, 0.0, 0.0, 0.0)), (0.8, (0.1,) * 4)):
+                true, false = shares[0] * own, float(np.dot(shares[1:], others))
+                truth, missed = true / (true + false), np.zeros(2)
+                for called in rng.binomial(sizes, (own, *others), (n_sets, 5)):
+                    table = np.zeros((5, 5), dtype=np.int64)
+                    table[:, 0], table[:, 1] = called, np.array(sizes) - called
+                    found = ppv_at_prevalence(table, classes, prevalence, level=LEVEL)[0]
+                    if found.lower is not None and found.upper is not None:
+                        missed += (found.lower > truth, found.upper < truth)
+                low, high = missed / n_sets
+                what = f"  {sizes!s:<24} {shares[0]:>10} {own:>7} {others!s:>24}"
+                lines.append(f"{what} {low:>7.1%} {high:>7.1%}")
+    return "\n".join(lines)
+
+
+def areas(rng: np.random.Generator) -> str:
+    """How often the lower bound of an area under the ROC curve is above the true one, by how it was made."""
+    n_sets = 1_000
+    methods: tuple[AreaBounds, ...] = ("proportion", "DeLong")
+    lines = [
+        f"area under the ROC curve: {n_sets:,} sets a row, lower bounds at {LEVEL} above the true area",
+        f"  {'scores':<24} {'area':>6} {'inputs':>10} {'proportion':>11} {'DeLong':>8}",
+    ]
+    for area in (0.8, 0.9, 0.95, 0.99, 0.995):
+        for sizes in ((20, 150), (400, 375)):
+            for name, draw in _scores_of(rng, area, sizes).items():
+                drawn = [draw() for _ in range(n_sets)]
+                missed = [sum(auroc(*each, level=LEVEL, by=by).lower > area for each in drawn) for by in methods]
+                rates = " ".join(f"{each / n_sets:>10.1%}" for each in missed)
+                lines.append(f"  {name:<24} {area:>6} {sizes[0]:>5}/{sizes[1]:<4} {rates}")
+    return "\n".join(lines)
+
+
+def _scores_of(
+    rng: np.random.Generator, area: float, sizes: tuple[int, int]
+) -> dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]]:
+    """Kind of scores -> draws those of (positives, negatives) whose area is this one."""
+    n, m = sizes
+
+    def normal(spread: float) -> tuple[np.ndarray, np.ndarray]:
+        shift = float(norm.ppf(area)) * math.sqrt(1 + spread**2)
+        return rng.normal(shift, spread, n), rng.normal(0, 1, m)
+
+    def some_below() -> tuple[np.ndarray, np.ndarray]:
+        return np.where(rng.random(n) < 1 - area, -10.0, rng.normal(10, 1, n)), rng.normal(0, 1, m)
+
+    return {
+        "normal, equal spread": lambda: normal(1.0),
+        "normal, spread 0.3": lambda: normal(0.3),
+        "normal, spread 3": lambda: normal(3.0),
+        "exponential": lambda: (-rng.exponential(1, n), -rng.exponential(area / (1 - area), m)),
+        "right or wrong": lambda: ((rng.random(n) < area) * 1.0, (rng.random(m) < 1 - area) * 1.0),
+        "some below all others": some_below,
+    }
+
+
 def looks(rng: np.random.Generator) -> list[Row]:
     """A team gates one candidate after the other on one test part, each exactly at the floor, until one passes."""
     rows, contrast = [], []
@@ -389,6 +457,8 @@ def main() -> int:
     print(few_groups(np.random.default_rng(SEED)))
     print(grouped_differences(np.random.default_rng(SEED)))
     print(copies(np.random.default_rng(SEED)))
+    print(predictive_values(np.random.default_rng(SEED)))
+    print(areas(np.random.default_rng(SEED)))
     return int(any(row.too_often for row in rows if row.gate))
 
 

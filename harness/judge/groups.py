@@ -37,7 +37,7 @@ def too_few_groups(criterion: Criterion, found: Estimate, measurements: Measurem
     if plan.source is not None or found.is_exact or found.value is None:
         return None
     fewest, every = rules.fewest_groups, _evaluations(criterion, measurements)
-    counted = [(_group_sizes(each, criterion, entering=rules.grouped), each) for each in every]
+    counted = [(_group_sizes(each, criterion, entering=bool(rules.grouped)), each) for each in every]
     few = [(equal_groups(sizes.tolist()), sizes, each) for sizes, each in counted if _is_grouped(sizes)]
     if not few or round((least := min(few, key=lambda each: each[0]))[0], 1) >= fewest:
         return None

@@ -29,6 +29,7 @@ from harness.metrics.calibration_records import (
     FittedOnTarget,
     NullCalibrationError,
     PrevalenceShift,
+    RatesTogether,
     ReliabilityBin,
     RiskCoverage,
     SelectiveGuarantee,
@@ -41,6 +42,7 @@ from harness.metrics.classification import evaluate
 from harness.metrics.clusters import Counted, counted_by_group, share_bounds
 from harness.metrics.distributions import beta_quantile, betabinomial_quantile, chi_squared_sf
 from harness.metrics.predictions import Predictions
+from harness.metrics.predictive_values import WeightedRate, bounds_of_share
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).tiny)
 COLDEST, HOTTEST = 0.05, 20.0  # a fitted temperature outside says that the set cannot tell, not what T is
@@ -490,19 +492,22 @@ def ppv_at_prevalence(
     level: float,
     by_group: np.ndarray | None = None,
     assumed_correlation: float = 0.0,
+    together: RatesTogether = "MOVER",
 ) -> tuple[ClassPpv, ...]:
     """The positive predictive value of each class where the classes are as frequent as stated.
 
     PPV_c = f_c P(c|c) / sum over j of f_j P(c|j), with f the prevalence and P(c|j) the share of class j that is called
-    c. It rises with P(c|c) and falls with every other P(c|j), so exact Clopper-Pearson bounds of these rates, at a
-    Bonferroni share over the classes that occur, bound it. Assumes that P(c|j) carries over: another laboratory with
-    other neutrophils has another P(c|j).
+    c. It rises with P(c|c) and falls with every other P(c|j); exact Clopper-Pearson bounds of these rates bound it. The
+    rates of classes are independent, and their distances add up as variances do (`predictive_values`). Over patients,
+    who have cells of several classes, they are not: then each rate has an equal share of the error (Bonferroni).
+    Assumes that P(c|j) carries over: another laboratory with other neutrophils has another P(c|j).
 
     Args:
         confusion: (n_classes, n_classes) counts, rows reference, columns predicted.
         prevalence: class -> fraction; every class named, summing to 1.
         level: one-sided confidence of each bound of each class, a fraction in (0, 1).
         by_group: (n_groups, n_classes, n_classes) the counts of each patient, over whom the rates then have bounds.
+        together: how bounds of rates make those of the value, where cells are independent.
     Returns:
         One record per class. value and bounds None where a class that occurs has no cells here, or where no cell of a
         class that occurs was called c.
@@ -524,7 +529,8 @@ def ppv_at_prevalence(
     support = confusion.sum(axis=1)
     occurring = np.flatnonzero(frequency > 0)
     unknown = [classes[int(j)] for j in occurring if support[j] == 0]
-    share = (1.0 - level) / len(occurring)
+    added = together == "MOVER" and by_group is None
+    each_level = level if added else 1.0 - (1.0 - level) / len(occurring)
 
     def ppv(c: int) -> ClassPpv:
         undefined = ClassPpv(
@@ -545,12 +551,17 @@ def ppv_at_prevalence(
 
         def bounds_of_rate(j: int) -> tuple[float, float]:
             own = None if by_group is None else _of_groups_with_cells(by_group[:, j, c], by_group[:, j].sum(axis=1))
-            return share_bounds(*called[j], own, assumed_correlation=assumed_correlation, level=1.0 - share)
+            return share_bounds(*called[j], own, assumed_correlation=assumed_correlation, level=each_level)
 
         bounds = {j: bounds_of_rate(j) for j in called}
         others = [j for j in called if j != c]
         own_low, own_high = bounds.get(c, (0.0, 0.0))  # a class that does not occur: whatever is predicted as it is not
         own_k, own_n = called.get(c, (0, 1))
+        if added:
+            rates = {j: _weighted(frequency[j], *called[j], *bounds[j]) for j in called}
+            lower, upper = bounds_of_share(rates.get(c, WeightedRate(0.0, 0.0, 0.0)), [rates[j] for j in others])
+            value = _share_of(rates[c].value if c in rates else 0.0, (rates[j].value for j in others))
+            return replace(undefined, value=value, lower=lower, upper=upper)
         return replace(
             undefined,
             value=_share_of(frequency[c] * own_k / own_n, (frequency[j] * called[j][0] / called[j][1] for j in others)),
@@ -601,6 +612,7 @@ def calibration_report(
     prevalence: Mapping[str, float] | None,
     seed: int,
     intracluster_correlation: float = 0.0,
+    rates_together: RatesTogether | None = "MOVER",
 ) -> CalibrationReport:
     """Everything this module measures of one target set, with temperature and conformal threshold from `fit`.
 
@@ -611,6 +623,7 @@ def calibration_report(
         prevalence: class -> fraction where the classifier is to be used, or None.
         seed: of the simulated null; kept in the report, so that the same report can be made again.
         intracluster_correlation: the least that is assumed of cells of one group; without groups it changes nothing.
+        rates_together: as `ppv_at_prevalence` takes it of independent cells; None as an older judge did.
     Raises:
         FittedOnTarget, InvalidPredictions, UndefinedStatistic: as the parts do.
     """
@@ -650,6 +663,7 @@ def calibration_report(
             level=level,
             by_group=evaluation.by_group,
             assumed_correlation=intracluster_correlation,
+            together=rates_together or "Bonferroni",
         ),
         shift=None
         if prevalence is None
@@ -657,6 +671,7 @@ def calibration_report(
             np.bincount(target.labels, minlength=len(target.classes)).tolist(), target.classes, prevalence
         ),
         grouped_by=evaluation.grouped_by if evaluation.grouped else None,
+        rates_together="Bonferroni" if rates_together and evaluation.grouped else rates_together,
     )
 
 
@@ -765,6 +780,10 @@ def _rank(n_calibration: int, *, alpha: float) -> int:
 def _check_level(level: float) -> None:
     if not 0.0 < level < 1.0:
         raise ValueError(f"level {level} is not a fraction in (0, 1); write 0.95 for 95 %")
+
+
+def _weighted(frequency: float, k: int, n: int, lower: float, upper: float) -> WeightedRate:
+    return WeightedRate(float(frequency * k / n), float(frequency * lower), float(frequency * upper))
 
 
 def _share_of(part: float, others: Iterable[float]) -> float:

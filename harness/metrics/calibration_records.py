@@ -11,6 +11,9 @@ from typing import Literal, TypeAlias
 from harness.core.errors import HarnessError
 
 Binning: TypeAlias = Literal["equal-width", "equal-mass"]
+# How the bounds of several classes' rates make those of a predictive value: an equal share of the error for each, or
+# as variances add up (`metrics.predictive_values`).
+RatesTogether: TypeAlias = Literal["Bonferroni", "MOVER"]
 
 
 class FittedOnTarget(HarnessError, ValueError):
@@ -258,6 +261,7 @@ class CalibrationReport:
                     scored; None where no set does.
     ppv, shift:     per class at the stated prevalence, and whether the set has it; None where none was stated.
     grouped_by:     of what the bounds know that its cells are not independent; None where they count cells.
+    rates_together: how the bounds of `ppv` are made of those of the rates; None of an older judge, which knew one way.
     """
 
     set: str
@@ -276,3 +280,4 @@ class CalibrationReport:
     ppv: tuple[ClassPpv, ...] | None
     shift: PrevalenceShift | None = None
     grouped_by: str | None = None
+    rates_together: RatesTogether | None = None

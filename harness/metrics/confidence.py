@@ -57,7 +57,7 @@ def calibration_estimate(
         found = _coverage(report, correlation, level)
     else:
         assert prevalence is not None and cell_class is not None  # the protocol has both where a criterion asks
-        found = _ppv(evaluation, cell_class, prevalence, level, grouped=report.grouped_by is not None)
+        found = _ppv(evaluation, cell_class, prevalence, level, report=report)
     if isinstance(found, Unavailable):
         return found
     return replace(found, note=f"{found.note}; {_independence(found, report, evaluation)}")
@@ -173,8 +173,9 @@ def _coverage(report: CalibrationReport, correlation: float, level: float) -> Es
 
 
 def _ppv(
-    evaluation: Evaluation, cell_class: str, prevalence: Mapping[str, float], level: float, *, grouped: bool
+    evaluation: Evaluation, cell_class: str, prevalence: Mapping[str, float], level: float, *, report: CalibrationReport
 ) -> Estimate:
+    grouped, together = report.grouped_by is not None, report.rates_together or "Bonferroni"
     every = ppv_at_prevalence(
         evaluation.confusion,
         evaluation.classes,
@@ -182,6 +183,7 @@ def _ppv(
         level=level,
         by_group=evaluation.by_group if grouped else None,
         assumed_correlation=evaluation.intracluster_correlation,
+        together=together,
     )
     found = next(each for each in every if each.cell_class == cell_class)
     return Estimate(
@@ -192,7 +194,7 @@ def _ppv(
         found.lower,
         found.upper,
         level,
-        _clustered("Clopper-Pearson of every class's rate, Bonferroni", grouped=grouped),
+        _clustered(f"Clopper-Pearson of every class's rate, {together}", grouped=grouped),
         n=evaluation.n,
         support=evaluation.support[cell_class],
         note=found.note or f"at a share of {found.prevalence:g} of the cells met",

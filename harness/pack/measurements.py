@@ -100,7 +100,7 @@ class RecordedMeasurements:
             try:
                 run = self._run
                 self._calibrations[set_name] = calibration_of(
-                    self.protocol, run.counted_predictions, set_name, judged=run.judged, grouped=run.rules.grouped
+                    self.protocol, run.counted_predictions, set_name, judged=run.judged, rules=run.rules
                 )
             except HarnessError as error:
                 raise NotRecorded(str(error)) from None
@@ -112,7 +112,9 @@ class RecordedMeasurements:
         if level not in self._robustness:
             detection = self._run.robustness.detection
             score = None if detection is None else detection.score
-            self._robustness[level] = at_level(self._run.robustness, self.protocol, score=score, level=level)
+            self._robustness[level] = at_level(
+                self._run.robustness, self.protocol, score=score, level=level, rules=self.rules
+            )
         return self._robustness[level]
 
     def count(self, question: str, metric: str) -> Count | Unavailable:
@@ -182,12 +184,12 @@ class RecordedMeasurements:
 
 
 def calibration_of(
-    protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str, *, judged: Judged, grouped: bool
+    protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str, *, judged: Judged, rules: Rules
 ) -> CalibrationReport:
     """The calibration report of one set, made from the predictions of it and of validation, where there are any.
 
     Args:
-        grouped: whether its bounds know of patients, as those of an older judge did not.
+        rules: by which its bounds were made.
     Raises:
         NotRecorded: its predictions are not in the pack, or those of validation, and what was judged covers it.
     """
@@ -197,7 +199,7 @@ def calibration_of(
     plan, prevalence = protocol.calibration, protocol.prevalence
     return calibration_report(
         predictions.get("validation"),
-        predictions[set_name] if grouped else replace(predictions[set_name], groups=None),
+        predictions[set_name] if rules.grouped else replace(predictions[set_name], groups=None),
         n_bins=plan.n_bins,
         binning="equal-width",
         alpha=plan.miscoverage,
@@ -205,17 +207,19 @@ def calibration_of(
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=protocol.training.seed,
         intracluster_correlation=protocol.clusters.intracluster_correlation,
+        rates_together="MOVER" if rules.sharper else None,
     )
 
 
 # --- robustness -------------------------------------------------------------------------------
 
 
-def at_level(recorded: Robustness, protocol: Protocol, *, score: str | None, level: float) -> Robustness:
+def at_level(recorded: Robustness, protocol: Protocol, *, score: str | None, level: float, rules: Rules) -> Robustness:
     """The same counts and scores with bounds at another level.
 
     Args:
         score: what the out-of-distribution scores are; None where the protocol asks for none.
+        rules: by which areas have their bounds.
     Raises:
         NotRecorded: cells are clustered, so the bounds need the corrupted predictions, which a pack does not hold;
             those at the level of displays are taken as recorded.
@@ -240,6 +244,7 @@ def at_level(recorded: Robustness, protocol: Protocol, *, score: str | None, lev
             others={kind: scores[kind] for kind in plan.kinds},
             tpr=plan.true_positive_rate,
             level=level,
+            areas_by="proportion" if rules.sharper else "DeLong",
         ),
         scores,
     )

@@ -484,7 +484,9 @@ class _Rebuilding:
             self._note(EVIDENCE, "rules", f"its page tells of repeated pictures, and no judge by {found} does")
             return RULES
         if found is None:
-            self.not_recomputed.append("what only a later judge asks: groups and copies were not counted, kinds not corrected for")
+            self.not_recomputed.append(
+                "what only a later judge asks: groups and copies were not counted, kinds not corrected for"
+            )
         return found or OLDEST
 
     def _read_records(self) -> bool:
@@ -731,7 +733,7 @@ class _Rebuilding:
             try:
                 counted = {each: self._counted(found) for each, found in self.predictions.items()}
                 self.calibrations[name] = calibration_of(
-                    self.protocol, counted, name, judged=self.model or self.given, grouped=self.rules.grouped
+                    self.protocol, counted, name, judged=self.model or self.given, rules=self.rules
                 )
             except HarnessError as error:
                 self._note(EVIDENCE, f"calibrations > {name}", str(error))
@@ -753,7 +755,7 @@ class _Rebuilding:
         plan, record = self.protocol.detection, self.model or self.training
         card = None if record is None else record.card
         score = None if plan is None else plan.score if card is None else ood_score_of(plan, card)
-        return at_level(recorded, self.protocol, score=score, level=DISPLAY_LEVEL)
+        return at_level(recorded, self.protocol, score=score, level=DISPLAY_LEVEL, rules=self.rules)
 
     def _check_clean(self, curve: SeverityCurve) -> None:
         found, clean = self.evaluations.get(curve.set), curve.clean
@@ -761,6 +763,16 @@ class _Rebuilding:
             here = "nothing" if found is None else f"{found.n_correct}/{found.n}"
             field = f"robustness > curves > {curve.kind}"
             self._note(EVIDENCE, field, f"{clean.k}/{clean.n} clean cells, the predictions of {curve.set} have {here}")
+        for point in curve.points:
+            if point.lost is not None and point.gained is not None and clean.k - point.lost + point.gained != point.k:
+                field = f"robustness > curves > {curve.kind} > {point.severity}"
+                self._note(EVIDENCE, field, f"{point.lost} lost and {point.gained} gained do not make {point.k} right")
+            if point.by_group is not None and tuple(map(sum, zip(*point.by_group, strict=True))) != (
+                point.n,
+                point.lost,
+                point.gained,
+            ):
+                self._note(EVIDENCE, f"robustness > curves > {curve.kind}", "its groups are not those of its cells")
 
     # --- looks ---
 

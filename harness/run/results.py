@@ -136,6 +136,12 @@ class RunResults:
         """What bounds on these predictions are made of: one cell for each picture."""
         return counted_once(found, self.copies)
 
+    def wrong_rows(self, found: Predictions) -> list[int]:
+        """The rows of these predictions, in their own order, of the cells that count and count as wrong."""
+        counted = self.counted(found)
+        wrong = {path for path, right in zip(counted.paths, counted.correct.tolist(), strict=True) if not right}
+        return [row for row, path in enumerate(found.paths) if path in wrong]
+
     @property
     def counted_predictions(self) -> dict[str, Predictions]:
         return {name: self.counted(found) for name, found in self.predictions.items()}
