@@ -20,7 +20,9 @@ from scipy.stats import binom, norm
 
 from harness.judge.criteria import parts_at
 from harness.judge.rules import FEWEST_GROUPS
+from harness.metrics.calibration import ppv_at_prevalence
 from harness.metrics.clusters import clustered_bounds, equal_groups
+from harness.metrics.detection import AreaBounds, auroc
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.metrics.macro import lowest_macro_f1
 from harness.metrics.multiplicity import level_of_part
@@ -30,7 +32,9 @@ from harness.metrics.paired import (
     favourable_region,
     largest_chance,
     non_inferiority_lower_bound,
+    tango_bounds,
 )
+from harness.metrics.paired_groups import PairedGroups, effective_pairs, grouped_difference_bounds
 from harness.protocol.records import LooksPlan
 
 N_SETS, SEED, LEVEL = 10_000, 20_260, 0.95
@@ -168,6 +172,127 @@ def few_groups(rng: np.random.Generator) -> str:
             what = f"{len(sizes)} x {sizes[0]}" if len(set(sizes)) == 1 else f"5 x {sizes[0]} and 15 x 1"
             lines.append(f"  {what:<22} {truth:>11} {before:>8.1%} {now:>8.1%} {true:>14.1%} {three:>8.1%}")
     return "\n".join(lines)
+
+
+def grouped_differences(rng: np.random.Generator) -> str:
+    """How often a candidate that is worse by exactly the margin passes the paired gate on the cells of patients.
+
+    In each patient the candidate loses cells at a rate of its own, and gains at another. pairs: cells as independent
+    pairs, as the gate counted before.
+    """
+    n_sets = 500
+    lines = [
+        f"paired gate over patients: {n_sets:,} test sets a row, passed by a candidate worse by exactly the margin",
+        f"  {'patients x cells':<18} {'margin':>7} {'differ on':>10} {'correlation':>11} {'pairs':>8} {'groups':>8}",
+    ]
+    for n_groups, size in ((20, 19), (38, 10)):
+        sizes = np.full(n_groups, size)
+        for margin, gain in ((0.02, 0.005), (0.05, 0.01), (0.05, 0.05)):
+            region = _gate_region(int(sizes.sum()), margin)
+            for truth in (0.1, 0.3):
+                scale = 1 / truth - 1
+                shares = rng.dirichlet(
+                    np.array([margin + gain, gain, 1 - margin - 2 * gain]) * scale, (n_sets, n_groups)
+                )
+                counts = rng.multinomial(size, shares)
+                lost, gained = counts[..., 0], counts[..., 1]
+                pairs = gained.sum(axis=1) >= region[lost.sum(axis=1)]
+                passed = sum(
+                    _passes_over_groups(sizes, lost[row], gained[row], margin) for row in np.flatnonzero(pairs)
+                )
+                row = f"  {f'{n_groups} x {size}':<18} {margin:>7} {margin + 2 * gain:>10.0%} {truth:>11}"
+                lines.append(f"{row} {pairs.mean():>8.1%} {passed / n_sets:>8.1%}")
+    return "\n".join(lines)
+
+
+def _passes_over_groups(sizes: np.ndarray, lost: np.ndarray, gained: np.ndarray, margin: float) -> bool:
+    groups = PairedGroups(sizes, lost, gained)
+    share = effective_pairs(groups, assumed_correlation=RHO) / sizes.sum()
+    counts = lost.sum() * share, gained.sum() * share, sizes.sum() * share
+    if tango_bounds(*counts, level=LEVEL)[0] <= -margin - 0.002:
+        return False  # where the score bound is well below, the exact one, which takes half a second, is too
+    return grouped_difference_bounds(groups, assumed_correlation=RHO, level=LEVEL)[0] > -margin
+
+
+def copies(rng: np.random.Generator) -> str:
+    """How often a classifier at the floor passes where cells of a set are copies, counted as cells and as pictures."""
+    floor = 0.9
+    lines = [
+        f"copies inside a set: {N_SETS:,} sets a row, floor {floor}, passed by a classifier at the floor",
+        f"  {'pictures x copies':<22} {'as cells':>9} {'as pictures':>12}",
+    ]
+    for n_pictures, n_copies in ((5, 9), (5, 40), (40, 9), (75, 1), (75, 2), (150, 5)):
+        wrong = rng.binomial(n_pictures, 1 - floor, N_SETS)  # a classifier says the same of every copy
+        as_cells = _passing(n_pictures * n_copies, floor, LEVEL)[wrong * n_copies].mean()
+        as_pictures = _passing(n_pictures, floor, LEVEL)[wrong].mean()
+        lines.append(f"  {f'{n_pictures} x {n_copies}':<22} {as_cells:>9.1%} {as_pictures:>12.1%}")
+    return "\n".join(lines)
+
+
+def predictive_values(rng: np.random.Generator) -> str:
+    """How often the bounds of a predictive value miss the true one, and what they prove without an error."""
+    n_sets, classes = 1_000, tuple("abcde")
+    lines = [
+        f"predictive value of class a: {n_sets:,} test sets a row, misses of each bound at {LEVEL}",
+        f"  {'cells a class':<24} {'share of a':>10} {'recall':>7} {'others called a':>24} {'lower':>7} {'upper':>7}",
+    ]
+    for shares in ((0.01, 0.03, 0.3, 0.06, 0.6), (0.2,) * 5, (0.6, 0.3, 0.06, 0.03, 0.01)):
+        prevalence = dict(zip(classes, shares, strict=True))
+        for sizes in ((75,) * 5, (20, 60, 90, 72, 174), (500,) * 5):
+            for own, others in ((1.0, (0.005,) * 4), (0.95, (0.05, 0.0, 0.0, 0.0)), (0.8, (0.1,) * 4)):
+                true, false = shares[0] * own, float(np.dot(shares[1:], others))
+                truth, missed = true / (true + false), np.zeros(2)
+                for called in rng.binomial(sizes, (own, *others), (n_sets, 5)):
+                    table = np.zeros((5, 5), dtype=np.int64)
+                    table[:, 0], table[:, 1] = called, np.array(sizes) - called
+                    found = ppv_at_prevalence(table, classes, prevalence, level=LEVEL)[0]
+                    if found.lower is not None and found.upper is not None:
+                        missed += (found.lower > truth, found.upper < truth)
+                low, high = missed / n_sets
+                what = f"  {sizes!s:<24} {shares[0]:>10} {own:>7} {others!s:>24}"
+                lines.append(f"{what} {low:>7.1%} {high:>7.1%}")
+    return "\n".join(lines)
+
+
+def areas(rng: np.random.Generator) -> str:
+    """How often the lower bound of an area under the ROC curve is above the true one, by how it was made."""
+    n_sets = 1_000
+    methods: tuple[AreaBounds, ...] = ("proportion", "DeLong")
+    lines = [
+        f"area under the ROC curve: {n_sets:,} sets a row, lower bounds at {LEVEL} above the true area",
+        f"  {'scores':<24} {'area':>6} {'inputs':>10} {'proportion':>11} {'DeLong':>8}",
+    ]
+    for area in (0.8, 0.9, 0.95, 0.99, 0.995):
+        for sizes in ((20, 150), (400, 375)):
+            for name, draw in _scores_of(rng, area, sizes).items():
+                drawn = [draw() for _ in range(n_sets)]
+                missed = [sum(auroc(*each, level=LEVEL, by=by).lower > area for each in drawn) for by in methods]
+                rates = " ".join(f"{each / n_sets:>10.1%}" for each in missed)
+                lines.append(f"  {name:<24} {area:>6} {sizes[0]:>5}/{sizes[1]:<4} {rates}")
+    return "\n".join(lines)
+
+
+def _scores_of(
+    rng: np.random.Generator, area: float, sizes: tuple[int, int]
+) -> dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]]:
+    """Kind of scores -> draws those of (positives, negatives) whose area is this one."""
+    n, m = sizes
+
+    def normal(spread: float) -> tuple[np.ndarray, np.ndarray]:
+        shift = float(norm.ppf(area)) * math.sqrt(1 + spread**2)
+        return rng.normal(shift, spread, n), rng.normal(0, 1, m)
+
+    def some_below() -> tuple[np.ndarray, np.ndarray]:
+        return np.where(rng.random(n) < 1 - area, -10.0, rng.normal(10, 1, n)), rng.normal(0, 1, m)
+
+    return {
+        "normal, equal spread": lambda: normal(1.0),
+        "normal, spread 0.3": lambda: normal(0.3),
+        "normal, spread 3": lambda: normal(3.0),
+        "exponential": lambda: (-rng.exponential(1, n), -rng.exponential(area / (1 - area), m)),
+        "right or wrong": lambda: ((rng.random(n) < area) * 1.0, (rng.random(m) < 1 - area) * 1.0),
+        "some below all others": some_below,
+    }
 
 
 def looks(rng: np.random.Generator) -> list[Row]:
@@ -330,6 +455,10 @@ def main() -> int:
     print(power_of_looks())
     print(sizes())
     print(few_groups(np.random.default_rng(SEED)))
+    print(grouped_differences(np.random.default_rng(SEED)))
+    print(copies(np.random.default_rng(SEED)))
+    print(predictive_values(np.random.default_rng(SEED)))
+    print(areas(np.random.default_rng(SEED)))
     return int(any(row.too_often for row in rows if row.gate))
 
 

@@ -7,5 +7,5 @@ from harness.judge.criteria import explain
 
 @pytest.mark.criteria("leakage")
 def test_nothing_leaks(verdict):
-    """L1 duplicates across parts, L2 across sets, L3 with two labels, L4 headers that tell the class: none is found."""
+    """L1 duplicates across parts, L2 across sets, L3 of two labels, L5 within; L4 headers that tell the class: none."""
     assert verdict.passed, explain(verdict)

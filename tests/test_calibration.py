@@ -538,7 +538,7 @@ def test_every_threshold_tried_costs_a_share_of_the_error():
 def test_ppv_of_two_classes_by_hand():
     # 1 % rare: .01 * .9 / (.01 * .9 + .99 * .2) = .009 / .207. A balanced table would have said .9 / 1.1.
     rare, common = ppv_at_prevalence(
-        [[90, 10], [20, 80]], ("rare", "common"), {"rare": 0.01, "common": 0.99}, level=0.9
+        [[90, 10], [20, 80]], ("rare", "common"), {"rare": 0.01, "common": 0.99}, level=0.9, together="Bonferroni"
     )
     assert rare.value == pytest.approx(0.009 / 0.207)
     assert common.value == pytest.approx(0.99 * 0.8 / (0.99 * 0.8 + 0.01 * 0.1))
@@ -547,6 +547,32 @@ def test_ppv_of_two_classes_by_hand():
     assert rare.lower == pytest.approx(0.01 * own[0] / (0.01 * own[0] + 0.99 * other[1]))
     assert rare.upper == pytest.approx(0.01 * own[1] / (0.01 * own[1] + 0.99 * other[0]))
     assert (rare.k, rare.n, rare.prevalence, rare.level, rare.note) == (90, 100, 0.01, 0.9, "")
+
+
+def test_the_bounds_of_a_predictive_value_add_distances_as_variances_add():
+    # Flawless, 75 cells a class: 0.05 ** (1 / 75) = 0.9608 bounds the recall and 0.0392 each other rate. At odds t
+    # 0.01 - t * 0 = hypot(0.01 * 0.0392, t * 0.0392 * hypot(0.03, 0.3, 0.06, 0.6)), so that t = 0.3785.
+    classes, prevalence = "abcde", dict(zip("abcde", (0.01, 0.03, 0.3, 0.06, 0.6), strict=True))
+    table = np.diag([75] * 5)
+    rare = ppv_at_prevalence(table, classes, prevalence, level=0.95)[0]
+    missed = 1 - 0.05 ** (1 / 75)
+    odds = 0.01 * math.sqrt(1 - missed**2) / (missed * math.hypot(0.03, 0.3, 0.06, 0.6))
+    assert (rare.value, rare.upper) == (1.0, 1.0)
+    assert rare.lower == pytest.approx(odds / (1 + odds))
+    before = ppv_at_prevalence(table, classes, prevalence, level=0.95, together="Bonferroni")[0]
+    assert rare.lower > 1.9 * before.lower  # 0.275 and 0.138
+
+
+def test_over_patients_every_rate_has_an_equal_share_of_the_error():
+    table = np.array([[90, 10], [20, 80]])
+    by_group = np.stack([table // 10] * 10)
+    told = {"prevalence": {"a": 0.1, "b": 0.9}, "level": 0.95}
+    alone = ppv_at_prevalence(table, "ab", **told, by_group=by_group, assumed_correlation=0.0)
+    shared = ppv_at_prevalence(table, "ab", **told, together="Bonferroni")
+    assert [each.lower for each in alone] == pytest.approx([each.lower for each in shared])
+    wider = ppv_at_prevalence(table, "ab", **told, by_group=by_group, assumed_correlation=0.3)
+    assert wider[0].lower < alone[0].lower
+    assert wider[0].upper > alone[0].upper
 
 
 def test_ppv_at_the_tables_own_prevalence_is_the_precision():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
-from scipy.stats import entropy, mannwhitneyu, norm
+from scipy.stats import beta, entropy, mannwhitneyu, norm
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -47,11 +47,36 @@ def test_both_areas_and_variances_of_the_oracle():
 
 
 def test_the_logit_interval_of_the_oracle():
-    found = auroc(POS1, NEG1, level=0.975)
+    found = auroc(POS1, NEG1, level=0.975, by="DeLong")
     assert (round(found.lower, 4), round(found.upper, 4)) == (0.4073, 0.9790)
     # The figure's two-sided 95 % interval is the same whatever level the criterion has.
-    shown = auroc(POS1, NEG1, level=0.8).display
+    shown = auroc(POS1, NEG1, level=0.8, by="DeLong").display
     assert (round(shown.lower, 4), round(shown.upper, 4), shown.level) == (0.4073, 0.9790, 0.95)
+
+
+def test_the_bounds_are_those_of_as_many_trials_as_the_variance_is_worth():
+    # DeLong's variance 0.01883 is above Newcombe's at 0.85 with 5 and 6 inputs,
+    # .1275 (1 + 4.5 (.15 / 1.15 + .85 / 1.85)) / 30 = 0.0155: the larger counts, 0.1275 / 0.01883 = 6.8 trials.
+    found = auroc(POS1, NEG1, level=0.95)
+    trials = 0.1275 / found.variance
+    assert found.upper == pytest.approx(float(beta.ppf(0.95, 0.85 * trials + 1, 0.15 * trials)), rel=1e-6)
+    assert found.lower == pytest.approx(float(beta.ppf(0.05, 0.85 * trials, 0.15 * trials + 1)), rel=1e-6)
+    assert found.method == "Clopper-Pearson of the 6.8 trials that its variance is worth"
+    # Of scores that hardly overlap DeLong's is the smaller: 39 of 40 above all 50, one below one of them.
+    nearly = auroc([48.5, *range(100, 139)], range(50), level=0.95)
+    assert nearly.variance is not None
+    worth = float(nearly.method.split(" trials")[0].split()[-1])
+    assert worth < 0.9 * nearly.value * (1 - nearly.value) / nearly.variance
+
+
+def test_near_the_end_the_lower_bound_is_rarely_too_high_where_delongs_is_too_often():
+    rng = np.random.default_rng(5)
+    shift = math.sqrt(1.09) * float(norm.ppf(0.99))
+    pairs = [(rng.normal(shift, 0.3, 400), rng.normal(0, 1, 375)) for _ in range(800)]
+    missed = {
+        by: np.mean([auroc(*each, level=0.95, by=by).lower > 0.99 for each in pairs]) for by in ("proportion", "DeLong")
+    }
+    assert missed["proportion"] <= 0.05 < missed["DeLong"]
 
 
 @given(positive=SAMPLES, negative=SAMPLES)

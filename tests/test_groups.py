@@ -47,7 +47,10 @@ class Shown(NothingRecorded):
         return evaluate(self._predictions, intracluster_correlation=correlation)
 
     def comparison(self, set_name: str) -> Comparison:
-        return compare(self._predictions, self._predictions, baseline_run="itself")
+        correlation = self.protocol.clusters.intracluster_correlation
+        return compare(
+            self._predictions, self._predictions, baseline_run="itself", intracluster_correlation=correlation
+        )
 
     def look(self, criterion: Criterion) -> int:
         return 1
@@ -155,7 +158,23 @@ def test_a_difference_to_a_baseline_does_not_pass_on_few_patients_either():
     assert verdict_on(cells([20] * 20), gate).passed
     verdict = verdict_on(cells([40] * 12), gate)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "at which correlation the verdict turns cannot be told of this metric" in verdict.reason
+    # Equal answers to 480 cells lose at most z^2 / (n + z^2), about 0.05 where they are worth 73: (480 / 73 - 1) / 39.
+    assert float(re.search(r"the verdict turns at (0\.\d{3})", verdict.reason)[1]) == pytest.approx(0.14, abs=0.03)  # type: ignore[index]
+
+
+def test_cells_of_other_classes_that_a_precision_counts_are_of_patients_too():
+    # Thirty patients have the basophils; what is called so besides is of two others.
+    images = [
+        CellImage(f"{p}-{i}", "basophil" if p < 30 else "monocyte", f"{p:05}{i:05}", 1, patient=f"P{p}")
+        for p in range(32)
+        for i in range(4 if p < 30 else 200)
+    ]
+    called = np.eye(len(CLASSES))[[CLASSES.index("basophil")] * len(images)]
+    predictions = predictions_of(images, called, set_name="test", classes=CLASSES)
+    asked = named("R1-basophil", metric="precision", floor=0.01)
+    assert "has 32 patients or slides with cells called basophil (worth 3.4" in verdict_on(predictions, asked).reason
+    older = Shown(PROTOCOL, predictions, rules=Rules())
+    assert "fewer than" not in ask(asked, older, today=TODAY).reason  # thirty patients have the basophils
 
 
 def test_a_failure_on_few_patients_stays_one():

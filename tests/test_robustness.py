@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 from harness.core.errors import IncomparableSets, UndefinedStatistic
 from harness.data.corruptions import INVARIANCES, SEVERITIES, corrupt_set, turned
 from harness.metrics.classification import estimate, evaluate
+from harness.metrics.comparison import difference_bounds
 from harness.metrics.estimates import INDEPENDENCE_UNKNOWN, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.predictions import Predictions
@@ -22,6 +23,7 @@ from harness.metrics.robustness import (
     ANY,
     SeverityCurve,
     disturbed_accuracy,
+    disturbed_difference,
     flip_rate,
     flip_rate_estimate,
     flip_rates,
@@ -306,3 +308,40 @@ def test_no_cells_have_no_curve_and_no_flips():
 def test_transforms_need_names_of_their_own(transformed):
     with pytest.raises(ValueError, match="are not transforms"):
         flip_rates(CLEAN, transformed, **LEVEL)
+
+
+def test_a_disturbance_that_costs_little_is_shown_by_pairs_where_two_bounds_show_nothing():
+    # 150 cells, 135 right before and 133 after, of which 2 were lost: the loss is known to a few points.
+    labels = [0] * 75 + [1] * 75
+    clean = predictions_of(labels, [1] * 15 + labels[15:])
+    worse = predictions_of(labels, [1] * 17 + labels[17:])
+    curve = severity_curves(clean, {("stain", 3): worse}, intracluster_correlation=0.1, level=0.95)
+    asked = {"kind": "stain", "severity": 3, "set_name": "test", "assumed_correlation": 0.1, "grouped_by": "patients"}
+    found = disturbed_difference(curve, **asked)
+    assert (found.value, found.paired, found.n) == (pytest.approx(-2 / 150), (2, 0), 150)
+    assert (found.lower, found.upper) == difference_bounds(2, 0, 150, level=0.95)
+    point = curve[0].at(3)
+    assert found.lower > -0.05 > point.lower - curve[0].clean.upper
+    assert "stain at severity 3: 2 lost, 0 gained" in found.note
+    patients = tuple(f"patient:{n // 15}" for n in range(150))
+    grouped = severity_curves(
+        dataclasses.replace(clean, groups=patients),
+        {("stain", 3): dataclasses.replace(worse, groups=patients)},
+        intracluster_correlation=0.1,
+        level=0.95,
+    )
+    assert grouped[0].at(3).by_group[1] == (15, 2, 0)
+    over_patients = disturbed_difference(grouped, **asked)
+    assert over_patients.lower < found.lower
+    assert "150 pairs of 10 patients, worth " in over_patients.note
+
+
+def test_what_a_pack_of_before_did_not_count_has_no_difference():
+    labels = [0] * 5 + [1] * 5
+    clean = predictions_of(labels, labels)
+    curve = severity_curves(clean, {("stain", 3): clean}, intracluster_correlation=0.1, level=0.95)[0]
+    older = dataclasses.replace(
+        curve, points=tuple(dataclasses.replace(each, lost=None, gained=None) for each in curve.points)
+    )
+    asked = {"kind": "stain", "severity": 3, "set_name": "test", "assumed_correlation": 0.1, "grouped_by": "patients"}
+    assert isinstance(disturbed_difference([older], **asked), Unavailable)

@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from example_run import TODAY, example_picture, example_run, stopped_run, write_example_dataset
 
@@ -21,23 +22,26 @@ from harness import __version__
 from harness.cli import main
 from harness.core.digests import digest_of
 from harness.core.errors import EvidenceError
+from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.records import Manifest, Split, sorted_by_path
 from harness.judge.amended import changes_in
 from harness.judge.criteria import judge, level_at
 from harness.judge.groups import too_few_groups
 from harness.judge.ledger import cells_digest, read_ledger, record_look
 from harness.judge.looks import look_number
+from harness.judge.rules import Rules
 from harness.judge.sample_size import cells_at_that_rate
 from harness.judge.terms import pack_terms
 from harness.judge.verdicts import Verdict
 from harness.metrics import classification as metrics
 from harness.metrics.classification import estimate, evaluate
+from harness.metrics.comparison import compare
 from harness.metrics.estimates import Estimate
 from harness.metrics.gaps import accuracy_gap
 from harness.metrics.predictions import predictions_of
 from harness.pack.decode import recorded
 from harness.pack.junit import junit
-from harness.pack.measurements import RecordedMeasurements
+from harness.pack.measurements import RecordedMeasurements, calibration_of
 from harness.pack.read import open_pack
 from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.verify import Verification, verify_pack
@@ -98,7 +102,7 @@ def at_its_look(run: RunResults, verdict: Verdict) -> Verdict:
 
 
 def few(run: RunResults, criterion: Criterion, found: Estimate) -> str | None:
-    return too_few_groups(criterion, found, RecordedMeasurements(run, None), fewest=run.rules.fewest_groups)
+    return too_few_groups(criterion, found, RecordedMeasurements(run, None), rules=run.rules)
 
 
 def with_patients(run: RunResults, manifest: Manifest) -> tuple[RunResults, Manifest]:
@@ -116,17 +120,46 @@ def with_patients(run: RunResults, manifest: Manifest) -> tuple[RunResults, Mani
         else replace(each, groups=tuple(f"patient:{number // 6}" for number in range(len(each.digests))))
         for name, each in run.predictions.items()
     }
-    correlation = run.protocol.clusters.intracluster_correlation
     grouped = replace(
         run,
         split=split,
         predictions=predictions,
-        evaluations={n: evaluate(each, intracluster_correlation=correlation) for n, each in predictions.items()},
         seed_predictions={
             seed: replace(each, groups=predictions["test"].groups) for seed, each in run.seed_predictions.items()
         },
     )
-    return grouped, replace(manifest, images=tuple(images[image.path] for image in manifest.images))
+    return measured_anew(grouped), replace(manifest, images=tuple(images[image.path] for image in manifest.images))
+
+
+def with_a_copy(run: RunResults) -> RunResults:
+    """The same run, whose search found that two test cells of one class show one picture."""
+    test = run.predictions["test"]
+    first, second = np.flatnonzero(test.labels == 0)[:2].tolist()
+    pair = [ListedImage("dataset", test.paths[row], test.classes[0]) for row in (first, second)]
+    found = DuplicatePair(min(pair), max(pair), "near", "mirrored", 0.99, 0.99)
+    return measured_anew(replace(run, duplicates=(found,)))
+
+
+def measured_anew(run: RunResults) -> RunResults:
+    """What is made of predictions, made of those that the run now has."""
+    counted, baseline = run.counted_predictions, run.baseline
+    correlation = run.protocol.clusters.intracluster_correlation
+    assert baseline is not None
+    compared = compare(
+        run.predictions["test"],
+        baseline.predictions["test"],
+        baseline_run=baseline.run_id,
+        copies=run.copies,
+        intracluster_correlation=correlation,
+    )
+    return replace(
+        run,
+        evaluations={name: evaluate(each, intracluster_correlation=correlation) for name, each in counted.items()},
+        comparisons={"test": compared},
+        calibrations={
+            name: calibration_of(run.protocol, counted, name, judged=None, rules=run.rules) for name in run.calibrations
+        },
+    )
 
 
 def pack_of(run: RunResults, manifest: Manifest, reports: Path) -> Path:
@@ -635,6 +668,28 @@ def test_bounds_that_know_of_patients_are_made_again_too(run, manifest, tmp_path
     assert [each for each in found if each.field.startswith("evaluations > test > accuracy > effective_n")]
 
 
+def test_copies_inside_a_part_are_counted_once_again_and_not_by_the_judge_of_an_older_pack(run, manifest, tmp_path):
+    copied = looked_at(with_a_copy(run), manifest, tmp_path / "ledger.jsonl")
+    pack = pack_of(copied, manifest, tmp_path)
+    assert shown(verify_pack(pack)) == []
+    content = json.loads((pack / "evidence.json").read_text())
+    n = content["predictions"]["test"]["n"]
+    assert content["evaluations"]["test"]["n"] == content["calibrations"]["test"]["n"] == n - 1
+    assert content["evaluations"]["test"]["independence"].endswith(
+        f"not counted is 1 of {n} cells, whose pictures are there already"
+    )
+    assert content["page"]["split"]["repeated"][0].startswith("test: 2 cells show one picture and count as one")
+    assert "count there as one cell in every bound" in (pack / "index.html").read_text().replace("counts", "count")
+    for change, found in (
+        (lambda content: content.update(duplicates=[]), "evaluations > test"),
+        (lambda content: content.update(rules=asdict(Rules())), "its page tells of repeated pictures"),
+    ):
+        edited = Path(shutil.copytree(pack, tmp_path / found.split()[0]))
+        edit_json(edited, "evidence.json", change)
+        mend_sums(edited)
+        assert any(found in each for each in shown(verify_pack(edited)))
+
+
 @pytest.mark.parametrize("by", ["patient", "site"])
 def test_too_few_patients_or_sites_are_found_again_and_not_asked_of_older_packs(run, manifest, tmp_path, by):
     def two(part):
@@ -649,9 +704,8 @@ def test_too_few_patients_or_sites_are_found_again_and_not_asked_of_older_packs(
         for name, each in shown_of.items()
         if name in PARTS
     }
-    evaluations = {n: evaluate(each, intracluster_correlation=0.1) for n, each in predictions.items()}
     seeds = {s: replace(each, groups=predictions["test"].groups) for s, each in run.seed_predictions.items()}
-    grouped = replace(run, split=split, predictions=predictions, evaluations=evaluations, seed_predictions=seeds)
+    grouped = measured_anew(replace(run, split=split, predictions=predictions, seed_predictions=seeds))
     pack = pack_of(looked_at(grouped, listed, tmp_path / "ledger.jsonl"), listed, tmp_path)
     assert shown(verify_pack(pack)) == []
     reasons = [verdict["reason"] for verdict in json.loads((pack / "evidence.json").read_text())["verdicts"]]

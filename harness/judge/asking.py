@@ -71,7 +71,7 @@ def decide(
     """The verdict on an estimate that was measured, or recorded; family: as `judge` takes it."""
     few = None
     if isinstance(found, Estimate):
-        few = too_few_groups(criterion, found, evidence, fewest=evidence.rules.fewest_groups)
+        few = too_few_groups(criterion, found, evidence, rules=evidence.rules)
     return judge(
         criterion,
         found,

@@ -19,7 +19,7 @@ from harness.judge.sample_size import (
     trial_floor,
 )
 from harness.judge.verdicts import Outcome, Verdict
-from harness.metrics.comparison import difference_bounds
+from harness.metrics.comparison import difference_bounds, effective_difference_bounds
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import effective_bounds
 from harness.metrics.multiplicity import level_of_part, parts_of_first_look, parts_of_series
@@ -325,7 +325,8 @@ def _disproved_at(criterion: Criterion, estimate: Estimate, level: float) -> boo
     """Whether the upper bound at another level than the estimate's is below the floor."""
     assert criterion.floor is not None  # a family asks for floors
     if estimate.paired is not None and estimate.n is not None:
-        return difference_bounds(*estimate.paired, estimate.n, level=level)[1] < criterion.floor
+        worth = estimate.effective_n
+        return effective_difference_bounds(estimate.paired, estimate.n, worth, level=level)[1] < criterion.floor
     rate, n = rate_of(estimate)
     _, upper = effective_bounds(round(rate * n), n, estimate.effective_n or n, level=level)
     return upper < trial_floor(criterion)
@@ -338,15 +339,18 @@ def _unprovable(criterion: Criterion, estimate: Estimate, level: float) -> str:
     def margin_of(n: int) -> float:
         return -difference_bounds(0, 0, n, level=level)[0]
 
-    margin = margin_of(estimate.n)
+    worth = estimate.n if estimate.effective_n is None else max(1, math.floor(estimate.effective_n))
+    margin = margin_of(worth)
     if criterion.bound >= 0 or -criterion.bound >= margin:
         return ""
     # No exact method proves the margin with fewer; this one needs a few more.
-    needed = max(estimate.n + 1, math.ceil(math.log(1 - level) / math.log(1 + criterion.bound)))
+    needed = max(worth + 1, math.ceil(math.log(1 - level) / math.log(1 + criterion.bound)))
     while margin_of(needed) > -criterion.bound:
         needed += max(1, needed // 50)
+    needed = math.ceil(needed * estimate.n / worth)
+    pairs = f"{estimate.n} pairs" + ("" if estimate.effective_n is None else f", worth {worth} independent ones,")
     return (
-        f"; with {estimate.n} pairs even equal predictions prove no margin below {margin:.4f}, so a margin of "
+        f"; with {pairs} even equal predictions prove no margin below {margin:.4f}, so a margin of "
         f"{-criterion.bound:g} cannot be shown here; about {needed:,} equal pairs would show it"
     )
 

@@ -12,9 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from harness.judge.criteria import sides
+from harness.judge.rules import Rules
+from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.clusters import equal_groups
+from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import Measurements, NothingRecorded, NotRecorded
+from harness.metrics.metric import CellsOf
 from harness.metrics.slices import judged_slices
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion
@@ -22,23 +26,24 @@ from harness.protocol.records import Criterion
 HALVINGS = 14  # of the interval of correlations that the verdict turns in: finer than the three digits that are shown
 
 
-def too_few_groups(criterion: Criterion, found: Estimate, measurements: Measurements, *, fewest: int) -> str | None:
+def too_few_groups(criterion: Criterion, found: Estimate, measurements: Measurements, *, rules: Rules) -> str | None:
     """Why nothing may pass on these cells, what helps, and at which correlation the verdict turns; None if it may.
 
     Args:
         found: what the criterion is decided on; what is counted and not sampled rests on no assumption.
-        fewest: groups of equal size that it takes, as `Rules.fewest_groups`.
+        rules: how many groups of equal size it takes, and of which cells.
     """
     plan = measurements.protocol.clusters
     if plan.source is not None or found.is_exact or found.value is None:
         return None
-    counted = [(_group_sizes(each, criterion), each) for each in _evaluations(criterion, measurements)]
+    fewest, every = rules.fewest_groups, _evaluations(criterion, measurements)
+    counted = [(_group_sizes(each, criterion, entering=bool(rules.grouped)), each) for each in every]
     few = [(equal_groups(sizes.tolist()), sizes, each) for sizes, each in counted if _is_grouped(sizes)]
     if not few or round((least := min(few, key=lambda each: each[0]))[0], 1) >= fewest:
         return None
     equal, sizes, evaluation = least
     worth = "" if sizes.size == round(equal, 1) else f" (worth {equal:.1f} of equal size)"
-    of = f" with cells of {criterion.cell_class}" if criterion.cell_class is not None else ""
+    of = f" with cells {_entering(criterion)}" if criterion.cell_class is not None else ""
     return (
         f"{evaluation.set} has {sizes.size} {evaluation.grouped_by}{of}{worth}, fewer than {fewest}: how alike cells "
         f"of one are is assumed (intracluster correlation {plan.intracluster_correlation:g}), not known; "
@@ -89,6 +94,15 @@ class _Assuming(NothingRecorded):
     def seed_evaluations(self, set_name: str) -> dict[int, Evaluation]:
         return {seed: self._assumed(each) for seed, each in self._measurements.seed_evaluations(set_name).items()}
 
+    def comparison(self, set_name: str) -> Comparison | Unavailable:
+        found = self._measurements.comparison(set_name)
+        if isinstance(found, Unavailable):
+            return found
+        return replace(found, intracluster_correlation=self._correlation)
+
+    def calibration(self, set_name: str) -> CalibrationReport | Unavailable:
+        return self._measurements.calibration(set_name)  # its bounds take the correlation of the evaluation
+
     def _assumed(self, evaluation: Evaluation) -> Evaluation:
         return replace(evaluation, intracluster_correlation=self._correlation)
 
@@ -119,16 +133,54 @@ def _evaluations(criterion: Criterion, measurements: Measurements) -> Iterator[E
         yield from judged_slices(slices, minimum_support=plan.minimum_support).values()
 
 
-def _group_sizes(evaluation: Evaluation, criterion: Criterion) -> np.ndarray:
-    """Cells of each group, by reference label: those that the criterion speaks of. Known before any prediction is."""
+def _group_sizes(evaluation: Evaluation, criterion: Criterion, *, entering: bool) -> np.ndarray:
+    """Cells of each group that the criterion speaks of.
+
+    entering: all cells that enter the number, as those of other classes do that a precision counts; an older judge took
+              those of the labelled class alone.
+    """
     if evaluation.by_group is None:
         return np.array([], dtype=np.int64)
-    cells = evaluation.by_group.sum(axis=2)
-    if criterion.cell_class is not None:
-        own = evaluation.classes.index(criterion.cell_class)
-        cells = np.delete(cells, own, axis=1) if criterion.entry.of_other_classes else cells[:, [own]]
-    sizes = cells.sum(axis=1)
+    cells, asked = evaluation.by_group, criterion.entry.cells
+    if criterion.cell_class is not None and (entering or asked == "others"):
+        cells = cells * _cells_of(asked, evaluation.classes.index(criterion.cell_class), len(evaluation.classes))
+    elif criterion.cell_class is not None:
+        cells = cells * _cells_of("class", evaluation.classes.index(criterion.cell_class), len(evaluation.classes))
+    sizes = cells.sum(axis=(1, 2))
     return np.asarray(sizes[sizes > 0])
+
+
+def _cells_of(asked: CellsOf, own: int, n_classes: int) -> np.ndarray:
+    """(n_classes, n_classes) bool: which counts of a confusion matrix enter a metric of the class `own`."""
+    of_class = np.zeros((n_classes, n_classes), dtype=bool)
+    of_class[own] = True
+    match asked:
+        case "class":
+            return of_class
+        case "others":
+            return ~of_class
+        case "called":
+            return of_class.T
+        case "class or called":
+            return of_class | of_class.T
+        case "all":
+            return np.ones_like(of_class)
+
+
+def _entering(criterion: Criterion) -> str:
+    """Which cells enter a number of one class, in words."""
+    name = criterion.cell_class
+    match criterion.entry.cells:
+        case "class":
+            return f"of {name}"
+        case "others":
+            return f"of other classes than {name}"
+        case "called":
+            return f"called {name}"
+        case "class or called":
+            return f"of {name} or called so"
+        case "all":
+            return "of any class"
 
 
 def _is_grouped(sizes: np.ndarray) -> bool:

@@ -16,15 +16,23 @@ class Rules:
     """The rules of one version of the judge.
 
     fewest_groups: of patients, slides or sites that a bound on them takes; 0: they are not counted.
+    one_picture:   whether cells that show the same picture count as one.
+    grouped:       whether paired differences, calibration, conformal sets and predictive values know of groups, and
+                   groups are those of all cells that enter a number.
+    sharper:       whether the bounds of predictive values and of areas under a curve are those of decision 0049.
     holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
                    these, as `Metric.per` has it.
     """
 
     fewest_groups: int = FEWEST_GROUPS
     holm_over: tuple[str, ...] = ("class", "corruption")
+    one_picture: bool | None = None
+    grouped: bool | None = None
+    sharper: bool | None = None
 
 
-RULES = Rules()
+RULES = Rules(one_picture=True, grouped=True, sharper=True)
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
-# Those that some version of the judge had: a pack that names others was judged by none.
-KNOWN = (RULES, OLDEST)
+# Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not
+# name is None: so it was before there was one.
+KNOWN = (RULES, Rules(), OLDEST)

@@ -1,8 +1,8 @@
 """Do the probabilities mean what they say, and what may be built on them?
 
 Measures only, like `metrics`. Whatever is fitted here (a temperature, a conformal threshold) is fitted on one set and
-applied to another that shares no image with it. Cells are counted as independent: with several cells per patient
-every bound and every promise below is a best case.
+applied to another that shares no image with it. Where patients, slides or sites are known, bounds are over them; what
+chance alone shows (the simulated null, the cells that conformal sets promise to cover) counts cells as independent.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from harness.metrics.calibration_records import (
     FittedOnTarget,
     NullCalibrationError,
     PrevalenceShift,
+    RatesTogether,
     ReliabilityBin,
     RiskCoverage,
     SelectiveGuarantee,
@@ -38,9 +39,10 @@ from harness.metrics.calibration_records import (
 # Named again, so that a caller finds the report's type where it finds the report.
 from harness.metrics.calibration_records import CalibrationReport as CalibrationReport
 from harness.metrics.classification import evaluate
+from harness.metrics.clusters import Counted, counted_by_group, share_bounds
 from harness.metrics.distributions import beta_quantile, betabinomial_quantile, chi_squared_sf
-from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions
+from harness.metrics.predictive_values import WeightedRate, bounds_of_share
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).tiny)
 COLDEST, HOTTEST = 0.05, 20.0  # a fitted temperature outside says that the set cannot tell, not what T is
@@ -54,7 +56,12 @@ CHUNK = 2_000_000  # simulated cells held in memory at once
 
 
 def reliability_bins(
-    confidence: ArrayLike, correct: ArrayLike, *, n_bins: int, binning: Binning
+    confidence: ArrayLike,
+    correct: ArrayLike,
+    *,
+    n_bins: int,
+    binning: Binning,
+    groups: Sequence[str] | None = None,
 ) -> tuple[ReliabilityBin, ...]:
     """Cells sorted into bins by confidence. Together the bins cover [0, 1].
 
@@ -64,6 +71,7 @@ def reliability_bins(
         binning: "equal-width": n_bins bins (i/n_bins, (i+1)/n_bins], some perhaps empty. "equal-mass": bins of as equal
             a number of cells as ties allow. Cells of equal confidence share a bin, so that the order of the cells
             changes nothing; there may be fewer than n_bins bins, none empty.
+        groups: (n_cells,) whose cell each is; None where nobody knows.
     Raises:
         UndefinedStatistic: there are no cells.
     >>> [(b.upper, b.n, b.n_correct) for b in reliability_bins([0.2, 0.5, 0.9], [0, 1, 1], n_bins=2,
@@ -79,8 +87,15 @@ def reliability_bins(
     means = [math.fsum(confidence[index == i]) / int(n[i]) if n[i] else None for i in range(len(edges))]
     lowers = [0.0, *edges[:-1].tolist()]
     return tuple(
-        ReliabilityBin(lower, float(upper), int(count), int(hits), mean)
-        for lower, upper, count, hits, mean in zip(lowers, edges, n, n_correct, means, strict=True)
+        ReliabilityBin(
+            lowers[i],
+            float(edges[i]),
+            int(n[i]),
+            int(n_correct[i]),
+            means[i],
+            _counted(correct, groups, index == i),
+        )
+        for i in range(len(edges))
     )
 
 
@@ -103,13 +118,16 @@ def maximum_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
     return max(abs(hits / n - mean) for n, hits, mean in _filled(bins))
 
 
-def calibration_error_bounds(bins: Sequence[ReliabilityBin], *, level: float) -> tuple[float, float]:
+def calibration_error_bounds(
+    bins: Sequence[ReliabilityBin], *, level: float, assumed_correlation: float = 0.0
+) -> tuple[float, float]:
     """Conservative one-sided bounds of the binned calibration error, each at `level`.
 
     What is bounded: sum over bins of n_b / n times |true accuracy of the bin's cells - their mean confidence|, given
     these bins and these confidences. Binning hides what cancels within a bin, so a low upper bound does not prove
     every probability right. Each filled bin's accuracy has exact Clopper-Pearson bounds at a Bonferroni share. (The
-    cells of a bin differ in their chance of being right; the binomial is then the widest case, by Hoeffding.)
+    cells of a bin differ in their chance of being right; the binomial is then the widest case, by Hoeffding.) Where
+    bins know whose cells they hold, the bounds are `clusters.clustered_bounds`; Bonferroni holds whatever patients do.
 
     Returns:
         (lower, upper) as fractions in [0, 1].
@@ -119,17 +137,22 @@ def calibration_error_bounds(bins: Sequence[ReliabilityBin], *, level: float) ->
     [0.022, 0.596]
     """
     _check_level(level)
-    filled = _filled(bins)
-    share = (1.0 - level) / len(filled)
+    filled = [(each, each.n, each.mean_confidence) for each in bins if each.mean_confidence is not None]
+    share = (1.0 - level) / len(_filled(bins))
     lower = upper = 0.0
-    for n, hits, mean in filled:
+
+    def bounds(found: ReliabilityBin, at: float) -> tuple[float, float]:
+        correlation = assumed_correlation
+        return share_bounds(found.n_correct, found.n, found.by_group, assumed_correlation=correlation, level=at)
+
+    for found, n, mean in filled:
         # The lower bound is above the truth if the accuracy is missed on either side, so each side has half a share.
         # The upper bound is below the truth only if it is missed on the side away from the confidence: a full share.
-        low, high = clopper_pearson_bounds(hits, n, level=1.0 - share / 2)
+        low, high = bounds(found, 1.0 - share / 2)
         lower += n * max(low - mean, mean - high, 0.0)
-        low, high = clopper_pearson_bounds(hits, n, level=1.0 - share)
+        low, high = bounds(found, 1.0 - share)
         upper += n * max(high - mean, mean - low)
-    total = sum(n for n, _, _ in filled)
+    total = sum(n for _, n, _ in filled)
     return lower / total, upper / total
 
 
@@ -369,6 +392,8 @@ def conformal_result(calibration: Predictions, target: Predictions, *, alpha: fl
     expected = conformal_expectation(len(calibration.labels), n, alpha=alpha)
     sets = conformal_sets(target.probabilities, threshold)
     covered, sizes = sets[np.arange(n), target.labels], sets.sum(axis=1)
+    if target.other is not None:
+        covered &= target.other < 0  # a set that holds one of two labels misses the other
     hits = int(covered.sum())
     return ConformalResult(
         alpha=alpha,
@@ -388,6 +413,7 @@ def conformal_result(calibration: Predictions, target: Predictions, *, alpha: fl
         ),
         expected=expected,
         in_range=expected.hits_low <= hits <= expected.hits_high,
+        by_group=_counted(covered, target.groups),
     )
 
 
@@ -428,10 +454,19 @@ def risk_coverage_curve(confidence: ArrayLike, correct: ArrayLike) -> RiskCovera
     )
 
 
-def selective_guarantee(errors: int, accepted: int, *, level: float, thresholds_tried: int) -> SelectiveGuarantee:
+def selective_guarantee(
+    errors: int,
+    accepted: int,
+    *,
+    level: float,
+    thresholds_tried: int,
+    by_group: Counted | None = None,
+    assumed_correlation: float = 0.0,
+) -> SelectiveGuarantee:
     """How high the risk among accepted cells may be: Clopper-Pearson upper bound, Bonferroni over thresholds tried.
 
     Args:
+        by_group: (errors, accepted cells) of each patient, whose bound is then that of `clusters.clustered_bounds`.
         thresholds_tried: how many acceptance rules were tried on these very cells; 1 only if the rule was fixed before.
     Raises:
         UndefinedStatistic: no cell was accepted.
@@ -441,7 +476,8 @@ def selective_guarantee(errors: int, accepted: int, *, level: float, thresholds_
     if thresholds_tried < 1:
         raise ValueError(f"{thresholds_tried} thresholds tried: at least the one that was used counts; pass 1 or more")
     _check_level(level)
-    _, upper = clopper_pearson_bounds(errors, accepted, level=1.0 - (1.0 - level) / thresholds_tried)
+    each = 1.0 - (1.0 - level) / thresholds_tried
+    _, upper = share_bounds(errors, accepted, by_group, assumed_correlation=assumed_correlation, level=each)
     return SelectiveGuarantee(errors, accepted, errors / accepted, upper, level, thresholds_tried)
 
 
@@ -449,19 +485,29 @@ def selective_guarantee(errors: int, accepted: int, *, level: float, thresholds_
 
 
 def ppv_at_prevalence(
-    confusion: ArrayLike, classes: Sequence[str], prevalence: Mapping[str, float], *, level: float
+    confusion: ArrayLike,
+    classes: Sequence[str],
+    prevalence: Mapping[str, float],
+    *,
+    level: float,
+    by_group: np.ndarray | None = None,
+    assumed_correlation: float = 0.0,
+    together: RatesTogether = "MOVER",
 ) -> tuple[ClassPpv, ...]:
     """The positive predictive value of each class where the classes are as frequent as stated.
 
     PPV_c = f_c P(c|c) / sum over j of f_j P(c|j), with f the prevalence and P(c|j) the share of class j that is called
-    c. It rises with P(c|c) and falls with every other P(c|j), so exact Clopper-Pearson bounds of these rates, at a
-    Bonferroni share over the classes that occur, bound it. Assumes that P(c|j) carries over: another laboratory with
-    other neutrophils has another P(c|j).
+    c. It rises with P(c|c) and falls with every other P(c|j); exact Clopper-Pearson bounds of these rates bound it. The
+    rates of classes are independent, and their distances add up as variances do (`predictive_values`). Over patients,
+    who have cells of several classes, they are not: then each rate has an equal share of the error (Bonferroni).
+    Assumes that P(c|j) carries over: another laboratory with other neutrophils has another P(c|j).
 
     Args:
         confusion: (n_classes, n_classes) counts, rows reference, columns predicted.
         prevalence: class -> fraction; every class named, summing to 1.
         level: one-sided confidence of each bound of each class, a fraction in (0, 1).
+        by_group: (n_groups, n_classes, n_classes) the counts of each patient, over whom the rates then have bounds.
+        together: how bounds of rates make those of the value, where cells are independent.
     Returns:
         One record per class. value and bounds None where a class that occurs has no cells here, or where no cell of a
         class that occurs was called c.
@@ -483,7 +529,8 @@ def ppv_at_prevalence(
     support = confusion.sum(axis=1)
     occurring = np.flatnonzero(frequency > 0)
     unknown = [classes[int(j)] for j in occurring if support[j] == 0]
-    share = (1.0 - level) / len(occurring)
+    added = together == "MOVER" and by_group is None
+    each_level = level if added else 1.0 - (1.0 - level) / len(occurring)
 
     def ppv(c: int) -> ClassPpv:
         undefined = ClassPpv(
@@ -501,10 +548,20 @@ def ppv_at_prevalence(
         if not confusion[occurring, c].any():
             return replace(undefined, note=f"no cell of a class that occurs was called {classes[c]}")
         called = {int(j): (int(confusion[j, c]), int(support[j])) for j in occurring}
-        bounds = {j: clopper_pearson_bounds(k, n, level=1.0 - share) for j, (k, n) in called.items()}
+
+        def bounds_of_rate(j: int) -> tuple[float, float]:
+            own = None if by_group is None else _of_groups_with_cells(by_group[:, j, c], by_group[:, j].sum(axis=1))
+            return share_bounds(*called[j], own, assumed_correlation=assumed_correlation, level=each_level)
+
+        bounds = {j: bounds_of_rate(j) for j in called}
         others = [j for j in called if j != c]
         own_low, own_high = bounds.get(c, (0.0, 0.0))  # a class that does not occur: whatever is predicted as it is not
         own_k, own_n = called.get(c, (0, 1))
+        if added:
+            rates = {j: _weighted(frequency[j], *called[j], *bounds[j]) for j in called}
+            lower, upper = bounds_of_share(rates.get(c, WeightedRate(0.0, 0.0, 0.0)), [rates[j] for j in others])
+            value = _share_of(rates[c].value if c in rates else 0.0, (rates[j].value for j in others))
+            return replace(undefined, value=value, lower=lower, upper=upper)
         return replace(
             undefined,
             value=_share_of(frequency[c] * own_k / own_n, (frequency[j] * called[j][0] / called[j][1] for j in others)),
@@ -554,6 +611,8 @@ def calibration_report(
     level: float,
     prevalence: Mapping[str, float] | None,
     seed: int,
+    intracluster_correlation: float = 0.0,
+    rates_together: RatesTogether | None = "MOVER",
 ) -> CalibrationReport:
     """Everything this module measures of one target set, with temperature and conformal threshold from `fit`.
 
@@ -563,6 +622,8 @@ def calibration_report(
         level: of every one-sided bound, each on its own.
         prevalence: class -> fraction where the classifier is to be used, or None.
         seed: of the simulated null; kept in the report, so that the same report can be made again.
+        intracluster_correlation: the least that is assumed of cells of one group; without groups it changes nothing.
+        rates_together: as `ppv_at_prevalence` takes it of independent cells; None as an older judge did.
     Raises:
         FittedOnTarget, InvalidPredictions, UndefinedStatistic: as the parts do.
     """
@@ -572,8 +633,11 @@ def calibration_report(
     def measure(predictions: Predictions) -> CalibrationMetrics:
         # The same stream for both: what differs between before and after is then the confidences alone.
         rng = np.random.default_rng(seed)
-        return _metrics(predictions, n_bins=n_bins, binning=binning, level=level, rng=rng)
+        return _metrics(
+            predictions, n_bins=n_bins, binning=binning, level=level, rng=rng, correlation=intracluster_correlation
+        )
 
+    evaluation = evaluate(target)
     return CalibrationReport(
         set=target.set,
         digest=target.digest,
@@ -587,32 +651,57 @@ def calibration_report(
         after=None if scaled is None else measure(scaled.predictions),
         conformal=conformal,
         risk_coverage=risk_coverage_curve(target.confidence, target.correct),
-        selective=None if conformal is None else _answered_alone(target, conformal, level=level),
+        selective=None
+        if conformal is None
+        else _answered_alone(target, conformal, level=level, correlation=intracluster_correlation),
         ppv=None
         if prevalence is None
-        else ppv_at_prevalence(evaluate(target).confusion, target.classes, prevalence, level=level),
+        else ppv_at_prevalence(
+            evaluation.confusion,
+            target.classes,
+            prevalence,
+            level=level,
+            by_group=evaluation.by_group,
+            assumed_correlation=intracluster_correlation,
+            together=rates_together or "Bonferroni",
+        ),
         shift=None
         if prevalence is None
         else prevalence_shift(
             np.bincount(target.labels, minlength=len(target.classes)).tolist(), target.classes, prevalence
         ),
+        grouped_by=evaluation.grouped_by if evaluation.grouped else None,
+        rates_together="Bonferroni" if rates_together and evaluation.grouped else rates_together,
     )
 
 
-def _answered_alone(target: Predictions, conformal: ConformalResult, *, level: float) -> SelectiveGuarantee | None:
+def _answered_alone(
+    target: Predictions, conformal: ConformalResult, *, level: float, correlation: float
+) -> SelectiveGuarantee | None:
     """The errors among cells whose set holds one class; None where no set does."""
     single = conformal_sets(target.probabilities, _threshold(conformal)).sum(axis=1) == 1
     errors, accepted = int(np.sum(~target.correct[single])), int(single.sum())
-    return selective_guarantee(errors, accepted, level=level, thresholds_tried=1) if accepted else None
+    if not accepted:
+        return None
+    by_group = _counted(~target.correct, target.groups, single)
+    return selective_guarantee(
+        errors, accepted, level=level, thresholds_tried=1, by_group=by_group, assumed_correlation=correlation
+    )
 
 
 def _metrics(
-    predictions: Predictions, *, n_bins: int, binning: Binning, level: float, rng: np.random.Generator
+    predictions: Predictions,
+    *,
+    n_bins: int,
+    binning: Binning,
+    level: float,
+    rng: np.random.Generator,
+    correlation: float,
 ) -> CalibrationMetrics:
     confidence, correct = predictions.confidence, predictions.correct
-    bins = reliability_bins(confidence, correct, n_bins=n_bins, binning=binning)
+    bins = reliability_bins(confidence, correct, n_bins=n_bins, binning=binning, groups=predictions.groups)
     ece = expected_calibration_error(bins)
-    lower, upper = calibration_error_bounds(bins, level=level)
+    lower, upper = calibration_error_bounds(bins, level=level, assumed_correlation=correlation)
     null = null_calibration_error(
         confidence, n_bins=n_bins, binning=binning, quantile=NULL_QUANTILE, rng=rng, n_simulations=N_SIMULATIONS
     )
@@ -634,6 +723,19 @@ def _metrics(
         # Near certainty the null is one value, and the observed error may be that value but for rounding.
         exceeds_null=ece > null.limit + SUMS_TO_ONE,
     )
+
+
+def _counted(success: np.ndarray, groups: Sequence[str] | None, chosen: np.ndarray | None = None) -> Counted | None:
+    """What the chosen cells come to, group by group; None where groups are not known."""
+    if groups is None:
+        return None
+    rows = np.flatnonzero(np.ones(len(groups), dtype=bool) if chosen is None else chosen)
+    return counted_by_group(success[rows], [groups[row] for row in rows.tolist()]) if rows.size else ()
+
+
+def _of_groups_with_cells(hits: np.ndarray, sizes: np.ndarray) -> Counted:
+    there = sizes > 0
+    return tuple(zip(hits[there].tolist(), sizes[there].tolist(), strict=True))
 
 
 def _threshold(conformal: ConformalResult) -> float:
@@ -678,6 +780,10 @@ def _rank(n_calibration: int, *, alpha: float) -> int:
 def _check_level(level: float) -> None:
     if not 0.0 < level < 1.0:
         raise ValueError(f"level {level} is not a fraction in (0, 1); write 0.95 for 95 %")
+
+
+def _weighted(frequency: float, k: int, n: int, lower: float, upper: float) -> WeightedRate:
+    return WeightedRate(float(frequency * k / n), float(frequency * lower), float(frequency * upper))
 
 
 def _share_of(part: float, others: Iterable[float]) -> float:

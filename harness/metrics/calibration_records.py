@@ -11,6 +11,9 @@ from typing import Literal, TypeAlias
 from harness.core.errors import HarnessError
 
 Binning: TypeAlias = Literal["equal-width", "equal-mass"]
+# How the bounds of several classes' rates make those of a predictive value: an equal share of the error for each, or
+# as variances add up (`metrics.predictive_values`).
+RatesTogether: TypeAlias = Literal["Bonferroni", "MOVER"]
 
 
 class FittedOnTarget(HarnessError, ValueError):
@@ -22,6 +25,7 @@ class ReliabilityBin:
     """The cells whose confidence lies in (lower, upper]; the first bin holds 0 too.
 
     mean_confidence: over the n cells; None in an empty bin.
+    by_group: (correct, cells) of each patient, slide or site with cells in the bin; None where they are not known.
     """
 
     lower: float
@@ -29,6 +33,7 @@ class ReliabilityBin:
     n: int
     n_correct: int
     mean_confidence: float | None
+    by_group: tuple[tuple[int, int], ...] | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -120,6 +125,7 @@ class ConformalResult:
     covered:       of the n cells, those whose set holds the reference class.
     n_empty, n_single, n_multiple: cells by the size of their set. An empty set covers nothing.
     in_range:      whether `covered` lies within the expectation's hits_low and hits_high.
+    by_group:      (covered, cells) of each patient, slide or site; None where they are not known.
     """
 
     alpha: float
@@ -136,6 +142,7 @@ class ConformalResult:
     per_class: tuple[ClassCoverage, ...]
     expected: ConformalExpectation
     in_range: bool
+    by_group: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +260,8 @@ class CalibrationReport:
     selective:      errors where the conformal set holds exactly one class, a rule fixed before the target was
                     scored; None where no set does.
     ppv, shift:     per class at the stated prevalence, and whether the set has it; None where none was stated.
+    grouped_by:     of what the bounds know that its cells are not independent; None where they count cells.
+    rates_together: how the bounds of `ppv` are made of those of the rates; None of an older judge, which knew one way.
     """
 
     set: str
@@ -270,3 +279,5 @@ class CalibrationReport:
     selective: SelectiveGuarantee | None
     ppv: tuple[ClassPpv, ...] | None
     shift: PrevalenceShift | None = None
+    grouped_by: str | None = None
+    rates_together: RatesTogether | None = None

@@ -13,7 +13,7 @@ from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estim
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.macro import MOST_CLASSES_BOUNDED, highest_macro_f1, lowest_macro_f1, macro_f1
 from harness.metrics.measurements import Measurements
-from harness.metrics.metric import Metric, Subject, unchanged
+from harness.metrics.metric import CellsOf, Metric, Subject, unchanged
 from harness.metrics.multiplicity import simultaneous_lower_bounds
 from harness.metrics.predictions import Predictions, grouping_of
 from harness.metrics.unbounded import NO_BOUND, without_bound
@@ -30,12 +30,12 @@ def evaluate(predictions: Predictions, *, intracluster_correlation: float = 0.0)
     """
     n_classes = len(predictions.classes)
     confusion = np.zeros((n_classes, n_classes), dtype=np.int64)
-    np.add.at(confusion, (predictions.labels, predictions.predicted), 1)
+    np.add.at(confusion, (predictions.labels, predictions.counted_as), 1)
     by_group = None
     if predictions.groups is not None:
         names, group = np.unique(np.array(predictions.groups, dtype=str), return_inverse=True)
         by_group = np.zeros((len(names), n_classes, n_classes), dtype=np.int64)
-        np.add.at(by_group, (group, predictions.labels, predictions.predicted), 1)
+        np.add.at(by_group, (group, predictions.labels, predictions.counted_as), 1)
     return Evaluation(
         predictions.set,
         predictions.classes,
@@ -43,6 +43,7 @@ def evaluate(predictions: Predictions, *, intracluster_correlation: float = 0.0)
         by_group,
         intracluster_correlation,
         grouping_of(predictions.groups or ()),
+        predictions.n_left_out,
     )
 
 
@@ -89,7 +90,7 @@ def estimate(evaluation: Evaluation, metric: str, *, cell_class: str | None, lev
         k=k,
         n=n,
         display=None if is_f1 else _display(k, n, trials),
-        note=INDEPENDENCE_UNKNOWN if trials is None else cluster_note(trials.summary, grouped_by=evaluation.grouped_by),
+        note=_independence(evaluation, trials),
         support=support,
         effective_n=None if trials is None else trials.summary.effective_n,
     )
@@ -103,6 +104,20 @@ def cluster_note(clusters: ClusterSummary, *, grouped_by: str) -> str:
         f"{clusters.correlation:.3g} ({origin}), design effect {clusters.design_effect:.3g}, worth "
         f"{clusters.effective_n:.1f} independent cells"
     )
+
+
+def not_counted(evaluation: Evaluation) -> str:
+    """How many cells of the set a bound leaves out, and why."""
+    n = evaluation.n_left_out
+    return f"not counted {'is' if n == 1 else 'are'} {n} of {n + evaluation.n} cells, whose pictures are there already"
+
+
+def _independence(evaluation: Evaluation, trials: _Trials | None) -> str:
+    """What a reader must know of how independent the cells of a number are."""
+    known = INDEPENDENCE_UNKNOWN
+    if trials is not None:
+        known = cluster_note(trials.summary, grouped_by=evaluation.grouped_by)
+    return f"{known}; {not_counted(evaluation)}" if evaluation.n_left_out else known
 
 
 def joint_recall_bounds(
@@ -152,7 +167,7 @@ def _macro_f1(evaluation: Evaluation, level: float) -> Estimate:
         method if trials is None else f"{method}, clustered",
         n=evaluation.n,
         display=Interval(*bounds(0.5 + DISPLAY_LEVEL / 2), DISPLAY_LEVEL, "projection"),
-        note=INDEPENDENCE_UNKNOWN if trials is None else cluster_note(trials.summary, grouped_by=evaluation.grouped_by),
+        note=_independence(evaluation, trials),
         support=evaluation.n,
         effective_n=None if trials is None else trials.summary.effective_n,
     )
@@ -235,6 +250,7 @@ def _entry(
     trials: str,
     per: Literal["set", "class"],
     right_or_wrong: bool = False,
+    cells: CellsOf = "class",
     proportion_floor: Callable[[float], float] = unchanged,
 ) -> Metric:
     def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
@@ -251,6 +267,7 @@ def _entry(
         measure=measure,
         trials=trials,
         right_or_wrong=right_or_wrong,
+        cells=cells,
         proportion_floor=proportion_floor,
         holm=per == "class",
     )
@@ -286,12 +303,14 @@ METRICS = (
         "The share of the cells predicted as a class that are of it; it moves with the prevalence of the class.",
         per="class",
         trials="cells predicted as the class",
+        cells="called",
     ),
     _entry(
         "f1",
         "The harmonic mean of recall and precision of a class.",
         per="class",
         trials="cells of the class or predicted as it",
+        cells="class or called",
         proportion_floor=_jaccard_of_f1,
     ),
 )

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from harness.core.errors import UndefinedStatistic
-from harness.metrics.intervals import check_level
+from harness.metrics.intervals import check_level, clopper_pearson_bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,12 @@ def intracluster_correlation(correct: Sequence[bool], groups: Sequence[Hashable]
     >>> round(intracluster_correlation([True, True, False, False], ["a", "a", "b", "b"]), 6)
     1.0
     """
-    sizes, right = _by_group(correct, groups)
-    between = float(np.sum(right.astype(np.float64) ** 2 / sizes))
-    estimate = _correlations(sizes, np.array([right.sum()]), np.array([between]))[0]
+    return _correlation(*_by_group(correct, groups))
+
+
+def _correlation(sizes: np.ndarray, right: np.ndarray) -> float | None:
+    counts, squares = np.array([right.sum()]), np.array([np.sum(right.astype(np.float64) ** 2 / sizes)])
+    estimate = group_correlations(sizes, counts, squares, counts)[0]
     return None if np.isnan(estimate) else float(estimate)
 
 
@@ -121,9 +124,13 @@ def effective_trials(
     >>> round(summary.estimated_correlation, 3), round(summary.effective_n, 1)
     (0.111, 185.0)
     """
+    return summary_of(*_by_group(correct, groups), assumed_correlation=assumed_correlation)
+
+
+def summary_of(sizes: np.ndarray, right: np.ndarray, *, assumed_correlation: float) -> ClusterSummary:
+    """`effective_trials` of (n_groups,) cells and correct cells of each group; each group has cells."""
     _check_correlation(assumed_correlation, "assumed_correlation")
-    sizes, _ = _by_group(correct, groups)
-    estimate = intracluster_correlation(correct, groups)
+    estimate = _correlation(sizes, right)
     is_estimated = estimate is not None and estimate > assumed_correlation
     correlation = min(1.0, max(assumed_correlation, estimate if estimate is not None else 0.0))
     mean_size, n = _kish_mean(sizes), int(sizes.sum())
@@ -173,11 +180,40 @@ def clustered_bounds(
     >>> round(lower, 4)
     0.9746
     """
+    return bounds_of(*_by_group(correct, groups), assumed_correlation=assumed_correlation, level=level)
+
+
+def bounds_of(sizes: np.ndarray, right: np.ndarray, *, assumed_correlation: float, level: float) -> tuple[float, float]:
+    """`clustered_bounds` of (n_groups,) cells and correct cells of each group; each group has cells."""
     _check_correlation(assumed_correlation, "assumed_correlation")
     check_level(level)
-    sizes, right = _by_group(correct, groups)
     lower = _smallest_lower_bound(sizes, sizes - right, assumed_correlation, level)
     return lower, 1.0 - _smallest_lower_bound(sizes, right, assumed_correlation, level)
+
+
+Counted = tuple[tuple[int, int], ...]  # of each group with trials: how many of them succeeded, and how many it has
+
+
+def counted_by_group(success: np.ndarray, groups: Sequence[Hashable]) -> Counted:
+    """What the trials come to, group by group. success: (n_trials,) bool."""
+    sizes, right = _by_group(success.tolist(), groups)
+    return tuple(zip(right.tolist(), sizes.tolist(), strict=True))
+
+
+def share_bounds(
+    k: int, n: int, by_group: Counted | None, *, assumed_correlation: float, level: float
+) -> tuple[float, float]:
+    """One-sided bounds of a proportion: Clopper-Pearson's, or `clustered_bounds` where groups are known."""
+    if by_group is None:
+        return clopper_pearson_bounds(k, n, level=level)
+    right, sizes = np.array(by_group, dtype=np.int64).T
+    return bounds_of(sizes, right, assumed_correlation=assumed_correlation, level=level)
+
+
+def summary_of_groups(by_group: Counted, *, assumed_correlation: float) -> ClusterSummary:
+    """What such trials are worth."""
+    right, sizes = np.array(by_group, dtype=np.int64).T
+    return summary_of(sizes, right, assumed_correlation=assumed_correlation)
 
 
 def _smallest_lower_bound(sizes: np.ndarray, wrong: np.ndarray, assumed: float, level: float) -> float:
@@ -188,7 +224,7 @@ def _smallest_lower_bound(sizes: np.ndarray, wrong: np.ndarray, assumed: float, 
     shares[::-1].sort()
     kept = np.arange(n_wrong + 1)
     squares = np.concatenate([[0.0], np.cumsum(shares)])
-    estimates = np.nan_to_num(_correlations(sizes, kept, squares), nan=0.0)
+    estimates = np.nan_to_num(group_correlations(sizes, kept, squares, kept), nan=0.0)
     correlations = np.clip(np.maximum(estimates, assumed), 0.0, 1.0)
     effective = n / (1.0 + (_kish_mean(sizes) - 1.0) * correlations)
     # `effective_bounds` of each, all at once.
@@ -197,21 +233,28 @@ def _smallest_lower_bound(sizes: np.ndarray, wrong: np.ndarray, assumed: float, 
     return float(np.where(kept == n, 0.0, bounds).min())
 
 
-def _correlations(sizes: np.ndarray, counts: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """The analysis-of-variance estimate for each total count whose per-group counts c have sum(c^2 / size) = squares.
+def group_correlations(sizes: np.ndarray, counts: np.ndarray, squares: np.ndarray, every: np.ndarray) -> np.ndarray:
+    """(m,) analysis-of-variance estimates of how alike the values of one group's cells are.
 
-    Right and wrong cells give the same estimate. NaN where it does not exist.
+    Right and wrong cells give the same estimate.
+
+    Args:
+        sizes: (n_groups,) cells of each group.
+        counts: (m,) sum of the values of all cells; squares: (m,) sum over groups of their sum^2 / size.
+        every: (m,) sum of the squared values of all cells; of zeros and ones that is `counts`.
+    Returns:
+        NaN where it does not exist.
     """
     n, n_groups = int(sizes.sum()), sizes.size
     estimates = np.full(counts.shape, np.nan)
     if n_groups < 2 or n == n_groups:
         return estimates
-    total = counts - counts.astype(np.float64) ** 2 / n
+    total = every - counts.astype(np.float64) ** 2 / n
     between = squares - counts.astype(np.float64) ** 2 / n
     within = np.maximum(0.0, total - between)
     mean_between, mean_within = between / (n_groups - 1), within / (n - n_groups)
     size = (n - float(np.sum(sizes.astype(np.float64) ** 2)) / n) / (n_groups - 1)
-    varied = (counts > 0) & (counts < n)
+    varied = total > 1e-9
     scale = mean_between + (size - 1.0) * mean_within
     np.divide(mean_between - mean_within, scale, out=estimates, where=varied & (scale > 0))
     return estimates

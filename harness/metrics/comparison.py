@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from harness.core.errors import IncomparableSets
+from harness.metrics.copies import counted_once
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
@@ -19,7 +21,11 @@ from harness.metrics.paired import (
     non_inferiority_lower_bound,
     tango_bounds,
 )
-from harness.metrics.predictions import Predictions
+from harness.metrics.paired_groups import PairedGroups, effective_pairs, grouped_difference_bounds
+from harness.metrics.predictions import Predictions, grouping_of
+
+if TYPE_CHECKING:
+    from harness.data.leakage import DuplicatePair
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Comparison:
     table:      (n_classes, 2, 2) int64, cells by reference class, baseline right (0 no, 1 yes), candidate right.
     discordant: the cells that exactly one has right, those that the candidate lost first.
     n_changed:  cells that the two call differently, whether or not either is right.
+    by_group:   (n_groups, n_classes, 2, 2) int64, the table patient by patient (slide, site); None where not known.
+    intracluster_correlation, grouped_by: as an `Evaluation` has them.
     """
 
     set: str
@@ -53,48 +61,100 @@ class Comparison:
     table: np.ndarray
     discordant: tuple[DiscordantCell, ...]
     n_changed: int
+    by_group: np.ndarray | None = None
+    intracluster_correlation: float = 0.0
+    grouped_by: str = "patients or slides"
 
     def counts(self, cell_class: str | None = None) -> tuple[int, int, int]:
         """(baseline alone right, candidate alone right, cells) of one class, or of all."""
         table = self.table.sum(axis=0) if cell_class is None else self.table[self.classes.index(cell_class)]
         return int(table[1, 0]), int(table[0, 1]), int(table.sum())
 
+    def groups(self, cell_class: str | None = None) -> PairedGroups | None:
+        """The pairs of one class, or of all, group by group; None where groups are not known."""
+        if self.by_group is None:
+            return None
+        own = slice(None) if cell_class is None else [self.classes.index(cell_class)]
+        tables = self.by_group[:, own].sum(axis=1)
+        tables = tables[tables.sum(axis=(1, 2)) > 0]
+        return PairedGroups(tables.sum(axis=(1, 2)), tables[:, 1, 0], tables[:, 0, 1])
+
 
 METHOD = "exact, by Tango's ordering (Buehler)"
+CLUSTERED = "Tango's score bound of the pairs that these are worth, clustered"
 
 
-def compare(candidate: Predictions, baseline: Predictions, *, baseline_run: str) -> Comparison:
-    """Pair two classifiers' predictions of one set by image digest.
+def compare(
+    candidate: Predictions,
+    baseline: Predictions,
+    *,
+    baseline_run: str,
+    copies: Sequence[DuplicatePair] = (),
+    intracluster_correlation: float = 0.0,
+) -> Comparison:
+    """Pair two classifiers' predictions of one set by image digest, one pair for each picture.
 
     Args:
         baseline_run: what the baseline is called.
+        copies: cells of the set that show the same picture.
+        intracluster_correlation: the least that is assumed of cells of one group; without groups it changes nothing.
     Raises:
         IncomparableSets: classes, cells or reference labels differ, and how.
     """
     refuse_other_cells(candidate, baseline, baseline_run=baseline_run)
-    ours, theirs = _by_digest(candidate), _by_digest(baseline)
-    right = np.stack([baseline.correct[theirs], candidate.correct[ours]])
-    labels = candidate.labels[ours]
-    table = np.zeros((len(candidate.classes), 2, 2), dtype=np.int64)
-    np.add.at(table, (labels, right[0].astype(int), right[1].astype(int)), 1)
+    answered = np.empty_like(baseline.probabilities)  # by the baseline, in the order of the candidate's cells
+    answered[_by_digest(candidate)] = baseline.probabilities[_by_digest(baseline)]
+    ours, theirs = (counted_once(each, copies) for each in (candidate, replace(candidate, probabilities=answered)))
+    right = np.stack([theirs.correct, ours.correct])
     discordant = [
         DiscordantCell(
-            path=candidate.paths[ours[row]],
-            digest=candidate.digests[ours[row]],
-            reference=candidate.classes[labels[row]],
-            baseline=candidate.classes[baseline.predicted[theirs[row]]],
-            candidate=candidate.classes[candidate.predicted[ours[row]]],
+            path=ours.paths[row],
+            digest=ours.digests[row],
+            reference=ours.classes[ours.labels[row]],
+            baseline=ours.classes[theirs.predicted[row]],
+            candidate=ours.classes[ours.predicted[row]],
         )
         for row in np.flatnonzero(right[0] != right[1]).tolist()
     ]
-    changed = int(np.sum(candidate.predicted[ours] != baseline.predicted[theirs]))
+    changed = int(np.sum(ours.predicted != theirs.predicted))
+    return comparison_of(
+        ours,
+        theirs.correct,
+        discordant,
+        baseline_run=baseline_run,
+        n_changed=changed,
+        intracluster_correlation=intracluster_correlation,
+    )
+
+
+def comparison_of(
+    found: Predictions,
+    baseline_right: np.ndarray,
+    discordant: Sequence[DiscordantCell],
+    *,
+    baseline_run: str,
+    n_changed: int,
+    intracluster_correlation: float,
+) -> Comparison:
+    """The comparison of these predictions with a baseline of which it is known which cells it has right: (n_cells,)."""
+    right = baseline_right.astype(int), found.correct.astype(int)
+    by_group = None
+    if found.groups is not None:
+        names, group = np.unique(np.array(found.groups, dtype=str), return_inverse=True)
+        by_group = np.zeros((len(names), len(found.classes), 2, 2), dtype=np.int64)
+        np.add.at(by_group, (group, found.labels, *right), 1)
+    table = np.zeros((len(found.classes), 2, 2), dtype=np.int64)
+    np.add.at(table, (found.labels, *right), 1)
     return Comparison(
-        set=candidate.set,
-        classes=candidate.classes,
+        set=found.set,
+        classes=found.classes,
         baseline=baseline_run,
         table=table,
         discordant=tuple(sorted(discordant, key=lambda cell: (cell.candidate_right, cell.path))),
-        n_changed=changed,
+        n_changed=n_changed,
+        by_group=by_group,
+        intracluster_correlation=intracluster_correlation,
+        grouped_by=grouping_of(found.groups or ()),
     )
 
 
@@ -111,22 +171,56 @@ def difference(
     b, c, n = comparison.counts(cell_class)
     if n == 0:
         return Unavailable(f"set {comparison.set} has no cells of {cell_class}: there is nothing to compare")
-    lower, upper = difference_bounds(b, c, n, level=level)
     p, _ = mcnemar_exact(b, c)
+    counted = f"candidate alone right {c}, baseline alone right {b}, exact McNemar p = {p:.4g}"
+    paired = paired_estimate(
+        comparison.groups(cell_class),
+        (b, c, n),
+        assumed_correlation=comparison.intracluster_correlation,
+        grouped_by=comparison.grouped_by,
+        level=level,
+    )
+    return replace(paired, metric=metric, set=comparison.set, cell_class=cell_class, note=f"{counted}; {paired.note}")
+
+
+def paired_estimate(
+    groups: PairedGroups | None,
+    counts: tuple[int, int, int],
+    *,
+    assumed_correlation: float,
+    grouped_by: str,
+    level: float,
+) -> Estimate:
+    """Second minus first in the share of right answers, with bounds: exact, or over groups where these are known.
+
+    counts: (the first alone right, the second alone right, cells), at least one cell.
+    """
+    b, c, n = counts
+    shown = 0.5 + DISPLAY_LEVEL / 2
+    if groups is None:
+        lower, upper = difference_bounds(b, c, n, level=level)
+        method, worth, note = METHOD, None, "pairs taken as independent"
+        display = Interval(*tango_bounds(b, c, n, level=shown), DISPLAY_LEVEL, "Tango")
+    else:
+        lower, upper = grouped_difference_bounds(groups, assumed_correlation=assumed_correlation, level=level)
+        worth = effective_pairs(groups, assumed_correlation=assumed_correlation)
+        method, note = CLUSTERED, f"{n} pairs of {groups.sizes.size} {grouped_by}, worth {worth:.1f} independent ones"
+        bounds = grouped_difference_bounds(groups, assumed_correlation=assumed_correlation, level=shown)
+        display = Interval(*bounds, DISPLAY_LEVEL, "clustered")
     return Estimate(
-        metric,
-        comparison.set,
-        cell_class,
+        "",
+        "",
+        None,
         (c - b) / n,
         lower,
         upper,
         level,
-        METHOD,
+        method,
         n=n,
-        display=Interval(*tango_bounds(b, c, n, level=0.5 + DISPLAY_LEVEL / 2), DISPLAY_LEVEL, "Tango"),
-        note=f"candidate alone right {c}, baseline alone right {b}, exact McNemar p = {p:.4g}; "
-        "pairs taken as independent",
+        display=display,
+        note=note,
         support=n,
+        effective_n=worth,
         paired=(b, c),
     )
 
@@ -136,7 +230,7 @@ def remarks(comparison: Comparison, *, level: float) -> tuple[str, ...]:
     b, c, n = comparison.counts()
     fewest = fewest_discordant_for_significance(level=level)
     n_wrong = int(comparison.table[:, 0, :].sum())
-    margin = -difference_bounds(0, 0, n, level=level)[0]
+    margin = -margin_bound(comparison, level=level)
     said = [
         f"Not even the same prediction for each of {n} cells excludes a loss below {margin:.4f} (one-sided "
         f"{level * 100:g} %).",
@@ -150,6 +244,27 @@ def remarks(comparison: Comparison, *, level: float) -> tuple[str, ...]:
             f"The baseline has {n_wrong} of {n} cells wrong: no candidate whatever can be shown to be better here."
         )
     return tuple(said)
+
+
+def margin_bound(comparison: Comparison, *, level: float) -> float:
+    """The lower bound of the difference if the two had said the same of every cell."""
+    _, _, n = comparison.counts()
+    if (groups := comparison.groups()) is None:
+        return difference_bounds(0, 0, n, level=level)[0]
+    none = np.zeros_like(groups.lost)
+    alike = PairedGroups(groups.sizes, none, none)
+    return grouped_difference_bounds(alike, assumed_correlation=comparison.intracluster_correlation, level=level)[0]
+
+
+def effective_difference_bounds(
+    paired: tuple[int, int], n: int, effective_n: float | None, *, level: float
+) -> tuple[float, float]:
+    """The bounds of a paired difference at another level, from its counts and the pairs that they are worth."""
+    b, c = paired
+    if effective_n is None:
+        return difference_bounds(b, c, n, level=level)
+    share = effective_n / n
+    return tango_bounds(b * share, c * share, max(effective_n, b * share + c * share), level=level)
 
 
 @lru_cache(maxsize=4096)  # of three whole numbers; the pack and its page both ask

@@ -7,15 +7,18 @@ from dataclasses import replace
 
 from harness.metrics.calibration import calibration_error_bounds, ppv_at_prevalence
 from harness.metrics.calibration_records import CalibrationReport
+from harness.metrics.classification import not_counted
+from harness.metrics.clusters import share_bounds, summary_of_groups
 from harness.metrics.estimates import (
     CELLS_COUNTED,
     DISPLAY_LEVEL,
     INDEPENDENCE_UNKNOWN,
     Estimate,
     Evaluation,
+    Interval,
     Unavailable,
 )
-from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
+from harness.metrics.intervals import wilson_interval
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
 from harness.protocol.needs import ANSWERS_ON_VALIDATION, PROBABILITIES
@@ -45,24 +48,37 @@ def calibration_estimate(
         return report
     assert isinstance(evaluation, Evaluation)  # a set with a report was evaluated
     found: Estimate | Unavailable
+    correlation = evaluation.intracluster_correlation
     if metric == "calibration_error":
-        found = _calibration_error(report, level)
+        found = _calibration_error(report, correlation, level)
     elif metric == "excess_calibration_error":
         found = _excess(report)
     elif metric == "conformal_coverage":
-        found = _coverage(report, level)
+        found = _coverage(report, correlation, level)
     else:
         assert prevalence is not None and cell_class is not None  # the protocol has both where a criterion asks
-        found = _ppv(evaluation, cell_class, prevalence, level)
+        found = _ppv(evaluation, cell_class, prevalence, level, report=report)
     if isinstance(found, Unavailable):
         return found
-    # None of these bounds knows of patients.
-    return replace(found, note=f"{found.note}; {CELLS_COUNTED if evaluation.grouped else INDEPENDENCE_UNKNOWN}")
+    return replace(found, note=f"{found.note}; {_independence(found, report, evaluation)}")
 
 
-def _calibration_error(report: CalibrationReport, level: float) -> Estimate:
+def _independence(found: Estimate, report: CalibrationReport, evaluation: Evaluation) -> str:
+    """What a reader must know of how independent the cells of a number are."""
+    if not evaluation.grouped:
+        known = INDEPENDENCE_UNKNOWN
+    elif report.grouped_by is None or found.is_exact:  # of an older judge, or by what chance alone explains
+        known = CELLS_COUNTED
+    else:
+        n = int((evaluation.by_group.sum(axis=(1, 2)) > 0).sum()) if evaluation.by_group is not None else 0
+        known = f"bounds over {n} {report.grouped_by}, intracluster correlation at least "
+        known += f"{evaluation.intracluster_correlation:g}"
+    return f"{known}; {not_counted(evaluation)}" if evaluation.n_left_out else known
+
+
+def _calibration_error(report: CalibrationReport, correlation: float, level: float) -> Estimate:
     found = report.before
-    lower, upper = calibration_error_bounds(found.bins, level=level)
+    lower, upper = calibration_error_bounds(found.bins, level=level, assumed_correlation=correlation)
     return Estimate(
         "calibration_error",
         report.set,
@@ -71,7 +87,7 @@ def _calibration_error(report: CalibrationReport, level: float) -> Estimate:
         lower,
         upper,
         level,
-        "Clopper-Pearson in every filled bin, Bonferroni",
+        _clustered("Clopper-Pearson in every filled bin, Bonferroni", grouped=report.grouped_by is not None),
         n=report.n,
         support=report.n,
         note=f"{report.n_bins} {report.binning} bins, half-open (lo, hi]; a calibrated classifier of these "
@@ -113,7 +129,11 @@ def _excess(report: CalibrationReport) -> Estimate:
     )
 
 
-def _coverage(report: CalibrationReport, level: float) -> Estimate | Unavailable:
+def _clustered(method: str, *, grouped: bool) -> str:
+    return f"{method}, clustered" if grouped else method
+
+
+def _coverage(report: CalibrationReport, correlation: float, level: float) -> Estimate | Unavailable:
     found = report.conformal
     if found is None:
         return Unavailable("no set to calibrate conformal sets on")
@@ -123,7 +143,15 @@ def _coverage(report: CalibrationReport, level: float) -> Estimate | Unavailable
         return Estimate(
             "conformal_coverage", report.set, None, None, None, None, level, "Clopper-Pearson", n=found.n, note=missing
         )
-    lower, upper = clopper_pearson_bounds(found.covered, found.n, level=level)
+
+    def bounds(level: float) -> tuple[float, float]:
+        return share_bounds(found.covered, found.n, found.by_group, assumed_correlation=correlation, level=level)
+
+    lower, upper = bounds(level)
+    display, worth = wilson_interval(found.covered, found.n, level=DISPLAY_LEVEL), None
+    if found.by_group is not None:
+        display = Interval(*bounds(0.5 + DISPLAY_LEVEL / 2), DISPLAY_LEVEL, "clustered")
+        worth = summary_of_groups(found.by_group, assumed_correlation=correlation).effective_n
     return Estimate(
         "conformal_coverage",
         report.set,
@@ -132,23 +160,32 @@ def _coverage(report: CalibrationReport, level: float) -> Estimate | Unavailable
         lower,
         upper,
         level,
-        "Clopper-Pearson",
+        _clustered("Clopper-Pearson", grouped=found.by_group is not None),
         k=found.covered,
         n=found.n,
-        display=wilson_interval(found.covered, found.n, level=DISPLAY_LEVEL),
+        display=display,
         support=found.n,
+        effective_n=worth,
         note=f"sets that may miss {found.alpha:g}, calibrated on {found.n_calibration} cells of "
         f"{found.calibrated_on}; of exchangeable cells {expected.hits_low} to {expected.hits_high} would be "
         f"covered; mean size {found.mean_set_size:.3g}",
     )
 
 
-def _ppv(evaluation: Evaluation, cell_class: str, prevalence: Mapping[str, float], level: float) -> Estimate:
-    found = next(
-        each
-        for each in ppv_at_prevalence(evaluation.confusion, evaluation.classes, prevalence, level=level)
-        if each.cell_class == cell_class
+def _ppv(
+    evaluation: Evaluation, cell_class: str, prevalence: Mapping[str, float], level: float, *, report: CalibrationReport
+) -> Estimate:
+    grouped, together = report.grouped_by is not None, report.rates_together or "Bonferroni"
+    every = ppv_at_prevalence(
+        evaluation.confusion,
+        evaluation.classes,
+        prevalence,
+        level=level,
+        by_group=evaluation.by_group if grouped else None,
+        assumed_correlation=evaluation.intracluster_correlation,
+        together=together,
     )
+    found = next(each for each in every if each.cell_class == cell_class)
     return Estimate(
         "ppv",
         evaluation.set,
@@ -157,7 +194,7 @@ def _ppv(evaluation: Evaluation, cell_class: str, prevalence: Mapping[str, float
         found.lower,
         found.upper,
         level,
-        "Clopper-Pearson of every class's rate, Bonferroni",
+        _clustered(f"Clopper-Pearson of every class's rate, {together}", grouped=grouped),
         n=evaluation.n,
         support=evaluation.support[cell_class],
         note=found.note or f"at a share of {found.prevalence:g} of the cells met",
@@ -208,6 +245,7 @@ METRICS = (
         meaning="Positive predictive value of a class at the protocol's prevalence.",
         per="class",
         measure=_measure("ppv"),
+        cells="all",
         protocol_table="prevalence",
     ),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,11 +18,12 @@ from scipy.special import entr
 
 from harness.core.errors import InvalidPredictions, UndefinedStatistic
 from harness.core.numbers import SUMS_TO_ONE
-from harness.metrics.distributions import normal_quantile
+from harness.metrics.distributions import beta_quantile, normal_quantile
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval
 from harness.metrics.intervals import check_level, clopper_pearson_bounds, wilson_interval
 
 SCORES = ("confidence", "entropy", "mahalanobis")
+AreaBounds = Literal["proportion", "DeLong"]
 
 Scores = NDArray[np.float64]
 
@@ -207,8 +209,16 @@ def ood_score(score: str, outlook: Mapping[str, ArrayLike], *, train_labels: Arr
     return {name: measure(values) for name, values in others.items()}
 
 
-def auroc(positive_scores: ArrayLike, negative_scores: ArrayLike, *, level: float) -> Auroc:
-    """Area under the ROC curve with DeLong's variance and bounds on the logit scale.
+def auroc(
+    positive_scores: ArrayLike, negative_scores: ArrayLike, *, level: float, by: AreaBounds = "proportion"
+) -> Auroc:
+    """Area under the ROC curve with the bounds of a proportion of as many trials as its variance says.
+
+    A proportion of n trials has the variance A (1 - A) / n: an area A of variance V is worth A (1 - A) / V trials, and
+    has Clopper-Pearson's bounds of these. V is the larger of DeLong's, which is too small where few inputs overlap, and
+    the one that Newcombe's method takes from A alone. In simulations of ten kinds of scores from 0.8 to 0.995, 20 to
+    400 inputs a side, the lower bound at 95 % missed in at most 5.0 % of sets, where DeLong's on the logit scale missed
+    in up to 7 % (benchmarks/gate_error_rates.py).
 
     DeLong's variance is 0 where the two samples do not overlap, and [1, 1] would be claimed of ten inputs as of ten
     thousand. Flawless separation therefore has the bound of disjoint pairs: with m = min(n_positive, n_negative), m
@@ -216,7 +226,7 @@ def auroc(positive_scores: ArrayLike, negative_scores: ArrayLike, *, level: floa
     so the lower bound is Clopper-Pearson's of m / m, (1 - level) ** (1 / m), and never too high.
 
     No other result may claim more than a flawless one: every lower bound is cut off there, and every upper bound at the
-    mirror image, because DeLong's, an approximation for large samples, is too narrow near the ends. Where the variance
+    mirror image. Where the variance
     vanishes in between (every score the same), or a side has a single input, Hoeffding's inequality for the same m
     pairs gives the bounds.
 
@@ -224,12 +234,13 @@ def auroc(positive_scores: ArrayLike, negative_scores: ArrayLike, *, level: floa
         positive_scores: of what should score high (here inputs without a cell). +inf is an abstention.
         negative_scores: of what should score low.
         level: one-sided confidence of each bound, a fraction in (0.5, 1).
+        by: "DeLong" for bounds on the logit scale, by which older runs were judged.
     Raises:
         UndefinedStatistic: a side without inputs.
         InvalidPredictions: a score that is not a number.
-    Source: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44:837-845; Hoeffding (1963), J. Am. Stat. Assoc.
-        58:13-30, section 5.
-    >>> found = auroc([0.9, 0.8, 0.7, 0.6, 0.55], [0.85, 0.5, 0.4, 0.3, 0.2, 0.55], level=0.975)
+    Source: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44:837-845; Newcombe (2006), Stat. Med. 25:559-573,
+        method 5; Hoeffding (1963), J. Am. Stat. Assoc. 58:13-30, section 5.
+    >>> found = auroc([0.9, 0.8, 0.7, 0.6, 0.55], [0.85, 0.5, 0.4, 0.3, 0.2, 0.55], level=0.975, by="DeLong")
     >>> round(found.value, 6), round(found.variance, 8), round(found.lower, 4), round(found.upper, 4)
     (0.85, 0.01883333, 0.4073, 0.979)
     >>> round(auroc([2, 3, 4], [0, 1], level=0.95).lower, 4)
@@ -239,10 +250,12 @@ def auroc(positive_scores: ArrayLike, negative_scores: ArrayLike, *, level: floa
     positive, negative = _scores(positive_scores, "positive"), _scores(negative_scores, "negative")
     value, wins, losses = _placements(positive, negative)
     variance = _variance(wins, losses)
-    lower, upper, method = _auroc_bounds(value, variance, positive.size, negative.size, level=level)
-    shown_lower, shown_upper, _ = _auroc_bounds(
-        value, variance, positive.size, negative.size, level=0.5 + DISPLAY_LEVEL / 2
-    )
+
+    def bounds(level: float) -> tuple[float, float, str]:
+        return _auroc_bounds(value, variance, positive.size, negative.size, level=level, by=by)
+
+    lower, upper, method = bounds(level)
+    shown_lower, shown_upper, _ = bounds(0.5 + DISPLAY_LEVEL / 2)
     return Auroc(
         value=value,
         n_positive=positive.size,
@@ -280,7 +293,7 @@ def _variance(wins: Scores, losses: Scores) -> float | None:
 
 
 def _auroc_bounds(
-    value: float, variance: float | None, n_positive: int, n_negative: int, *, level: float
+    value: float, variance: float | None, n_positive: int, n_negative: int, *, level: float, by: AreaBounds
 ) -> tuple[float, float, str]:
     pairs, alpha = min(n_positive, n_negative), 1.0 - level
     most = alpha ** (1.0 / pairs)  # the highest lower bound that so many disjoint pairs can prove
@@ -291,13 +304,27 @@ def _auroc_bounds(
         half = math.sqrt(math.log(1.0 / alpha) / (2.0 * pairs))
         lower, upper = max(0.0, value - half), min(1.0, value + half)
         return min(lower, most), max(upper, 1.0 - most), f"Hoeffding for {pairs} disjoint pairs"
-    logit = math.log(value / (1.0 - value))
-    half = normal_quantile(level) * math.sqrt(variance) / (value * (1.0 - value))
-    lower, upper = (1.0 / (1.0 + math.exp(min(700.0, -x))) for x in (logit - half, logit + half))
-    method = "DeLong, logit scale"
+    if by == "DeLong":
+        logit = math.log(value / (1.0 - value))
+        half = normal_quantile(level) * math.sqrt(variance) / (value * (1.0 - value))
+        lower, upper = (1.0 / (1.0 + math.exp(min(700.0, -x))) for x in (logit - half, logit + half))
+        method = "DeLong, logit scale"
+    else:
+        trials = value * (1.0 - value) / max(variance, _variance_of_area(value, n_positive, n_negative))
+        won = value * trials
+        lower = beta_quantile(alpha, won, trials - won + 1.0)
+        upper = beta_quantile(level, won + 1.0, trials - won)
+        method = f"Clopper-Pearson of the {trials:.1f} trials that its variance is worth"
     if lower > most or upper < 1.0 - most:
         lower, upper, method = min(lower, most), max(upper, 1.0 - most), f"{method}, cut at what a flawless one proves"
     return lower, upper, method
+
+
+def _variance_of_area(value: float, n_positive: int, n_negative: int) -> float:
+    """The variance that an area of this size has where scores are exponential, sides balanced (Newcombe's method 5)."""
+    half = (n_positive + n_negative) / 2.0 - 1.0
+    spread = (1.0 - value) / (2.0 - value) + value / (1.0 + value)
+    return value * (1.0 - value) * (1.0 + half * spread) / (n_positive * n_negative)
 
 
 # --- thresholds -------------------------------------------------------------------------------
@@ -362,6 +389,7 @@ def detect(
     others: Mapping[str, ArrayLike],
     tpr: float,
     level: float,
+    areas_by: AreaBounds = "proportion",
 ) -> Detection:
     """How well one score of strangeness tells the cells of a set from inputs without a cell.
 
@@ -371,6 +399,7 @@ def detect(
         reference, reference_cells: another set, such as validation, whose cells fix the threshold. The threshold is the
             lowest strangeness that keeps at least the share `tpr` of them.
         others: kind -> strangeness of inputs without a cell; at least one kind.
+        areas_by: how areas have their bounds, as `auroc` takes it.
     Raises:
         UndefinedStatistic: no cells, no kind, a kind without inputs, or too many reference cells that were refused.
         ValueError: an unknown score, or a threshold fixed on the judged set itself.
@@ -389,6 +418,9 @@ def detect(
     def passing(values: Scores) -> FalsePositives:
         return false_positive_rate_at(-known, -values, tpr=tpr, level=level)  # the higher, the more like a cell
 
+    def area(values: Scores) -> Auroc:
+        return auroc(values, judged, level=level, by=areas_by)
+
     everything = np.concatenate(list(strange.values()))
     pooled = passing(everything)
     threshold = -pooled.threshold
@@ -403,11 +435,9 @@ def detect(
         n_cells=judged.size,
         kept_lower=clopper_pearson_bounds(n_kept, judged.size, level=level)[0],
         level=level,
-        auroc=auroc(everything, judged, level=level),
+        auroc=area(everything),
         taken_for_cells=pooled,
-        kinds=tuple(
-            KindDetection(kind, auroc(values, judged, level=level), passing(values)) for kind, values in strange.items()
-        ),
+        kinds=tuple(KindDetection(kind, area(values), passing(values)) for kind, values in strange.items()),
     )
 
 

@@ -87,6 +87,7 @@ class Evaluation:
                to `confusion`; None where groups are not known.
     intracluster_correlation: the least that is assumed of cells of one group.
     grouped_by: what the groups are, in words.
+    n_left_out: further cells of the set, which show a picture again that is counted here once.
     """
 
     set: str
@@ -95,6 +96,7 @@ class Evaluation:
     by_group: np.ndarray | None = None
     intracluster_correlation: float = 0.0
     grouped_by: str = "patients or slides"
+    n_left_out: int = 0
 
     @property
     def grouped(self) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from harness.data.leakage import DuplicatePair, ListedImage, across_parts, across_sets, label_conflicts
 from harness.data.records import Split
+from harness.metrics.copies import DATASET, copies_within
 from harness.metrics.counts import counted
 from harness.metrics.provenance import Provenance
 from harness.metrics.shortcuts import ShortcutReport
 from harness.protocol.needs import SPLIT
+from harness.protocol.records import PARTS
 
-DATASET = "dataset"
 COVERED = (
     "one picture, and its copies: turned by any angle, mirrored, rescaled, stretched, shifted, padded or cropped by up "
     "to a seventh of a side, relit, blurred, noisy, partly covered, saved anew. How many of each are found: "
@@ -28,10 +29,12 @@ def leakage(
     Two labels on one picture count where one of the two images is in the dataset; a conflict within an external set is
     told with its other pairs.
     """
+    part_of = {image.path: part for part in PARTS for image in split.part(part)}
     own = [pair for pair in duplicates if DATASET in (pair.first.set, pair.second.set)]
     return {
         "duplicates_across_parts": tuple(map(str, across_parts(duplicates, split, set_name=DATASET))),
         "duplicates_across_sets": tuple(map(str, across_sets(duplicates))),
+        "repeated_pictures": copies_within(duplicates, part_of),
         "label_conflicts": tuple(map(str, label_conflicts(own))),
         "class_linked_headers": tuple(
             f"{finding} Images: {', '.join(finding.paths)}" for finding in shortcuts.findings
@@ -82,6 +85,12 @@ METRICS = (
         "duplicates_across_sets",
         "leakage",
         "Pictures that are both in the dataset and in an external set.",
+        covers=COVERED,
+    ),
+    counted(
+        "repeated_pictures",
+        "leakage",
+        "Pictures that several cells of one part or set show: each counts once.",
         covers=COVERED,
     ),
     counted("class_linked_headers", "leakage", "File properties from which the class can be guessed unseen."),

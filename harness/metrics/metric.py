@@ -16,6 +16,7 @@ from harness.metrics.measurements import Measurements
 from harness.protocol.needs import PROBABILITIES
 
 Unit = Literal["fraction", "s", "images/s", "count"]
+CellsOf = Literal["class", "others", "called", "class or called", "all"]
 Scope = Literal["set", "class", "corruption", "column", "device"]
 
 
@@ -76,7 +77,7 @@ class Metric:
     holm:             "one class fails" is said after Holm's correction over the criteria on other classes, or kinds.
     right_or_wrong:   whether each of its trials is a cell that is right or wrong by its own label: then recalls alone
                       make its rate.
-    of_other_classes: of a metric per class: whether the cells of all other classes are its trials.
+    cells:            of a metric per class: which cells enter it.
     column:           by whose values it divides a set; empty where it does not, or where the criterion's kind says it.
     cells_of:         sets whose cells it rests on, beside the one that a criterion names.
     counts:           what n counts.
@@ -101,7 +102,7 @@ class Metric:
     proportion_floor: Callable[[float], float] = unchanged
     holm: bool = False
     right_or_wrong: bool = False
-    of_other_classes: bool = False
+    cells: CellsOf = "class"
     column: str = ""
     cells_of: tuple[str, ...] = ()
     counts: str = "cells"

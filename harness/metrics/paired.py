@@ -64,7 +64,7 @@ def fewest_discordant_for_significance(*, level: float) -> int:
     return n
 
 
-def tango_bounds(b: int, c: int, n: int, *, level: float) -> tuple[float, float]:
+def tango_bounds(b: float, c: float, n: float, *, level: float) -> tuple[float, float]:
     """One-sided score bounds of the difference in accuracy, each at `level`.
 
     For display. A score bound is approximate, and its true confidence can be below `level`: at 0.95 the lower one is
@@ -73,7 +73,8 @@ def tango_bounds(b: int, c: int, n: int, *, level: float) -> tuple[float, float]
 
     Args:
         b, c: cells that the baseline alone and the candidate alone got right.
-        n: cells that both were asked about, b + c <= n. Cells must be independent pairs.
+        n: cells that both were asked about, b + c <= n. Cells must be independent pairs, or be counted as those that
+            they are worth: none of the three need be whole.
         level: one-sided confidence of each bound. A two-sided interval at 1 - a has these bounds at 1 - a/2.
     Returns:
         (lower, upper) of candidate minus baseline, fractions in [-1, 1].
@@ -193,7 +194,7 @@ def chance_of_region(thresholds: np.ndarray, n: int, *, p_b: float, p_c: float) 
     return float(np.sum(mass * np.where(needed > n - b, 0.0, reach)))
 
 
-def _score_limit(b: int, c: int, n: int, z: float) -> float:
+def _score_limit(b: float, c: float, n: float, z: float) -> float:
     """Where Tango's statistic equals z >= 0, at or below the estimate."""
     estimate = (c - b) / n
     # Where the variance vanishes at the estimate, the root has a closed form.
@@ -208,7 +209,7 @@ def _score_limit(b: int, c: int, n: int, z: float) -> float:
     return float(brentq(lambda d: float(_excess(b, c, n, d, z)), -1.0, estimate, xtol=1e-13, rtol=1e-14))
 
 
-def _excess(b: int | np.ndarray, c: int | np.ndarray, n: int, difference: float, z: float) -> np.ndarray:
+def _excess(b: float | np.ndarray, c: float | np.ndarray, n: float, difference: float, z: float) -> np.ndarray:
     """c - b - n d - z sd, with the sd at the likeliest model whose difference is d: Tango's statistic, undivided."""
     linear = (2 * n - c + b) * difference - b - c
     constant = -b * difference * (1.0 - difference)
@@ -224,12 +225,12 @@ def _excess(b: int | np.ndarray, c: int | np.ndarray, n: int, difference: float,
     return np.asarray(c - b - n * difference - z * np.sqrt(n * variance))
 
 
-def _check_discordant(b: int, c: int, n: int) -> None:
+def _check_discordant(b: float, c: float, n: float) -> None:
     if b < 0 or c < 0 or b + c > n:
         raise ValueError(f"b = {b} and c = {c} discordant of n = {n} cells is impossible; pass b, c >= 0, b + c <= n")
 
 
-def _check_compared(b: int, c: int, n: int) -> None:
+def _check_compared(b: float, c: float, n: float) -> None:
     _check_discordant(b, c, n)
     if n == 0:
         raise UndefinedStatistic(

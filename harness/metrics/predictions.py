@@ -25,6 +25,9 @@ class Predictions:
     probabilities: (n_cells, n_classes) float64, no value below 0, each row summing to 1.
     groups:        (n_cells,) str or None; cells of one patient (slide, site) are not independent.
     columns:       such as "site" -> (n_cells,) what the label table says of each cell, "" where it says nothing.
+    other:         (n_cells,) int64 or None; another label that a copy of the cell's picture carries, -1 where none
+                   does. Whatever is said of such a cell is wrong.
+    n_left_out:    cells of the set that show a picture again and are not among these (`metrics.copies`).
     """
 
     set: str
@@ -35,6 +38,8 @@ class Predictions:
     probabilities: np.ndarray
     groups: tuple[str, ...] | None = None
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    other: np.ndarray | None = None
+    n_left_out: int = 0
 
     def __post_init__(self) -> None:
         # The digest is of bytes: the same numbers in another type would refute the pack that they are written to.
@@ -80,8 +85,15 @@ class Predictions:
         return np.asarray(np.argmax(self.probabilities, axis=1))
 
     @property
+    def counted_as(self) -> np.ndarray:
+        """(n_cells,) int64 class that each cell counts as called: `predicted`, and never its own where it has two."""
+        if self.other is None:
+            return self.predicted
+        return np.where((self.other >= 0) & (self.predicted == self.labels), self.other, self.predicted)
+
+    @property
     def correct(self) -> np.ndarray:
-        return np.asarray(np.equal(self.predicted, self.labels))
+        return np.asarray(np.equal(self.counted_as, self.labels))
 
     @property
     def confidence(self) -> np.ndarray:

@@ -7,16 +7,18 @@ to them. A disturbed cell keeps the digest of its file: that is what pairs it wi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.core.errors import IncomparableSets, UndefinedStatistic
 from harness.metrics.classification import cluster_note, estimate, evaluate
 from harness.metrics.clusters import clustered_bounds, effective_trials
+from harness.metrics.comparison import paired_estimate
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Interval, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.paired import mcnemar_exact
+from harness.metrics.paired_groups import PairedGroups
 from harness.metrics.predictions import Predictions, grouping_of
 
 ANY = "any"  # the flips under at least one of several transforms, cell by cell
@@ -45,6 +47,8 @@ class SeverityPoint:
     display: two-sided interval for figures: Wilson, by patient where they are known.
     recalls: of every class that has cells, in the order of the classes.
     effective_n: independent cells that these are worth; None where they are counted as independent.
+    lost, gained: cells that only the clean image, and only the disturbed one, has right; None by an older harness.
+    by_group: (cells, lost, gained) of each patient, slide or site; None where they are not known.
     """
 
     kind: str
@@ -58,6 +62,9 @@ class SeverityPoint:
     recalls: tuple[ClassRecall, ...]
     effective_n: float | None
     note: str
+    lost: int | None = None
+    gained: int | None = None
+    by_group: tuple[tuple[int, int, int], ...] | None = None
 
     @property
     def accuracy(self) -> float:
@@ -151,7 +158,8 @@ def severity_curves(
         severities.setdefault(kind, []).append(severity)
 
     def point(kind: str, severity: int, predictions: Predictions) -> SeverityPoint:
-        return _point(kind, severity, predictions, intracluster_correlation=intracluster_correlation, level=level)
+        found = _point(kind, severity, predictions, intracluster_correlation=intracluster_correlation, level=level)
+        return _beside_clean(found, clean, predictions)
 
     return tuple(
         SeverityCurve(
@@ -194,6 +202,47 @@ def disturbed_accuracy(
         support=found.n,
         effective_n=found.effective_n,
     )
+
+
+def disturbed_difference(
+    curves: Sequence[SeverityCurve],
+    *,
+    kind: str,
+    severity: int,
+    set_name: str,
+    assumed_correlation: float,
+    grouped_by: str,
+) -> Estimate | Unavailable:
+    """What a disturbance of an agreed severity costs: accuracy on disturbed minus that on clean cells, paired by cell.
+
+    A floor of minus the loss that is accepted is judged on it. The two accuracies are of the same cells, so their
+    difference is known better than either: bounds of each by itself would let a loss of several points go unseen.
+    """
+    curve = next((each for each in curves if each.kind == kind and each.set == set_name), None)
+    found = None if curve is None else curve.at(severity)
+    if found is None or found.lost is None or found.gained is None:
+        return Unavailable(f"set {set_name} was not compared with its clean cells by {kind} at severity {severity}")
+    groups = None if found.by_group is None else PairedGroups(*np.array(found.by_group, dtype=np.int64).T)
+    paired = paired_estimate(
+        groups,
+        (found.lost, found.gained, found.n),
+        assumed_correlation=assumed_correlation,
+        grouped_by=grouped_by,
+        level=found.level,
+    )
+    counted = f"{kind} at severity {severity}: {found.lost} lost, {found.gained} gained"
+    return replace(paired, metric="disturbed_difference", set=set_name, note=f"{counted}; {paired.note}")
+
+
+def _beside_clean(found: SeverityPoint, clean: Predictions, disturbed: Predictions) -> SeverityPoint:
+    """The point with what became of each clean cell."""
+    lost, gained = clean.correct & ~disturbed.correct, ~clean.correct & disturbed.correct
+    by_group = None
+    if clean.groups is not None:
+        names, group = np.unique(np.array(clean.groups, dtype=str), return_inverse=True)
+        counts = [np.bincount(group, weights=each, minlength=len(names)) for each in (np.ones(found.n), lost, gained)]
+        by_group = tuple((int(n), int(b), int(c)) for n, b, c in zip(*counts, strict=True))
+    return replace(found, lost=int(lost.sum()), gained=int(gained.sum()), by_group=by_group)
 
 
 def _point(

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.core.text import brief
 from harness.metrics.classification import estimate, evaluate
+from harness.metrics.copies import only
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Kinds, Metric, Subject
@@ -97,21 +98,13 @@ def _named(column: str, value: str) -> str:
 
 
 def _rows(predictions: Predictions, chosen: np.ndarray, column: str, value: str) -> Predictions:
-    rows = np.flatnonzero(chosen).tolist()
     groups = predictions.groups
     # Of the cells of one site, that they are of that site says nothing more: they are grouped by what is finer, or not.
     if groups is not None and all(group.startswith(f"{column}:") for group in groups):
         groups = None
-    return replace(
-        predictions,
-        set=f"{predictions.set}, {_named(column, value)},",
-        paths=tuple(predictions.paths[row] for row in rows),
-        digests=tuple(predictions.digests[row] for row in rows),
-        labels=predictions.labels[rows],
-        probabilities=predictions.probabilities[rows],
-        groups=None if groups is None else tuple(groups[row] for row in rows),
-        columns={},
-    )
+    name = f"{predictions.set}, {_named(column, value)},"
+    # Of the cells that are left out it is not known which slice they would be of.
+    return only(replace(predictions, set=name, groups=groups, columns={}, n_left_out=0), chosen)
 
 
 def _measured(

@@ -79,7 +79,7 @@ METRICS = (
         per="class",
         measure=_measured,
         trials="cells of other classes",
-        of_other_classes=True,
+        cells="others",
         holm=True,
     ),
 )

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.metrics.detection import Detection, detection_estimate
-from harness.metrics.estimates import Estimate, Unavailable
+from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Kinds, Metric, Subject
-from harness.metrics.robustness import FlipRate, SeverityCurve, disturbed_accuracy, flip_rate_estimate
+from harness.metrics.robustness import (
+    FlipRate,
+    SeverityCurve,
+    disturbed_accuracy,
+    disturbed_difference,
+    flip_rate_estimate,
+)
 from harness.protocol.needs import NEW_IMAGES, PROBABILITIES
 from harness.protocol.records import ANY, RobustnessPlan
 
@@ -55,9 +61,24 @@ def _measure(name: str) -> Callable[[Measurements, Subject, float], Estimate | U
             return found
         assert subject.kind is not None  # the protocol names one for each metric per corruption
         plan = measurements.protocol.robustness
+        if name == "disturbed_difference":
+            return _difference(measurements, found, subject)
         return stability(found, name, kind=subject.kind, plan=plan, set_name=subject.set)
 
     return measure
+
+
+def _difference(measurements: Measurements, found: Robustness, subject: Subject) -> Estimate | Unavailable:
+    plan, evaluation = measurements.protocol.robustness, measurements.evaluation(subject.set)
+    assert plan is not None and subject.kind is not None  # the protocol has disturbances where a criterion asks for one
+    return disturbed_difference(
+        found.curves,
+        kind=subject.kind,
+        severity=plan.agreed[subject.kind],
+        set_name=subject.set,
+        assumed_correlation=measurements.protocol.clusters.intracluster_correlation,
+        grouped_by=evaluation.grouped_by if isinstance(evaluation, Evaluation) else "groups",
+    )
 
 
 _NEEDS = frozenset({PROBABILITIES, NEW_IMAGES})
@@ -73,6 +94,18 @@ METRICS = (
         kinds=Kinds("robustness", "kinds"),
         trials="cells",
         holm=True,
+    ),
+    Metric(
+        name="disturbed_difference",
+        questions=("robustness",),
+        meaning="Accuracy with one kind of corruption at its agreed severity minus that on the clean cells, paired.",
+        per="corruption",
+        needs=_NEEDS,
+        measure=_measure("disturbed_difference"),
+        kinds=Kinds("robustness", "kinds"),
+        range=(-1.0, 1.0),
+        holm=True,
+        counts="pairs",
     ),
     Metric(
         name="flip_rate",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded
 from harness.pack.baseline import judged_again, read_baseline
-from harness.pack.read import open_pack, read_predictions
+from harness.pack.read import open_pack
 from harness.pack.sign import Trust
 from harness.protocol.records import Criterion, Protocol
 from harness.run.results import Baseline, RunResults
@@ -64,7 +64,13 @@ def compare_packs(baseline: Path, candidate: Path, *, trust: Trust | None = None
     sets, classes = tuple(dict.fromkeys(criterion.set for criterion in criteria)), protocol.dataset.classes
     theirs = read_baseline(baseline, sets=sets, classes=classes, trust=trust)
     comparisons = {
-        name: compare(read_predictions(pack, name), theirs.predictions[name], baseline_run=theirs.run_id)
+        name: compare(
+            run.predictions[name] if run.rules.grouped else replace(run.predictions[name], groups=None),
+            theirs.predictions[name],
+            baseline_run=theirs.run_id,
+            copies=run.copies,
+            intracluster_correlation=protocol.clusters.intracluster_correlation,
+        )
         for name in sets
     }
     evidence, today = _TwoPacks(run, comparisons), datetime.fromisoformat(run.started_at).date()

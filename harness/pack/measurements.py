@@ -76,16 +76,16 @@ class RecordedMeasurements:
         if set_name not in self._run.predictions:
             raise NotRecorded(f"the pack has no predictions of {set_name}")
         correlation = self.protocol.clusters.intracluster_correlation
-        return evaluate_slices(self._run.predictions[set_name], column, intracluster_correlation=correlation)
+        found = self._run.counted(self._run.predictions[set_name])
+        return evaluate_slices(found, column, intracluster_correlation=correlation)
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         asked = self.protocol.training.every_seed
         if not set(asked) <= set(self._run.seed_predictions):
             raise NotRecorded(f"the pack has no predictions of {set_name} by the classifiers of all seeds")
         correlation = self.protocol.clusters.intracluster_correlation
-        return {
-            seed: evaluate(self._run.seed_predictions[seed], intracluster_correlation=correlation) for seed in asked
-        }
+        found = {seed: self._run.counted(self._run.seed_predictions[seed]) for seed in asked}
+        return {seed: evaluate(each, intracluster_correlation=correlation) for seed, each in found.items()}
 
     def comparison(self, set_name: str) -> Comparison | Unavailable:
         if (reason := unanswered(set_name, self._run.judged)) is not None:
@@ -101,7 +101,7 @@ class RecordedMeasurements:
             try:
                 run = self._run
                 self._calibrations[set_name] = calibration_of(
-                    self.protocol, run.predictions, set_name, judged=run.judged
+                    self.protocol, run.counted_predictions, set_name, judged=run.judged, rules=run.rules
                 )
             except HarnessError as error:
                 raise NotRecorded(str(error)) from None
@@ -113,7 +113,9 @@ class RecordedMeasurements:
         if level not in self._robustness:
             detection = self._run.robustness.detection
             score = None if detection is None else detection.score
-            self._robustness[level] = at_level(self._run.robustness, self.protocol, score=score, level=level)
+            self._robustness[level] = at_level(
+                self._run.robustness, self.protocol, score=score, level=level, rules=self.rules
+            )
         return self._robustness[level]
 
     def count(self, question: str, metric: str) -> Count | Unavailable:
@@ -188,10 +190,12 @@ class RecordedMeasurements:
 
 
 def calibration_of(
-    protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str, *, judged: Judged
+    protocol: Protocol, predictions: Mapping[str, Predictions], set_name: str, *, judged: Judged, rules: Rules
 ) -> CalibrationReport:
     """The calibration report of one set, made from the predictions of it and of validation, where there are any.
 
+    Args:
+        rules: by which its bounds were made.
     Raises:
         NotRecorded: its predictions are not in the pack, or those of validation, and what was judged covers it.
     """
@@ -201,24 +205,27 @@ def calibration_of(
     plan, prevalence = protocol.calibration, protocol.prevalence
     return calibration_report(
         predictions.get("validation"),
-        predictions[set_name],
+        predictions[set_name] if rules.grouped else replace(predictions[set_name], groups=None),
         n_bins=plan.n_bins,
         binning="equal-width",
         alpha=plan.miscoverage,
         level=DISPLAY_LEVEL,
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=protocol.training.seed,
+        intracluster_correlation=protocol.clusters.intracluster_correlation,
+        rates_together="MOVER" if rules.sharper else None,
     )
 
 
 # --- robustness -------------------------------------------------------------------------------
 
 
-def at_level(recorded: Robustness, protocol: Protocol, *, score: str | None, level: float) -> Robustness:
+def at_level(recorded: Robustness, protocol: Protocol, *, score: str | None, level: float, rules: Rules) -> Robustness:
     """The same counts and scores with bounds at another level.
 
     Args:
         score: what the out-of-distribution scores are; None where the protocol asks for none.
+        rules: by which areas have their bounds.
     Raises:
         NotRecorded: cells are clustered, so the bounds need the corrupted predictions, which a pack does not hold;
             those at the level of displays are taken as recorded.
@@ -243,6 +250,7 @@ def at_level(recorded: Robustness, protocol: Protocol, *, score: str | None, lev
             others={kind: scores[kind] for kind in plan.kinds},
             tpr=plan.true_positive_rate,
             level=level,
+            areas_by="proportion" if rules.sharper else "DeLong",
         ),
         scores,
     )

@@ -55,7 +55,8 @@ from harness.judge.terms import unpack_terms
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
-from harness.metrics.comparison import Comparison, DiscordantCell
+from harness.metrics.comparison import Comparison, DiscordantCell, comparison_of
+from harness.metrics.copies import counted_once
 from harness.metrics.counts import exact_count
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation, Unavailable
 from harness.metrics.fits import FITTING_PARTS, Fit, fit_of
@@ -220,7 +221,6 @@ class _Rebuilding:
         self._fit_again()
         self._compare_again()
         self._calibrate_again()
-        self.duplicates = self._of(tuple[DuplicatePair, ...] | None, "duplicates")
         self.uncompared = self._of(tuple[ListedImage, ...], "uncompared")
         self.shortcuts = self._of(ShortcutReport | None, "shortcuts")
         self.provenance = self._of(dict[str, Provenance], "provenance")
@@ -486,12 +486,22 @@ class _Rebuilding:
         if found is None and "changes" in self.pack.evidence:  # which came later
             self._note(EVIDENCE, "rules", "they are missing, and every judge that tells `changes` tells its rules")
             return RULES
+        if (
+            found is not None
+            and not found.one_picture
+            and self._of(tuple[str, ...] | None, "page", "split", "repeated") is not None
+        ):
+            self._note(EVIDENCE, "rules", f"its page tells of repeated pictures, and no judge by {found} does")
+            return RULES
         if found is None:
-            self.not_recomputed.append("what only a later judge asks: groups were not counted, kinds not corrected for")
+            self.not_recomputed.append(
+                "what only a later judge asks: groups and copies were not counted, kinds not corrected for"
+            )
         return found or OLDEST
 
     def _read_records(self) -> bool:
         """What is taken as recorded, because nothing in the pack can tell it again."""
+        self.duplicates = self._of(tuple[DuplicatePair, ...] | None, "duplicates")
         self.training = self._of(TrainingRecord | None, "training")
         self.model = self._of(JudgedModel | None, "model")
         self.given = self._of(GivenPredictions | None, "given")
@@ -570,7 +580,7 @@ class _Rebuilding:
                 whole = False
                 continue
             self.predictions[name] = found
-            self.evaluations[name] = self._evaluate(found)
+            self.evaluations[name] = self._evaluate(self._counted(found))
         for seed, stated in require_field(self.pack, "seeds", kind=dict).items():
             name = f"seeds/test_{seed}"
             try:
@@ -606,6 +616,10 @@ class _Rebuilding:
         if not self.rules.fewest_groups:  # then no group was known but patients and slides
             images = tuple(replace(image, site=None) for image in images)
         return predictions_of(images, found.probabilities, set_name=part, classes=found.classes)
+
+    def _counted(self, found: Predictions) -> Predictions:
+        """One cell for each picture, where the judge that wrote the pack counted so."""
+        return counted_once(found, self.duplicates) if self.rules.one_picture and self.duplicates else found
 
     def _evaluate(self, predictions: Predictions) -> Evaluation:
         return evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
@@ -683,9 +697,10 @@ class _Rebuilding:
     def _compared(self, name: str) -> Comparison | None:
         """The table that the listed discordant cells and this run's predictions leave no choice about."""
         field = f"comparisons > {name}"
-        if (found := self.predictions.get(name)) is None:
+        if name not in self.predictions:
             self._note(EVIDENCE, field, "there are no predictions of this set that could have been compared")
             return None
+        found = self._counted(self.predictions[name])
         cells = self._of(tuple[DiscordantCell, ...], "comparisons", name, "discordant")
         baseline, n_changed = (
             require_field(self.pack, "comparisons", name, "baseline", kind=str),
@@ -696,10 +711,7 @@ class _Rebuilding:
         row_of = {
             (path, digest): row for row, (path, digest) in enumerate(zip(found.paths, found.digests, strict=True))
         }
-        predicted, seen = found.predicted, set()
-        support = np.bincount(found.labels, minlength=len(found.classes))
-        right = np.bincount(found.labels[found.correct], minlength=len(found.classes))
-        gained, lost = np.zeros_like(support), np.zeros_like(support)
+        predicted, seen, baseline_right = found.predicted, set(), found.correct.copy()
         for cell in cells:
             row = row_of.get((cell.path, cell.digest))
             fits = (
@@ -714,24 +726,24 @@ class _Rebuilding:
                 self._note(EVIDENCE, f"{field} > discordant", f"{cell.path!r} is not as predictions/{name}.csv has it")
                 continue
             seen.add(row)
-            (gained if cell.candidate_right else lost)[found.labels[row]] += 1
-        both_right, both_wrong = right - gained, support - right - lost
-        if not 0 <= n_changed - len(cells) <= int(both_wrong.sum()):
+            baseline_right[row] = not cell.candidate_right
+        if not 0 <= n_changed - len(cells) <= int(np.sum(~found.correct & ~baseline_right)):
             self._note(EVIDENCE, f"{field} > n_changed", f"{n_changed} cells cannot have changed")
-        return Comparison(
-            set=name,
-            classes=found.classes,
-            baseline=baseline,
-            table=np.stack([np.stack([both_wrong, gained], 1), np.stack([lost, both_right], 1)], 1),
-            discordant=tuple(sorted(cells, key=lambda cell: (cell.candidate_right, cell.path))),
+        return comparison_of(
+            found if self.rules.grouped else replace(found, groups=None),
+            baseline_right,
+            cells,
+            baseline_run=baseline,
             n_changed=n_changed,
+            intracluster_correlation=self.protocol.clusters.intracluster_correlation,
         )
 
     def _calibrate_again(self) -> None:
         for name in require_field(self.pack, "calibrations", kind=dict):
             try:
+                counted = {each: self._counted(found) for each, found in self.predictions.items()}
                 self.calibrations[name] = calibration_of(
-                    self.protocol, self.predictions, name, judged=self.model or self.given
+                    self.protocol, counted, name, judged=self.model or self.given, rules=self.rules
                 )
             except HarnessError as error:
                 self._note(EVIDENCE, f"calibrations > {name}", str(error))
@@ -753,7 +765,7 @@ class _Rebuilding:
         plan, record = self.protocol.detection, self.model or self.training
         card = None if record is None else record.card
         score = None if plan is None else plan.score if card is None else ood_score_of(plan, card)
-        return at_level(recorded, self.protocol, score=score, level=DISPLAY_LEVEL)
+        return at_level(recorded, self.protocol, score=score, level=DISPLAY_LEVEL, rules=self.rules)
 
     def _check_clean(self, curve: SeverityCurve) -> None:
         found, clean = self.evaluations.get(curve.set), curve.clean
@@ -761,6 +773,16 @@ class _Rebuilding:
             here = "nothing" if found is None else f"{found.n_correct}/{found.n}"
             field = f"robustness > curves > {curve.kind}"
             self._note(EVIDENCE, field, f"{clean.k}/{clean.n} clean cells, the predictions of {curve.set} have {here}")
+        for point in curve.points:
+            if point.lost is not None and point.gained is not None and clean.k - point.lost + point.gained != point.k:
+                field = f"robustness > curves > {curve.kind} > {point.severity}"
+                self._note(EVIDENCE, field, f"{point.lost} lost and {point.gained} gained do not make {point.k} right")
+            if point.by_group is not None and tuple(map(sum, zip(*point.by_group, strict=True))) != (
+                point.n,
+                point.lost,
+                point.gained,
+            ):
+                self._note(EVIDENCE, f"robustness > curves > {curve.kind}", "its groups are not those of its cells")
 
     # --- looks ---
 

@@ -19,7 +19,7 @@ from harness.data.records import ImageFacts, Manifest, Reading
 from harness.judge.amended import Change
 from harness.judge.ledger import head_of, ledger_bytes
 from harness.judge.verdicts import Verdict
-from harness.metrics.classification import estimate
+from harness.metrics.classification import estimate, not_counted
 from harness.metrics.comparison import Comparison, difference
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Evaluation
 from harness.metrics.label_errors import TRAINED_ON, LabelSuspect, suspects_by_set
@@ -199,10 +199,9 @@ def metrics(results: RunResults, evaluation: Evaluation) -> dict[str, object]:
 
 
 def _independence(evaluation: Evaluation) -> str:
-    if not evaluation.grouped:
-        return INDEPENDENCE_UNKNOWN
     one = {"patients or slides": "patient or slide", "sites": "site"}.get(evaluation.grouped_by)
-    return f"cells grouped by {one or 'patient, slide or site'}"
+    known = f"cells grouped by {one or 'patient, slide or site'}" if evaluation.grouped else INDEPENDENCE_UNKNOWN
+    return f"{known}; {not_counted(evaluation)}" if evaluation.n_left_out else known
 
 
 def classification_report(evaluation: Evaluation) -> str:

@@ -49,7 +49,7 @@ def images_to_show(run: RunResults) -> tuple[str, ...]:
     """The digests of the images that the page and its figures need and may show, sorted."""
     if run.protocol.report.images == "none":
         return ()
-    test = run.predictions.get("test")
+    test = _counted_test(run)
     digests = _discordant(run) | _suspected(run)
     if test is not None:
         digests |= {test.digests[row] for row in _wrong_rows(test)}
@@ -70,6 +70,10 @@ def draw_thumbnails(run: RunResults, images: Mapping[str, np.ndarray], *, side_p
 def _suspected(run: RunResults) -> set[str]:
     """The cells of the dataset whose labels the page suspects."""
     return {each.sha256 for name, found in shown_suspects(run).items() if name in PARTS for each in found}
+
+
+def _counted_test(run: RunResults) -> Predictions | None:
+    return run.counted(run.predictions["test"]) if "test" in run.predictions else None
 
 
 def external_evaluations(run: RunResults) -> list[Evaluation]:
@@ -149,7 +153,7 @@ def _figures_of_results(run: RunResults, images: Mapping[str, np.ndarray]) -> di
             "Accuracy: test against external sets" if external else "Accuracy on test (no external set was evaluated)",
             [estimate(each, "accuracy", cell_class=None, level=DISPLAY_LEVEL) for each in (test, *external)],
         )
-    if (predictions := run.predictions.get("test")) is not None:
+    if (predictions := _counted_test(run)) is not None:
         figures |= _figures_of_test_cells(predictions, images)
     return figures
 

@@ -142,7 +142,7 @@ def _refuse_contradictions(run: RunResults) -> None:
         )
     for name, evaluation in run.evaluations.items():
         if name in run.predictions and not np.array_equal(
-            evaluate(run.predictions[name]).confusion, evaluation.confusion
+            evaluate(run.counted(run.predictions[name])).confusion, evaluation.confusion
         ):
             raise EvidenceError(
                 f"run {run.run_id}: the confusion matrix of {name!r} is not that of its predictions. "

@@ -23,7 +23,9 @@ class Places:
     """
 
     def __init__(self, document: Mapping[str, Any], run: RunResults, sums: Mapping[str, str]) -> None:
-        tables = {f"predictions/{name}.csv": _rows(found) for name, found in run.predictions.items()}
+        tables = {
+            f"predictions/{name}.csv": _rows(found, run.wrong_rows(found)) for name, found in run.predictions.items()
+        }
         self._roots: dict[str, Any] = {**document, **tables, SUMS: dict(sums)}
         self._keys: dict[int, dict[str, Any]] = {}
 
@@ -93,7 +95,7 @@ def _keys(value: Any) -> dict[str, Any]:
     return places
 
 
-def _rows(found: Predictions) -> dict[str, dict[str, object]]:
+def _rows(found: Predictions, wrong: Sequence[int]) -> dict[str, dict[str, object]]:
     """The wrong cells of a table of predictions by their line in it, as a text editor counts."""
     classes = found.classes
     return {
@@ -104,5 +106,5 @@ def _rows(found: Predictions) -> dict[str, dict[str, object]]:
             "predicted": classes[found.predicted[row]],
             **{f"p_{name}": float(p) for name, p in zip(classes, found.probabilities[row], strict=True)},
         }
-        for row in (~found.correct).nonzero()[0].tolist()
+        for row in wrong
     }

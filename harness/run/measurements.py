@@ -48,9 +48,7 @@ class LiveMeasurements:
         if (reason := self._run(predictions.unanswered, set_name)) is not None:
             return reason
         correlation = self.protocol.clusters.intracluster_correlation
-        return evaluate_slices(
-            self._run(predictions.predictions, set_name), column, intracluster_correlation=correlation
-        )
+        return evaluate_slices(self._run(predictions.counted, set_name), column, intracluster_correlation=correlation)
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         return self._run(predictions.seed_evaluations, set_name)

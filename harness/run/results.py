@@ -10,6 +10,7 @@ from harness.data.records import Reading
 from harness.judge.rescored import Rescored, contradictions
 from harness.judge.rules import RULES, Rules
 from harness.judge.verdicts import Verdict
+from harness.metrics.copies import counted_once
 from harness.metrics.predictions import Predictions
 from harness.metrics.summary import summary_metrics
 
@@ -134,6 +135,25 @@ class RunResults:
     signed_with: str | None = None
     stopped_because: str | None = None
     metrics: tuple[str, ...] = field(default_factory=summary_metrics)
+
+    @property
+    def copies(self) -> tuple[DuplicatePair, ...]:
+        """Pairs of cells of which one is counted; none by the rules of a judge that did not look."""
+        return self.duplicates or () if self.rules.one_picture else ()
+
+    def counted(self, found: Predictions) -> Predictions:
+        """What bounds on these predictions are made of: one cell for each picture."""
+        return counted_once(found, self.copies)
+
+    def wrong_rows(self, found: Predictions) -> list[int]:
+        """The rows of these predictions, in their own order, of the cells that count and count as wrong."""
+        counted = self.counted(found)
+        wrong = {path for path, right in zip(counted.paths, counted.correct.tolist(), strict=True) if not right}
+        return [row for row, path in enumerate(found.paths) if path in wrong]
+
+    @property
+    def counted_predictions(self) -> dict[str, Predictions]:
+        return {name: self.counted(found) for name, found in self.predictions.items()}
 
     @property
     def judged(self) -> Judged:

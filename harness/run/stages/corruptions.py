@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.metrics.copies import counted_once
 from harness.metrics.detection import Detection, detect
 from harness.metrics.predictions import Predictions
 from harness.metrics.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
@@ -15,6 +16,7 @@ from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.corruptions import SCORES, Corruptions, read_corruptions
+from harness.run.stages.independence import duplicates
 from harness.run.stages.model import card, opening, pictures, source
 from harness.run.stages.predictions import predictions
 
@@ -38,14 +40,16 @@ def stress(run: Asking) -> dict[str, np.ndarray]:
     return read_corruptions(kept, parts["test"])
 
 
-@stage(stress, predictions, card)
+@stage(stress, predictions, duplicates, card)
 def robustness(run: Asking, level: float) -> Robustness:
     """Severity curves, flip rates and detection with one-sided bounds at `level`."""
-    protocol, clean, shown = run.setting.protocol, run(predictions, "test"), run(stress)
+    protocol, every, shown = run.setting.protocol, run(predictions, "test"), run(stress)
+    pairs = run(duplicates)
+    clean = counted_once(every, pairs)
     correlation = protocol.clusters.intracluster_correlation
 
     def answered(name: str) -> Predictions:
-        return replace(clean, probabilities=shown[name])
+        return counted_once(replace(every, probabilities=shown[name]), pairs)
 
     curves: tuple[SeverityCurve, ...] = ()
     flips: tuple[FlipRate, ...] = ()
@@ -56,6 +60,8 @@ def robustness(run: Asking, level: float) -> Robustness:
         transformed = {name: answered(name) for name in plan.invariances}
         flips = flip_rates(clean, transformed, intracluster_correlation=correlation, level=level)
     strange = {name.removeprefix(SCORES): v for name, v in shown.items() if name.startswith(SCORES)}
+    if "test" in strange:
+        strange["test"] = strange["test"][np.isin(every.paths, clean.paths)]
     if (asked := protocol.detection) is not None:
         detection = detect(
             score=ood_score_of(asked, run(card)),

@@ -20,6 +20,7 @@ from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare
+from harness.metrics.copies import counted_once
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.predictions import Predictions, predictions_of
 from harness.protocol.records import PARTS
@@ -28,6 +29,7 @@ from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.predictions import Scoring, read_scores
 from harness.run.stages.data import images, listing, missing
 from harness.run.stages.given import answered, given, judged
+from harness.run.stages.independence import duplicates
 from harness.run.stages.model import opening, pictures, source
 
 FITTING_SETS = ("train", "validation")  # the sets that training may know: nobody counts the looks at them
@@ -91,23 +93,30 @@ def predictions(run: Asking, set_name: str) -> Predictions:
     return run(seen, set_name, run.setting.protocol.training.seed).predictions
 
 
-@stage(predictions, unanswered)
+@stage(predictions, duplicates)
+def counted(run: Asking, set_name: str) -> Predictions:
+    """What every bound on one set is made of: one cell for each picture."""
+    return counted_once(run(predictions, set_name), run(duplicates))
+
+
+@stage(counted, unanswered)
 def evaluation(run: Asking, set_name: str) -> Evaluation | Unavailable:
     """The confusion matrix of one part or external set, or why there is none."""
     reason = run(unanswered, set_name)
-    return reason if reason is not None else evaluated(run, run(predictions, set_name))
+    return reason if reason is not None else evaluated(run, run(counted, set_name))
 
 
-@stage(predictions, seen)
+@stage(predictions, seen, duplicates)
 def seed_evaluations(run: Asking, set_name: str) -> dict[int, Evaluation]:
     """The evaluation of every seed's classifier on one set, the judged one among them."""
     # First on the ledger: seeds that a killed run had looked at before would count as a choice made by another run.
     run(predictions, set_name)
     seeds = run.setting.protocol.training.every_seed
-    return {seed: evaluated(run, run(seen, set_name, seed).predictions) for seed in seeds}
+    pairs = run(duplicates)
+    return {seed: evaluated(run, counted_once(run(seen, set_name, seed).predictions, pairs)) for seed in seeds}
 
 
-@stage(predictions, unanswered)
+@stage(predictions, duplicates, unanswered)
 def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
     """Candidate and baseline on one set, or why they are not compared."""
     baseline = run.setting.options.baseline
@@ -118,24 +127,32 @@ def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
         return reason
     if set_name not in baseline.predictions:
         return Unavailable(f"baseline {baseline.run_id} has no predictions of {set_name}")
-    return compare(run(predictions, set_name), baseline.predictions[set_name], baseline_run=baseline.run_id)
+    theirs = baseline.predictions[set_name]
+    return compare(
+        run(predictions, set_name),
+        theirs,
+        baseline_run=baseline.run_id,
+        copies=run(duplicates),
+        intracluster_correlation=run.setting.protocol.clusters.intracluster_correlation,
+    )
 
 
-@stage(predictions, unanswered)
+@stage(counted, unanswered)
 def calibration(run: Asking, set_name: str) -> CalibrationReport | Unavailable:
     """How far the confidences on one set can be believed; whatever is fitted is fitted on validation."""
     if (reason := run(unanswered, set_name)) is not None:
         return reason
     plan, prevalence = run.setting.protocol.calibration, run.setting.protocol.prevalence
     return calibration_report(
-        run(predictions, "validation") if run(unanswered, "validation") is None else None,
-        run(predictions, set_name),
+        run(counted, "validation") if run(unanswered, "validation") is None else None,
+        run(counted, set_name),
         n_bins=plan.n_bins,
         binning="equal-width",
         alpha=plan.miscoverage,
         level=DISPLAY_LEVEL,
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=run.setting.protocol.training.seed,
+        intracluster_correlation=run.setting.protocol.clusters.intracluster_correlation,
     )
 
 

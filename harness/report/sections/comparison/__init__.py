@@ -15,7 +15,7 @@ from harness.run.results import RunResults
 def facts(run: RunResults) -> dict[str, object]:
     """seeds: seed -> its accuracy; sets: set -> what its pairs of answers come to, in all and class by class."""
     seeds = {
-        str(seed): asdict(estimate(evaluate(found), "accuracy", cell_class=None, level=DISPLAY_LEVEL))
+        str(seed): asdict(estimate(evaluate(run.counted(found)), "accuracy", cell_class=None, level=DISPLAY_LEVEL))
         for seed, found in run.seed_predictions.items()
     }
     return {"seeds": seeds, "sets": {name: _facts_of(found) for name, found in run.comparisons.items()}}

@@ -34,20 +34,22 @@ class SetView:
 
 
 def view(page: Material) -> list[SetView]:
-    return [SetView(name, found.classes, _misclassified(found)) for name, found in _judged(page.run).items()]
+    return [
+        SetView(name, found.classes, _misclassified(found, page.run.wrong_rows(found)))
+        for name, found in _judged(page.run).items()
+    ]
 
 
 def _judged(run: RunResults) -> dict[str, Predictions]:
     return {name: each for name, each in run.predictions.items() if name not in ("train", "validation")}
 
 
-def _misclassified(found: Predictions) -> tuple[Cell, ...]:
-    rows: list[int] = (~found.correct).nonzero()[0].tolist()
+def _misclassified(found: Predictions, rows: list[int]) -> tuple[Cell, ...]:
     return tuple(Cell(found.digests[row], row + 2) for row in sorted(rows, key=lambda row: found.paths[row]))
 
 
 def facts(run: RunResults) -> dict[str, object]:
-    return {"wrong": {name: int((~found.correct).sum()) for name, found in _judged(run).items()}}
+    return {"wrong": {name: len(run.wrong_rows(found)) for name, found in _judged(run).items()}}
 
 
 SECTION = Section("failures", "Every misclassified cell", view, facts=facts)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from harness.data.name_hints import NameHint, name_hints
 from harness.data.records import Split
+from harness.metrics.copies import copies_within
 from harness.metrics.leakage import COVERED
 from harness.protocol.records import PARTS
 from harness.report.counts import part_counts
@@ -31,7 +32,14 @@ def facts(run: RunResults) -> dict[str, object]:
         "names": None if run.shortcuts is None or run.shortcuts.names is None else str(run.shortcuts.names),
         "pairs_shown": min(len(run.duplicates or ()), MOST_PAIRS_SHOWN),
         "name_hints": [asdict(hint) for hint in _name_hints(run)],
+        "repeated": list(_repeated(run)),
     }
+
+
+def _repeated(run: RunResults) -> tuple[str, ...]:
+    """The pictures that are in a part or set several times, where each is counted once."""
+    part_of = {} if run.split is None else {image.path: part for part in PARTS for image in run.split.part(part)}
+    return copies_within(run.copies, part_of)
 
 
 @dataclass(frozen=True, slots=True)

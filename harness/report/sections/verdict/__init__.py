@@ -103,7 +103,7 @@ def _required(row: VerdictRow) -> bool:
 
 
 def _left(run: RunResults) -> dict[str, LooksLeft]:
-    return looks_left(run.protocol, run.predictions, run.looks)
+    return looks_left(run.protocol, run.counted_predictions, run.looks)
 
 
 def facts(run: RunResults) -> dict[str, object]:
