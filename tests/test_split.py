@@ -29,6 +29,7 @@ from harness.data.split import (
     write_split,
 )
 from harness.metrics.table import metrics_of
+from harness.protocol.file import read_protocol
 from harness.protocol.records import PARTS, SplitPlan
 
 SPLIT_METRICS = [metric.name for metric in metrics_of("split")]
@@ -506,3 +507,55 @@ def test_real_copies_stay_together():
     split = split_stratified(manifest, PLAN)
     assert len({image.sha256 for image in manifest.images}) < len(manifest.images)
     assert leaked_units(split) == ()
+
+
+# --- copies that are stated ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("digits", [12, 64])
+@pytest.mark.parametrize("seed", range(5))
+def test_images_that_are_stated_to_show_one_cell_come_into_one_part(seed: int, digits: int):
+    manifest = singles(40)
+    pairs = [(cell("basophil", 0), cell("basophil", 7)), (cell("monocyte", 3), cell("basophil", 9))]
+    together = tuple(tuple(image.sha256[:digits] for image in pair) for pair in pairs)
+    plan = PLAN.model_copy(update={"seed": seed, "together": together})
+    split = split_stratified(manifest, plan)
+    part_of = {image.path: part for part in PARTS for image in split.part(part)}
+    assert all(part_of[one.path] == part_of[other.path] for one, other in pairs)
+    assert check_split(split, manifest, plan) == dict.fromkeys(SPLIT_METRICS, ())
+
+
+def test_without_the_statement_some_seed_parts_them():
+    one, other = cell("basophil", 0), cell("basophil", 7)
+    parted = 0
+    for seed in range(5):
+        split = split_stratified(singles(40), PLAN.model_copy(update={"seed": seed}))
+        part_of = {image.path: part for part in PARTS for image in split.part(part)}
+        parted += part_of[one.path] != part_of[other.path]
+    assert parted
+
+
+def test_a_chain_of_stated_copies_is_one_block_and_what_is_not_there_changes_nothing():
+    digests = [cell("basophil", i).sha256 for i in range(4)]
+    chain = PLAN.model_copy(
+        update={"together": ((digests[0], digests[1]), (digests[2], digests[1]), (digests[3], "f" * 64))}
+    )
+    split = split_stratified(singles(40), chain)
+    part_of = {image.sha256: part for part in PARTS for image in split.part(part)}
+    assert len({part_of[digest] for digest in digests[:3]}) == 1
+    nothing = PLAN.model_copy(update={"together": (("e" * 64, "f" * 64),)})
+    assert split_stratified(singles(40), nothing) == split_stratified(singles(40), PLAN)
+
+
+@pytest.mark.skipif(not (DATA / "leukocytes").is_dir(), reason="the real images are not here")
+def test_the_protocols_of_the_2_500_keep_the_three_cells_that_were_photographed_twice_in_one_part():
+    protocol = read_protocol(Path("leukocyte-gate.toml"))
+    manifest = read_manifest(DATA / "leukocytes", name="dataset", classes=FIVE, workers=1)
+    split = split_stratified(manifest, protocol.split)
+    part_of = {image.path: part for part in PARTS for image in split.part(part)}
+    for one, other in (
+        ("basophil/BA_305833.jpg", "basophil/BA_314118.jpg"),
+        ("basophil/BA_49100.jpg", "basophil/BA_949913.jpg"),
+        ("monocyte/MO_864818.jpg", "monocyte/MO_913613.jpg"),
+    ):
+        assert part_of[one] == part_of[other]

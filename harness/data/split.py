@@ -12,7 +12,7 @@ import io
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +27,7 @@ from harness.protocol.sets import ColumnPlan, SetNames
 
 COLUMNS = ("filepath", "filename", "label", "split")
 LEAK_REMEDY = "No image, content or unit may be in two parts: keep it in one."
+SHORTEST_DIGEST = 12  # hexadecimal digits; of a million images no two are likely to share as many
 SHUFFLES = range(5)  # seeds of the orders that `check_split` tries
 
 
@@ -54,14 +55,14 @@ def split_stratified(manifest: Manifest, plan: SplitPlan) -> Split:
     Raises:
         DataError: a class has too few blocks to have one in every part.
     """
-    parts = _divided(manifest, plan.ratios, seed=plan.seed)
+    parts = _divided(manifest, plan.ratios, plan)
     train, validation, test = (sorted_by_path(parts[part]) for part in PARTS)
     return Split(train, validation, test, origin=f"stratified, seed {plan.seed}")
 
 
-def _divided(manifest: Manifest, ratios: Mapping[str, float], *, seed: int) -> dict[str, list[CellImage]]:
+def _divided(manifest: Manifest, ratios: Mapping[str, float], plan: SplitPlan) -> dict[str, list[CellImage]]:
     """The images in the parts that `ratios` names."""
-    blocks, among = _blocks(manifest.images), tuple(ratios)
+    blocks, among = _blocks(manifest.images, plan.together), tuple(ratios)
     sizes = manifest.counts
     targets = {name: apportionment(n, ratios) for name, n in sizes.items()}
     n_left = Counter(name for block in blocks for name in block.counts)
@@ -73,7 +74,7 @@ def _divided(manifest: Manifest, ratios: Mapping[str, float], *, seed: int) -> d
     common = math.lcm(*sizes.values())
     weights = {name: (common // n) ** 2 for name, n in sizes.items()}
     parts: dict[str, list[CellImage]] = {part: [] for part in among}
-    order = sorted(blocks, key=lambda block: (-len(block.images), _drawn(seed, block.key), block.key))
+    order = sorted(blocks, key=lambda block: (-len(block.images), _drawn(plan.seed, block.key), block.key))
     for block in order:
         urgent = [name for name in block.counts if n_left[name] <= len(lacking[name])]
         part = max(
@@ -148,7 +149,7 @@ def split_by_folders(manifest: Manifest, plan: SplitPlan, *, draws: bool = True)
     origin = f"part folders {places}"
     if draws and not found["validation"]:
         ratios = {part: plan.ratios[part] for part in ("train", "validation")}
-        found |= _divided(replace(manifest, images=tuple(found["train"])), ratios, seed=plan.seed)
+        found |= _divided(replace(manifest, images=tuple(found["train"])), ratios, plan)
         origin += f"; validation is drawn from train, stratified, seed {plan.seed}"
     return Split(**{part: sorted_by_path(found[part]) for part in PARTS}, origin=origin, source="folders")
 
@@ -197,8 +198,8 @@ def _drawn(seed: int, key: str) -> str:
     return hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _blocks(images: Iterable[CellImage]) -> list[_Block]:
-    """Images that must stay together: the same unit, or the same content, or a chain of these."""
+def _blocks(images: Iterable[CellImage], together: Sequence[Sequence[str]] = ()) -> list[_Block]:
+    """Images that must stay together: the same unit, or the same content, or stated so, or a chain of these."""
     root: dict[str, str] = {}
 
     def find(key: str) -> str:
@@ -211,6 +212,11 @@ def _blocks(images: Iterable[CellImage]) -> list[_Block]:
     for image in images:
         one, other = find(image.unit), find(f"content:{image.sha256}")
         root[max(one, other)] = min(one, other)
+    unit_of = {image.sha256[:SHORTEST_DIGEST]: image.unit for image in images} if together else {}
+    for group in together:
+        there = [find(unit_of[digest[:SHORTEST_DIGEST]]) for digest in group if digest[:SHORTEST_DIGEST] in unit_of]
+        for one in there:
+            root[find(one)] = min(there)
     members: dict[str, list[CellImage]] = defaultdict(list)
     for image in images:
         members[find(image.unit)].append(image)
@@ -390,7 +396,7 @@ def size_mismatches(split: Split, manifest: Manifest, plan: SplitPlan) -> tuple[
     if split.source == "folders":
         drawn = replace(manifest, images=tuple(image for image in manifest.images if image.part == "train"))
     largest: Counter[str] = Counter()
-    for block in _blocks(drawn.images):
+    for block in _blocks(drawn.images, plan.together):
         largest |= block.counts  # the larger count of each class
     found = {part: Counter(image.label for image in split.part(part)) for part in ratios}
     mismatches = []

@@ -204,17 +204,24 @@ class DatasetPlan(DeclaredSet):
         return counts_of(self.images_per_class, self.classes)
 
 
+DigestOrStart = Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
+
+
 class SplitPlan(_Record):
     """Who is in which part: stratified by class, by group where groups are known.
 
     train, validation, test: the part's share of every class; the three add up to 1.
     seed: of the draw.
+    together: groups of images that show the same cell, such as copies that L1 found in two parts; each group comes
+        into one. Of each image the SHA-256 of its file, or at least its first twelve digits: names decide nothing.
+        Images that are not there are left out; a digest that is mistyped leaves its copy to L1.
     """
 
     train: OpenFraction
     validation: OpenFraction
     test: OpenFraction
     seed: int
+    together: tuple[tuple[DigestOrStart, ...], ...] = Field(default=(), exclude_if=lambda groups: not groups)
 
     @model_validator(mode="after")
     def _adds_up(self) -> SplitPlan:
