@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from fixtures.copies import COPIES, copied, moved
+from fixtures.planting import DISGUISED
 from fixtures.smears import HOME, draw_cell
 from harness.data.hashing import ImageHashes, hash_pictures, thumbnail
 from harness.data.landmarks import described, landmarks
@@ -51,6 +52,14 @@ def test_copies_of_every_kind_are_found_and_nothing_else(originals, kind):
     pairs = find_duplicates([hashed(originals, "a"), copies], workers=2)
     assert [pair for pair in pairs if pair.first.path != pair.second.path] == []
     assert len(pairs) >= N - 1  # of drawn cells, which are emptier than real ones; docs/duplicates.md measures those
+
+
+@pytest.mark.parametrize("disguise", DISGUISED)
+def test_training_cells_that_are_to_pass_for_another_laboratory_s_are_found(originals, disguise):
+    copies = hashed([DISGUISED[disguise](picture) for picture in originals], "b")
+    pairs = find_duplicates([hashed(originals, "a"), copies], workers=2)
+    assert [pair for pair in pairs if pair.first.path != pair.second.path] == []
+    assert len(pairs) >= N - 1
 
 
 def test_different_cells_are_no_copies_of_each_other():
