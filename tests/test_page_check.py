@@ -139,6 +139,12 @@ def test_a_proportion_says_its_own_counts_and_no_others(counts, more):
     assert says_ratio(text, k + more, n) == (more == 0)
 
 
+def test_a_text_that_begins_like_a_bound_is_a_text():
+    assert says("lower because labels are noisy", "lower because labels are noisy", "rationale")
+    assert not says("lower because labels are noisy", "upper because labels are noisy", "rationale")
+    assert says("lower 3 %", 0.03, "lower") and not says("lower 3 %", 0.03, "upper")
+
+
 @pytest.mark.parametrize(
     ("text", "value", "field"),
     [

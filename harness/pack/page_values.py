@@ -50,7 +50,7 @@ def says(text: str, value: object, field: str) -> bool:
     """Whether a text says a value of evidence.json. field: the last step of the value's path."""
     text = " ".join(text.split())
     lead, _, rest = text.partition(" ")
-    if lead in ("lower", "upper"):
+    if lead in ("lower", "upper") and not isinstance(value, str):  # a rationale may begin with the word
         return lead == field and says(rest, value, "")
     match value:
         case None:

@@ -137,7 +137,12 @@ def rescored(
     if run.setting.options.predictions:
         return Rescored(not_done=GIVEN)
     shown = {name: run(model.pictures, name) for name in judged}
-    classifier: dict[str, object] = {"trained": str(run(model.models).resolve())} if given_model is None else {}
+    exported = run.result(checks.onnx_file)
+    classifier: dict[str, object] = {}
+    if exported is not None:  # onnxruntime starts in a tenth of the time that torch takes
+        classifier = {"onnx": str(exported.resolve())}
+    elif given_model is None:
+        classifier = {"trained": str(run(model.models).resolve())}
     if command is not None:
         classifier = {"command": command, "limits": dict(limits)}
     elif given_model is not None:

@@ -15,9 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import HarnessError
 from harness.core.processes import limited_environment
 from harness.judge.rescored import Rescored, RescoredCell, chosen
 from harness.metrics.predictions import Predictions
+from harness.model.images import readable_by_anybody
+from harness.model.onnx_runtime import Files, answers_elsewhere
 
 TIMEOUT_S = 600
 MOST_SAID = 300
@@ -37,9 +40,11 @@ def rescore(
     """What the classifier says of the drawn cells of each of these sets.
 
     Args:
-        classifier: what opens it, as `rescoring_reader` reads it.
+        classifier: what opens it, as `rescoring_reader` reads it; "onnx" where the run exported a graph.
         roots, formats: of the images of each set.
     """
+    if "onnx" in classifier:
+        return _by_graph(predictions, run=run, graph=Path(str(classifier["onnx"])), roots=roots, formats=formats)
     cells = [
         {"set": name, "path": found.paths[row], "sha256": found.digests[row], "root": str(roots[name].resolve())}
         | {"formats": list(formats[name])}
@@ -70,6 +75,45 @@ def rescore(
         except (OSError, subprocess.TimeoutExpired) as error:
             return Rescored(not_done=f"no fresh process answered ({type(error).__name__})")
     return _answers(done, cells)
+
+
+def _by_graph(
+    predictions: Mapping[str, Predictions],
+    *,
+    run: str,
+    graph: Path,
+    roots: Mapping[str, Path],
+    formats: Mapping[str, Sequence[str]],
+) -> Rescored:
+    """The same of a training's exported graph, in a process that has neither torch nor this project."""
+    rows = {name: chosen(found, run=run) for name, found in predictions.items()}
+    with tempfile.TemporaryDirectory() as copies:
+        sets = [
+            Files(
+                name,
+                tuple(
+                    readable_by_anybody(
+                        roots[name] / predictions[name].paths[row],
+                        Path(copies) / f"{number}-{row}.png",
+                        formats=formats[name],
+                    )
+                    for row in each
+                ),
+                tuple(formats[name]),
+            )
+            for number, (name, each) in enumerate(rows.items())
+        ]
+        try:
+            _, answers = answers_elsewhere(graph.read_bytes(), sets, batch_size=1)
+        except (HarnessError, OSError) as error:
+            return Rescored(not_done=f"no fresh process answered: {str(error)[:MOST_SAID]}")
+    return Rescored(
+        tuple(
+            RescoredCell(name, predictions[name].paths[row], predictions[name].digests[row], tuple(map(float, said)))
+            for name, each in rows.items()
+            for row, said in zip(each, answers[name], strict=True)
+        )
+    )
 
 
 def _answers(done: subprocess.CompletedProcess[bytes], cells: Sequence[Mapping[str, Any]]) -> Rescored:
