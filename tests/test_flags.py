@@ -27,7 +27,8 @@ from harness.protocol.questions import QUESTIONS
 @pytest.fixture(scope="session")
 def run(pytestconfig):
     state = run_state(pytestconfig)
-    state.run = SimpleNamespace(setting=SimpleNamespace(device="cpu"), result=lambda stage: None)
+    options = SimpleNamespace(ledger=pytestconfig.rootpath / "ledger.jsonl")
+    state.run = SimpleNamespace(setting=SimpleNamespace(device="cpu", options=options), result=lambda stage: None)
     return state.run
 
 @pytest.fixture
@@ -70,6 +71,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     monkeypatch.setattr(pack, "write_pack", lambda results, *, reports, **_: reports / results.run_id)
     monkeypatch.setattr(environment, "environment", lambda **_: {})
     monkeypatch.setattr(evidence, "reached", lambda run: {})
+    monkeypatch.setattr(evidence, "rescored", lambda run, **_: None)
     monkeypatch.setattr(evidence, "model_files", lambda run: {})
     monkeypatch.syspath_prepend(str(PROJECT))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)

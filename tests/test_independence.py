@@ -28,8 +28,9 @@ def split_of(**parts: list[str]) -> Split:
 SPLIT = split_of(train=["a.png", "b.png"], validation=["c.png"], test=["d.png"])
 
 
-def test_a_pair_within_one_part_leaks_nothing():
-    found = leakage([pair(("dataset", "a.png", "x"), ("dataset", "b.png", "x"))], NOTHING, SPLIT)
+def test_a_pair_within_one_part_leaks_nothing_and_is_counted_there():
+    found = dict(leakage([pair(("dataset", "a.png", "x"), ("dataset", "b.png", "x"))], NOTHING, SPLIT))
+    assert len(found.pop("repeated_pictures")) == 1
     assert set(found.values()) == {()}
 
 

@@ -31,7 +31,7 @@ _PERFORMANCE = re.compile(
     re.IGNORECASE,
 )
 _NO_CLAIM = re.compile(
-    r"\b(?:no(?! (?:class|systematic|significant|overfitting))|not|never|cannot|can't|"
+    r"\b(?:no(?! (?:class(?:es)?|systematic|significant|overfitting)\b)|not|never|cannot|can't|"
     r"nothing|without|limited|would|could|"
     r"should|may|might|need\w*|requir\w*|future|obtain|assess\w*|improv\w*|evaluate whether|unknown|unclear|"
     r"remain\w*|to be|to ensure|unproven|hard(?:ly)?|difficult|et al|more (?:robust|general)\w*|"
