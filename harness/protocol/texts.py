@@ -57,13 +57,20 @@ CARRIED_BY_QUESTION = (
 )
 # What a share in a sentence is of, and the metrics whose floors carry it.
 WRONG = r"error|wrong|misclassif|\bmiss(?:es|ed)?\b|mistake|false"
-FAMILIES = (
-    (r"sensitiv|recall|detect|recogni|\bfinds?\b|true positive", ("recall", "worst_site", "worst_slice")),
-    (r"specificit", ("specificity",)),
-    (r"\bprecision|predictive value", ("precision", "ppv")),
-    (r"\bf1\b|f-?score", ("f1", "macro_f1")),
-    (r"\bauc|auroc|\broc\b", ("ood_auroc",)),
-    (rf"accura|correct|\bright\b|reliab|perform|identif|classif|{WRONG}", ("accuracy", "balanced_accuracy")),
+FOUND = r"sensitiv|recall|detect|recogni|\bfinds?\b|true positive"
+RIGHT = rf"accura|correct|\bright\b|reliab|perform|identif|classif|{WRONG}"
+FAMILIES = (  # the first that a sentence matches
+    (FOUND, "recall"),
+    (FOUND, "worst_site"),
+    (FOUND, "worst_slice"),
+    (r"specificit", "specificity"),
+    (r"\bprecision|predictive value", "precision"),
+    (r"\bprecision|predictive value", "ppv"),
+    (r"\bf1\b|f-?score", "f1"),
+    (r"\bf1\b|f-?score", "macro_f1"),
+    (r"\bauc|auroc|\broc\b", "ood_auroc"),
+    (RIGHT, "accuracy"),
+    (RIGHT, "balanced_accuracy"),
 )
 CLOSE = 1e-9
 
@@ -213,9 +220,10 @@ def _shares(text: str, criteria: Sequence[Criterion]) -> Iterator[str]:
         for number, start, _ in numbers_in(sentence):
             if number.unit not in ("share", "cells") or NEGATION.search(_before(sentence, start)):
                 continue
-            metrics = next((names for pattern, names in FAMILIES if re.search(pattern, sentence, re.I)), None)
-            if metrics is None:
+            family = next((pattern for pattern, _ in FAMILIES if re.search(pattern, sentence, re.I)), None)
+            if family is None:
                 continue
+            metrics = [metric for pattern, metric in FAMILIES if pattern == family]
             said = 1 - number.value if re.search(WRONG, sentence, re.I) and number.value < 0.5 else number.value
             carried = _carried(metrics, criteria)
             if carried is None or said > carried + CLOSE:
