@@ -71,6 +71,7 @@ def _measured(measurements: Measurements, subject: Subject, level: float) -> Est
 METRICS = (
     Metric(
         name=NAME,
+        family="correctness",
         questions=("accuracy", "external"),
         meaning="The mean recall over all classes, whatever their supports.",
         measure=_measured,

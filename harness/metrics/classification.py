@@ -17,6 +17,7 @@ from harness.metrics.metric import CellsOf, Metric, Subject, unchanged
 from harness.metrics.multiplicity import simultaneous_lower_bounds
 from harness.metrics.predictions import Predictions, grouping_of
 from harness.metrics.unbounded import NO_BOUND, without_bound
+from harness.protocol.prose import Family
 
 CLASS_METRICS = ("recall", "precision", "f1")
 
@@ -249,6 +250,7 @@ def _entry(
     *,
     trials: str,
     per: Literal["set", "class"],
+    family: Family,
     right_or_wrong: bool = False,
     cells: CellsOf = "class",
     proportion_floor: Callable[[float], float] = unchanged,
@@ -270,6 +272,7 @@ def _entry(
         cells=cells,
         proportion_floor=proportion_floor,
         holm=per == "class",
+        family=family,
     )
 
 
@@ -282,6 +285,7 @@ METRICS = (
         "accuracy",
         "The share of cells that are predicted as their reference class.",
         per="set",
+        family="correctness",
         trials="cells",
         right_or_wrong=True,
     ),
@@ -289,12 +293,14 @@ METRICS = (
         "macro_f1",
         f"The mean of the F1 of all classes; {NO_BOUND} for more than {MOST_CLASSES_BOUNDED}.",
         per="set",
+        family="F1",
         trials="",
     ),
     _entry(
         "recall",
         "The share of the cells of a class that are predicted as it (sensitivity).",
         per="class",
+        family="sensitivity",
         trials="cells of the class",
         right_or_wrong=True,
     ),
@@ -302,6 +308,7 @@ METRICS = (
         "precision",
         "The share of the cells predicted as a class that are of it; it moves with the prevalence of the class.",
         per="class",
+        family="predictive value",
         trials="cells predicted as the class",
         cells="called",
     ),
@@ -309,6 +316,7 @@ METRICS = (
         "f1",
         "The harmonic mean of recall and precision of a class.",
         per="class",
+        family="F1",
         trials="cells of the class or predicted as it",
         cells="class or called",
         proportion_floor=_jaccard_of_f1,

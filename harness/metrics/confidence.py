@@ -241,6 +241,7 @@ METRICS = (
     ),
     Metric(
         name="ppv",
+        family="predictive value",
         questions=("calibration",),
         meaning="Positive predictive value of a class at the protocol's prevalence.",
         per="class",

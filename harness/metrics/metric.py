@@ -14,6 +14,7 @@ from harness.core.errors import BrokenPromise
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.protocol.needs import PROBABILITIES
+from harness.protocol.prose import Family
 
 Unit = Literal["fraction", "s", "images/s", "count"]
 CellsOf = Literal["class", "others", "called", "class or called", "all"]
@@ -83,6 +84,7 @@ class Metric:
     counts:           what n counts.
     disturbed_by:     why a failure of it is not believed, such as a busy machine; None where it always is.
     covers:           of a search: what it can find, so that nobody takes "none found" for more.
+    family:           what a text that states a share of it speaks of; empty of what no text states as one.
     bounded:          whether its estimates have bounds; without them it is reported, and no criterion can be on it.
     """
 
@@ -108,6 +110,7 @@ class Metric:
     counts: str = "cells"
     disturbed_by: Callable[[Measurements, Subject], str | None] | None = None
     covers: str = ""
+    family: Family = ""
     bounded: bool = True
 
     def estimate(self, measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:

@@ -131,6 +131,7 @@ def _worst_slice(measurements: Measurements, subject: Subject, level: float) -> 
 METRICS = (
     Metric(
         name="worst_site",
+        family="sensitivity",
         questions=("accuracy", "external"),
         meaning="The least accuracy over the sites of a set that have enough cells; names the site.",
         needs=frozenset({PROBABILITIES, COLUMNS}),
@@ -140,6 +141,7 @@ METRICS = (
     ),
     Metric(
         name="worst_slice",
+        family="sensitivity",
         questions=("accuracy", "external"),
         meaning="The least accuracy over the values of a column that have enough cells; names the value.",
         per="column",

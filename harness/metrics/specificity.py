@@ -74,6 +74,7 @@ def _measured(measurements: Measurements, subject: Subject, level: float) -> Est
 METRICS = (
     Metric(
         name=NAME,
+        family="specificity",
         questions=("accuracy", "external"),
         meaning="The share of the cells of all other classes that are not predicted as the class.",
         per="class",

@@ -119,6 +119,7 @@ METRICS = (
     ),
     Metric(
         name="ood_auroc",
+        family="area",
         questions=("robustness",),
         meaning="Area under the ROC curve of the out-of-distribution score: inputs without a cell against cells.",
         per="corruption",

@@ -6,7 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
+
+# What a share that a text states is of; "" is nothing that texts state as one.
+Family: TypeAlias = Literal["", "sensitivity", "specificity", "predictive value", "F1", "area", "correctness"]
 
 Side = Literal["at least", "at most"]
 

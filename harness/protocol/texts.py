@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from harness.core.strong_words import STRONG, strong_words_in
 from harness.core.text import brief
 from harness.protocol.prose import (
+    Family,
     Stated,
     StatedBound,
     bounds_in,
@@ -23,6 +24,7 @@ from harness.protocol.prose import (
     plain_text,
     sentences_of,
 )
+from harness.protocol.records import metric_table
 
 if TYPE_CHECKING:
     from harness.protocol.records import Criterion, Protocol
@@ -55,22 +57,15 @@ CARRIED_BY_QUESTION = (
     ),
     (re.compile(r"\breal[- ]time\b", re.I), "throughput"),
 )
-# What a share in a sentence is of, and the metrics whose floors carry it.
+# What a share in a sentence is of; the metrics of that family carry it by their floors.
 WRONG = r"error|wrong|misclassif|\bmiss(?:es|ed)?\b|mistake|false"
-FOUND = r"sensitiv|recall|detect|recogni|\bfinds?\b|true positive"
-RIGHT = rf"accura|correct|\bright\b|reliab|perform|identif|classif|{WRONG}"
-FAMILIES = (  # the first that a sentence matches
-    (FOUND, "recall"),
-    (FOUND, "worst_site"),
-    (FOUND, "worst_slice"),
+FAMILIES: tuple[tuple[str, Family], ...] = (  # the first that a sentence matches
+    (r"sensitiv|recall|detect|recogni|\bfinds?\b|true positive", "sensitivity"),
     (r"specificit", "specificity"),
-    (r"\bprecision|predictive value", "precision"),
-    (r"\bprecision|predictive value", "ppv"),
-    (r"\bf1\b|f-?score", "f1"),
-    (r"\bf1\b|f-?score", "macro_f1"),
-    (r"\bauc|auroc|\broc\b", "ood_auroc"),
-    (RIGHT, "accuracy"),
-    (RIGHT, "balanced_accuracy"),
+    (r"\bprecision|predictive value", "predictive value"),
+    (r"\bf1\b|f-?score", "F1"),
+    (r"\bauc|auroc|\broc\b", "area"),
+    (rf"accura|correct|\bright\b|reliab|perform|identif|classif|{WRONG}", "correctness"),
 )
 CLOSE = 1e-9
 
@@ -220,10 +215,10 @@ def _shares(text: str, criteria: Sequence[Criterion]) -> Iterator[str]:
         for number, start, _ in numbers_in(sentence):
             if number.unit not in ("share", "cells") or NEGATION.search(_before(sentence, start)):
                 continue
-            family = next((pattern for pattern, _ in FAMILIES if re.search(pattern, sentence, re.I)), None)
+            family = next((of for pattern, of in FAMILIES if re.search(pattern, sentence, re.I)), None)
             if family is None:
                 continue
-            metrics = [metric for pattern, metric in FAMILIES if pattern == family]
+            metrics = [metric.name for metric in metric_table().values() if metric.family == family]
             said = 1 - number.value if re.search(WRONG, sentence, re.I) and number.value < 0.5 else number.value
             carried = _carried(metrics, criteria)
             if carried is None or said > carried + CLOSE:
