@@ -371,7 +371,7 @@ def _run_ledger(asked: argparse.Namespace) -> int:
 
     if not asked.ledger.exists() and not asked.merge:
         raise LedgerError(
-            f"there is no ledger at {asked.ledger}. Name the file, such as reports/ledger.jsonl; if it was lost, add "
+            f"no ledger at {asked.ledger}. Name the file, such as reports/ledger.jsonl; if it was lost, add "
             "the looks that packs hold with --merge PACK, once for each pack."
         )
     try:

@@ -110,7 +110,7 @@ def _text(path: Path) -> str:
             _refuse(path, f"larger than {_MOST_BYTES // 2**20} MiB", "Is this a report?")
         data = read_plain(path, most_bytes=_MOST_BYTES, follow_link=True)
     except FileNotFoundError:
-        _refuse(path, "there is no such file or folder", "Check the path.")
+        _refuse(path, "no such file or folder", "Check the path.")
     except OSError as error:
         _refuse(path, f"cannot be read ({error.strerror})", "Check its permissions.")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

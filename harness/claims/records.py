@@ -203,7 +203,7 @@ class ClassCounts:
 
 @dataclass(frozen=True, slots=True)
 class Directions:
-    """Errors by direction: (reference, predicted, count). exclusive: the report says there are no others."""
+    """Errors by direction: (reference, predicted, count). exclusive: the report says that these are all."""
 
     cells: tuple[tuple[str, str, int], ...]
     exclusive: bool

@@ -266,7 +266,7 @@ def feasible(question: MatrixQuestion, *, work: int = WORK) -> Answer:
 def count_matrices(question: MatrixQuestion, *, work: int = WORK) -> dict[int, int] | None:
     """How many confusion matrices satisfy the question, by number of errors; None where that is not counted.
 
-    The set's size must follow from the question: without it there is no end to the matrices.
+    The question must fix the size of the set; otherwise infinitely many matrices satisfy it.
     """
     try:
         tight = _Tightened.of(question)

@@ -11,7 +11,7 @@ def real_numbers(found: object) -> np.ndarray:
     """A copy as float64 in C order; what is float64 already keeps its bits.
 
     Raises:
-        ValueError: these are no real numbers; the message goes on after "it is ".
+        ValueError: not an array of real numbers; the message completes a sentence that begins with "it is".
     """
     try:
         given = np.asarray(found)

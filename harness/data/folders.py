@@ -115,7 +115,7 @@ def is_litter(entry: os.DirEntry[str], *, is_folder: bool) -> bool:
         return True
     if not entry.name.startswith(APPLE_DOUBLE):
         return False
-    with open_regular(Path(entry.path)) as file:  # an image that is called so is an image
+    with open_regular(Path(entry.path)) as file:  # a real image may have such a name
         return format_of(file.read(HEAD_BYTES)) is None
 
 
