@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harness.data.hashing import ImageHashes, hash_images
-from harness.data.leakage import DuplicatePair, ListedImage, find_duplicates, unsearchable
+from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.metadata import SetFacts, read_facts
 from harness.data.records import Manifest
 from harness.metrics.estimates import DISPLAY_LEVEL
@@ -16,6 +15,7 @@ from harness.metrics.leakage import leakage
 from harness.metrics.provenance import Provenance, compare_provenance, fingerprint
 from harness.metrics.shortcuts import ShortcutReport, find_shortcuts
 from harness.run.graph import Asking, stage
+from harness.run.recipes.copies import Copies, CopySearch, read_copies
 from harness.run.stages.data import comparable, manifest, split
 
 SHORTCUT_ALPHA = 0.01  # of any false finding among all headers that are tested
@@ -27,32 +27,24 @@ def sets(run: Asking) -> Mapping[str, Manifest]:
     return {found.name: found for found in (run(manifest), *run(comparable))}
 
 
-@stage(sets)
-def hashes(run: Asking) -> tuple[ImageHashes, ...]:
-    """What each picture of the dataset and of the external sets is compared by."""
-    return tuple(
-        hash_images(
-            found.images,
-            found.root,
-            set_name=name,
-            rules=run.setting.rules(name),
-            workers=run.setting.options.workers,
-            progress=run.progress,
-        )
-        for name, found in run(sets).items()
-    )
+@stage(sets, keeps=CopySearch)
+def copies(run: Asking) -> Copies:
+    """Every picture that is in two places, and those that could not be compared, searched for once and kept."""
+    found = run(sets)
+    rules = {name: run.setting.rules(name) for name in found}
+    return read_copies(run.keep("copies", CopySearch(found, rules, workers=run.setting.options.workers)))
 
 
-@stage(hashes)
+@stage(copies)
 def uncompared(run: Asking) -> tuple[ListedImage, ...]:
     """Pictures too smooth or too small to be compared but by their pixels."""
-    return unsearchable(run(hashes))
+    return run(copies).unsearchable
 
 
-@stage(hashes)
+@stage(copies)
 def duplicates(run: Asking) -> tuple[DuplicatePair, ...]:
     """Every picture that is in two places, within and across the dataset and the external sets."""
-    return find_duplicates(run(hashes), workers=run.setting.options.workers)
+    return run(copies).pairs
 
 
 @stage(sets)

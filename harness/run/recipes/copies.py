@@ -1,0 +1,65 @@
+"""How pictures that are in two places are searched for, and what was found is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from harness.core.progress import Report
+from harness.data.hashing import hash_images
+from harness.data.leakage import DuplicatePair, ListedImage, find_duplicates, unsearchable
+from harness.data.records import Manifest
+from harness.protocol.records import ImageRules
+from harness.run.recipes.basis import read_json, write_json
+
+CACHE_FILE = "copies.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CopySearch:
+    """The search among the pictures of these sets. rules: what a set's files may be; workers can change no pair."""
+
+    sets: Mapping[str, Manifest]
+    rules: Mapping[str, ImageRules]
+    workers: int
+
+    def made_of(self) -> Mapping[str, object]:
+        return {
+            "sets": {name: found.digest for name, found in self.sets.items()},
+            "rules": {name: rules.model_dump(mode="json") for name, rules in self.rules.items()},
+        }
+
+    def make(self, folder: Path, progress: Report) -> None:
+        hashes = tuple(
+            hash_images(
+                found.images,
+                found.root,
+                set_name=name,
+                rules=self.rules[name],
+                workers=self.workers,
+                progress=progress,
+            )
+            for name, found in self.sets.items()
+        )
+        pairs = find_duplicates(hashes, workers=self.workers)
+        kept = {"pairs": [astuple(each) for each in pairs], "unsearchable": [astuple(e) for e in unsearchable(hashes)]}
+        write_json(folder / CACHE_FILE, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What the search found. unsearchable: see `harness.data.leakage.unsearchable`."""
+
+    pairs: tuple[DuplicatePair, ...]
+    unsearchable: tuple[ListedImage, ...]
+
+
+def read_copies(folder: Path) -> Copies:
+    kept = read_json(folder / CACHE_FILE)
+    return Copies(
+        pairs=tuple(
+            DuplicatePair(ListedImage(*first), ListedImage(*second), *how) for first, second, *how in kept["pairs"]
+        ),
+        unsearchable=tuple(ListedImage(*each) for each in kept["unsearchable"]),
+    )
