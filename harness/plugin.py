@@ -26,6 +26,7 @@ import pytest
 from harness.core.errors import HarnessError
 from harness.core.places import INSTALLED, PROJECT, PROTOCOLS, SUITES
 from harness.core.progress import Report, TerminalProgress
+from harness.core.spent import spent_told
 from harness.core.text import visible
 from harness.job_page import append_to_job_page
 from harness.judge.criteria import closed_gate, complete, explain, not_judged
@@ -437,6 +438,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
     if (closed := gates_told(results.verdicts)) is not None:
         _line(terminalreporter, closed, yellow=True)
         _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
+    for line in _time_told(state):
+        _line(terminalreporter, line)
     for line in ledger_told(results):
         _line(terminalreporter, line)
     for line in custody_told(results):
@@ -456,6 +459,10 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
         signed = f"signed with key id {results.signed_with}" if results.signed_with is not None else "unsigned draft"
         _line(terminalreporter, f"evidence: {signed}")
         _line(terminalreporter, f"report: {state.pack}/index.html")
+
+
+def _time_told(state: RunState) -> list[str]:
+    return [] if state.run is None else spent_told(state.run.spent, total_s=time.monotonic() - state.started)
 
 
 def _line(terminal: TerminalReporter, text: str, **style: bool) -> None:
@@ -650,6 +657,13 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     early = state.stopped_because or session.shouldfail or session.shouldstop
     otherwise = "the run stopped before it" if early else "its test was not selected"
     device = device_name(choose_device(state.run.setting.device))
+    with state.run.spent.on("scoring a few cells again"):
+        again = rescored(
+            state.run,
+            command=config.getoption("--model-command"),
+            limits=dict(config.getoption("--command-limit")),
+            trusted=config.getoption("--trust-model"),
+        )
     state.results = RunResults(
         run_id=state.run_id,
         started_at=state.started_at.isoformat(timespec="seconds"),
@@ -660,27 +674,23 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         packages=state.packages,
         proof=proof_of_this_code(config.getoption("--reports")),
         custody=_custody(session, state),
-        rescored=rescored(
-            state.run,
-            command=config.getoption("--model-command"),
-            limits=dict(config.getoption("--command-limit")),
-            trusted=config.getoption("--trust-model"),
-        ),
+        rescored=again,
         signed_with=state.signer.public_key.keyid if state.signer is not None else None,
         verdicts=complete(state.protocol, state.verdicts.values(), otherwise=otherwise),
         stopped_because=state.stopped_because,
         **reached(state.run),
     )
     try:
-        state.pack = write_pack(
-            state.results,
-            reports=config.getoption("--reports"),
-            manifest=state.run.result(manifest),
-            models=model_files(state.run),
-            given=given_files(state.run),
-            formats=state.protocol.dataset.images.formats,
-            signer=state.signer,
-        )
+        with state.run.spent.on("figures, page and pack"):
+            state.pack = write_pack(
+                state.results,
+                reports=config.getoption("--reports"),
+                manifest=state.run.result(manifest),
+                models=model_files(state.run),
+                given=given_files(state.run),
+                formats=state.protocol.dataset.images.formats,
+                signer=state.signer,
+            )
         if config.getoption("--mlflow"):
             from harness.pack.registry import log_run, registry_at
 

@@ -20,6 +20,8 @@ from harness.plugin import SUITES, Exit
 DIGITS_PER_CLASS = 60
 # Cut down to seconds; what so short a training reaches is not required.
 SHORT = """
+[report]
+figures = false
 [training.lr_finder]
 iterations = 10
 [[training.phases]]
@@ -153,9 +155,6 @@ def test_two_and_a_hundred_classes_come_to_a_verdict_and_a_pack_that_holds(
     assert len(evidence["protocol"]["content"]["dataset"]["classes"]) == n_classes
     assert np.shape(evidence["evaluations"]["test"]["confusion"]) == (n_classes, n_classes)
     assert sum(name.startswith("R1-") for name in verdicts_of(done.pack)) == n_classes
-    for figure in (done.pack / "figures").glob("*.png"):
-        with Image.open(figure) as image:
-            assert max(image.size) < 6000, figure.name
     result = verify_pack(done.pack)
     assert result.discrepancies == ()
     assert result.holds

@@ -15,6 +15,22 @@ from harness.protocol.reporting import ReportPlan
 from harness.report.figures import draw_figures, draw_thumbnails, images_to_show
 from harness.run.results import RunResults
 
+# As the published project names its figures.
+FIGURES = (
+    "class_distribution",
+    "split_distribution",
+    "sample_images",
+    "training_loss_phase1",
+    "training_loss_phase2",
+    "learning_rate_finder",
+    "confusion_matrix_validation",
+    "confusion_matrix_test",
+    "confusion_matrix_external",
+    "per_class_metrics",
+    "test_vs_external",
+    "correct_predictions_test",
+    "incorrect_predictions_test",
+)
 OF_ANY_CELL = {"sample_images", "correct_predictions_test", "disturbances"}
 OF_ERRORS = {"incorrect_predictions_test"}
 
@@ -47,20 +63,29 @@ def test_a_protocol_that_says_nothing_keeps_its_digest():
     assert showing("all").protocol.digest == example_run().protocol.digest != showing("none").protocol.digest
 
 
-@pytest.mark.parametrize("images", ["errors", "none"])
-def test_a_run_keeps_them_back_and_its_pack_holds(
+def test_a_run_may_draw_nothing_and_says_so(cold: tuple[subprocess.CompletedProcess[str], Path]):
+    pack = cold[1]
+    assert not (pack / "figures").exists()
+    page = (pack / "index.html").read_text()
+    assert "[report] figures = false" in page
+    assert 'class="thumb"' in page
+    assert main(["verify", str(pack)]) == 0
+
+
+@pytest.mark.parametrize("images", ["all", "none"])
+def test_a_run_shows_what_its_protocol_allows_and_its_pack_holds(
     cold: tuple[subprocess.CompletedProcess[str], Path], place: Path, tiny: Pytest, images: str
 ):
-    with_pictures = (cold[1] / "index.html").read_text()
-    assert 'class="thumb"' in with_pictures
-    (place / "kept.toml").write_text(
-        f'extends = "{place / "tiny.toml"}"\n[identity]\nid = "kept"\n[report]\nimages = "{images}"\n'
+    (place / "shown.toml").write_text(
+        f'extends = "{place / "tiny.toml"}"\n[identity]\nid = "{images}"\n'
+        f'[report]\nimages = "{images}"\nfigures = true\n'
     )
-    done = tiny(f"--protocol={place / 'kept.toml'}")
+    done = tiny(f"--protocol={place / 'shown.toml'}")
     pack = (place / "reports" / "latest").resolve()
     page = (pack / "index.html").read_text()
-    left_out = OF_ANY_CELL if images == "errors" else OF_ANY_CELL | OF_ERRORS
-    assert not {each.stem for each in (pack / "figures").iterdir()} & left_out
-    assert ('class="thumb"' in page) == (images == "errors")
-    assert f"[report] images = &#34;{images}&#34;" in page or f'[report] images = "{images}"' in page, done.stdout
+    drawn = {each.stem for each in (pack / "figures").iterdir()}
+    assert set(FIGURES) - drawn == (set() if images == "all" else (OF_ANY_CELL | OF_ERRORS) & set(FIGURES))
+    assert ('class="thumb"' in page) == (images == "all")
+    said = f"[report] images = &#34;{images}&#34;" in page or f'[report] images = "{images}"' in page
+    assert said == (images == "none"), done.stdout
     assert main(["verify", str(pack)]) == 0

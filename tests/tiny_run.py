@@ -45,6 +45,9 @@ max_epochs = 1
 name = "phase2"
 max_epochs = 1
 
+[report]
+figures = false
+
 [robustness]
 kinds = ["stain", "rotation"]
 severities = [2, 3]

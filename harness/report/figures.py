@@ -35,6 +35,8 @@ def draw_figures(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str,
         images: SHA-256 of an image file -> its (h, w, 3) uint8 pixels, for those of `images_to_show`. One that is
             absent is drawn as a box that says so.
     """
+    if not run.protocol.report.figures:
+        return {}
     drawn = (
         _figures_of_data(run, images)
         | _figures_of_training(run)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from harness.core.progress import Report
+from harness.core.spent import Spent
 from harness.run.code import installed
 from harness.run.setting import Setting
 from harness.run.store import Store
@@ -76,12 +77,14 @@ class Graph:
 
     def __init__(self, setting: Setting, *, store: Store, progress: Report) -> None:
         self.setting, self.store, self.progress = setting, store, progress
+        self.spent = Spent()
         self._results: dict[Stage[..., Any], dict[Args, Any]] = {}
 
     def __call__(self, stage: Stage[P, T], *args: P.args, **named: P.kwargs) -> T:
         made, asked = self._results.setdefault(stage, {}), (*args, *named.values())
         if asked not in made:
-            made[asked] = stage.make(Asking(self, stage), *args, **named)
+            with self.spent.on(stage.name):
+                made[asked] = stage.make(Asking(self, stage), *args, **named)
         return made[asked]  # type: ignore[no-any-return]
 
     def enter(self, stage: Stage[..., T], result: T, *args: object) -> None:
@@ -128,7 +131,10 @@ class Asking:
         """
         if type(recipe).__module__ not in self._stage.code:
             raise LookupError(f"stage {self._stage.name} keeps a {type(recipe).__name__}, and does not say so")
-        return keep(self._graph.store, name, recipe, code=self._stage.code, progress=self.progress, anew=anew)
+        store = self._graph.store
+        folder = keep(store, name, recipe, code=self._stage.code, progress=self.progress, anew=anew)
+        self._graph.spent.found(self._stage.name, kept=store.records[-1].reused)
+        return folder
 
 
 def keep(
