@@ -20,7 +20,6 @@ from scipy.stats import binom, norm
 
 from harness.judge.criteria import parts_at
 from harness.judge.rules import FEWEST_GROUPS
-from harness.metrics.calibration import ppv_at_prevalence
 from harness.metrics.clusters import clustered_bounds, equal_groups
 from harness.metrics.detection import AreaBounds, auroc
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
@@ -35,6 +34,7 @@ from harness.metrics.paired import (
     tango_bounds,
 )
 from harness.metrics.paired_groups import PairedGroups, effective_pairs, grouped_difference_bounds
+from harness.metrics.predictive_values import ppv_at_prevalence
 from harness.protocol.records import LooksPlan
 
 N_SETS, SEED, LEVEL = 10_000, 20_260, 0.95

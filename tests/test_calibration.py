@@ -32,8 +32,6 @@ from harness.metrics.calibration import (
     multiclass_brier,
     negative_log_likelihood,
     null_calibration_error,
-    ppv_at_prevalence,
-    prevalence_shift,
     reliability_bins,
     risk_coverage_curve,
     selective_guarantee,
@@ -43,6 +41,7 @@ from harness.metrics.calibration import (
 from harness.metrics.calibration_records import FittedOnTarget, PrevalenceShift, ReliabilityBin
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions
+from harness.metrics.predictive_values import ppv_at_prevalence, prevalence_shift
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 CONFIDENCE, CORRECT = [0.95, 0.85, 0.75, 0.65, 0.55], [1, 1, 0, 1, 0]  # the oracle vector

@@ -20,6 +20,7 @@ class Rules:
     grouped:       whether paired differences, calibration, conformal sets and predictive values know of groups, and
                    groups are those of all cells that enter a number.
     sharper:       whether the bounds of predictive values and of areas under a curve are those of decision 0049.
+    counted:       whether differential counts are compared with the prevalence.
     holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
                    these, as `Metric.per` has it.
     """
@@ -29,10 +30,11 @@ class Rules:
     one_picture: bool | None = None
     grouped: bool | None = None
     sharper: bool | None = None
+    counted: bool | None = None
 
 
-RULES = Rules(one_picture=True, grouped=True, sharper=True)
+RULES = Rules(one_picture=True, grouped=True, sharper=True, counted=True)
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
 # Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not
 # name is None: so it was before there was one.
-KNOWN = (RULES, Rules(), OLDEST)
+KNOWN = (RULES, Rules(one_picture=True, grouped=True, sharper=True), Rules(), OLDEST)

@@ -8,7 +8,7 @@ chance alone shows (the simulated null, the cells that conformal sets promise to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -23,12 +23,10 @@ from harness.metrics.calibration_records import (
     Binning,
     CalibrationMetrics,
     ClassCoverage,
-    ClassPpv,
     ConformalExpectation,
     ConformalResult,
     FittedOnTarget,
     NullCalibrationError,
-    PrevalenceShift,
     RatesTogether,
     ReliabilityBin,
     RiskCoverage,
@@ -40,15 +38,16 @@ from harness.metrics.calibration_records import (
 from harness.metrics.calibration_records import CalibrationReport as CalibrationReport
 from harness.metrics.classification import evaluate
 from harness.metrics.clusters import Counted, counted_by_group, share_bounds
-from harness.metrics.distributions import beta_quantile, betabinomial_quantile, chi_squared_sf
+from harness.metrics.differential import count_biases
+from harness.metrics.distributions import beta_quantile, betabinomial_quantile
+from harness.metrics.intervals import check_level
 from harness.metrics.predictions import Predictions
-from harness.metrics.predictive_values import WeightedRate, bounds_of_share
+from harness.metrics.predictive_values import ppv_at_prevalence, prevalence_shift
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).tiny)
 COLDEST, HOTTEST = 0.05, 20.0  # a fitted temperature outside says that the set cannot tell, not what T is
 NULL_QUANTILE = 0.95
 N_SIMULATIONS = 2000  # the 95th percentile is then known to about 0.5 points of its rank
-FEW = 5  # expected cells below which a chi-squared approximation is called coarse (Cochran, 1954)
 CHUNK = 2_000_000  # simulated cells held in memory at once
 
 
@@ -136,7 +135,7 @@ def calibration_error_bounds(
     >>> [round(bound, 3) for bound in calibration_error_bounds([ten], level=0.95)]
     [0.022, 0.596]
     """
-    _check_level(level)
+    check_level(level)
     filled = [(each, each.n, each.mean_confidence) for each in bins if each.mean_confidence is not None]
     share = (1.0 - level) / len(_filled(bins))
     lower = upper = 0.0
@@ -475,127 +474,10 @@ def selective_guarantee(
     """
     if thresholds_tried < 1:
         raise ValueError(f"{thresholds_tried} thresholds tried: at least the one that was used counts; pass 1 or more")
-    _check_level(level)
+    check_level(level)
     each = 1.0 - (1.0 - level) / thresholds_tried
     _, upper = share_bounds(errors, accepted, by_group, assumed_correlation=assumed_correlation, level=each)
     return SelectiveGuarantee(errors, accepted, errors / accepted, upper, level, thresholds_tried)
-
-
-# --- at another prevalence ------------------------------------------------------------------------
-
-
-def ppv_at_prevalence(
-    confusion: ArrayLike,
-    classes: Sequence[str],
-    prevalence: Mapping[str, float],
-    *,
-    level: float,
-    by_group: np.ndarray | None = None,
-    assumed_correlation: float = 0.0,
-    together: RatesTogether = "MOVER",
-) -> tuple[ClassPpv, ...]:
-    """The positive predictive value of each class where the classes are as frequent as stated.
-
-    PPV_c = f_c P(c|c) / sum over j of f_j P(c|j), with f the prevalence and P(c|j) the share of class j that is called
-    c. It rises with P(c|c) and falls with every other P(c|j); exact Clopper-Pearson bounds of these rates bound it. The
-    rates of classes are independent, and their distances add up as variances do (`predictive_values`). Over patients,
-    who have cells of several classes, they are not: then each rate has an equal share of the error (Bonferroni).
-    Assumes that P(c|j) carries over: another laboratory with other neutrophils has another P(c|j).
-
-    Args:
-        confusion: (n_classes, n_classes) counts, rows reference, columns predicted.
-        prevalence: class -> fraction; every class named, summing to 1.
-        level: one-sided confidence of each bound of each class, a fraction in (0, 1).
-        by_group: (n_groups, n_classes, n_classes) the counts of each patient, over whom the rates then have bounds.
-        together: how bounds of rates make those of the value, where cells are independent.
-    Returns:
-        One record per class. value and bounds None where a class that occurs has no cells here, or where no cell of a
-        class that occurs was called c.
-    Raises:
-        ValueError: the prevalence names other classes, or is not a distribution.
-    >>> table = np.array([[90, 10], [20, 80]])
-    >>> rare, common = ppv_at_prevalence(table, ("rare", "common"), {"rare": 0.01, "common": 0.99}, level=0.95)
-    >>> round(rare.value, 4)  # 0.01 * 0.9 / (0.01 * 0.9 + 0.99 * 0.2)
-    0.0435
-    """
-    confusion = np.asarray(confusion)
-    if confusion.shape != (len(classes), len(classes)) or (confusion < 0).any():
-        raise ValueError(
-            f"confusion of shape {confusion.shape} for {len(classes)} classes: pass counts, rows reference, columns "
-            "predicted, in the order of the classes"
-        )
-    _check_level(level)
-    frequency = _checked_prevalence(classes, prevalence)
-    support = confusion.sum(axis=1)
-    occurring = np.flatnonzero(frequency > 0)
-    unknown = [classes[int(j)] for j in occurring if support[j] == 0]
-    added = together == "MOVER" and by_group is None
-    each_level = level if added else 1.0 - (1.0 - level) / len(occurring)
-
-    def ppv(c: int) -> ClassPpv:
-        undefined = ClassPpv(
-            cell_class=classes[c],
-            prevalence=float(frequency[c]),
-            value=None,
-            lower=None,
-            upper=None,
-            level=level,
-            k=int(confusion[c, c]),
-            n=int(support[c]),
-        )
-        if unknown:
-            return replace(undefined, note=f"no cells of {', '.join(unknown)}, which the prevalence says occur")
-        if not confusion[occurring, c].any():
-            return replace(undefined, note=f"no cell of a class that occurs was called {classes[c]}")
-        called = {int(j): (int(confusion[j, c]), int(support[j])) for j in occurring}
-
-        def bounds_of_rate(j: int) -> tuple[float, float]:
-            own = None if by_group is None else _of_groups_with_cells(by_group[:, j, c], by_group[:, j].sum(axis=1))
-            return share_bounds(*called[j], own, assumed_correlation=assumed_correlation, level=each_level)
-
-        bounds = {j: bounds_of_rate(j) for j in called}
-        others = [j for j in called if j != c]
-        own_low, own_high = bounds.get(c, (0.0, 0.0))  # a class that does not occur: whatever is predicted as it is not
-        own_k, own_n = called.get(c, (0, 1))
-        if added:
-            rates = {j: _weighted(frequency[j], *called[j], *bounds[j]) for j in called}
-            lower, upper = bounds_of_share(rates.get(c, WeightedRate(0.0, 0.0, 0.0)), [rates[j] for j in others])
-            value = _share_of(rates[c].value if c in rates else 0.0, (rates[j].value for j in others))
-            return replace(undefined, value=value, lower=lower, upper=upper)
-        return replace(
-            undefined,
-            value=_share_of(frequency[c] * own_k / own_n, (frequency[j] * called[j][0] / called[j][1] for j in others)),
-            lower=_share_of(frequency[c] * own_low, (frequency[j] * bounds[j][1] for j in others)),
-            upper=_share_of(frequency[c] * own_high, (frequency[j] * bounds[j][0] for j in others)),
-        )
-
-    return tuple(ppv(c) for c in range(len(classes)))
-
-
-def prevalence_shift(counts: Sequence[int], classes: Sequence[str], prevalence: Mapping[str, float]) -> PrevalenceShift:
-    """Whether a set has its classes as often as stated. Where it has not, an accuracy on it is not that of practice.
-
-    Args:
-        counts: cells of each class, in the order of `classes`.
-        prevalence: as for `ppv_at_prevalence`.
-    Raises:
-        UndefinedStatistic: there are no cells.
-        ValueError: the prevalence names other classes, or is not a distribution.
-    Source: K. Pearson (1900), Philosophical Magazine 50:157-175.
-    >>> prevalence_shift([90, 70, 75, 80, 60], "abcde", dict.fromkeys("abcde", 0.2)).p  # doctest: +ELLIPSIS
-    0.1545...
-    """
-    observed, n = np.asarray(counts, dtype=np.float64), sum(counts)
-    if n == 0:
-        raise UndefinedStatistic("0 cells have their classes neither as often as stated nor otherwise.")
-    expected = n * _checked_prevalence(classes, prevalence)
-    occurs = expected > 0
-    degrees, few = int(occurs.sum()) - 1, int((expected[occurs] < FEW).sum())
-    if observed[~occurs].any():
-        return PrevalenceShift(statistic=None, degrees=degrees, p=0.0, few=few)
-    statistic = float(((observed - expected)[occurs] ** 2 / expected[occurs]).sum())
-    p = chi_squared_sf(statistic, degrees) if degrees else None
-    return PrevalenceShift(statistic=statistic, degrees=degrees, p=p, few=few)
 
 
 # --- all of it ------------------------------------------------------------------------------------
@@ -613,6 +495,7 @@ def calibration_report(
     seed: int,
     intracluster_correlation: float = 0.0,
     rates_together: RatesTogether | None = "MOVER",
+    counted: bool | None = True,
 ) -> CalibrationReport:
     """Everything this module measures of one target set, with temperature and conformal threshold from `fit`.
 
@@ -624,6 +507,7 @@ def calibration_report(
         seed: of the simulated null; kept in the report, so that the same report can be made again.
         intracluster_correlation: the least that is assumed of cells of one group; without groups it changes nothing.
         rates_together: as `ppv_at_prevalence` takes it of independent cells; None as an older judge did.
+        counted: whether differential counts are compared with the prevalence; None of an older judge, which did not.
     Raises:
         FittedOnTarget, InvalidPredictions, UndefinedStatistic: as the parts do.
     """
@@ -669,6 +553,16 @@ def calibration_report(
         if prevalence is None
         else prevalence_shift(
             np.bincount(target.labels, minlength=len(target.classes)).tolist(), target.classes, prevalence
+        ),
+        counts=None
+        if prevalence is None or not counted
+        else count_biases(
+            evaluation.confusion,
+            target.classes,
+            prevalence,
+            level=level,
+            by_group=evaluation.by_group,
+            assumed_correlation=intracluster_correlation,
         ),
         grouped_by=evaluation.grouped_by if evaluation.grouped else None,
         rates_together="Bonferroni" if rates_together and evaluation.grouped else rates_together,
@@ -733,11 +627,6 @@ def _counted(success: np.ndarray, groups: Sequence[str] | None, chosen: np.ndarr
     return counted_by_group(success[rows], [groups[row] for row in rows.tolist()]) if rows.size else ()
 
 
-def _of_groups_with_cells(hits: np.ndarray, sizes: np.ndarray) -> Counted:
-    there = sizes > 0
-    return tuple(zip(hits[there].tolist(), sizes[there].tolist(), strict=True))
-
-
 def _threshold(conformal: ConformalResult) -> float:
     return math.inf if conformal.threshold is None else conformal.threshold
 
@@ -777,38 +666,9 @@ def _rank(n_calibration: int, *, alpha: float) -> int:
     return math.ceil((n_calibration + 1) * (1 - Fraction(repr(float(alpha)))))
 
 
-def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level {level} is not a fraction in (0, 1); write 0.95 for 95 %")
-
-
-def _weighted(frequency: float, k: int, n: int, lower: float, upper: float) -> WeightedRate:
-    return WeightedRate(float(frequency * k / n), float(frequency * lower), float(frequency * upper))
-
-
-def _share_of(part: float, others: Iterable[float]) -> float:
-    """part / (part + others); 0 of nothing is 0, the side that promises least."""
-    return float(part / math.fsum([part, *others])) if part > 0 else 0.0
-
-
 def _chunks(total: int, *, size: int) -> Iterator[int]:
     for start in range(0, total, size):
         yield min(size, total - start)
-
-
-def _checked_prevalence(classes: Sequence[str], prevalence: Mapping[str, float]) -> np.ndarray:
-    if set(prevalence) != set(classes):
-        raise ValueError(
-            f"prevalence names {sorted(prevalence)} and the classes are {sorted(classes)}; give every class exactly "
-            "one prevalence, 0 where it does not occur"
-        )
-    frequency = np.array([prevalence[name] for name in classes], dtype=np.float64)
-    if not ((frequency >= 0).all() and abs(math.fsum(frequency) - 1.0) <= 1e-9):  # False for NaN too
-        raise ValueError(
-            f"prevalence {dict(prevalence)} is not a distribution (it sums to {math.fsum(frequency):.12g}); give "
-            "fractions of at least 0 that sum to 1, not percent"
-        )
-    return frequency
 
 
 def _checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

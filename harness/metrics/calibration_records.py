@@ -203,6 +203,50 @@ class ClassPpv:
 
 
 @dataclass(frozen=True, slots=True)
+class CountLimits:
+    """Rümke's question: where does a count of n cells lie in 95 of 100 films of a patient with this share of a class?
+
+    lower, upper: exact binomial limits of the share at the count nearest to it, two-sided at 95 %.
+    holds:        whether they hold the share that the classifier makes of it on average: an error that a count of n
+                  cells hides.
+    """
+
+    n: int
+    lower: float
+    upper: float
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCountBias:
+    """How far the share of a class in a differential count of this classifier lies from its share in the blood.
+
+    called:       the share of all cells that are called the class, where the classes have the stated prevalence.
+    value:        called - prevalence: above 0 the class is over-counted. None where undefined.
+    lower, upper: one-sided bounds of value, each at `level`, per class.
+    limits:       of counts of 100, 200 and 400 cells.
+    note:         why it is undefined, else empty.
+    """
+
+    cell_class: str
+    prevalence: float
+    called: float | None
+    value: float | None
+    lower: float | None
+    upper: float | None
+    level: float
+    limits: tuple[CountLimits, ...]
+    note: str = ""
+
+    @property
+    def direction(self) -> str:
+        """What is shown: "over-counted" or "under-counted"; empty where the bounds hold 0."""
+        if self.lower is None or self.upper is None:
+            return ""
+        return "over-counted" if self.lower > 0 else "under-counted" if self.upper < 0 else ""
+
+
+@dataclass(frozen=True, slots=True)
 class PrevalenceShift:
     """Are the classes of a set as frequent as stated? Pearson's chi-squared test of their counts.
 
@@ -262,6 +306,8 @@ class CalibrationReport:
     ppv, shift:     per class at the stated prevalence, and whether the set has it; None where none was stated.
     grouped_by:     of what the bounds know that its cells are not independent; None where they count cells.
     rates_together: how the bounds of `ppv` are made of those of the rates; None of an older judge, which knew one way.
+    counts:         per class, what a differential count makes of the stated prevalence; None where none was stated, or
+                    of an older judge.
     """
 
     set: str
@@ -281,3 +327,4 @@ class CalibrationReport:
     shift: PrevalenceShift | None = None
     grouped_by: str | None = None
     rates_together: RatesTogether | None = None
+    counts: tuple[ClassCountBias, ...] | None = None

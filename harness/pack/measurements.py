@@ -214,6 +214,7 @@ def calibration_of(
         seed=protocol.training.seed,
         intracluster_correlation=protocol.clusters.intracluster_correlation,
         rates_together="MOVER" if rules.sharper else None,
+        counted=rules.counted,
     )
 
 
