@@ -123,6 +123,10 @@ def test_every_seed_is_trained_reported_and_gated_on_the_tolerance_bound(
     protocol.write_text(
         'extends = "tiny.toml"\n[training]\nseeds = [7, 42]\n[[criteria]]\nid = "A3"\nquestion = "accuracy"\n'
         'set = "test"\nmetric = "recipe_accuracy"\nfloor = 0.9\nlevel = 0.95\nrequired = false\nrationale = "Spread."\n'
+        '[[criteria]]\nid = "A4"\nquestion = "accuracy"\nset = "test"\nmetric = "ensemble_accuracy"\nfloor = 0.9\n'
+        'level = 0.95\nrequired = false\nrationale = "All seeds asked together."\n'
+        '[[criteria]]\nid = "A5"\nquestion = "accuracy"\nset = "test"\nmetric = "ensemble_difference"\nfloor = 0.0\n'
+        'level = 0.95\nrequired = false\nrationale = "No worse than its best member."\n'
     )
     reports = apart(place, "seeds")
     ledger = reports / "ledger.jsonl"
@@ -133,6 +137,9 @@ def test_every_seed_is_trained_reported_and_gated_on_the_tolerance_bound(
     verdict = verdicts_of(pack)["A3"]
     assert verdict["outcome"] == "inconclusive"
     assert sorted(evidence["seeds"]) == ["42", "7"]
+    together = verdicts_of(pack)["A4"]["estimate"]
+    assert (together["n"], verdicts_of(pack)["A5"]["estimate"]["n"]) == (10, 10)
+    assert "probabilities of all seeds averaged; seed" in together["note"]
     assert [(look.role, look.set) for look in read_ledger(ledger)].count(("seed", "test")) == 1
     assert evidence["looks"]["test"] == 1
     assert (pack / "predictions" / "seeds" / "test_7.csv").is_file()

@@ -94,11 +94,14 @@ class _Assuming(NothingRecorded):
     def seed_evaluations(self, set_name: str) -> dict[int, Evaluation]:
         return {seed: self._assumed(each) for seed, each in self._measurements.seed_evaluations(set_name).items()}
 
+    def ensemble(self, set_name: str) -> Comparison | Unavailable:
+        return self._compared(self._measurements.ensemble(set_name))
+
     def comparison(self, set_name: str) -> Comparison | Unavailable:
-        found = self._measurements.comparison(set_name)
-        if isinstance(found, Unavailable):
-            return found
-        return replace(found, intracluster_correlation=self._correlation)
+        return self._compared(self._measurements.comparison(set_name))
+
+    def _compared(self, found: Comparison | Unavailable) -> Comparison | Unavailable:
+        return found if isinstance(found, Unavailable) else replace(found, intracluster_correlation=self._correlation)
 
     def calibration(self, set_name: str) -> CalibrationReport | Unavailable:
         return self._measurements.calibration(set_name)  # its bounds take the correlation of the evaluation

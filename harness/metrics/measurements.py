@@ -58,6 +58,9 @@ class Measurements(Protocol):
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         """Training seed -> the evaluation of its classifier, the judged one among them."""
 
+    def ensemble(self, set_name: str) -> Comparison | Unavailable:
+        """The classifiers of all seeds together, paired with the best of them."""
+
     def comparison(self, set_name: str) -> Comparison | Unavailable:
         """Candidate and baseline on one set, paired by cell."""
 
@@ -100,6 +103,9 @@ class NothingRecorded:
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         self._refuse(f"other seeds on {set_name}")
+
+    def ensemble(self, set_name: str) -> Comparison | Unavailable:
+        self._refuse(f"the seeds' answers on {set_name}")
 
     def comparison(self, set_name: str) -> Comparison | Unavailable:
         self._refuse(f"a comparison on {set_name}")

@@ -22,6 +22,7 @@ from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
 from harness.metrics.detection import detect
 from harness.metrics.deviations import training_deviations
+from harness.metrics.ensemble import ensemble_beside_best
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.fits import fits_on_judged_cells
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
@@ -80,12 +81,19 @@ class RecordedMeasurements:
         return evaluate_slices(found, column, intracluster_correlation=correlation)
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
+        correlation = self.protocol.clusters.intracluster_correlation
+        seeds = self._seeds(set_name)
+        return {seed: evaluate(each, intracluster_correlation=correlation) for seed, each in seeds.items()}
+
+    def ensemble(self, set_name: str) -> Comparison | Unavailable:
+        correlation = self.protocol.clusters.intracluster_correlation
+        return ensemble_beside_best(self._seeds(set_name), intracluster_correlation=correlation)
+
+    def _seeds(self, set_name: str) -> dict[int, Predictions]:
         asked = self.protocol.training.every_seed
         if not set(asked) <= set(self._run.seed_predictions):
             raise NotRecorded(f"the pack has no predictions of {set_name} by the classifiers of all seeds")
-        correlation = self.protocol.clusters.intracluster_correlation
-        found = {seed: self._run.counted(self._run.seed_predictions[seed]) for seed in asked}
-        return {seed: evaluate(each, intracluster_correlation=correlation) for seed, each in found.items()}
+        return {seed: self._run.counted(self._run.seed_predictions[seed]) for seed in asked}
 
     def comparison(self, set_name: str) -> Comparison | Unavailable:
         if (reason := unanswered(set_name, self._run.judged)) is not None:

@@ -53,6 +53,9 @@ class LiveMeasurements:
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         return self._run(predictions.seed_evaluations, set_name)
 
+    def ensemble(self, set_name: str) -> Comparison | Unavailable:
+        return self._run(predictions.ensemble, set_name)
+
     def comparison(self, set_name: str) -> Comparison | Unavailable:
         return self._run(predictions.comparison, set_name)
 

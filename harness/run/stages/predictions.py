@@ -21,6 +21,7 @@ from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare
 from harness.metrics.copies import counted_once
+from harness.metrics.ensemble import ensemble_beside_best
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.predictions import Predictions, predictions_of
 from harness.protocol.records import PARTS
@@ -107,13 +108,26 @@ def evaluation(run: Asking, set_name: str) -> Evaluation | Unavailable:
 
 
 @stage(predictions, seen, duplicates)
-def seed_evaluations(run: Asking, set_name: str) -> dict[int, Evaluation]:
-    """The evaluation of every seed's classifier on one set, the judged one among them."""
+def seed_predictions(run: Asking, set_name: str) -> dict[int, Predictions]:
+    """What every seed's classifier says of one set, one cell for each picture; the judged one is among them."""
     # First on the ledger: seeds that a killed run had looked at before would count as a choice made by another run.
     run(predictions, set_name)
     seeds = run.setting.protocol.training.every_seed
     pairs = run(duplicates)
-    return {seed: evaluated(run, counted_once(run(seen, set_name, seed).predictions, pairs)) for seed in seeds}
+    return {seed: counted_once(run(seen, set_name, seed).predictions, pairs) for seed in seeds}
+
+
+@stage(seed_predictions)
+def seed_evaluations(run: Asking, set_name: str) -> dict[int, Evaluation]:
+    """The evaluation of every seed's classifier on one set."""
+    return {seed: evaluated(run, found) for seed, found in run(seed_predictions, set_name).items()}
+
+
+@stage(seed_predictions)
+def ensemble(run: Asking, set_name: str) -> Comparison | Unavailable:
+    """The classifiers of all seeds together, paired with the best of them."""
+    correlation = run.setting.protocol.clusters.intracluster_correlation
+    return ensemble_beside_best(run(seed_predictions, set_name), intracluster_correlation=correlation)
 
 
 @stage(predictions, duplicates, unanswered)
