@@ -5,17 +5,15 @@ Asleep unless a collected test asks for a `criterion`: `pytest tests/` never wak
 
 from __future__ import annotations
 
-from harness.core.threads import available_cores  # isort: skip  (before anything that computes is imported)
+import harness.core.threads  # noqa: F401  # isort: skip  (before anything that computes is imported)
 
-import argparse
 import os
-import re
 import shlex
 import sys
 import time
 import traceback
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -24,17 +22,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.core.errors import HarnessError
-from harness.core.places import INSTALLED, PROJECT, PROTOCOLS, SUITES
+from harness.core.places import PROJECT, PROTOCOLS, SUITES
 from harness.core.progress import Report, TerminalProgress
 from harness.core.spent import spent_told
 from harness.core.text import visible
 from harness.job_page import append_to_job_page
 from harness.judge.criteria import closed_gate, complete, explain, not_judged
 from harness.judge.verdicts import Outcome, Verdict
-from harness.model.records import CommandLimits
+from harness.options import add_options
 from harness.pack.junit import properties_of
 from harness.protocol.file import read_protocol
-from harness.protocol.questions import DEVICES, QUESTIONS
+from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
 from harness.report.amended import changes_told, to_write
 from harness.report.custody import custody_told, ledger_told
@@ -67,8 +65,6 @@ if TYPE_CHECKING:
     from harness.run.lock import RunLock
 
 DEFAULT_PROTOCOL = PROTOCOLS / "embedded.toml"
-# Of an installed harness, the folder in which somebody works; nobody looks for packs among installed packages.
-DEFAULT_REPORTS = Path("reports") if INSTALLED else PROJECT / "reports"
 STATE: pytest.StashKey[RunState] = pytest.StashKey()
 VERDICT: pytest.StashKey[Verdict] = pytest.StashKey()
 SECONDS_BETWEEN_UPDATES = 0.1
@@ -122,110 +118,7 @@ class RunState:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("validation", "validation run (pytest suites/)")
-    group.addoption(
-        "--protocol",
-        metavar="FILE",
-        type=Path,
-        help="protocol TOML, or the name of a shipped one such as leukocyte-quick (default: embedded)",
-    )
-    group.addoption(
-        "--data", metavar="DIR", type=Path, help="folder with one sub-folder per class, or a manifest or split CSV"
-    )
-    group.addoption("--split", metavar="FILE", type=Path, help="use this data_split.csv instead of drawing a split")
-    group.addoption(
-        "--external",
-        metavar="NAME=DIR",
-        action="append",
-        default=[],
-        help="an external set (repeatable); else looked for in the folder NAME beside the data folder",
-    )
-    group.addoption(
-        "--model",
-        metavar="FILE",
-        type=Path,
-        help="judge this classifier (.safetensors, .pth, .pt, .ckpt, .onnx; .pkl of fastai if trusted) instead of "
-        "training one; --split then names the split that it was trained with",
-    )
-    group.addoption(
-        "--predictions",
-        metavar="[NAME=]FILE",
-        action="append",
-        default=[],
-        help="judge these predictions (CSV or Parquet: path or sha256, a probability per class) instead of a "
-        "classifier; NAME= those of an external set (repeatable); without --split every cell is judged as test",
-    )
-    group.addoption(
-        "--trust-model",
-        metavar="SHA256",
-        type=_digest,
-        action="append",
-        default=[],
-        help="open the --model pickle that has this digest, which runs the code in it (repeatable)",
-    )
-    group.addoption(
-        "--model-command",
-        metavar="CMD",
-        type=_command,
-        help="judge what this command answers over its pipes instead of training a classifier "
-        "(docs/judging-a-command.md); no shell reads it",
-    )
-    group.addoption(
-        "--command-limit",
-        metavar="NAME=NUMBER",
-        type=_command_limit,
-        action="append",
-        default=[],
-        help="what --model-command may take: start_s, answer_s, total_s, memory_gib (repeatable)",
-    )
-    group.addoption(
-        "--baseline",
-        metavar="PACK",
-        help="compare with this run: its folder, a zip of it, or models:/NAME@ALIAS of the registry",
-    )
-    group.addoption(
-        "--baseline-key",
-        metavar="FILE",
-        type=Path,
-        action="append",
-        default=[],
-        help="refuse a --baseline unless this public key (PEM), or one of this trust file (TOML), signed it "
-        "(repeatable)",
-    )
-    group.addoption(
-        "--ledger", metavar="FILE", type=Path, help="where looks are recorded (default: ledger.jsonl in --reports)"
-    )
-    group.addoption(
-        "--ledger-head",
-        metavar="HASH",
-        type=_digest,
-        action="append",
-        default=[],
-        help="the head of the ledger as a job knew it last: a ledger that does not continue it judges nothing "
-        "(repeatable; the terminal tells it after each run)",
-    )
-    group.addoption(
-        "--mlflow",
-        action="store_true",
-        help="index the run in MLflow (extra [mlflow]): MLFLOW_TRACKING_URI, else mlflow.db in --reports",
-    )
-    group.addoption(
-        "--every-gate",
-        action="store_true",
-        help="judge what lies behind a gate that stayed closed too; the run does not pass all the same",
-    )
-    group.addoption(
-        "--sign-key",
-        metavar="FILE",
-        type=Path,
-        help="sign the pack with this ed25519 key (PEM; HARNESS_KEY_PASSPHRASE opens an encrypted one)",
-    )
-    group.addoption("--device", choices=("auto", *DEVICES), default="auto", help=f"default: {', '.join(DEVICES)}")
-    group.addoption("--reports", metavar="DIR", type=Path, default=DEFAULT_REPORTS, help="where packs are written")
-    group.addoption("--fresh", action="store_true", help="make every stage anew instead of reusing kept results")
-    group.addoption(
-        "--workers", type=_positive, default=available_cores(), help="threads that decode (default: one per core)"
-    )
+    add_options(parser.getgroup("validation", "validation run (pytest suites/)"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -476,44 +369,6 @@ def judged_told(model: JudgedModel) -> str:
         return f"{model.file!r}, SHA-256 {model.sha256}"
     files = ", ".join(f"{each.name} SHA-256 {each.sha256}" for each in command.files) or "no file"
     return f"the command {command.line!r}, which calls itself {command.name!r} {command.version} and names {files}"
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1; leave it away for all cores")
-    return int(text)
-
-
-def _command(text: str) -> str:
-    """A command line that a shell would read too, though none does."""
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a command line ({error})") from None
-    if not words or not words[0]:
-        raise argparse.ArgumentTypeError("it names no program")
-    return text
-
-
-def _command_limit(text: str) -> tuple[str, float]:
-    name, _, number = text.partition("=")
-    names = [each.name for each in fields(CommandLimits)]
-    try:
-        value = float(number)
-        CommandLimits(**{name: value})
-    except (TypeError, ValueError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not NAME=NUMBER with a number above 0 and one of {', '.join(names)}"
-        ) from None
-    return name, value
-
-
-def _digest(text: str) -> str:
-    if not re.fullmatch("[0-9a-fA-F]{64}", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a SHA-256 digest of 64 hexadecimal digits; `sha256sum FILE` prints it"
-        )
-    return text.lower()
 
 
 def run_state(config: pytest.Config) -> RunState:

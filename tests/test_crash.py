@@ -312,8 +312,7 @@ def test_the_judged_seed_is_looked_at_before_the_others_so_that_a_kill_between_t
     monkeypatch.setattr(predictions, "counted_once", lambda found, pairs: found)
     monkeypatch.setattr(predictions, "seen", seen)
     monkeypatch.setattr(predictions, "predictions", judged)
-    monkeypatch.setattr(predictions, "evaluated", lambda run, found: found)
-    every_seed = dataclasses.replace(predictions.seed_evaluations, inputs=(judged, seen, pairs))
+    every_seed = dataclasses.replace(predictions.seed_predictions, inputs=(judged, seen, pairs))
     assert list(run(every_seed, "test")) == [7, 42, 8]
     assert order == [42, 7, 8]
 

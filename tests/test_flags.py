@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.core.spent import Spent
 from harness.judge.criteria import explain, judge
 from harness.metrics.estimates import Estimate
 from harness.plugin import VERDICT, run_state
@@ -28,7 +29,8 @@ from harness.protocol.questions import QUESTIONS
 def run(pytestconfig):
     state = run_state(pytestconfig)
     options = SimpleNamespace(ledger=pytestconfig.rootpath / "ledger.jsonl")
-    state.run = SimpleNamespace(setting=SimpleNamespace(device="cpu", options=options), result=lambda stage: None)
+    setting = SimpleNamespace(device="cpu", options=options)
+    state.run = SimpleNamespace(setting=setting, result=lambda stage: None, spent=Spent())
     return state.run
 
 @pytest.fixture
