@@ -34,14 +34,17 @@ def matched(page: str, pattern: str) -> str:
 
 
 def table_of(page: str, path: str) -> str:
-    return matched(page, rf'<table class="" data-rows="{path}">.*?</table>')
+    return matched(page, rf'<table class="[a-z ]*" data-rows="{path}">.*?</table>')
 
 
 def row_of(page: str, path: str) -> str:
-    """The table row that the first element of a path stands in."""
-    place = element(page, path).start()
-    start, end = page.rindex("<tr", 0, place), page.index("</tr>", place) + len("</tr>")
-    return page[start:end]
+    """The first table row that an element of a path stands in."""
+    escaped = re.escape(html.escape(path))
+    for found in re.finditer(rf'<data data-path="{escaped}"', page):
+        start, end = page.rfind("<tr", 0, found.start()), page.find("</tr>", found.start()) + len("</tr>")
+        if start > page.rfind("</tr>", 0, found.start()):
+            return page[start:end]
+    raise AssertionError(f"{path} stands in no row")
 
 
 def without_row(path: str) -> Callable[[str], str]:
@@ -54,7 +57,7 @@ def row_twice(path: str) -> Callable[[str], str]:
 
 def in_row(path: str, old: str, new: str) -> Callable[[str], str]:
     """In the row of a path, one element says what another path leads to, or nothing."""
-    return lambda page: once(page, row := row_of(page, path), once(row, element(page, old)[0], new))
+    return lambda page: once(page, row := row_of(page, path), once(row, element(row, old)[0], new))
 
 
 def mark(path: str, text: str) -> str:
@@ -88,6 +91,11 @@ def added(text: str) -> Callable[[str], str]:
 
 def around(path: str, before: str, after: str) -> Callable[[str], str]:
     return lambda page: once(page, found := element(page, path)[0], f"{before}{found}{after}")
+
+
+def drawn(page: str, criterion: str) -> str:
+    """The line of a criterion in the forest plot."""
+    return matched(page, rf'<svg class="forest" data-plot="verdicts &gt; {criterion}".*?</svg>')
 
 
 RECALL = "evaluations > test > per_class > {} > recall"
@@ -147,7 +155,7 @@ EDITS: dict[str, Callable[[str], str]] = {
     "a wrong cell lost": lambda page: once(
         page, matched(page, r"<tr>(?:(?!</tr>).)*predictions/test\.csv.*?</tr>"), ""
     ),
-    "a limit doubled": lambda page: once(page, found := matched(page, r"<tr><td>No clinical.*?</tr>"), found * 2),
+    "a limit doubled": lambda page: once(page, found := matched(page, r"<tr><td[^>]*>No clinical.*?</tr>"), found * 2),
     "recall and precision swapped": swapped(
         RECALL.format("basophil"), "evaluations > test > per_class > basophil > precision"
     ),
@@ -189,7 +197,7 @@ EDITS: dict[str, Callable[[str], str]] = {
     "a style of its own": added(HIDDEN),
     "a second style sheet": added("<style>.banner{display:none}</style>"),
     "a comment that begins something else": added("<![CDATA[ 99 ]]>"),
-    "a number that is only heard": lambda page: once(page, 'aria-label="Sections"', 'aria-label="99 of 100 right"'),
+    "a number that is only heard": lambda page: once(page, 'aria-label="Contents"', 'aria-label="99 of 100 right"'),
     "a number under a figure": lambda page: once(page, "<figcaption>", "<figcaption>99 right; "),
     "an element that is never closed": added("<div>"),
     "a comment": added("<!-- the rest -->"),
@@ -272,6 +280,18 @@ EDITS: dict[str, Callable[[str], str]] = {
     "the verdicts folded away": lambda page: once(
         page, found := matched(page, '<table[^>]*data-rows="verdicts">.*?</table>'), f"<details>{found}</details>"
     ),
+    "a verdict that did not pass moved into a fold": lambda page: once(
+        once(page, row := row_of(page, "verdicts > E2 > required"), ""),
+        passed := matched(page, r"<tr id=\"criterion-A1\".*?</tr>"),
+        passed + row,
+    ),
+    "a drawn value that is another": lambda page: once(page, found := drawn(page, "E1"), once(found, 'r="4"', 'r="5"')),
+    "a drawn bound farther right": lambda page: once(
+        page, found := drawn(page, "A1"), re.sub(r'(class="interval" x=")[0-9.]+', r"\g<1>190", found)
+    ),
+    "a drawing in another's row": lambda page: once(page, drawn(page, "E1"), drawn(page, "A1")),
+    "a drawing of nothing": added("<p><svg></svg></p>"),
+    "a word in a drawing": lambda page: once(page, "</svg>", "<b>99 %</b></svg>"),
     "a headline": lambda page: once(page, "<main", "<h1>Passed</h1><main"),
     "a verdict that is only heard": added('<p title="passed">All is told.</p>'),
     "a new verdict": added('<p>E1: <data data-path="verdicts &gt; E1 &gt; outcome">passed</data></p>'),

@@ -201,8 +201,8 @@ def test_undecodable_file_names_and_direction_overrides_become_visible_text():
 def test_the_run_verdict_its_reasons_and_its_waivers_come_first(run, page):
     assert not run.passed
     first = page.text[: page.text.index("2. What was tested")]
-    assert "Not passed 1 of 7 required criteria did not pass: E1 (accuracy on second-laboratory): failed." in first
-    assert "Observed 77.86 % (109/140), lower 71.31 %, upper 83.50 %; required: lower 95 % bound ≥ 92 %" in first
+    assert "Not passed 1 of 7 required criteria did not pass: E1 (accuracy on second-laboratory) failed" in first
+    assert "77.86 % 109/140 lower 71.31 % upper 83.50 % lower 95 % bound ≥ 92 %" in first
     assert "Waived: P2" in first
     assert "No Apple machine is at hand" in first
 
@@ -228,15 +228,15 @@ def test_the_banner_gives_the_scope_and_what_did_not_pass_without_being_required
     assert "E2 (accuracy on nine-monocytes) inconclusive" in first
 
 
-def test_an_inconclusive_blocking_criterion_says_in_the_banner_what_would_decide(run):
+def test_an_inconclusive_blocking_criterion_says_on_the_first_pages_what_would_decide(run):
     verdicts = tuple(
         dataclasses.replace(v, criterion=v.criterion.model_copy(update={"required": True})) for v in run.verdicts
     )
     page = Page(page_of(dataclasses.replace(run, verdicts=verdicts)))
-    banner = page.text[: page.text.index("Unsigned draft")]
+    first = page.text[: page.text.index("2. What was tested")]
     undecided = next(v for v in verdicts if v.outcome is Outcome.INCONCLUSIVE and v.n_to_decide)
-    assert f"about {undecided.n_to_decide:,} new cells of the class would decide in four of five runs" in banner
-    assert banner.count(ONLY_NEW) == 1
+    assert f"about {undecided.n_to_decide:,} new cells of the class would decide in four of five runs" in first
+    assert first.count(ONLY_NEW) == 1
 
 
 def test_what_every_interval_leaves_open_is_said_once_below_the_verdicts(page):
@@ -300,7 +300,7 @@ def test_confidence_is_told_with_its_bins_its_fit_and_its_prevalence(run, page):
 
 
 def test_the_number_of_the_look_stands_beside_the_verdict(page):
-    assert "Looks: test: look 2, second-laboratory: look 1, nine-monocytes: look 1" in page.text
+    assert "Looks test: look 2, second-laboratory: look 1, nine-monocytes: look 1" in page.text
     assert "The first look at a set may spend half of 1 - level" in page.text
     assert "The budget: 30 looks." in page.text
 
@@ -412,7 +412,7 @@ def test_a_run_that_passes_says_so(run):
     passing = dataclasses.replace(run, verdicts=verdicts)
     page = Page(page_of(passing))
     assert passing.passed
-    assert "Passed Every required criterion passed;" in page.text
+    assert "Passed Every required criterion passed" in page.text
     assert {"class": "banner passed"} in page.all("div")
 
 
@@ -438,7 +438,7 @@ def test_the_limits_name_what_the_records_cannot_carry(run):
     assert "At least 36 cells are needed" in limits
     for verdict in run.verdicts:
         if verdict.outcome in (Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):
-            assert f"{verdict.criterion.id} was {verdict.outcome}" in limits
+            assert re.search(rf"{verdict.criterion.id}\b[^.]*: {verdict.outcome}\.", limits)
 
 
 def test_a_limit_goes_where_the_records_answer_it(run):

@@ -20,8 +20,11 @@ ELEMENTS = frozenset(
         *("h1", "h2", "h3", "h4", "p", "ol", "ul", "li", "dl", "dt", "dd", "details", "summary", "br", "a"),
         *("span", "strong", "em", "b", "i", "code", "data", "sub", "sup", "small", "figure", "img", "figcaption"),
         *("table", "caption", "thead", "tbody", "tr", "th", "td"),
+        *("svg", "rect", "circle", "polygon"),
     )
 )
+SHAPES = ("rect", "circle", "polygon")
+DRAWN = frozenset(("viewbox", "data-plot", "x", "y", "width", "height", "cx", "cy", "r", "points"))
 ATTRIBUTES = frozenset(
     (
         *("id", "class", "lang", "charset", "name", "content", "http-equiv", "href", "role", "tabindex", "scope"),
@@ -38,7 +41,7 @@ PART_OF = {
     "tr": ("thead", "tbody"),
 }
 OUTCOMES = ("passed", "not passed", "failed", "inconclusive", "not assessed", "not judged")
-NEVER_FOLDED = ("verdicts", "page > verdict > tally", "protocol > content > criteria", "evaluations")
+NEVER_FOLDED = ("page > verdict > tally", "evaluations")  # of verdicts, see page_tables.py
 SPOKEN = ("alt", "title", "aria-label", "data-label")  # attributes that a reader may come to see or hear
 
 
@@ -56,19 +59,36 @@ class Mark:
 
 
 @dataclass(slots=True)
+class Plot:
+    """A drawing. path: of what it draws; frame: attributes of it; shapes: (tag, attributes) in their order."""
+
+    path: str | None
+    frame: dict[str, str]
+    shapes: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Cell:
+    """label: the heading that a narrow screen shows beside it."""
+
     is_head: bool
     n_columns: int
+    label: str | None = None
     text: str = ""
     marks: list[Mark] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class TableRead:
-    """rows: the path whose entries it lists, one a row; some: the same where it need not list all of them."""
+    """rows: the path whose entries it lists, one a row; some: the same where it need not list all of them.
+
+    folded: whether it is seen only once something is opened.
+    """
 
     rows: str | None
     some: str | None
+    folded: bool = False
     caption: str = ""
     heads: list[str] = field(default_factory=list)
     body: list[list[Cell]] = field(default_factory=list)
@@ -153,7 +173,7 @@ class _Reader(HTMLParser):
             case "h3":
                 self.heading = ""
             case "table":
-                self.table = TableRead(given.get("data-rows"), given.get("data-some"))
+                self.table = TableRead(given.get("data-rows"), given.get("data-some"), "details" in self.open)
                 self.page.tables.append(self.table)
             case "tr":
                 self.picture = None
@@ -163,6 +183,8 @@ class _Reader(HTMLParser):
                 self._begin_cell(tag, given)
             case "meta":
                 self.page.metas.append(given)
+            case "svg" | "rect" | "circle" | "polygon":
+                self._draw(tag, given)
             case "img":
                 self._add_picture(given.get("src", ""))
             case "br":
@@ -185,13 +207,22 @@ class _Reader(HTMLParser):
         if self.mark.title is not None and self.picture is not None and self.picture.digest is None:
             self.picture.digest = self.mark.title
 
+    def _draw(self, tag: str, given: dict[str, str]) -> None:
+        if tag == "svg" and self.cell is not None:
+            self.cell.plots.append(Plot(given.get("data-plot"), given))
+        elif tag != "svg" and self.open[-2:] == ["svg", tag] and self.cell is not None and self.cell.plots:
+            self.cell.plots[-1].shapes.append((tag, given))
+        else:
+            self.page.problems.append(f"<{tag}> stands where no report draws anything")
+
     def _add_picture(self, src: str) -> None:
         self.picture = Picture(src, "figure" in self.open, self.table.rows if self.table is not None else None)
         self.page.pictures.append(self.picture)
 
     def _begin_cell(self, tag: str, given: dict[str, str]) -> None:
         columns = given.get("colspan", "1")
-        self.cell = Cell(tag == "th", int(columns) if columns.isascii() and columns.isdecimal() else 1)
+        n_columns = int(columns) if columns.isascii() and columns.isdecimal() else 1
+        self.cell = Cell(tag == "th", n_columns, given.get("data-label"))
         if self.table is not None and "tbody" in self.open and self.table.body:
             self.table.body[-1].append(self.cell)
 
@@ -248,7 +279,8 @@ class _Reader(HTMLParser):
     def _check(self, tag: str, given: dict[str, str], n_given: int) -> None:
         if tag not in ELEMENTS or ((tag in IN_HEAD) is not (self.open == ["html", "head"])):
             self.page.problems.append(f"<{tag}> stands on it, which no report has there")
-        for name in sorted(set(given) - ATTRIBUTES):
+        drawn = DRAWN if tag == "svg" or tag in SHAPES else frozenset()
+        for name in sorted(set(given) - ATTRIBUTES - drawn):
             self.page.problems.append(f"<{tag}> has the attribute {name!r}, which no report has")
         if len(given) != n_given:
             self.page.problems.append(f"<{tag}> has one attribute twice")
@@ -257,9 +289,11 @@ class _Reader(HTMLParser):
         if tag == "table" and given.get("data-rows") in NEVER_FOLDED and "details" in self.open:
             self.page.problems.append(f"the table of {given['data-rows']} is folded away")
         if tag != "data":
-            told = [given[name] for name in SPOKEN if name in given and is_outcome(given[name])]
+            beside = "tbody" in self.open and tag in ("td", "th")  # its label is compared with its heading
+            spoken = [given[name] for name in SPOKEN if name in given and not (beside and name == "data-label")]
+            told = [text for text in spoken if is_outcome(text)]
             self.page.problems += [f"{text!r} is told where it is not seen" for text in told]
-            self.page.spoken += [given[name] for name in SPOKEN if name in given]
+            self.page.spoken += spoken
 
     def _check_table(self, tag: str) -> None:
         """Before a part of a table begins: it stands in the part that it belongs to."""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.pack.page_plots import misdrawn
 from harness.pack.page_reading import Cell, Mark, PageRead, TableRead
 from harness.pack.page_verdicts import VERDICTS, is_own, unsaid
 from harness.report.places import SUMS, Places, parsed, written
@@ -105,6 +106,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "timings": {"scenario": "Scenario", "batch_size": "Batch"},
     SUMS: {"": "SHA-256"},
 }
+IN_PARTS = ("verdicts",)  # what several tables may list together
 # The table of calibration lists no entries: its columns are two records, and each of its rows a field of both.
 RECORDS = {"As predicted": "before", "After temperature": "after"}
 MEASURES = {
@@ -136,12 +138,16 @@ SOMETIMES = frozenset(
 
 def tables(page: PageRead, places: Places, document: Mapping[str, Any]) -> Iterator[Found]:
     listed = Counter(table.rows for table in page.tables if table.rows is not None)
+    yield from _in_parts(page, places)
     for wanted in _expected(document):
-        if listed[wanted] != 1:
+        if listed[wanted] != 1 and not (wanted in IN_PARTS and listed[wanted]):
             yield wanted, f"{listed[wanted]} tables list this, and one does on a report of the harness"
     for table in page.tables:
+        yield from _mislabelled(table)
         path = table.rows if table.rows is not None else table.some
         if path is None:
+            if any(cell.plots for row in table.body for cell in row):
+                yield table.caption, "a drawing stands in a table that does not say what it lists"
             yield from _unlisted(table)
             yield from _doubled(table)
             yield from _measures(table)
@@ -150,6 +156,26 @@ def tables(page: PageRead, places: Places, document: Mapping[str, Any]) -> Itera
             yield from _table(table, path, places)
         except (LookupError, TypeError):
             yield path, f"the table {table.caption!r} lists what is not in the evidence"
+
+
+def _in_parts(page: PageRead, places: Places) -> Iterator[Found]:
+    """Where the tables of verdicts together do not list each once, or one that matters is folded away."""
+    entries = places.at("verdicts")
+    found = [
+        (place, table)
+        for table in page.tables
+        if "verdicts" in (table.rows, table.some)
+        for row in table.body
+        if (place := _entry_of(row, ("verdicts",), entries, places)) is not None
+    ]
+    listed = Counter(place for place, table in found if table.rows in IN_PARTS)
+    unfolded = {place for place, table in found if not table.folded}
+    for place, verdict in enumerate(entries):
+        if listed[place] != 1:
+            yield "verdicts", f"{verdict['criterion']} has {listed[place]} rows, and one on a report"
+        quiet = verdict["outcome"] in ("passed", "not judged") or verdict["not_asked"]
+        if place not in unfolded and (verdict["required"] or not quiet):
+            yield "verdicts", f"{verdict['criterion']} is folded away"
 
 
 def _expected(document: Mapping[str, Any]) -> list[str]:
@@ -187,6 +213,20 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
         (SUMS,): True,
     }
     return [written(steps) for steps, there in wanted.items() if there]
+
+
+def _mislabelled(table: TableRead) -> Iterator[Found]:
+    """Where a narrow screen would show another heading beside a value than its column has."""
+    for row in table.body:
+        column = 0
+        for cell in row:
+            under = table.heads[column] if column < len(table.heads) else ""
+            column += cell.n_columns
+            if cell.label is not None and " ".join(cell.label.split()) != under:
+                yield (
+                    table.caption,
+                    f"{cell.label!r} is told beside {cell.text.strip()[:60]!r}, which is under {under!r}",
+                )
 
 
 def _unlisted(table: TableRead) -> Iterator[Found]:
@@ -236,7 +276,7 @@ def _table(table: TableRead, path: str, places: Places) -> Iterator[Found]:
             criterion = places.at("protocol", "content", "criteria", name)
             for each in unsaid(row, entries[place], criterion):
                 yield path, f"the row of {name} does not say {each}"
-        yield from _row(row, table, path, names)
+        yield from _row(row, table, path, names, places)
         column = 0
         for cell in row:
             if cell.marks and not cell.is_head and cell.n_columns == 1:
@@ -246,7 +286,7 @@ def _table(table: TableRead, path: str, places: Places) -> Iterator[Found]:
     for place, n in sorted(counted.items()):
         if n > 1:
             yield path, f"entry {place} has {n} rows in {table.caption!r}"
-    if table.rows is not None and (missing := len(entries) - len(counted)):
+    if table.rows is not None and table.rows not in IN_PARTS and (missing := len(entries) - len(counted)):
         yield path, f"{missing} of {len(entries)} entries have no row in {table.caption!r}"
     if path not in ("verdicts", "protocol > content > criteria", "fits"):
         for column, found in patterns.items():
@@ -267,7 +307,7 @@ def _entry_of(row: Sequence[Cell], steps: tuple[str, ...], entries: Any, places:
     return None
 
 
-def _row(row: Sequence[Cell], table: TableRead, path: str, names: set[str]) -> Iterator[Found]:
+def _row(row: Sequence[Cell], table: TableRead, path: str, names: set[str], places: Places) -> Iterator[Found]:
     head = next((cell for cell in row if cell.is_head), None)
     if head is not None and not head.marks and not any(_begins(head.text, name) for name in names):
         yield path, f"the row {head.text.strip()!r} of {table.caption!r} is about {' or '.join(sorted(names))}"
@@ -277,6 +317,11 @@ def _row(row: Sequence[Cell], table: TableRead, path: str, names: set[str]) -> I
     for cell in row:
         under = table.heads[column] if column < len(table.heads) else ""
         column += cell.n_columns
+        for plot in cell.plots:
+            if (wrong := misdrawn(plot, places)) is not None:
+                yield path, wrong
+            elif parsed(plot.path or "")[-1] not in names:
+                yield path, f"the drawing in the row {_said(row)!r} is of {plot.path}"
         for mark in cell.marks:
             own = parsed(mark.path or "")
             if not (is_own(own, names) if path in VERDICTS else names & set(own)):

@@ -13,7 +13,7 @@ from harness.report.places import parsed, written
 from harness.report.verdicts import MARKS
 
 VERDICTS = ("verdicts", "protocol > content > criteria")  # the lists whose rows are about one criterion each
-ROOTS = (("verdicts",), ("protocol", "content", "criteria"), ("page", "verdict", "f1"))
+ROOTS = (("verdicts",), ("protocol", "content", "criteria"), ("page", "verdict", "f1"), ("page", "verdict", "margins"))
 
 # An outcome with its sign and its colour, as schema 4 has it; the word is marked, or the head of a row that counts it.
 BOX = re.compile(

@@ -25,6 +25,7 @@ from harness.protocol.record import NOT_FIXED, OptionalText, Text
 from harness.protocol.record import Record as _Record
 from harness.protocol.reporting import ReportPlan
 from harness.protocol.sets import GROUPS, CountRange, DeclaredSet, SetNames, check_counts, counts_of
+from harness.protocol.study import StudyPlan
 
 if TYPE_CHECKING:
     from harness.metrics.metric import Metric
@@ -821,6 +822,8 @@ class Protocol(_Record):
     plan: Annotated[HopedTruth | None, NOT_FIXED] = Field(default=None, exclude_if=lambda plan: plan is None)
     # Left out of the content where it says nothing else than usual, so that a protocol without one keeps its digest.
     report: Annotated[ReportPlan, NOT_FIXED] = Field(default=ReportPlan(), exclude_if=lambda plan: plan == ReportPlan())
+    # Left out of the content where nothing is stated, so that a protocol without it keeps its digest.
+    study: Annotated[StudyPlan, NOT_FIXED] = Field(default=StudyPlan(), exclude_if=lambda plan: plan == StudyPlan())
     waivers: tuple[Waiver, ...] = ()
     # Left out of the content where there are none, so that a protocol without one keeps its digest.
     amendments: Annotated[tuple[Amendment, ...], NOT_FIXED] = Field(default=(), exclude_if=lambda made: not made)

@@ -81,7 +81,8 @@ def problems_in_texts(protocol: Protocol) -> Iterator[str]:
     }
     reasons = {f"waivers.{each.criterion}.reason": each.reason for each in protocol.waivers}
     reasons |= {f"amendments.{each.key}.reason": each.reason for each in protocol.amendments}
-    for key, text in (described | reasons).items():
+    study = {f"study.{key}": text for key, text in protocol.study.said().items()}
+    for key, text in (described | reasons | study).items():
         yield from (f"{key}: {said}" for said in _unsupported(text))
     for criterion in protocol.criteria:
         key = f"criteria.{criterion.id}.rationale"

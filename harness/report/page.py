@@ -22,15 +22,18 @@ import harness
 from harness.core.errors import EvidenceError
 from harness.core.text import visible
 from harness.judge.sample_size import ONLY_NEW
+from harness.judge.verdicts import Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN
 from harness.metrics.summary import measured_again
 from harness.report import wording
 from harness.report.captions import caption_of
+from harness.report.links import SECTION_OF, anchor, links_of
 from harness.report.places import Places, written
 from harness.report.printing import Printer
 from harness.report.section import Limit, Material
 from harness.report.sections import SECTIONS, limits
+from harness.report.stacked import labelled
 from harness.run.results import RunResults
 
 TEMPLATE, STYLE = "report.html.j2", "report.css"
@@ -86,12 +89,27 @@ def render_report(
             e=printer,
             sections=SECTIONS,
             views={section.name: section.view(material) for section in SECTIONS},
+            answered=answered_by(run),
+            links_of=lambda criterion: links_of(
+                criterion,
+                evaluated=tuple(name for name in run.evaluations if name not in ("train",)),
+                figures=material.figures,
+                files=material.files,
+            ),
             figures=material.figures,
             thumbnails=material.thumbnails,
             files=material.files,
             ignored=ignored,
         )
     )
+
+
+def answered_by(run: RunResults) -> dict[str, list[Verdict]]:
+    """Section -> the verdicts whose evidence it has; what did not pass comes first."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in sorted(run.verdicts, key=lambda verdict: verdict.passed):
+        found.setdefault(SECTION_OF[verdict.criterion.question], []).append(verdict)
+    return found
 
 
 def limits_of(run: RunResults, *, evidence: Mapping[str, Any]) -> tuple[Limit, ...]:
@@ -109,16 +127,22 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters |= {"png": _data_uri, "path": written}
+    environment.filters |= {"png": _data_uri, "path": written, "labelled": labelled}
     css = (files_of("harness.report") / "templates" / STYLE).read_text(encoding="utf-8")
     environment.globals |= {
         "css": Markup(css),  # our own, the one text that is not escaped
         "policy": Markup(POLICY.format(base64.b64encode(hashlib.sha256(css.encode()).digest()).decode())),
         "caption_of": caption_of,
+        "anchor": anchor,
         "INDEPENDENCE_UNKNOWN": INDEPENDENCE_UNKNOWN,
         "ONLY_NEW": ONLY_NEW,
         "MANY_CLASSES": wording.MANY_CLASSES,
+        "FEW_CLASSES": wording.FEW_CLASSES,
+        "MOST_ROWS": wording.MOST_ROWS,
+        "MOST_NAMED": wording.MOST_NAMED,
+        "MOST_MOVED": wording.MOST_MOVED,
         "NOTHING": wording.NOTHING,
+        "STUDY": wording.STUDY,
         "UNDEFINED": wording.UNDEFINED,
     }
     return environment

@@ -46,7 +46,7 @@ def set_result(run: RunResults, evaluation: Evaluation, e: Printer) -> SetResult
         classes=evaluation.classes,
         matrix=evaluation.confusion.tolist(),
         has_interval=e.at("evaluations", name, "accuracy", "display") is not None,
-        joint={each: _joint(e, name, each) for each in evaluation.classes},
+        joint={each: joint_bound(e, name, each) for each in evaluation.classes},
         macro_f1=_macro_f1(e, name),
         gates=tuple(
             row
@@ -77,7 +77,8 @@ def absent_classes(evaluation: Evaluation) -> list[str]:
     return [name for name, support in evaluation.support.items() if support == 0]
 
 
-def _joint(e: Printer, set_name: str, cell_class: str) -> Markup:
+def joint_bound(e: Printer, set_name: str, cell_class: str) -> Markup:
+    """The lower bound of a class's recall that holds together with those of all the others."""
     here = ("page", "results", "joint_recall", set_name, cell_class)
     return element(here, wording.NOTHING) if e.at(*here) is None else sentence("≥ {bound}", bound=e.share(*here))
 

@@ -12,6 +12,7 @@ from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.estimates import INDEPENDENCE_UNKNOWN
 from harness.protocol.records import Criterion
 from harness.report import wording
+from harness.report.margins import line, margin
 from harness.report.printing import Printer, element, sentence
 from harness.run.results import RunResults
 
@@ -86,6 +87,10 @@ class VerdictRow:
         return subject(self.verdict.criterion, self.printer)
 
     @property
+    def metric(self) -> Markup:
+        return self.printer.text(*criterion_place(self.verdict.criterion), "metric")
+
+    @property
     def value(self) -> Markup:
         found = self.verdict.estimate
         if found is None:
@@ -113,6 +118,15 @@ class VerdictRow:
         return sentence("{n} {what}", n=e.count(*here, "n"), what="checked" if found.is_exact else "samples")
 
     @property
+    def is_measured(self) -> bool:
+        return self.verdict.estimate is not None and self.verdict.estimate.value is not None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its criterion asks for an exact count, which has no interval."""
+        return self.verdict.criterion.entry.unit == "count"
+
+    @property
     def _counts_seeds(self) -> bool:
         return self.verdict.criterion.entry.counts == "seeds"
 
@@ -127,6 +141,41 @@ class VerdictRow:
         if self._not_sampled is not None:
             return Markup()
         return self._bound("upper" if self.verdict.criterion.floor is not None else "lower")
+
+    @property
+    def threshold(self) -> Markup:
+        """The requirement without its level, as a line of the forest plot has it."""
+        criterion = self.verdict.criterion
+        field, sign = ("floor", "≥") if criterion.floor is not None else ("ceiling", "≤")
+        bound = self.printer.quantity(*criterion_place(criterion), field, unit=criterion.entry.unit)
+        return sentence("{sign} {bound}", sign=sign, bound=bound)
+
+    @property
+    def bounds(self) -> Markup:
+        """Both bounds of what was measured; empty where it was not sampled."""
+        if self._not_sampled is not None:
+            return Markup()
+        return sentence("{lower} to {upper}", lower=self._end("lower"), upper=self._end("upper"))
+
+    def _end(self, side: str) -> Markup:
+        found, here = self.verdict.estimate, (*self.place, "estimate", side)
+        assert found is not None  # for the type checker: `bounds` has seen to it
+        if getattr(found, side) is None:
+            return element(here, "none")
+        return self.printer.quantity(*here, unit=found.unit, beside=(self.verdict.criterion.bound,))
+
+    @property
+    def margin(self) -> Markup:
+        """How far the bound that decides is on the right side of its threshold; below nothing, on the wrong one."""
+        found, here = self.verdict.estimate, ("page", "verdict", "margins", self.verdict.criterion.id)
+        if found is None or margin(self.verdict) is None:
+            return Markup()
+        e = self.printer
+        return e.points(*here) if found.unit == "fraction" else e.quantity(*here, unit=found.unit)
+
+    @property
+    def line(self) -> Markup:
+        return line(self.verdict)
 
     @property
     def requirement(self) -> Markup:

@@ -12,6 +12,28 @@ UNDEFINED = "undefined"
 NOTHING = "—"
 # Beyond, a figure has its classes one below the other in small type, and a matrix in numbers is folded away.
 MANY_CLASSES = 16
+FEW_CLASSES = 7  # a matrix of so many is as narrow as a phone
+MOST_ROWS = 10  # of a list that stands in the open
+# Of criteria and of changes that the box of the verdict names in the open: it fits on one screen of a phone.
+MOST_NAMED, MOST_MOVED = 6, 2
+
+# What a reader is told that each key of the protocol's table [study] is.
+STUDY = {
+    "user": "User",
+    "operator": "Operator",
+    "exclusions": "Exclusions",
+    "source": "Source",
+    "licence": "Licence",
+    "collected": "Dates of collection",
+    "device": "Microscope or analyser",
+    "stain": "Stain",
+    "labelled_by": "Who gave the labels",
+    "readers": "Readers of each cell",
+    "blinding": "Blinding of the readers",
+    "disagreement": "How disagreement was settled",
+    "funding": "Funding and interests",
+    "sign_off": "Who answers for the report",
+}
 
 
 def percent(k: int, n: int, *, decimals: int = 2) -> str:

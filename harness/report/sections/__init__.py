@@ -24,6 +24,7 @@ ORDER = (
     "labels",
     "speed",
     "limits",
+    "glossary",
     "evidence",
 )
 SECTIONS: tuple[Section, ...] = tuple(import_module(f"{__name__}.{name}").SECTION for name in ORDER)

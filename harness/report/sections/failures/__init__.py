@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from harness.metrics.predictions import Predictions
 from harness.report.section import Material, Section
+from harness.report.wording import MOST_ROWS
 from harness.run.results import RunResults
-
-MOST_UNFOLDED = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class SetView:
 
     @property
     def folded(self) -> bool:
-        return self.name != "test" and len(self.cells) > MOST_UNFOLDED
+        return self.name != "test" or len(self.cells) > MOST_ROWS
 
 
 def view(page: Material) -> list[SetView]:

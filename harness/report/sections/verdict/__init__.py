@@ -12,8 +12,12 @@ from markupsafe import Markup
 from harness.judge.looks_left import LooksLeft, looks_left
 from harness.judge.prospects import by_reason
 from harness.judge.verdicts import Outcome, Verdict
+from harness.protocol.questions import GATES
+from harness.protocol.records import PARTS
 from harness.report.amended import idle_amendments, unfixed_of
+from harness.report.margins import margin
 from harness.report.printing import listed, sentence
+from harness.report.results import joint_bound
 from harness.report.section import Limit, Material, Section
 from harness.report.sentences import requires_accuracy
 from harness.report.verdicts import MARKS, VerdictRow, criterion_place, rows_of
@@ -44,9 +48,23 @@ class View:
     idle_amendments: keys whose amendments are of no look that the ledger knows.
     unfixed: sets with looks of an older harness, which fix nothing of the protocol.
     hopeless: (criteria, why they could not pass whatever the classifier did).
+    sampled, exact: required criteria by whether their bound is one of a sample; those that did not pass come first.
+    unmeasured: the required ones that have no value.
+    open: what did not pass, for whatever reason of its own; quiet: (what, the rows) of everything else.
+    worst_class: of the test part, and worst_external: set, by what was observed.
+    blocked: what must not be said because of the limits.
     """
 
-    rows: tuple[VerdictRow, ...]
+    sampled: tuple[VerdictRow, ...]
+    exact: tuple[VerdictRow, ...]
+    unmeasured: tuple[VerdictRow, ...]
+    open: tuple[VerdictRow, ...]
+    quiet: tuple[tuple[str, tuple[VerdictRow, ...]], ...]
+    worst_class: str | None
+    worst_external: str | None
+    joint: Markup
+    blocked: tuple[Markup | str, ...]
+    every: tuple[VerdictRow, ...]
     blocking: tuple[VerdictRow, ...]
     unmet: tuple[VerdictRow, ...]
     not_asked: tuple[tuple[Markup, tuple[VerdictRow, ...]], ...]
@@ -62,8 +80,20 @@ class View:
 
 def view(page: Material) -> View:
     rows = rows_of(page.run, page.evidence)
+    required = sorted((row for row in rows if _required(row)), key=_urgency)
+    quiet = [row for row in rows if row.verdict.passed or row.verdict.not_asked or _unjudged(row)]
+    worst_class, worst_external = worst_class_of(page.run), worst_external_of(page.run)
     return View(
-        rows=rows,
+        sampled=tuple(row for row in required if row.is_measured and not row.is_exact),
+        exact=tuple(row for row in required if row.is_measured and row.is_exact),
+        unmeasured=tuple(row for row in required if not row.is_measured),
+        open=tuple(sorted((row for row in rows if row not in quiet), key=lambda row: not row.verdict.blocks)),
+        quiet=tuple(_by_gate(quiet)),
+        worst_class=worst_class,
+        worst_external=worst_external,
+        joint=Markup() if worst_class is None else joint_bound(page.evidence, "test", worst_class),
+        blocked=_blocked(page),
+        every=rows,
         blocking=tuple(row for row in rows if row.verdict.blocks),
         unmet=tuple(row for row in rows if not (_required(row) or row.verdict.passed or row.verdict.not_asked)),
         not_asked=_by_reason([row for row in rows if row.verdict.not_asked]),
@@ -91,6 +121,35 @@ def _hopeless(page: Material) -> tuple[tuple[tuple[Markup, ...], Markup], ...]:
     )
 
 
+def _urgency(row: VerdictRow) -> int:
+    """What keeps the run from passing comes first, and last what was not measured and does not."""
+    return 0 if row.verdict.blocks else 1 if row.verdict.passed else 2
+
+
+def _by_gate(rows: Sequence[VerdictRow]) -> Iterator[tuple[str, tuple[VerdictRow, ...]]]:
+    """(what they are, the rows) of what needs no second look."""
+    for gate in GATES:
+        passed = tuple(row for row in rows if row.verdict.passed and row.verdict.criterion.gate == gate)
+        if passed:
+            yield f"Gate {gate}: met", passed
+    if unasked := tuple(row for row in rows if row.verdict.not_asked):
+        yield "Nobody asked", unasked
+    if unjudged := tuple(row for row in rows if _unjudged(row)):
+        yield "Behind a closed gate, or never reached", unjudged
+
+
+def _unjudged(row: VerdictRow) -> bool:
+    return row.verdict.outcome is Outcome.NOT_JUDGED and not row.verdict.not_asked
+
+
+def _blocked(page: Material) -> tuple[Markup | str, ...]:
+    """What the limits forbid to say, each once."""
+    from harness.report.sections import SECTIONS  # which lists this section, too
+
+    said = [limit.blocks for section in SECTIONS for limit in section.limits(page)]
+    return tuple({Markup.escape(each).striptags(): each for each in said}.values())
+
+
 def _by_reason(rows: Sequence[VerdictRow]) -> tuple[tuple[Markup, tuple[VerdictRow, ...]], ...]:
     """The rows under each reason, in the order in which reasons come first."""
     reasons = {row.verdict.reason: row.reason for row in reversed(rows)}
@@ -106,8 +165,26 @@ def _left(run: RunResults) -> dict[str, LooksLeft]:
     return looks_left(run.protocol, run.counted_predictions, run.looks)
 
 
+def worst_class_of(run: RunResults) -> str | None:
+    """The class of the test part that was recognised least, of those that have cells there."""
+    test = run.evaluations.get("test")
+    if test is None:
+        return None
+    recalls = {name: test.confusion[i, i] / n for i, (name, n) in enumerate(test.support.items()) if n}
+    return min(recalls, key=lambda name: recalls[name], default=None)
+
+
+def worst_external_of(run: RunResults) -> str | None:
+    """The external set with the fewest right answers for its size."""
+    external = {name: each for name, each in run.evaluations.items() if name not in PARTS and each.n}
+    return min(external, key=lambda name: external[name].n_correct / external[name].n, default=None)
+
+
 def facts(run: RunResults) -> dict[str, object]:
-    """How many criteria ended how; and 2TP/(2TP+FP+FN) of each F1, whose own k/n is TP/(TP+FP+FN)."""
+    """How many criteria ended how; and 2TP/(2TP+FP+FN) of each F1, whose own k/n is TP/(TP+FP+FN).
+
+    margins: criterion -> how far the bound that decides is on the right side of its threshold.
+    """
     scores = {v.criterion.id: v.estimate for v in run.verdicts if v.estimate is not None and v.estimate.metric == "f1"}
     return {
         "blocking": sum(verdict.blocks for verdict in run.verdicts),
@@ -118,6 +195,7 @@ def facts(run: RunResults) -> dict[str, object]:
             for name, found in scores.items()
             if found.k is not None and found.n is not None
         },
+        "margins": {v.criterion.id: room for v in run.verdicts if (room := margin(v)) is not None},
         "cells_needed": {v.criterion.id: n for v in run.verdicts if (n := _cells_needed(v)) is not None},
         "other_protocols": _other_protocols(run),
         "idle_amendments": [each.key for each in idle_amendments(run)],
@@ -141,8 +219,35 @@ def limits(page: Material) -> Iterator[Limit]:
             "Everything that a later stage would have measured.",
         )
     yield from _limits_of_looks(page)
+    yield from _unanswered(page)
     for verdict in page.run.verdicts:
         yield from _limits_of(verdict, page)
+
+
+def _unanswered(page: Material) -> Iterator[Limit]:
+    """Criteria that say nothing, those with one reason together."""
+    e, grouped = page.evidence, dict[tuple[Outcome, str], list[Verdict]]()
+    for verdict in page.run.verdicts:
+        if verdict.outcome in (Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):
+            grouped.setdefault((verdict.outcome, verdict.reason), []).append(verdict)
+    for verdicts in grouped.values():
+        first = ("verdicts", verdicts[0].criterion.id)
+        asked = {(v.criterion.metric, v.criterion.set): criterion_place(v.criterion) for v in verdicts}
+        yield Limit(
+            sentence(
+                "{ids}: {what}. {why}.",
+                ids=listed(e.text("verdicts", v.criterion.id, "criterion") for v in verdicts),
+                what=e.text(*first, "outcome"),
+                why=e.text(*first, "reason"),
+            ),
+            sentence(
+                "Any statement on {asked} from this run.",
+                asked=listed(
+                    sentence("{metric} ({set})", metric=e.text(*each, "metric"), set=e.text(*each, "set"))
+                    for each in asked.values()
+                ),
+            ),
+        )
 
 
 def _limits_of_looks(page: Material) -> Iterator[Limit]:
@@ -176,11 +281,6 @@ def _limits_of(verdict: Verdict, page: Material) -> Iterator[Limit]:
     criterion, found, e = verdict.criterion, verdict.estimate, page.evidence
     here, asked = ("verdicts", criterion.id), criterion_place(criterion)
     name, metric, place = e.text(*here, "criterion"), e.text(*asked, "metric"), e.text(*asked, "set")
-    if verdict.outcome in (Outcome.NOT_ASSESSED, Outcome.NOT_JUDGED):
-        yield Limit(
-            sentence("{id} was {what}: {why}.", id=name, what=e.text(*here, "outcome"), why=e.text(*here, "reason")),
-            sentence("Any statement on {metric} ({set}) from this run.", metric=metric, set=place),
-        )
     needed = _cells_needed(verdict)
     if needed is None or found is None:
         return
