@@ -14,7 +14,7 @@ from harness.core.errors import IncomparableSets
 from harness.metrics.copies import counted_once
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval, Unavailable
 from harness.metrics.measurements import Measurements
-from harness.metrics.metric import Metric, Subject
+from harness.metrics.metric import Kinds, Metric, Subject
 from harness.metrics.paired import (
     fewest_discordant_for_significance,
     mcnemar_exact,
@@ -22,7 +22,9 @@ from harness.metrics.paired import (
     tango_bounds,
 )
 from harness.metrics.paired_groups import PairedGroups, effective_pairs, grouped_difference_bounds
+from harness.metrics.paired_scores import PairedScores, paired_scores
 from harness.metrics.predictions import Predictions, grouping_of
+from harness.protocol.needs import NEW_IMAGES, PROBABILITIES
 
 if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair
@@ -53,6 +55,7 @@ class Comparison:
     n_changed:  cells that the two call differently, whether or not either is right.
     by_group:   (n_groups, n_classes, 2, 2) int64, the table patient by patient (slide, site); None where not known.
     intracluster_correlation, grouped_by: as an `Evaluation` has them.
+    scores:     how far the probabilities of both are from the labels; None where only the baseline's classes are known.
     """
 
     set: str
@@ -64,6 +67,7 @@ class Comparison:
     by_group: np.ndarray | None = None
     intracluster_correlation: float = 0.0
     grouped_by: str = "patients or slides"
+    scores: PairedScores | None = None
 
     def counts(self, cell_class: str | None = None) -> tuple[int, int, int]:
         """(baseline alone right, candidate alone right, cells) of one class, or of all."""
@@ -117,7 +121,7 @@ def compare(
         for row in np.flatnonzero(right[0] != right[1]).tolist()
     ]
     changed = int(np.sum(ours.predicted != theirs.predicted))
-    return comparison_of(
+    found = comparison_of(
         ours,
         theirs.correct,
         discordant,
@@ -125,6 +129,7 @@ def compare(
         n_changed=changed,
         intracluster_correlation=intracluster_correlation,
     )
+    return replace(found, scores=paired_scores(ours, theirs))
 
 
 def comparison_of(
@@ -309,9 +314,10 @@ def _first(candidate: Predictions, ours_only: Counter[tuple[str, int]]) -> str:
     return f", first {min(paths)!r}" if paths else ""
 
 
-def _entry(name: str, meaning: str, *, per: Literal["set", "class"]) -> Metric:
+def _entry(name: str, meaning: str, *, per: Literal["set", "class", "corruption"]) -> Metric:
     def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
-        return difference(measurements.comparison(subject.set), name, cell_class=subject.cell_class, level=level)
+        compared = measurements.comparison(subject.set, kind=subject.kind)
+        return difference(compared, name, cell_class=subject.cell_class, level=level)
 
     return Metric(
         name=name,
@@ -320,8 +326,10 @@ def _entry(name: str, meaning: str, *, per: Literal["set", "class"]) -> Metric:
         per=per,
         measure=measure,
         range=(-1.0, 1.0),
-        holm=per == "class",
+        holm=per != "set",
         counts="pairs",
+        needs=frozenset({PROBABILITIES, NEW_IMAGES}) if per == "corruption" else frozenset({PROBABILITIES}),
+        kinds=Kinds("robustness", "kinds") if per == "corruption" else None,
     )
 
 
@@ -329,4 +337,9 @@ def _entry(name: str, meaning: str, *, per: Literal["set", "class"]) -> Metric:
 METRICS = (
     _entry("accuracy_difference", "Accuracy of the candidate minus that of the baseline, paired by cell.", per="set"),
     _entry("recall_difference", "Recall of a class, candidate minus baseline, paired by cell.", per="class"),
+    _entry(
+        "disturbed_accuracy_difference",
+        "Accuracy on cells with one kind of corruption at its agreed severity, candidate minus baseline, paired.",
+        per="corruption",
+    ),
 )

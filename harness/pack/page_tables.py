@@ -69,6 +69,18 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "interval": f"Tango {INTERVAL}",
         "mcnemar_p": "McNemar p",
     },
+    "page > comparison > kinds": {
+        "name": "Corruption",
+        "n": "Support",
+        "both_right": "Both right",
+        "gained": "Candidate alone",
+        "lost": "Baseline alone",
+        "both_wrong": "Both wrong",
+        "difference": "Difference",
+        "bounds": BOUNDS,
+        "interval": f"Tango {INTERVAL}",
+        "mcnemar_p": "McNemar p",
+    },
     "calibrations > * > conformal > per_class": {"cell_class": "Class", "": "Covered"},
     "calibrations > * > ppv": {
         "cell_class": "Class",
@@ -171,6 +183,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
         **{("evaluations", name, field): True for name in shown for field in ("per_class", "confusion")},
         ("page", "comparison", "seeds"): document["seeds"],
         **{("page", "comparison", "sets", name, "rows"): True for name in document["comparisons"]},
+        ("page", "comparison", "kinds"): page["comparison"].get("kinds"),
         **{
             ("calibrations", name, "conformal", "per_class"): found["conformal"]["threshold"] is not None
             for name, found in calibrated.items()

@@ -130,9 +130,9 @@ def ensemble(run: Asking, set_name: str) -> Comparison | Unavailable:
     return ensemble_beside_best(run(seed_predictions, set_name), intracluster_correlation=correlation)
 
 
-@stage(predictions, duplicates, unanswered)
-def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
-    """Candidate and baseline on one set, or why they are not compared."""
+@stage(unanswered)
+def without_baseline(run: Asking, set_name: str) -> Unavailable | None:
+    """Why no two classifiers can be compared on a set; None where there are predictions by both."""
     baseline = run.setting.options.baseline
     if baseline is None:
         optional = run.setting.protocol.baseline.needed == "optional"
@@ -141,10 +141,19 @@ def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
         return reason
     if set_name not in baseline.predictions:
         return Unavailable(f"baseline {baseline.run_id} has no predictions of {set_name}")
-    theirs = baseline.predictions[set_name]
+    return None
+
+
+@stage(predictions, duplicates, without_baseline)
+def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
+    """Candidate and baseline on one set, or why they are not compared."""
+    if (reason := run(without_baseline, set_name)) is not None:
+        return reason
+    baseline = run.setting.options.baseline
+    assert baseline is not None  # asked before
     return compare(
         run(predictions, set_name),
-        theirs,
+        baseline.predictions[set_name],
         baseline_run=baseline.run_id,
         copies=run(duplicates),
         intracluster_correlation=run.setting.protocol.clusters.intracluster_correlation,
