@@ -267,7 +267,7 @@ def _run_compare(asked: argparse.Namespace) -> int:
         said = {
             "holds": result.holds,
             "baseline": baseline_record(result.baseline),
-            "looser": [change_record(change) for change in result.looser],
+            "moved": [change_record(change) for change in result.moved],
             "verdicts": [verdict_record(verdict) for verdict in result.verdicts],
             "comparisons": {each.set: comparison_record(each) for each in result.comparisons},
             "corrupted_comparisons": {kind: comparison_record(each) for kind, each in result.corrupted.items()},
@@ -278,8 +278,8 @@ def _run_compare(asked: argparse.Namespace) -> int:
         _print(line)
     for each in result.baseline.check.not_recomputed if result.baseline.check is not None else ():
         _print(f"note: baseline: not made again: {each}")
-    for change in result.looser:
-        _print(f"margin: {change_told(change)}")
+    for change in result.moved:
+        _print(f"moved: {change_told(change)}")
     for verdict in result.verdicts:
         _print(explain(verdict))
     for comparison in result.comparisons:

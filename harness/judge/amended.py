@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from harness.judge.ledger import Look
 from harness.judge.looks import Shown, first_looks, shared_before
 from harness.judge.margins import Margin, loosened
+from harness.judge.relabelled import Relabelled, by_set
 from harness.judge.rules import RULES, Rules
 from harness.judge.terms import unpack_terms
-from harness.protocol.amendments import Amendment
+from harness.protocol.amendments import LABELS, Amendment
 from harness.protocol.records import Protocol
 from harness.protocol.terms import Steps, Terms, Tree, canonical, plain, says, terms_of
 
@@ -28,7 +29,7 @@ class Change:
     """One key of the protocol that has changed since the first look at a set.
 
     set:       that was looked at, as it is called now.
-    key:       with dots, such as "criteria.A1.floor".
+    key:       with dots, such as "criteria.A1.floor"; "labels.SET" of corrected labels, which are path -> label.
     old, new:  both values as JSON; empty where there is no such key.
     run, time: of the first look; of a baseline its run, and no time.
     amendment: the protocol's own, which names both values; None where the change is not declared.
@@ -45,6 +46,11 @@ class Change:
     amendment: Amendment | None
     told: bool | None = None
     baseline: bool | None = None
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether it is of the data: labels that were corrected."""
+        return self.key.startswith(f"{LABELS}.")
 
     @property
     def undeclared(self) -> bool:
@@ -73,6 +79,7 @@ def changes_in(
     *,
     run: str,
     baseline: Compared | None = None,
+    relabelled: Sequence[Relabelled] = (),
     rules: Rules = RULES,
 ) -> tuple[Change, ...]:
     """What has changed in this run's protocol since each set that it looked at was first looked at.
@@ -80,6 +87,7 @@ def changes_in(
     Args:
         ledger: with the looks of this run.
         baseline: that the run is compared with; a margin that is looser than its protocol's has changed as well.
+        relabelled: cells that have another label than before.
         rules: by which the run was judged.
     """
     found: dict[tuple[str, str, str], Change] = {}
@@ -94,9 +102,21 @@ def changes_in(
                 change = _change(each, set_name, first, protocol.amendments, told=bool(rules.more_told))
                 # Told once, of the first of the sets that the key was fixed for.
                 found.setdefault((change.key, change.old, change.new), change)
-    for change in () if baseline is None else _looser(protocol, baseline):
+    looser = () if baseline is None else _looser(protocol, baseline)
+    for change in (*looser, *_corrected_labels(protocol, relabelled)):
         found.setdefault((change.key, change.old, change.new), change)
     return tuple(found.values())
+
+
+def _corrected_labels(protocol: Protocol, relabelled: Sequence[Relabelled]) -> Iterator[Change]:
+    """One change for each set, of both labels of each cell, by the path that it has now."""
+    for (name, run, time), cells in by_set(relabelled).items():
+        old, new = {cell.path: cell.old for cell in cells}, {cell.path: cell.new for cell in cells}
+        found = Difference((LABELS, name), old, new)
+        amendment = _declared(found, protocol.amendments)
+        yield Change(
+            name, f"{LABELS}.{name}", _as_json(old), _as_json(new), run, time, amendment, baseline=not time or None
+        )
 
 
 def _looser(protocol: Protocol, baseline: Compared) -> Iterator[Change]:

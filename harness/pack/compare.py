@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.core.errors import EvidenceError, IncomparableSets
 from harness.judge.amended import Change, changes_in
 from harness.judge.asking import ask
+from harness.judge.relabelled import beside_baseline
 from harness.judge.verdicts import Verdict
 from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import Evaluation, Unavailable
@@ -28,7 +29,7 @@ class PackComparison:
 
     protocol:  the candidate's.
     corrupted: kind of corruption -> the two on the test part with it.
-    looser:    where the candidate's protocol asks less than the baseline's did, declared or not.
+    moved:     where the candidate's protocol asks less than the baseline's did, or labels are others, declared or not.
     """
 
     baseline: Baseline
@@ -36,12 +37,12 @@ class PackComparison:
     verdicts: tuple[Verdict, ...]
     comparisons: tuple[Comparison, ...]
     corrupted: Mapping[str, Comparison]
-    looser: tuple[Change, ...]
+    moved: tuple[Change, ...]
 
     @property
     def holds(self) -> bool:
         """Whether every required criterion passed, by margins no looser than the baseline's; the others are told."""
-        return not any(verdict.blocks for verdict in self.verdicts) and not any(each.undeclared for each in self.looser)
+        return not any(verdict.blocks for verdict in self.verdicts) and not any(each.undeclared for each in self.moved)
 
 
 def compare_packs(baseline: Path, candidate: Path, *, trust: Trust | None = None) -> PackComparison:
@@ -77,8 +78,9 @@ def compare_packs(baseline: Path, candidate: Path, *, trust: Trust | None = None
     evidence = _TwoPacks(run, theirs, compared, corrupted)
     today = datetime.fromisoformat(run.started_at).date()
     verdicts = tuple(ask(criterion, evidence, today=today) for criterion in criteria)
-    looser = changes_in(protocol, (), run=run.run_id, baseline=theirs.compared)
-    return PackComparison(theirs, protocol, verdicts, tuple(compared.values()), corrupted, looser)
+    relabelled = beside_baseline(compared.items())
+    moved = changes_in(protocol, (), run=run.run_id, baseline=theirs.compared, relabelled=relabelled)
+    return PackComparison(theirs, protocol, verdicts, tuple(compared.values()), corrupted, moved)
 
 
 def _compared(run: RunResults, baseline: Baseline, name: str, asked: Container[str]) -> Comparison | None:

@@ -103,6 +103,13 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "taken_for_cells": f"Taken for a cell|{BOUNDS} of that",
     },
     "predictions/*.csv": {"path": "File", "sha256": "Digest", "label": "Reference", "predicted": "Predicted"},
+    "relabelled": {
+        "set": "Set",
+        "path": "File",
+        "old": "Label before",
+        "new": "Label now",
+        "run": "By the run",
+    },
     "page > labels > suspects > *": {
         "rank": "Rank",
         "path": "File",
@@ -195,6 +202,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
         ("robustness", "flips"): robust.get("flips"),
         ("page", "disturbances", "without_a_cell"): page["disturbances"]["without_a_cell"],
         **{(f"predictions/{name}.csv",): page["failures"]["wrong"][name] for name in judged},
+        ("relabelled",): document.get("relabelled"),
         **{("page", "labels", "suspects", name): found for name, found in suspects.items()},
         ("timings",): document["timings"],
         (SUMS,): True,

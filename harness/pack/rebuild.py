@@ -50,6 +50,7 @@ from harness.judge.looks import look_number
 from harness.judge.margins import Margin
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
+from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures, unlike_ledger
 from harness.judge.rescored import Rescored, chosen
 from harness.judge.rules import KNOWN, OLDEST, RULES, Rules
 from harness.judge.terms import unpack_terms
@@ -251,6 +252,7 @@ class _Rebuilding:
         self._read_chains()
         if self.pack.evidence.get("custody") is not None:
             self.not_recomputed.append("which code from outside was loaded, and which files are dated after the clock")
+        relabelled = self._read_relabelled()
         results = RunResults(
             run_id=self.run_id,
             started_at=self.started_at,
@@ -280,11 +282,13 @@ class _Rebuilding:
             known_chains=self.known_chains,
             custody=self._of(Custody | None, "custody"),
             rescored=self._read_rescored(),
+            relabelled=relabelled,
             changes=changes_in(
                 self.protocol,
                 self.ledger,
                 run=self.run_id,
                 baseline=None if self.baseline is None else self.baseline.compared,
+                relabelled=relabelled,
                 rules=self.rules,
             ),
             fits=self.fits,
@@ -790,6 +794,16 @@ class _Rebuilding:
         for seed, found in self.seeds.items():
             if found.digest not in seeds:
                 self._note(LEDGER, f"seed {seed}", f"no look of run {self.run_id} at these predictions is on record")
+
+    def _read_relabelled(self) -> tuple[Relabelled, ...]:
+        """Which cells have another label than before: by the ledger, their paths as recorded, and by the baseline."""
+        held: tuple[Relabelled, ...] = self._of(tuple[Relabelled, ...] | None, "relabelled") or ()
+        seen = tuple(cell for cell in held if cell.picture)
+        for said in unlike_ledger(seen, corrected_pictures(self.ledger, run=self.run_id), self.predictions):
+            self._note(EVIDENCE, "relabelled", said)
+        if seen:
+            self.not_recomputed.append("which of the cells of a label show the picture that had another one: recorded")
+        return (*seen, *beside_baseline(self.comparisons.items()))
 
     def _read_rescored(self) -> Rescored | None:
         """What was scored again, if these are the cells that the run's id draws."""

@@ -164,6 +164,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "contradictions": list(results.contradictions),
         "known_chains": [asdict(chain) for chain in results.known_chains],
         "changes": [change_record(change) for change in results.changes],
+        "relabelled": [asdict(cell) for cell in results.relabelled] or None,
         "seeds": {
             str(seed): {"predictions": found.digest, "correct": int(found.correct.sum()), "n": len(found.digests)}
             for seed, found in results.seed_predictions.items()
@@ -425,6 +426,7 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
         "baseline": comparison.baseline,
         "table": dict(zip(comparison.classes, comparison.table.tolist(), strict=True)),
         "n_changed": comparison.n_changed,
+        "relabelled": [asdict(cell) for cell in comparison.relabelled] or None,
         "mcnemar_p": p,
         "mcnemar_mid_p": mid_p,
         "accuracy_difference": entry("accuracy_difference", None),

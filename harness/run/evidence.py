@@ -10,7 +10,9 @@ from harness.core.errors import IncomparableSets
 from harness.data.prediction_records import GivenPredictions
 from harness.data.records import Manifest
 from harness.judge.amended import changes_in
-from harness.judge.ledger import read_ledger
+from harness.judge.labels import picture_of
+from harness.judge.ledger import Look, read_ledger
+from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures
 from harness.judge.rescored import Rescored
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
@@ -44,6 +46,8 @@ def reached(run: Graph) -> dict[str, Any]:
     looks = looks_taken(run)
     ledger = read_ledger(options.ledger) if looks else ()
     known = next(iter(run.results(prospects.prospects).values()), None)
+    comparisons = _comparisons(run, seen)
+    relabelled = (*_relabelled(run, ledger), *beside_baseline(comparisons.items()))
     return {
         "integrity": run.result(data.integrity),
         "split": run.result(data.split),
@@ -56,7 +60,7 @@ def reached(run: Graph) -> dict[str, Any]:
         "evaluations": {name: _evaluation(run, name) for name in seen},
         "seed_predictions": seed_predictions(run),
         "baseline": options.baseline,
-        "comparisons": _comparisons(run, seen),
+        "comparisons": comparisons,
         "corrupted": {} if run.result(corruptions.stress) is None else run(corruptions.corrupted),
         "corrupted_comparisons": _corrupted_comparisons(run),
         "calibrations": _calibrations(run, seen),
@@ -74,13 +78,25 @@ def reached(run: Graph) -> dict[str, Any]:
             ledger,
             run=options.run_id,
             baseline=None if options.baseline is None else options.baseline.compared,
+            relabelled=relabelled,
         ),
+        "relabelled": relabelled,
         "timings": tuple(run.results(timing.timed).values()),
         "cannot_pass": {} if known is None else known.hopeless,
         "chances": None if known is None else known.chances,
         "sets": _summaries(run),
         "stages": tuple(run.store.records),
     }
+
+
+def _relabelled(run: Graph, ledger: Sequence[Look]) -> list[Relabelled]:
+    """The cells of each picture that was looked at before under another label."""
+    found = []
+    for each in corrected_pictures(ledger, run=run.setting.options.run_id):
+        shown = zip(run(data.images, each.set), run(predictions.pixel_digests, each.set), strict=True)
+        paths = [image.path for image, digest in shown if f"{picture_of(digest):016x}" == each.picture]
+        found += [Relabelled(each.set, path, *each[1:]) for path in paths]
+    return found
 
 
 def _comparisons(run: Graph, seen: Mapping[str, Predictions]) -> dict[str, Comparison]:

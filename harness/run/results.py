@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from harness.judge.margins import Margin
     from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof
+    from harness.judge.relabelled import Relabelled
     from harness.metrics.calibration_records import CalibrationReport
     from harness.metrics.comparison import Comparison
     from harness.metrics.estimates import Evaluation
@@ -84,7 +85,8 @@ class RunResults:
     known_chains: chains of looks that the ledger had to continue, as they were known before the run.
     custody: what could have had a hand in the run; None where an older harness did not look.
     rescored: a few judged cells that were scored again when the run ended; None where nothing was judged.
-    changes: what has changed in the protocol since the first look at a set, declared or not.
+    changes: what has changed in the protocol, or in labels, since the first look at a set, declared or not.
+    relabelled: the cells whose label is another one than at the first look at their picture, or in the baseline's pack.
     fits: everything that was fitted, and on which cells.
     model: the classifier that existed and was judged; given: the predictions that were. None where one was trained.
     parity: what the exported ONNX file says of judged cells; None where it was not asked, or by an older harness.
@@ -127,6 +129,7 @@ class RunResults:
     custody: Custody | None = None
     rescored: Rescored | None = None
     changes: tuple[Change, ...] = ()
+    relabelled: tuple[Relabelled, ...] = ()
     fits: tuple[Fit, ...] = ()
     duplicates: tuple[DuplicatePair, ...] | None = None
     uncompared: tuple[ListedImage, ...] = ()
