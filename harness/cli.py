@@ -257,7 +257,9 @@ def _run_compare(asked: argparse.Namespace) -> int:
     from harness.metrics.estimates import DISPLAY_LEVEL
     from harness.pack.compare import compare_packs
     from harness.pack.sign import trust_in
-    from harness.pack.tables import as_json, baseline_record, comparison_record, verdict_record
+    from harness.pack.tables import as_json, baseline_record, change_record, comparison_record, verdict_record
+    from harness.report.amended import change_told
+    from harness.report.scores import scores_told, worse_corruptions
     from harness.report.sentences import baseline_told, worse_classes
 
     result = compare_packs(asked.baseline, asked.candidate, trust=trust_in(asked.baseline_key))
@@ -265,8 +267,10 @@ def _run_compare(asked: argparse.Namespace) -> int:
         said = {
             "holds": result.holds,
             "baseline": baseline_record(result.baseline),
+            "moved": [change_record(change) for change in result.moved],
             "verdicts": [verdict_record(verdict) for verdict in result.verdicts],
             "comparisons": {each.set: comparison_record(each) for each in result.comparisons},
+            "corrupted_comparisons": {kind: comparison_record(each) for kind, each in result.corrupted.items()},
         }
         _print(as_json(said).decode().rstrip())
         return HOLDS if result.holds else DOES_NOT_HOLD
@@ -274,11 +278,15 @@ def _run_compare(asked: argparse.Namespace) -> int:
         _print(line)
     for each in result.baseline.check.not_recomputed if result.baseline.check is not None else ():
         _print(f"note: baseline: not made again: {each}")
+    for change in result.moved:
+        _print(f"moved: {change_told(change)}")
     for verdict in result.verdicts:
         _print(explain(verdict))
     for comparison in result.comparisons:
         if worse := worse_classes(comparison):
             _print(f"worse: {comparison.set}: {', '.join(worse)}")
+        if comparison.scores is not None:
+            _print(f"scores: {scores_told(comparison.scores, comparison.set)}")
         for remark in remarks(comparison, level=DISPLAY_LEVEL):
             _print(f"note: {comparison.set}: {remark}")
         for cell in comparison.discordant:
@@ -287,6 +295,8 @@ def _run_compare(asked: argparse.Namespace) -> int:
                 f"{word}: {comparison.set}: {cell.path!r} is {cell.reference}, baseline {cell.baseline}, candidate "
                 f"{cell.candidate}"
             )
+    if kinds := worse_corruptions(result.corrupted):
+        _print(f"worse: test, corrupted: {', '.join(kinds)}")
     return HOLDS if result.holds else DOES_NOT_HOLD
 
 

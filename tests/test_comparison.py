@@ -153,9 +153,9 @@ def test_other_cells_are_refused_with_how_many_and_which():
         compare(ours, theirs, baseline_run="champion")
 
 
-def test_another_reference_label_is_refused():
-    ours, theirs = predictions([0, 1], [0, 1]), predictions([0, 2], [0, 1])
-    with pytest.raises(IncomparableSets, match="1 images have another reference label"):
+def test_labels_of_which_none_stands_are_refused():
+    ours, theirs = predictions([0, 1], [0, 1]), predictions([1, 2], [0, 1])
+    with pytest.raises(IncomparableSets, match="2 images have another reference label"):
         compare(ours, theirs, baseline_run="champion")
 
 

@@ -413,7 +413,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "a lost cell that is not listed": (
         evidence(lose_a_discordant_cell),
         "evidence.json",
-        "comparisons > test > table",
+        "comparisons > test > discordant",
     ),
     "a training that did not stop": (
         evidence(lambda c: c["training"].update(weights_digest="0" * 64)),

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 from harness.judge.ledger import Look
 from harness.judge.looks import Shown, first_looks, shared_before
+from harness.judge.margins import Margin, loosened
+from harness.judge.relabelled import Relabelled, by_set
+from harness.judge.rules import RULES, Rules
 from harness.judge.terms import unpack_terms
-from harness.protocol.amendments import Amendment
+from harness.protocol.amendments import LABELS, Amendment
 from harness.protocol.records import Protocol
 from harness.protocol.terms import Steps, Terms, Tree, canonical, plain, says, terms_of
 
@@ -26,10 +29,12 @@ class Change:
     """One key of the protocol that has changed since the first look at a set.
 
     set:       that was looked at, as it is called now.
-    key:       with dots, such as "criteria.A1.floor".
+    key:       with dots, such as "criteria.A1.floor"; "labels.SET" of corrected labels, which are path -> label.
     old, new:  both values as JSON; empty where there is no such key.
-    run, time: of the first look.
+    run, time: of the first look; of a baseline its run, and no time.
     amendment: the protocol's own, which names both values; None where the change is not declared.
+    told:      True of a criterion more that is not required: no verdict rests on it, so that nothing need be declared.
+    baseline:  True where it is no first look, but the baseline's protocol that the margin is looser than.
     """
 
     set: str
@@ -39,6 +44,25 @@ class Change:
     run: str
     time: str
     amendment: Amendment | None
+    told: bool | None = None
+    baseline: bool | None = None
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether it is of the data: labels that were corrected."""
+        return self.key.startswith(f"{LABELS}.")
+
+    @property
+    def undeclared(self) -> bool:
+        """Whether it keeps the run from passing."""
+        return self.amendment is None and not self.told
+
+
+class Compared(NamedTuple):
+    """The run that a candidate is compared with, and what its protocol required of that comparison."""
+
+    run: str
+    margins: Sequence[Margin]
 
 
 class Difference(NamedTuple):
@@ -49,10 +73,22 @@ class Difference(NamedTuple):
     new: Any
 
 
-def changes_in(protocol: Protocol, ledger: Sequence[Look], *, run: str) -> tuple[Change, ...]:
+def changes_in(
+    protocol: Protocol,
+    ledger: Sequence[Look],
+    *,
+    run: str,
+    baseline: Compared | None = None,
+    relabelled: Sequence[Relabelled] = (),
+    rules: Rules = RULES,
+) -> tuple[Change, ...]:
     """What has changed in this run's protocol since each set that it looked at was first looked at.
 
-    ledger: with the looks of this run.
+    Args:
+        ledger: with the looks of this run.
+        baseline: that the run is compared with; a margin that is looser than its protocol's has changed as well.
+        relabelled: cells that have another label than before.
+        rules: by which the run was judged.
     """
     found: dict[tuple[str, str, str], Change] = {}
     terms = terms_of(protocol)
@@ -63,10 +99,32 @@ def changes_in(protocol: Protocol, ledger: Sequence[Look], *, run: str) -> tuple
         left = {look.set for look in before if look.run in runs} - now
         for first in first_looks(before, shown):
             for each in _moved(first, terms, sets={set_name, first.set, *left}):
-                change = _change(each, set_name, first, protocol.amendments)
+                change = _change(each, set_name, first, protocol.amendments, told=bool(rules.more_told))
                 # Told once, of the first of the sets that the key was fixed for.
                 found.setdefault((change.key, change.old, change.new), change)
+    looser = () if baseline is None else _looser(protocol, baseline)
+    for change in (*looser, *_corrected_labels(protocol, relabelled)):
+        found.setdefault((change.key, change.old, change.new), change)
     return tuple(found.values())
+
+
+def _corrected_labels(protocol: Protocol, relabelled: Sequence[Relabelled]) -> Iterator[Change]:
+    """One change for each set, of both labels of each cell, by the path that it has now."""
+    for (name, run, time), cells in by_set(relabelled).items():
+        old, new = {cell.path: cell.old for cell in cells}, {cell.path: cell.new for cell in cells}
+        found = Difference((LABELS, name), old, new)
+        amendment = _declared(found, protocol.amendments)
+        yield Change(
+            name, f"{LABELS}.{name}", _as_json(old), _as_json(new), run, time, amendment, baseline=not time or None
+        )
+
+
+def _looser(protocol: Protocol, baseline: Compared) -> Iterator[Change]:
+    for each in loosened(protocol, baseline.margins):
+        found = Difference(each.steps, each.old, each.new)
+        old, new = _as_json(found.old), _as_json(found.new)
+        amendment = _declared(found, protocol.amendments)
+        yield Change(each.set, ".".join(each.steps), old, new, baseline.run, "", amendment, baseline=True)
 
 
 def unfixed_looks(ledger: Sequence[Look], *, run: str) -> dict[str, int]:
@@ -140,8 +198,24 @@ def _criterion(tree: Tree, name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _change(found: Difference, set_name: str, first: Look, amendments: Iterable[Amendment]) -> Change:
+def _change(found: Difference, set_name: str, first: Look, amendments: Iterable[Amendment], *, told: bool) -> Change:
+    old, new = _as_json(found.old), _as_json(found.new)
+    amendment = _declared(found, amendments)
+    told = told and amendment is None and _is_one_more(found)
+    return Change(set_name, ".".join(found.steps), old, new, first.run, first.time, amendment, told=told or None)
+
+
+def _is_one_more(found: Difference) -> bool:
+    """Whether it is a criterion that was not there, and is not required: the run passes, or not, without it."""
+    if len(found.steps) != 2 or found.steps[0] != "criteria" or found.old is not None:
+        return False
+    return isinstance(found.new, Mapping) and found.new.get("required") is False
+
+
+def _declared(found: Difference, amendments: Iterable[Amendment]) -> Amendment | None:
     key = ".".join(found.steps)
-    declared = (a for a in amendments if a.key == key and says(a.old, found.old) and says(a.new, found.new))
-    old, new = ("" if value is None else canonical(plain(value)) for value in (found.old, found.new))
-    return Change(set_name, key, old, new, first.run, first.time, next(declared, None))
+    return next((a for a in amendments if a.key == key and says(a.old, found.old) and says(a.new, found.new)), None)
+
+
+def _as_json(value: object) -> str:
+    return "" if value is None else canonical(plain(value))

@@ -93,7 +93,7 @@ def judge(
     if not independent:
         reason += f", and {speaks_against}"
     elif criterion.entry.is_difference:
-        reason += _unprovable(criterion, estimate, level)
+        reason += _unprovable(criterion, estimate, level) if estimate.paired is not None else ""
     elif is_proportion(estimate):
         needed, assumed = cells_to_decide(criterion, estimate, protocol, level=estimate.level)
         power = power_at_observed(criterion, estimate)

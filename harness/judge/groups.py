@@ -97,8 +97,8 @@ class _Assuming(NothingRecorded):
     def ensemble(self, set_name: str) -> Comparison | Unavailable:
         return self._compared(self._measurements.ensemble(set_name))
 
-    def comparison(self, set_name: str) -> Comparison | Unavailable:
-        return self._compared(self._measurements.comparison(set_name))
+    def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
+        return self._compared(self._measurements.comparison(set_name, kind=kind))
 
     def _compared(self, found: Comparison | Unavailable) -> Comparison | Unavailable:
         return found if isinstance(found, Unavailable) else replace(found, intracluster_correlation=self._correlation)

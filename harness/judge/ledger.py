@@ -33,6 +33,7 @@ from harness.core.files import WRITING, read_plain, write_atomically
 from harness.core.strict_json import parse_json
 from harness.data.records import labelled_digest
 from harness.judge.answers import InvalidAnswers, unpack_answers
+from harness.judge.labels import InvalidLabels, unpack_labels
 from harness.judge.pictures import InvalidPictures, unpack_pictures
 from harness.judge.terms import InvalidTerms, unpack_terms
 from harness.metrics.predictions import Predictions
@@ -40,7 +41,7 @@ from harness.metrics.predictions import Predictions
 Role = Literal["judged", "seed"]
 
 ROLES = ("judged", "seed")
-OPTIONAL = ("answers", "pictures", "rule", "terms")  # absent where an entry has nothing to say there
+OPTIONAL = ("answers", "labels", "pictures", "rule", "terms")  # absent where an entry has nothing to say there
 START = "0" * 64  # what the first entry names as the one before it
 LOCK_TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 2**20  # a hundred thousand looks without answers
@@ -73,6 +74,7 @@ class Look:
                  sets that are too large, which can be recognised by the digest of their predictions alone.
     pictures:    the pictures of the cells, as `harness.judge.pictures` packs them; empty where an entry before it has
                  those of the same cells, and in entries of an older harness.
+    labels:      the label of each picture, as `harness.judge.labels` packs them; empty as `pictures`.
     rule:        how its protocol shares the error among looks, as `LooksPlan.rule` says it, in entries of a harness
                  that kept nothing else of the protocol; empty in all others.
     terms:       what its protocol fixes, key by key, as `harness.judge.terms` packs it; empty where an entry before it
@@ -96,6 +98,7 @@ class Look:
     pictures: str = ""
     rule: str = ""
     terms: str = ""
+    labels: str = ""
 
     def __post_init__(self) -> None:
         for name in ("index", "n"):
@@ -129,6 +132,12 @@ class Look:
             raise LedgerError(str(error)) from None
         if n_pictures > self.n:
             raise LedgerError(f"it holds {n_pictures} pictures of cells, n is {self.n}")
+        try:
+            n_labels = len(unpack_labels(self.labels).of)
+        except InvalidLabels as error:
+            raise LedgerError(str(error)) from None
+        if n_labels > self.n or (self.pictures and self.labels and n_labels != n_pictures):
+            raise LedgerError(f"it holds labels of {n_labels} pictures, of which it has {n_pictures} in {self.n} cells")
         try:
             unpack_terms(self.terms)
         except InvalidTerms as error:
@@ -241,6 +250,7 @@ def record_look(
     answers: str = "",
     pictures: str = "",
     terms: str = "",
+    labels: str = "",
 ) -> Look:
     """Put one look on record, at the end of a chain that was found whole, and return it once it is on the disk.
 
@@ -249,10 +259,11 @@ def record_look(
 
     Args:
         path: the ledger; it is made, and its folder too, where there is none.
-        run, set, source, cells, n, model, predictions, protocol, role, answers, pictures, terms: see `Look`. Answers
-            are kept once for each digest of predictions, and while the chain is short of its limit; without them a look
-            is known by its digest alone, which never makes its number smaller. Pictures are kept once for each digest
-            of cells, always: without them its number could be too small. Terms are, too: the first look fixes them.
+        run, set, source, cells, n, model, predictions, protocol, role, answers, pictures, terms, labels: see `Look`.
+            Answers are kept once for each digest of predictions, and while the chain is short of its limit; without
+            them a look is known by its digest alone, which never makes its number smaller. Pictures are kept once for
+            each digest of cells, always: without them its number could be too small. Terms and labels are, too: the
+            first look fixes them.
     Raises:
         LedgerError: the chain is broken or full, another run holds the lock for more than 5 s, or nothing can be
             written there.
@@ -278,6 +289,8 @@ def record_look(
             before = [each for each in looks if each.cells == cells]
             if pictures and not any(each.pictures for each in before):
                 entry["pictures"] = pictures
+            if labels and not any(each.labels for each in before):
+                entry["labels"] = labels
             if terms and not any(each.terms for each in before):
                 entry["terms"] = terms
             new = answers and not any(each.predictions == predictions and each.answers for each in looks)

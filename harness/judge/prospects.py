@@ -93,7 +93,7 @@ class BestCase(NothingRecorded):
         assert isinstance(found, Evaluation)  # seeds are judged on the test part, which is always there
         return dict.fromkeys(self.protocol.training.every_seed, found)
 
-    def comparison(self, set_name: str) -> Comparison | Unavailable:
+    def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         if self._compares:
             self._refuse(f"the baseline's errors on {set_name}")
         optional = self.protocol.baseline.needed == "optional"

@@ -21,6 +21,7 @@ class Rules:
                    groups are those of all cells that enter a number.
     sharper:       whether the bounds of predictive values and of areas under a curve are those of decision 0049.
     counted:       whether differential counts are compared with the prevalence.
+    more_told:     whether a criterion that is not required may be added after a look: it is told, and is no amendment.
     holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
                    these, as `Metric.per` has it.
     """
@@ -31,10 +32,17 @@ class Rules:
     grouped: bool | None = None
     sharper: bool | None = None
     counted: bool | None = None
+    more_told: bool | None = None
 
 
-RULES = Rules(one_picture=True, grouped=True, sharper=True, counted=True)
+RULES = Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True)
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
 # Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not
 # name is None: so it was before there was one.
-KNOWN = (RULES, Rules(one_picture=True, grouped=True, sharper=True), Rules(), OLDEST)
+KNOWN = (
+    RULES,
+    Rules(one_picture=True, grouped=True, sharper=True, counted=True),
+    Rules(one_picture=True, grouped=True, sharper=True),
+    Rules(),
+    OLDEST,
+)

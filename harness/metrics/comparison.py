@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.core.errors import IncomparableSets
-from harness.metrics.copies import counted_once
+from harness.metrics.copies import counted_once, only
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval, Unavailable
 from harness.metrics.measurements import Measurements
-from harness.metrics.metric import Metric, Subject
+from harness.metrics.metric import Kinds, Metric, Subject
 from harness.metrics.paired import (
     fewest_discordant_for_significance,
     mcnemar_exact,
@@ -22,7 +22,9 @@ from harness.metrics.paired import (
     tango_bounds,
 )
 from harness.metrics.paired_groups import PairedGroups, effective_pairs, grouped_difference_bounds
+from harness.metrics.paired_scores import PairedScores, paired_scores
 from harness.metrics.predictions import Predictions, grouping_of
+from harness.protocol.needs import NEW_IMAGES, PROBABILITIES
 
 if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair
@@ -43,6 +45,16 @@ class DiscordantCell:
         return self.candidate == self.reference
 
 
+@dataclass(frozen=True, slots=True)
+class RelabelledCell:
+    """A cell that has another label in the baseline's pack. old, new: there, and in the candidate's."""
+
+    path: str
+    digest: str
+    old: str
+    new: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """Candidate and baseline on the cells of one set, paired by image digest.
@@ -53,6 +65,8 @@ class Comparison:
     n_changed:  cells that the two call differently, whether or not either is right.
     by_group:   (n_groups, n_classes, 2, 2) int64, the table patient by patient (slide, site); None where not known.
     intracluster_correlation, grouped_by: as an `Evaluation` has them.
+    relabelled: cells whose label is another one than in the baseline's pack; they are left out of all else.
+    scores:     how far the probabilities of both are from the labels; None where only the baseline's classes are known.
     """
 
     set: str
@@ -64,6 +78,8 @@ class Comparison:
     by_group: np.ndarray | None = None
     intracluster_correlation: float = 0.0
     grouped_by: str = "patients or slides"
+    scores: PairedScores | None = None
+    relabelled: tuple[RelabelledCell, ...] = ()
 
     def counts(self, cell_class: str | None = None) -> tuple[int, int, int]:
         """(baseline alone right, candidate alone right, cells) of one class, or of all."""
@@ -92,15 +108,16 @@ def compare(
     copies: Sequence[DuplicatePair] = (),
     intracluster_correlation: float = 0.0,
 ) -> Comparison:
-    """Pair two classifiers' predictions of one set by image digest, one pair for each picture.
+    """Pair two classifiers' predictions of one set by image digest, one pair for each picture whose label stands.
 
     Args:
         baseline_run: what the baseline is called.
         copies: cells of the set that show the same picture.
         intracluster_correlation: the least that is assumed of cells of one group; without groups it changes nothing.
     Raises:
-        IncomparableSets: classes, cells or reference labels differ, and how.
+        IncomparableSets: classes or cells differ, and how; or not one label stands.
     """
+    candidate, baseline, relabelled = _where_labels_stand(candidate, baseline)
     refuse_other_cells(candidate, baseline, baseline_run=baseline_run)
     answered = np.empty_like(baseline.probabilities)  # by the baseline, in the order of the candidate's cells
     answered[_by_digest(candidate)] = baseline.probabilities[_by_digest(baseline)]
@@ -117,7 +134,7 @@ def compare(
         for row in np.flatnonzero(right[0] != right[1]).tolist()
     ]
     changed = int(np.sum(ours.predicted != theirs.predicted))
-    return comparison_of(
+    found = comparison_of(
         ours,
         theirs.correct,
         discordant,
@@ -125,6 +142,31 @@ def compare(
         n_changed=changed,
         intracluster_correlation=intracluster_correlation,
     )
+    return replace(found, scores=paired_scores(ours, theirs), relabelled=relabelled)
+
+
+def _where_labels_stand(
+    candidate: Predictions, baseline: Predictions
+) -> tuple[Predictions, Predictions, tuple[RelabelledCell, ...]]:
+    """Both without the cells that were labelled anew between them, and these.
+
+    Only where they are the same images, each once: of others it cannot be said which label became which.
+    """
+    ours, theirs = (dict(zip(each.digests, each.labels.tolist(), strict=True)) for each in (candidate, baseline))
+    same = candidate.classes == baseline.classes and ours.keys() == theirs.keys()
+    if not same or len(ours) != len(candidate.digests) or len(theirs) != len(baseline.digests) or ours == theirs:
+        return candidate, baseline, ()
+    stand = {digest for digest, label in ours.items() if theirs[digest] == label}
+    if not stand:
+        return candidate, baseline, ()  # which is refused: nothing is left to compare
+    names = candidate.classes
+    relabelled = tuple(
+        RelabelledCell(path, digest, names[theirs[digest]], names[ours[digest]])
+        for path, digest in zip(candidate.paths, candidate.digests, strict=True)
+        if digest not in stand
+    )
+    kept = (only(each, np.array([digest in stand for digest in each.digests])) for each in (candidate, baseline))
+    return (*kept, relabelled)  # type: ignore[return-value]
 
 
 def comparison_of(
@@ -309,9 +351,10 @@ def _first(candidate: Predictions, ours_only: Counter[tuple[str, int]]) -> str:
     return f", first {min(paths)!r}" if paths else ""
 
 
-def _entry(name: str, meaning: str, *, per: Literal["set", "class"]) -> Metric:
+def _entry(name: str, meaning: str, *, per: Literal["set", "class", "corruption"]) -> Metric:
     def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
-        return difference(measurements.comparison(subject.set), name, cell_class=subject.cell_class, level=level)
+        compared = measurements.comparison(subject.set, kind=subject.kind)
+        return difference(compared, name, cell_class=subject.cell_class, level=level)
 
     return Metric(
         name=name,
@@ -320,8 +363,10 @@ def _entry(name: str, meaning: str, *, per: Literal["set", "class"]) -> Metric:
         per=per,
         measure=measure,
         range=(-1.0, 1.0),
-        holm=per == "class",
+        holm=per != "set",
         counts="pairs",
+        needs=frozenset({PROBABILITIES, NEW_IMAGES}) if per == "corruption" else frozenset({PROBABILITIES}),
+        kinds=Kinds("robustness", "kinds") if per == "corruption" else None,
     )
 
 
@@ -329,4 +374,9 @@ def _entry(name: str, meaning: str, *, per: Literal["set", "class"]) -> Metric:
 METRICS = (
     _entry("accuracy_difference", "Accuracy of the candidate minus that of the baseline, paired by cell.", per="set"),
     _entry("recall_difference", "Recall of a class, candidate minus baseline, paired by cell.", per="class"),
+    _entry(
+        "disturbed_accuracy_difference",
+        "Accuracy on cells with one kind of corruption at its agreed severity, candidate minus baseline, paired.",
+        per="corruption",
+    ),
 )

@@ -61,8 +61,8 @@ class Measurements(Protocol):
     def ensemble(self, set_name: str) -> Comparison | Unavailable:
         """The classifiers of all seeds together, paired with the best of them."""
 
-    def comparison(self, set_name: str) -> Comparison | Unavailable:
-        """Candidate and baseline on one set, paired by cell."""
+    def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
+        """Candidate and baseline on one set, paired by cell; kind: with this corruption at its agreed severity."""
 
     def calibration(self, set_name: str) -> CalibrationReport | Unavailable:
         """How far the confidences on one set can be believed."""
@@ -107,7 +107,7 @@ class NothingRecorded:
     def ensemble(self, set_name: str) -> Comparison | Unavailable:
         self._refuse(f"the seeds' answers on {set_name}")
 
-    def comparison(self, set_name: str) -> Comparison | Unavailable:
+    def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         self._refuse(f"a comparison on {set_name}")
 
     def calibration(self, set_name: str) -> CalibrationReport | Unavailable:

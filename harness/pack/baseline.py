@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from harness.core.errors import EvidenceError
 from harness.core.text import first_few
+from harness.judge.margins import margins_of
 from harness.pack.outcome import read_passed
 from harness.pack.read import Pack, open_pack, read_classes, read_predictions, read_protocol_digest, require_field
 from harness.pack.report_check import PageCheck
@@ -27,12 +28,12 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], tr
     """An earlier run to compare with, its pack judged again first.
 
     Args:
-        sets: whose predictions are needed.
+        sets: whose predictions are compared; an external one that the baseline was not judged on is left out.
         classes: the candidate's vocabulary, which the baseline's must equal, order included.
         trust: the keys of --baseline-key, one of which must have signed it; None where nobody insists.
     Raises:
-        EvidenceError: the pack does not hold, none of the keys vouches for it, it lacks a set, or speaks of other
-            classes.
+        EvidenceError: the pack does not hold, none of the keys vouches for it, it lacks the test part, or speaks of
+            other classes.
     """
     pack = open_pack(path)
     run, found = judged_again(pack, role="be the baseline", trust=trust)
@@ -44,13 +45,21 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], tr
         run_id=require_field(pack, "run", "id", kind=str),
         commit=require_field(pack, "environment", "commit", kind=str),
         classes=theirs,
-        predictions=MappingProxyType({name: read_predictions(pack, name) for name in sets}),
+        predictions=MappingProxyType({name: read_predictions(pack, name) for name in sets if _asked(name, run)}),
         protocol_digest=read_protocol_digest(pack),
         passed=read_passed(pack),
         sums_digest=pack.sums_digest,
         ledger=run.ledger,
         check=found,
+        corrupted=MappingProxyType(run.corrupted),
+        robustness=run.protocol.robustness,
+        margins=margins_of(run.protocol),
     )
+
+
+def _asked(name: str, run: RunResults) -> bool:
+    """Whether a set must be read, or can be: without a test part nothing is a baseline, an external set may be new."""
+    return name == "test" or name in run.predictions
 
 
 def judged_again(pack: Pack, *, role: str, trust: Trust | None = None) -> tuple[RunResults, BaselineCheck]:

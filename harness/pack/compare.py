@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from harness.core.errors import EvidenceError
+from harness.core.errors import EvidenceError, IncomparableSets
+from harness.judge.amended import Change, changes_in
 from harness.judge.asking import ask
+from harness.judge.relabelled import beside_baseline
 from harness.judge.verdicts import Verdict
 from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded
+from harness.metrics.predictions import Predictions
 from harness.pack.baseline import judged_again, read_baseline
 from harness.pack.read import open_pack
 from harness.pack.sign import Trust
@@ -22,20 +25,24 @@ from harness.run.results import Baseline, RunResults
 
 @dataclass(frozen=True, slots=True)
 class PackComparison:
-    """Candidate against baseline on every set that the candidate's protocol has regression criteria on.
+    """Candidate against baseline on every set that both packs hold.
 
-    protocol: the candidate's.
+    protocol:  the candidate's.
+    corrupted: kind of corruption -> the two on the test part with it.
+    moved:     where the candidate's protocol asks less than the baseline's did, or labels are others, declared or not.
     """
 
     baseline: Baseline
     protocol: Protocol
     verdicts: tuple[Verdict, ...]
     comparisons: tuple[Comparison, ...]
+    corrupted: Mapping[str, Comparison]
+    moved: tuple[Change, ...]
 
     @property
     def holds(self) -> bool:
-        """Whether every required criterion passed; the others are told."""
-        return not any(verdict.blocks for verdict in self.verdicts)
+        """Whether every required criterion passed, by margins no looser than the baseline's; the others are told."""
+        return not any(verdict.blocks for verdict in self.verdicts) and not any(each.undeclared for each in self.moved)
 
 
 def compare_packs(baseline: Path, candidate: Path, *, trust: Trust | None = None) -> PackComparison:
@@ -61,36 +68,77 @@ def compare_packs(baseline: Path, candidate: Path, *, trust: Trust | None = None
             f"{pack.name}: its protocol {protocol.identity.id} has no regression criterion, so no margin was fixed "
             'before the run. Add one (question = "regression") and run again.'
         )
-    sets, classes = tuple(dict.fromkeys(criterion.set for criterion in criteria)), protocol.dataset.classes
-    theirs = read_baseline(baseline, sets=sets, classes=classes, trust=trust)
-    comparisons = {
-        name: compare(
-            run.predictions[name] if run.rules.grouped else replace(run.predictions[name], groups=None),
-            theirs.predictions[name],
-            baseline_run=theirs.run_id,
-            copies=run.copies,
-            intracluster_correlation=protocol.clusters.intracluster_correlation,
-        )
-        for name in sets
-    }
-    evidence, today = _TwoPacks(run, comparisons), datetime.fromisoformat(run.started_at).date()
+    asked = dict.fromkeys(criterion.set for criterion in criteria)
+    held = {name: found for name, found in run.predictions.items() if name not in ("train", "validation")}
+    sets = tuple(dict.fromkeys([*asked, *held]))
+    theirs = read_baseline(baseline, sets=sets, classes=protocol.dataset.classes, trust=trust)
+    pairs = ((name, _compared(run, theirs, name, asked)) for name in theirs.predictions)
+    compared = {name: found for name, found in pairs if found is not None}
+    corrupted = _corrupted(run, theirs) if "test" in compared else {}
+    evidence = _TwoPacks(run, theirs, compared, corrupted)
+    today = datetime.fromisoformat(run.started_at).date()
     verdicts = tuple(ask(criterion, evidence, today=today) for criterion in criteria)
-    return PackComparison(theirs, protocol, verdicts, tuple(comparisons.values()))
+    relabelled = beside_baseline(compared.items())
+    moved = changes_in(protocol, (), run=run.run_id, baseline=theirs.compared, relabelled=relabelled)
+    return PackComparison(theirs, protocol, verdicts, tuple(compared.values()), corrupted, moved)
+
+
+def _compared(run: RunResults, baseline: Baseline, name: str, asked: Container[str]) -> Comparison | None:
+    """The two on one set; None where one lacks it, or where they have other cells of a set that nothing asks for."""
+    if name not in run.predictions:
+        return None
+    try:
+        return _paired(run, baseline, run.predictions[name], baseline.predictions[name])
+    except IncomparableSets:
+        if name in asked:
+            raise
+        return None
+
+
+def _corrupted(run: RunResults, baseline: Baseline) -> dict[str, Comparison]:
+    plan = run.protocol.robustness
+    if plan is None:
+        return {}
+    alike = [kind for kind in run.corrupted if baseline.not_corrupted_alike(kind, plan) is None]
+    return {kind: _paired(run, baseline, run.corrupted[kind], baseline.corrupted[kind]) for kind in alike}
+
+
+def _paired(run: RunResults, baseline: Baseline, ours: Predictions, theirs: Predictions) -> Comparison:
+    return compare(
+        ours if run.rules.grouped else replace(ours, groups=None),
+        theirs,
+        baseline_run=baseline.run_id,
+        copies=run.copies,
+        intracluster_correlation=run.protocol.clusters.intracluster_correlation,
+    )
 
 
 class _TwoPacks(NothingRecorded):
     """The evidence of candidate and baseline side by side: the candidate's rules, cells and looks."""
 
-    def __init__(self, candidate: RunResults, comparisons: Mapping[str, Comparison]) -> None:
+    def __init__(
+        self,
+        candidate: RunResults,
+        baseline: Baseline,
+        comparisons: Mapping[str, Comparison],
+        corrupted: Mapping[str, Comparison],
+    ) -> None:
         super().__init__(candidate.protocol, what="candidate and baseline side by side")
-        self._candidate, self._comparisons = candidate, comparisons
+        self._candidate, self._baseline = candidate, baseline
+        self._comparisons, self._corrupted = comparisons, corrupted
         self.rules = candidate.rules
 
-    def evaluation(self, set_name: str) -> Evaluation:
-        return self._candidate.evaluations[set_name]
+    def evaluation(self, set_name: str) -> Evaluation | Unavailable:
+        return self._candidate.evaluations.get(set_name) or Unavailable(f"the candidate was not judged on {set_name}")
 
-    def comparison(self, set_name: str) -> Comparison | Unavailable:
-        return self._comparisons[set_name]
+    def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
+        lacking = f"candidate {self._candidate.run_id}, or the baseline, has no predictions of {set_name}"
+        if kind is None:
+            return self._comparisons.get(set_name) or Unavailable(lacking)
+        plan = self._candidate.protocol.robustness
+        assert plan is not None  # the protocol has kinds where a criterion asks for one
+        lacking = self._baseline.not_corrupted_alike(kind, plan) or f"{lacking} with {kind}"
+        return self._corrupted.get(kind) or Unavailable(lacking)
 
     def look(self, criterion: Criterion) -> int | None:
         return self._candidate.looks.get(criterion.set)

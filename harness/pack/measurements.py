@@ -95,9 +95,13 @@ class RecordedMeasurements:
             raise NotRecorded(f"the pack has no predictions of {set_name} by the classifiers of all seeds")
         return {seed: self._run.counted(self._run.seed_predictions[seed]) for seed in asked}
 
-    def comparison(self, set_name: str) -> Comparison | Unavailable:
+    def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         if (reason := unanswered(set_name, self._run.judged)) is not None:
             return reason
+        if kind is not None:
+            if kind not in self._run.corrupted_comparisons:
+                raise NotRecorded(f"the pack has no comparison on cells with {kind}")
+            return self._run.corrupted_comparisons[kind]
         if set_name not in self._run.comparisons:
             raise NotRecorded(f"the pack has no comparison on {set_name}")
         return self._run.comparisons[set_name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from harness.core.errors import EvidenceError
 from harness.data.prediction_records import GivenPredictions
@@ -46,12 +46,14 @@ def _blocking(pack: Pack) -> str | None:
     """Why a run with these verdicts cannot have passed."""
     if require_field(pack, "run", kind=dict).get("stopped_because") is not None:
         return "it was stopped early"
+    criteria = _entries(pack, "protocol", "content", "criteria")
+    optional = {each.get("id") for each in criteria if not each.get("required")}
     changes: object = pack.evidence.get("changes", [])  # older packs have none
-    if not isinstance(changes, list) or not all(isinstance(c, dict) and c.get("amendment") for c in changes):
+    if not isinstance(changes, list) or not all(_open(each, optional) for each in changes):
         return "its protocol changed after a look, and no amendment declares it"
     if pack.evidence.get("contradictions"):
         return "cells that were scored again got other answers"
-    criteria, verdicts = _entries(pack, "protocol", "content", "criteria"), _entries(pack, "verdicts")
+    verdicts = _entries(pack, "verdicts")
     outcomes = {verdict.get("criterion"): verdict for verdict in verdicts}
     asked = require_field(pack, "protocol", "content", "baseline", kind=dict).get("needed")
     unasked = {
@@ -73,6 +75,14 @@ def _blocking(pack: Pack) -> str | None:
     if not any(outcomes[criterion.get("id")].get("outcome") == "passed" for criterion in required):
         return "no required criterion has the outcome 'passed'"
     return None
+
+
+def _open(change: object, optional: Container[object]) -> bool:
+    """Whether a change keeps no run from passing: it is declared, or a criterion more that is not required."""
+    if not isinstance(change, dict):
+        return False
+    more = change.get("told") is True and change.get("old") == ""
+    return bool(change.get("amendment")) or (more and str(change.get("key")).removeprefix("criteria.") in optional)
 
 
 def _nobody_asked(criterion: Mapping[str, object], judged: Judged, unasked: Mapping[str, bool]) -> bool:

@@ -70,6 +70,18 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "interval": f"Tango {INTERVAL}",
         "mcnemar_p": "McNemar p",
     },
+    "page > comparison > kinds": {
+        "name": "Corruption",
+        "n": "Support",
+        "both_right": "Both right",
+        "gained": "Candidate alone",
+        "lost": "Baseline alone",
+        "both_wrong": "Both wrong",
+        "difference": "Difference",
+        "bounds": BOUNDS,
+        "interval": f"Tango {INTERVAL}",
+        "mcnemar_p": "McNemar p",
+    },
     "calibrations > * > conformal > per_class": {"cell_class": "Class", "": "Covered"},
     "calibrations > * > ppv": {
         "cell_class": "Class",
@@ -92,6 +104,13 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "taken_for_cells": f"Taken for a cell|{BOUNDS} of that",
     },
     "predictions/*.csv": {"path": "File", "sha256": "Digest", "label": "Reference", "predicted": "Predicted"},
+    "relabelled": {
+        "set": "Set",
+        "path": "File",
+        "old": "Label before",
+        "new": "Label now",
+        "run": "By the run",
+    },
     "page > labels > suspects > *": {
         "rank": "Rank",
         "path": "File",
@@ -197,6 +216,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
         **{("evaluations", name, field): True for name in shown for field in ("per_class", "confusion")},
         ("page", "comparison", "seeds"): document["seeds"],
         **{("page", "comparison", "sets", name, "rows"): True for name in document["comparisons"]},
+        ("page", "comparison", "kinds"): page["comparison"].get("kinds"),
         **{
             ("calibrations", name, "conformal", "per_class"): found["conformal"]["threshold"] is not None
             for name, found in calibrated.items()
@@ -208,6 +228,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
         ("robustness", "flips"): robust.get("flips"),
         ("page", "disturbances", "without_a_cell"): page["disturbances"]["without_a_cell"],
         **{(f"predictions/{name}.csv",): page["failures"]["wrong"][name] for name in judged},
+        ("relabelled",): document.get("relabelled"),
         **{("page", "labels", "suspects", name): found for name, found in suspects.items()},
         ("timings",): document["timings"],
         (SUMS,): True,

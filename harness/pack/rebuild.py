@@ -47,15 +47,17 @@ from harness.judge.continuity import KnownChain
 from harness.judge.criteria import not_judged
 from harness.judge.ledger import START, LedgerError, Look, cells_digest, parse_ledger
 from harness.judge.looks import look_number
+from harness.judge.margins import Margin
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
+from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures, unlike_ledger
 from harness.judge.rescored import Rescored, chosen
 from harness.judge.rules import KNOWN, OLDEST, RULES, Rules
 from harness.judge.terms import unpack_terms
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
-from harness.metrics.comparison import Comparison, DiscordantCell, comparison_of
+from harness.metrics.comparison import Comparison
 from harness.metrics.copies import counted_once
 from harness.metrics.counts import exact_count
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation, Unavailable
@@ -70,8 +72,10 @@ from harness.metrics.shortcuts import ShortcutReport
 from harness.metrics.stability import Robustness
 from harness.model.ood import ood_score_of
 from harness.model.records import CommandRecord, JudgedModel, Timing, TrainingRecord
+from harness.pack.comparing_again import Held, compared_again, corrupted_again
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
+from harness.pack.further import read_further
 from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.parity import TAKEN, parity_findings
@@ -166,6 +170,8 @@ class _Rebuilding:
         self.seeds: dict[int, Predictions] = {}
         self.evaluations: dict[str, Evaluation] = {}
         self.comparisons: dict[str, Comparison] = {}
+        self.corrupted: dict[str, Predictions] = {}
+        self.corrupted_comparisons: dict[str, Comparison] = {}
         self.calibrations: dict[str, CalibrationReport] = {}
         self.timings: tuple[Timing, ...] = ()
         self.training: TrainingRecord | None = None
@@ -246,6 +252,7 @@ class _Rebuilding:
         self._read_chains()
         if self.pack.evidence.get("custody") is not None:
             self.not_recomputed.append("which code from outside was loaded, and which files are dated after the clock")
+        relabelled = self._read_relabelled()
         results = RunResults(
             run_id=self.run_id,
             started_at=self.started_at,
@@ -267,13 +274,23 @@ class _Rebuilding:
             seed_predictions=self.seeds,
             baseline=self.baseline,
             comparisons=self.comparisons,
+            corrupted=self.corrupted,
+            corrupted_comparisons=self.corrupted_comparisons,
             calibrations=self.calibrations,
             looks=self.looks,
             ledger=self.ledger,
             known_chains=self.known_chains,
             custody=self._of(Custody | None, "custody"),
             rescored=self._read_rescored(),
-            changes=changes_in(self.protocol, self.ledger, run=self.run_id),
+            relabelled=relabelled,
+            changes=changes_in(
+                self.protocol,
+                self.ledger,
+                run=self.run_id,
+                baseline=None if self.baseline is None else self.baseline.compared,
+                relabelled=relabelled,
+                rules=self.rules,
+            ),
             fits=self.fits,
             reproducibility=self.processes,
             timings=self.timings,
@@ -522,7 +539,10 @@ class _Rebuilding:
                 passed=require_field(self.pack, "baseline", "passed", kind=bool),
                 sums_digest=require_field(self.pack, "baseline", "sums", kind=str),
                 check=self._of(BaselineCheck | None, "baseline", "check"),
+                margins=self._of(tuple[Margin, ...] | None, "baseline", "margins"),
             )
+            if self.baseline.margins is not None:
+                self.not_recomputed.append("which margins the baseline's protocol had: its own pack has the protocol")
             if self.baseline.check is not None:
                 self.not_recomputed.append("what judging the baseline's pack again came to, and who had signed it")
         return True
@@ -585,10 +605,8 @@ class _Rebuilding:
             name = f"seeds/test_{seed}"
             try:
                 digest = {"digest": stated.get("predictions"), "n": stated.get("n")}
-                found = read_predictions(
-                    replace(self.pack, evidence={**self.pack.evidence, "predictions": {name: digest}}), name
-                )
-                found = self._fitted_to_split(replace(found, set="test"), "test", file=f"predictions/{name}.csv")
+                found = read_further(self.pack, name, digest, set_name="test")
+                found = self._fitted_to_split(found, "test", file=f"predictions/{name}.csv")
                 self.seeds[int(seed)] = found
             except (HarnessError, ValueError, AttributeError) as error:
                 self._note(f"predictions/{name}.csv", "", str(error))
@@ -684,59 +702,20 @@ class _Rebuilding:
     # --- what is made of predictions ---
 
     def _compare_again(self) -> None:
-        for name in require_field(self.pack, "comparisons", kind=dict):
-            comparison = self._compared(name)
-            if comparison is not None:
-                self.comparisons[name] = comparison
-        if self.comparisons:
-            self.not_recomputed.append(
-                "what the baseline called each cell: its predictions are in its own pack, and `python -m harness "
-                "compare` compares the two; here counts and bounds follow from the listed discordant cells"
-            )
-
-    def _compared(self, name: str) -> Comparison | None:
-        """The table that the listed discordant cells and this run's predictions leave no choice about."""
-        field = f"comparisons > {name}"
-        if name not in self.predictions:
-            self._note(EVIDENCE, field, "there are no predictions of this set that could have been compared")
-            return None
-        found = self._counted(self.predictions[name])
-        cells = self._of(tuple[DiscordantCell, ...], "comparisons", name, "discordant")
-        baseline, n_changed = (
-            require_field(self.pack, "comparisons", name, "baseline", kind=str),
-            require_field(self.pack, "comparisons", name, "n_changed", kind=int),
+        curves = self._of(tuple[SeverityCurve, ...] | None, "robustness", "curves") or ()
+        held = Held(
+            self.pack,
+            self.protocol,
+            self.rules,
+            self.predictions,
+            {},
+            self.baseline,
+            (self.duplicates or ()) if self.rules.one_picture else (),
         )
-        if self.baseline is None or self.baseline.run_id != baseline:
-            self._note(EVIDENCE, f"{field} > baseline", f"{baseline!r} is not the baseline that the run names")
-        row_of = {
-            (path, digest): row for row, (path, digest) in enumerate(zip(found.paths, found.digests, strict=True))
-        }
-        predicted, seen, baseline_right = found.predicted, set(), found.correct.copy()
-        for cell in cells:
-            row = row_of.get((cell.path, cell.digest))
-            fits = (
-                row is not None
-                and row not in seen
-                and cell.reference == found.classes[found.labels[row]]
-                and cell.candidate == found.classes[predicted[row]]
-                and cell.baseline in found.classes
-                and (cell.baseline == cell.reference) != (cell.candidate == cell.reference)
-            )
-            if row is None or not fits:
-                self._note(EVIDENCE, f"{field} > discordant", f"{cell.path!r} is not as predictions/{name}.csv has it")
-                continue
-            seen.add(row)
-            baseline_right[row] = not cell.candidate_right
-        if not 0 <= n_changed - len(cells) <= int(np.sum(~found.correct & ~baseline_right)):
-            self._note(EVIDENCE, f"{field} > n_changed", f"{n_changed} cells cannot have changed")
-        return comparison_of(
-            found if self.rules.grouped else replace(found, groups=None),
-            baseline_right,
-            cells,
-            baseline_run=baseline,
-            n_changed=n_changed,
-            intracluster_correlation=self.protocol.clusters.intracluster_correlation,
-        )
+        self.corrupted = corrupted_again(held, curves, self._note)
+        found = compared_again(replace(held, corrupted=self.corrupted), self._note)
+        self.comparisons, self.corrupted_comparisons, self.baseline = found.comparisons, found.corrupted, found.baseline
+        self.not_recomputed += found.taken
 
     def _calibrate_again(self) -> None:
         for name in require_field(self.pack, "calibrations", kind=dict):
@@ -815,6 +794,16 @@ class _Rebuilding:
         for seed, found in self.seeds.items():
             if found.digest not in seeds:
                 self._note(LEDGER, f"seed {seed}", f"no look of run {self.run_id} at these predictions is on record")
+
+    def _read_relabelled(self) -> tuple[Relabelled, ...]:
+        """Which cells have another label than before: by the ledger, their paths as recorded, and by the baseline."""
+        held: tuple[Relabelled, ...] = self._of(tuple[Relabelled, ...] | None, "relabelled") or ()
+        seen = tuple(cell for cell in held if cell.picture)
+        for said in unlike_ledger(seen, corrected_pictures(self.ledger, run=self.run_id), self.predictions):
+            self._note(EVIDENCE, "relabelled", said)
+        if seen:
+            self.not_recomputed.append("which of the cells of a label show the picture that had another one: recorded")
+        return (*seen, *beside_baseline(self.comparisons.items()))
 
     def _read_rescored(self) -> Rescored | None:
         """What was scored again, if these are the cells that the run's id draws."""

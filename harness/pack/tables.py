@@ -25,10 +25,12 @@ from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estim
 from harness.metrics.label_errors import TRAINED_ON, LabelSuspect, suspects_by_set
 from harness.metrics.macro import multiclass_summary
 from harness.metrics.paired import mcnemar_exact
+from harness.metrics.paired_scores import brier_difference
 from harness.metrics.predictions import Predictions
 from harness.metrics.stability import Robustness
 from harness.metrics.summary import summarise
 from harness.pack.components import COMPONENTS, components
+from harness.pack.further import further_predictions, stated_of
 from harness.pack.junit import JUNIT, junit
 from harness.protocol.records import PARTS
 from harness.protocol.sets import SLICES
@@ -69,8 +71,8 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
         files[f"predictions/{name}.csv"] = predictions_csv(predictions)
     if any(name != TRAINED_ON for name in results.predictions):
         files[SUSPECTS] = suspects_csv(results)
-    for seed, predictions in results.seed_predictions.items():
-        files[f"predictions/seeds/test_{seed}.csv"] = predictions_csv(predictions)
+    for name, predictions in further_predictions(results):
+        files[f"predictions/{name}.csv"] = predictions_csv(predictions)
     for name, evaluation in results.evaluations.items():
         files[f"metrics/metrics_{name}.json"] = as_json(metrics(results, evaluation))
         files[f"metrics/confusion_matrix_{name}.csv"] = confusion_csv(evaluation)
@@ -92,7 +94,7 @@ def junit_of(results: RunResults, *, formerly: bool = False) -> bytes:
         results.verdicts,
         name=results.protocol.identity.id,
         seconds=results.seconds,
-        moved=[(change_told(each), each.amendment is None) for each in results.changes],
+        moved=[(change_told(each), each.undeclared) for each in results.changes],
         contradictions=results.contradictions,
         formerly=formerly,
     )
@@ -161,13 +163,20 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "rescored": results.rescored and asdict(results.rescored),
         "contradictions": list(results.contradictions),
         "known_chains": [asdict(chain) for chain in results.known_chains],
-        "changes": [_changed(change) for change in results.changes],
+        "changes": [change_record(change) for change in results.changes],
+        "relabelled": [asdict(cell) for cell in results.relabelled] or None,
         "seeds": {
             str(seed): {"predictions": found.digest, "correct": int(found.correct.sum()), "n": len(found.digests)}
             for seed, found in results.seed_predictions.items()
         },
         "baseline": results.baseline and baseline_record(results.baseline),
-        "comparisons": {name: comparison_record(found) for name, found in results.comparisons.items()},
+        "comparisons": {name: _compared(results, name, found) for name, found in results.comparisons.items()},
+        "corrupted": {kind: stated_of(found) for kind, found in results.corrupted.items()} or None,
+        "corrupted_comparisons": {
+            kind: comparison_record(found) | {"predictions": stated_of(_of_baseline(results, kind))}
+            for kind, found in results.corrupted_comparisons.items()
+        }
+        or None,
         "calibrations": {name: asdict(found) for name, found in results.calibrations.items()},
         "documents": DOCUMENTS,
         "page": page_facts(results),
@@ -348,7 +357,8 @@ def verdict_record(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _changed(change: Change) -> dict[str, object]:
+def change_record(change: Change) -> dict[str, object]:
+    """What has changed in a protocol, as evidence.json has it."""
     return {
         "set": change.set,
         "key": change.key,
@@ -357,6 +367,8 @@ def _changed(change: Change) -> dict[str, object]:
         "run": change.run,
         "time": change.time,
         "amendment": change.amendment and change.amendment.model_dump(mode="json"),
+        "told": change.told,
+        "baseline": change.baseline,
     }
 
 
@@ -397,6 +409,7 @@ def baseline_record(baseline: Baseline) -> dict[str, object]:
         "protocol": baseline.protocol_digest,
         "sums": baseline.sums_digest,
         "check": baseline.check and asdict(baseline.check),
+        "margins": None if baseline.margins is None else [asdict(each) for each in baseline.margins],
     }
 
 
@@ -413,12 +426,25 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
         "baseline": comparison.baseline,
         "table": dict(zip(comparison.classes, comparison.table.tolist(), strict=True)),
         "n_changed": comparison.n_changed,
+        "relabelled": [asdict(cell) for cell in comparison.relabelled] or None,
         "mcnemar_p": p,
         "mcnemar_mid_p": mid_p,
         "accuracy_difference": entry("accuracy_difference", None),
         "recall_difference": {name: entry("recall_difference", name) for name in comparison.classes},
+        "brier_difference": None
+        if comparison.scores is None
+        else asdict(brier_difference(comparison.scores, set_name=comparison.set, level=DISPLAY_LEVEL)),
         "discordant": [asdict(cell) for cell in comparison.discordant],
     }
+
+
+def _compared(results: RunResults, name: str, found: Comparison) -> dict[str, object]:
+    theirs = None if results.baseline is None else results.baseline.predictions.get(name)
+    return comparison_record(found) | {"predictions": stated_of(theirs)}
+
+
+def _of_baseline(results: RunResults, kind: str) -> Predictions | None:
+    return None if results.baseline is None else results.baseline.corrupted.get(kind)
 
 
 def _average(values: dict[str, float | None], weights: dict[str, int]) -> float | None:

@@ -13,10 +13,14 @@ from harness.protocol.terms import canonical, plain
 Stated = bool | int | float | str | date | tuple[Any, ...] | dict[str, Any] | None
 
 
+LABELS = "labels"  # begins the key of corrected labels, which are of the data: "labels.test"
+
+
 class Amendment(Record):
     """One key that has changed since a set was first looked at. An undeclared change keeps a run from passing.
 
     key:    of the whole protocol, with dots, such as "criteria.A1.floor"; an entry goes by its id, name or criterion.
+            "labels.SET" names cells of a set whose labels were corrected: path as it is now -> label, before and now.
     old:    what it was at the first look, as the ledger has it; left out where the key was not there.
     new:    what this protocol says; left out where it has no such key.
     reason: why it was changed, for the report.
@@ -30,6 +34,10 @@ class Amendment(Record):
     reason: str = Field(min_length=10)
     owner: str = Field(min_length=2)
     day: date
+
+    @property
+    def of_labels(self) -> bool:
+        return self.key.startswith(f"{LABELS}.")
 
     @model_validator(mode="after")
     def _of_values(self) -> Amendment:

@@ -9,10 +9,13 @@ from typing import Any
 from harness.core.text import first_few, shortened
 from harness.data.suggestions import toml_key, toml_text
 from harness.judge.amended import Change, unfixed_looks
+from harness.judge.relabelled import Relabelled
 from harness.protocol.amendments import Amendment
 from harness.run.results import RunResults
 
 MOST_CHANGES = 3  # in the sentence that tells whether the run passed
+MOST_MORE = 12  # criteria that are not required, in a sentence
+MOST_LABELS = 8  # corrected ones
 MOST_TO_WRITE = 12  # of the amendments that are written out; evidence.json has every change
 LONGEST_VALUE = 80  # of one in a sentence
 ABSENT = "nothing"
@@ -23,7 +26,17 @@ def verdict_words(results: RunResults) -> list[str]:
     declared = [change for change in results.changes if change.amendment is not None]
     said = []
     if results.undeclared:
-        said.append(f"the protocol changed after a look, and no amendment declares it: {_moves(results.undeclared)}")
+        labels = [change for change in results.undeclared if change.of_labels]
+        moved = [change for change in results.undeclared if not (change.baseline or change.of_labels)]
+        looser = [change for change in results.undeclared if change.baseline and not change.of_labels]
+        if labels:
+            n, sets = len(_cells(results.relabelled)), ", ".join(dict.fromkeys(each.set for each in labels))
+            word = "label was" if n == 1 else "labels were"
+            said.append(f"{n} {word} corrected after a look at {sets}, and no amendment declares it")
+        if moved:
+            said.append(f"the protocol changed after a look, and no amendment declares it: {_moves(moved)}")
+        if looser:
+            said.append(f"a margin is looser than the baseline's, and no amendment declares it: {_moves(looser)}")
     if declared:
         said.append(f"amended after a look: {_moves(declared)}")
     return said
@@ -31,7 +44,11 @@ def verdict_words(results: RunResults) -> list[str]:
 
 def changes_told(results: RunResults) -> list[str]:
     """One line for each key that moved, and what could not be held against a first look."""
-    told = [change_told(change) for change in results.changes]
+    told = [change_told(change) for change in results.changes if not change.told]
+    told += more_told(results.changes)
+    told += first_few(
+        relabelled_told(results.relabelled), MOST_LABELS, more="and {n} more corrected labels, in the report"
+    )
     told += [
         f"the amendment of {each.key} is of no look that this ledger knows: no set was first looked at with "
         f"{_stated(each.old)}"
@@ -40,12 +57,37 @@ def changes_told(results: RunResults) -> list[str]:
     return told + [unfixed_told(name, n) for name, n in unfixed_of(results).items()]
 
 
+def relabelled_told(cells: Sequence[Relabelled]) -> list[str]:
+    """Each cell with both labels, such as "corrected label: test: 'a.png' was monocyte, and is lymphocyte now"."""
+    return [f"corrected label: {name}: {path!r} was {old}, and is {new} now" for name, path, old, new in _cells(cells)]
+
+
+def _cells(cells: Sequence[Relabelled]) -> list[tuple[str, str, str, str]]:
+    return list(dict.fromkeys((each.set, each.path, each.old, each.new) for each in cells))
+
+
+def more_told(changes: Sequence[Change]) -> list[str]:
+    """The criteria more that are not required, set by set: whoever takes a newer harness has them without a choice."""
+    more: dict[tuple[str, str, str], list[str]] = {}
+    for change in changes:
+        if change.told:
+            more.setdefault((change.set, change.run, change.time), []).append(change.key.removeprefix("criteria."))
+    return [
+        f"not required, and not there when {name} was first looked at (run {run}, {time[:10]}): "
+        f"{', '.join(first_few(ids, MOST_MORE, more='and {n} more'))}; whether the run passes does not rest on them, "
+        "and nothing need be declared"
+        for (name, run, time), ids in more.items()
+    ]
+
+
 def change_told(change: Change) -> str:
     """Such as "criteria.A1.floor was 0.98 when test was first looked at (run R, 2026-01-15), and is 0.95 now: why"."""
-    told = (
-        f"{change.key} was {_shown(change.old)} when {change.set} was first looked at (run {change.run}, "
-        f"{change.time[:10]}), and is {_shown(change.new)} now"
-    )
+    when = f"when {change.set} was first looked at (run {change.run}, {change.time[:10]})"
+    if change.baseline:
+        when = f"in the {'pack' if change.of_labels else 'protocol'} of the baseline {change.run}"
+    told = f"{change.key} was {_shown(change.old)} {when}, and is {_shown(change.new)} now"
+    if change.told:
+        return f"{told}: not required, so that nothing need be declared"
     made = change.amendment
     return f"{told}: not declared" if made is None else f"{told}: {made.reason} ({made.owner}, {made.day.isoformat()})"
 

@@ -9,17 +9,17 @@ from harness.judge.criteria import behind_closed_gates, observed, what_closes
 from harness.judge.looks_left import MOST_LOOKS, LooksLeft, looks_left
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison
+from harness.metrics.paired_scores import NAME as BRIER
 from harness.protocol.questions import GATES
 from harness.protocol.records import Protocol
 from harness.report.amended import verdict_words
 from harness.report.custody import rescored_words
 from harness.report.readings import reading_told
+from harness.report.scores import MOST_CELLS, MOST_CLASSES, scores_told
 from harness.run.results import Baseline, BaselineCheck, RunResults
 
 CLASSIFYING = ("accuracy", "external")  # their notes hold for every proportion of cells, and are told once
 MOST_IDS = 12  # of criteria named in one sentence
-MOST_CLASSES = 6  # that got worse, and
-MOST_CELLS = 8  # that were lost: the report has all of them
 MOST_ENDED = 3  # of those that a budget of looks ends, which is usually all of them
 
 
@@ -89,13 +89,24 @@ def signature_told(check: BaselineCheck) -> str:
 
 def regressions_told(results: RunResults) -> list[str]:
     """What got worse, by class and cell, on every set on which a regression criterion did not pass."""
-    worse = {v.criterion.set for v in results.verdicts if v.criterion.question == "regression" and not v.passed}
-    return [_regression_told(found) for name, found in results.comparisons.items() if name in worse]
+    worse = [v.criterion for v in results.verdicts if v.criterion.question == "regression" and not v.passed]
+    sure = [criterion for criterion in worse if criterion.metric == BRIER]
+    sets = {criterion.set for criterion in worse if criterion.kind is None and criterion not in sure}
+    kinds = {criterion.kind for criterion in worse}
+    told = [_regression_told(found, name) for name, found in results.comparisons.items() if name in sets]
+    told += [
+        _regression_told(found, f"{found.set} with {kind}")
+        for kind, found in results.corrupted_comparisons.items()
+        if kind in kinds
+    ]
+    unsure = {criterion.set for criterion in sure}
+    scored = [(name, found.scores) for name, found in results.comparisons.items() if name in unsure]
+    return told + [scores_told(scores, name) for name, scores in scored if scores is not None]
 
 
-def _regression_told(comparison: Comparison) -> str:
+def _regression_told(comparison: Comparison, name: str) -> str:
     lost, gained, n = comparison.counts()
-    said = [f"{comparison.set}: {lost} cells lost, {gained} gained of {n:,}"]
+    said = [f"{name}: {lost} cells lost, {gained} gained of {n:,}"]
     if classes := first_few(worse_classes(comparison), MOST_CLASSES, more="and {n} more"):
         said.append(f"worse: {', '.join(classes)}")
     cells = [each for each in comparison.discordant if not each.candidate_right]

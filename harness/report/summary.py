@@ -11,9 +11,8 @@ from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison, DiscordantCell
 from harness.report.amended import changes_told
 from harness.report.custody import custody_told, ledger_told
+from harness.report.scores import MOST_CELLS, MOST_CLASSES, brier_told, worse_corruptions
 from harness.report.sentences import (
-    MOST_CELLS,
-    MOST_CLASSES,
     MOST_IDS,
     baseline_told,
     conclusion,
@@ -100,6 +99,11 @@ def _regression(results: RunResults) -> list[str]:
         lost, gained, n = comparison.counts()
         counts = f"{lost} cells lost, {gained} gained of {n:,}"
         said.append(f"- {_plain(comparison.set)}: {counts}{_worse_classes(comparison)}")
+        if comparison.scores is not None:
+            said.append(f"- {_plain(comparison.set)}: {_plain(brier_told(comparison.scores))}")
+    if kinds := worse_corruptions(results.corrupted_comparisons):
+        named = first_few(kinds, MOST_CLASSES, more="and {n} more")
+        said.append(f"- test, corrupted: worse with {', '.join(named)}")
     cells = [(c.set, cell) for c in results.comparisons.values() for cell in c.discordant if not cell.candidate_right]
     said += [f"- lost: {_lost(name, cell)}" for name, cell in cells[:MOST_CELLS]]
     if len(cells) > MOST_CELLS:

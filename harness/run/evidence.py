@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import IncomparableSets
 from harness.data.prediction_records import GivenPredictions
 from harness.data.records import Manifest
 from harness.judge.amended import changes_in
-from harness.judge.ledger import read_ledger
+from harness.judge.labels import picture_of
+from harness.judge.ledger import Look, read_ledger
+from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures
 from harness.judge.rescored import Rescored
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
@@ -43,6 +46,8 @@ def reached(run: Graph) -> dict[str, Any]:
     looks = looks_taken(run)
     ledger = read_ledger(options.ledger) if looks else ()
     known = next(iter(run.results(prospects.prospects).values()), None)
+    comparisons = _comparisons(run, seen)
+    relabelled = (*_relabelled(run, ledger), *beside_baseline(comparisons.items()))
     return {
         "integrity": run.result(data.integrity),
         "split": run.result(data.split),
@@ -55,11 +60,9 @@ def reached(run: Graph) -> dict[str, Any]:
         "evaluations": {name: _evaluation(run, name) for name in seen},
         "seed_predictions": seed_predictions(run),
         "baseline": options.baseline,
-        "comparisons": {
-            str(name): found
-            for (name,), found in run.results(predictions.comparison).items()
-            if isinstance(found, Comparison)
-        },
+        "comparisons": comparisons,
+        "corrupted": {} if run.result(corruptions.stress) is None else run(corruptions.corrupted),
+        "corrupted_comparisons": _corrupted_comparisons(run),
         "calibrations": _calibrations(run, seen),
         "duplicates": run.result(independence.duplicates),
         "uncompared": () if run.result(independence.duplicates) is None else run(independence.uncompared),
@@ -70,13 +73,56 @@ def reached(run: Graph) -> dict[str, Any]:
         "looks": looks,
         "ledger": ledger,
         "known_chains": options.known_chains,
-        "changes": changes_in(run.setting.protocol, ledger, run=options.run_id),
+        "changes": changes_in(
+            run.setting.protocol,
+            ledger,
+            run=options.run_id,
+            baseline=None if options.baseline is None else options.baseline.compared,
+            relabelled=relabelled,
+        ),
+        "relabelled": relabelled,
         "timings": tuple(run.results(timing.timed).values()),
         "cannot_pass": {} if known is None else known.hopeless,
         "chances": None if known is None else known.chances,
         "sets": _summaries(run),
         "stages": tuple(run.store.records),
     }
+
+
+def _relabelled(run: Graph, ledger: Sequence[Look]) -> list[Relabelled]:
+    """The cells of each picture that was looked at before under another label."""
+    found = []
+    for each in corrected_pictures(ledger, run=run.setting.options.run_id):
+        shown = zip(run(data.images, each.set), run(predictions.pixel_digests, each.set), strict=True)
+        paths = [image.path for image, digest in shown if f"{picture_of(digest):016x}" == each.picture]
+        found += [Relabelled(each.set, path, *each[1:]) for path in paths]
+    return found
+
+
+def _comparisons(run: Graph, seen: Mapping[str, Predictions]) -> dict[str, Comparison]:
+    """Of every set that both packs hold, whether or not a criterion asks for it."""
+    baseline, asked = run.setting.options.baseline, run.results(predictions.comparison)
+    also = {name for name in seen if baseline is not None and name in baseline.predictions}
+    found: dict[str, Comparison] = {}
+    for name in seen:
+        if ((name,) not in asked and name not in also) or name in predictions.FITTING_SETS:
+            continue
+        try:
+            compared = run(predictions.comparison, name)
+        except IncomparableSets:
+            continue  # other cells of a set that no criterion compares
+        if isinstance(compared, Comparison):
+            found[name] = compared
+    return found
+
+
+def _corrupted_comparisons(run: Graph) -> dict[str, Comparison]:
+    """Of every kind of corruption that both packs hold, where the test parts were compared."""
+    plan = run.setting.protocol.robustness
+    if plan is None or run.result(corruptions.stress) is None or ("test",) not in run.results(predictions.comparison):
+        return {}
+    found = {kind: run(corruptions.corrupted_comparison, kind) for kind in plan.kinds}
+    return {kind: each for kind, each in found.items() if isinstance(each, Comparison)}
 
 
 def judged_predictions(run: Graph) -> dict[str, Predictions]:

@@ -56,7 +56,9 @@ class LiveMeasurements:
     def ensemble(self, set_name: str) -> Comparison | Unavailable:
         return self._run(predictions.ensemble, set_name)
 
-    def comparison(self, set_name: str) -> Comparison | Unavailable:
+    def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
+        if kind is not None:
+            return self._run(corruptions.corrupted_comparison, kind)
         return self._run(predictions.comparison, set_name)
 
     def calibration(self, set_name: str) -> CalibrationReport | Unavailable:

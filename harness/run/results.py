@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.data.records import Reading
+from harness.judge.amended import Compared
 from harness.judge.rescored import Rescored, contradictions
 from harness.judge.rules import RULES, Rules
 from harness.judge.verdicts import Verdict
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from harness.judge.chances import Chances
     from harness.judge.continuity import KnownChain
     from harness.judge.ledger import Look
+    from harness.judge.margins import Margin
     from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof
+    from harness.judge.relabelled import Relabelled
     from harness.metrics.calibration_records import CalibrationReport
     from harness.metrics.comparison import Comparison
     from harness.metrics.estimates import Evaluation
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from harness.metrics.shortcuts import ShortcutReport
     from harness.metrics.stability import Robustness
     from harness.model.records import JudgedModel, Timing, TrainingRecord
-    from harness.protocol.records import Protocol
+    from harness.protocol.records import Protocol, RobustnessPlan
     from harness.run.custody import Custody
     from harness.run.packages import Packages
     from harness.run.store import StageRecord
@@ -69,6 +72,8 @@ class RunResults:
     predictions, evaluations: set name -> record, in the order train, validation, test, external sets.
     seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
+    corrupted: kind -> predictions of the test part with that corruption at its agreed severity, of every cell.
+    corrupted_comparisons: kind -> candidate and baseline on these.
     cannot_pass: required criterion -> why it could not pass whatever the classifier does, as known before the run.
     chances: how likely a pass was, before the run, at the truth that the protocol hopes for, if it does.
     rules: by which the judge judged.
@@ -80,7 +85,8 @@ class RunResults:
     known_chains: chains of looks that the ledger had to continue, as they were known before the run.
     custody: what could have had a hand in the run; None where an older harness did not look.
     rescored: a few judged cells that were scored again when the run ended; None where nothing was judged.
-    changes: what has changed in the protocol since the first look at a set, declared or not.
+    changes: what has changed in the protocol, or in labels, since the first look at a set, declared or not.
+    relabelled: the cells whose label is another one than at the first look at their picture, or in the baseline's pack.
     fits: everything that was fitted, and on which cells.
     model: the classifier that existed and was judged; given: the predictions that were. None where one was trained.
     parity: what the exported ONNX file says of judged cells; None where it was not asked, or by an older harness.
@@ -111,6 +117,8 @@ class RunResults:
     seed_predictions: dict[int, Predictions] = field(default_factory=dict)
     baseline: Baseline | None = None
     comparisons: dict[str, Comparison] = field(default_factory=dict)
+    corrupted: dict[str, Predictions] = field(default_factory=dict)
+    corrupted_comparisons: dict[str, Comparison] = field(default_factory=dict)
     calibrations: dict[str, CalibrationReport] = field(default_factory=dict)
     cannot_pass: dict[str, str] = field(default_factory=dict)
     chances: Chances | None = None
@@ -121,6 +129,7 @@ class RunResults:
     custody: Custody | None = None
     rescored: Rescored | None = None
     changes: tuple[Change, ...] = ()
+    relabelled: tuple[Relabelled, ...] = ()
     fits: tuple[Fit, ...] = ()
     duplicates: tuple[DuplicatePair, ...] | None = None
     uncompared: tuple[ListedImage, ...] = ()
@@ -163,7 +172,7 @@ class RunResults:
     @property
     def undeclared(self) -> tuple[Change, ...]:
         """What moved in the protocol after a look, and no amendment declares it."""
-        return tuple(change for change in self.changes if change.amendment is None)
+        return tuple(change for change in self.changes if change.undeclared)
 
     @property
     def contradictions(self) -> tuple[str, ...]:
@@ -203,6 +212,10 @@ class Baseline:
     sums_digest:     SHA-256 of its SHA256SUMS.
     ledger:          every look that it knew of.
     check:           what judging its pack again came to; None of an older harness, which checked its digests alone.
+    corrupted:       kind -> predictions of its test part with that corruption; none in packs of an older harness.
+    robustness:      how its protocol corrupts cells.
+    margins:         what its protocol required of a candidate beside a baseline; None of an older harness's pack of a
+                     candidate, which did not record it.
     """
 
     name: str
@@ -215,6 +228,25 @@ class Baseline:
     sums_digest: str
     ledger: tuple[Look, ...] = ()
     check: BaselineCheck | None = None
+    corrupted: Mapping[str, Predictions] = field(default_factory=dict)
+    robustness: RobustnessPlan | None = None
+    margins: tuple[Margin, ...] | None = None
+
+    @property
+    def compared(self) -> Compared:
+        """What a protocol must not ask less than."""
+        return Compared(self.run_id, self.margins or ())
+
+    def not_corrupted_alike(self, kind: str, plan: RobustnessPlan) -> str | None:
+        """Why its predictions of cells with a corruption are not of the cells of this plan; None where they are."""
+        theirs = self.robustness
+        if kind not in self.corrupted or theirs is None:
+            return f"baseline {self.run_id} has no predictions of cells with {kind}"
+        held, asked = ((each.agreed[kind], each.seed) for each in (theirs, plan))
+        if held != asked:
+            drawn = "severity {} (seed {})".format
+            return f"baseline {self.run_id} has {kind} at {drawn(*held)}, this protocol at {drawn(*asked)}"
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.metrics.comparison import Comparison, compare
 from harness.metrics.copies import counted_once
 from harness.metrics.detection import Detection, detect
+from harness.metrics.estimates import Unavailable
 from harness.metrics.predictions import Predictions
 from harness.metrics.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
 from harness.metrics.stability import Robustness
@@ -18,7 +20,7 @@ from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.corruptions import SCORES, Corruptions, read_corruptions
 from harness.run.stages.independence import duplicates
 from harness.run.stages.model import card, opening, pictures, source
-from harness.run.stages.predictions import predictions
+from harness.run.stages.predictions import predictions, without_baseline
 
 
 @stage(pictures, source, opening, keeps=Corruptions, runs=OPENS)
@@ -38,6 +40,33 @@ def stress(run: Asking) -> dict[str, np.ndarray]:
     )
     kept = run.keep("robustness", recipe, anew=bool(recipe.source.card.asked_anew))
     return read_corruptions(kept, parts["test"])
+
+
+@stage(stress, predictions)
+def corrupted(run: Asking) -> dict[str, Predictions]:
+    """Kind -> what the classifier says of the test part with that corruption at its agreed severity."""
+    plan, every, shown = run.setting.protocol.robustness, run(predictions, "test"), run(stress)
+    if plan is None:
+        return {}
+    return {kind: replace(every, probabilities=shown[f"{kind} {plan.agreed[kind]}"]) for kind in plan.kinds}
+
+
+@stage(corrupted, duplicates, without_baseline)
+def corrupted_comparison(run: Asking, kind: str) -> Comparison | Unavailable:
+    """Candidate and baseline on the test part with one corruption, or why they are not compared."""
+    if (reason := run(without_baseline, "test")) is not None:
+        return reason
+    baseline, plan = run.setting.options.baseline, run.setting.protocol.robustness
+    assert baseline is not None and plan is not None  # it is there, and the protocol has kinds where one is asked of
+    if (why := baseline.not_corrupted_alike(kind, plan)) is not None:
+        return Unavailable(why)
+    return compare(
+        run(corrupted)[kind],
+        baseline.corrupted[kind],
+        baseline_run=baseline.run_id,
+        copies=run(duplicates),
+        intracluster_correlation=run.setting.protocol.clusters.intracluster_correlation,
+    )
 
 
 @stage(stress, predictions, duplicates, card)

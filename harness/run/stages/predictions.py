@@ -12,6 +12,7 @@ from harness.data.hashing import picture_digests
 from harness.judge import pretrained
 from harness.judge.answers import answers_of, pack_answers
 from harness.judge.continuity import lost_ledger
+from harness.judge.labels import pack_labels
 from harness.judge.ledger import LedgerError, cells_digest, read_ledger, record_look
 from harness.judge.looks import look_number
 from harness.judge.pictures import pack_pictures
@@ -50,14 +51,23 @@ class Seen:
 
 
 @stage(images, listing)
-def shown_pictures(run: Asking, set_name: str) -> str:
-    """The pictures of one set, as the ledger keeps them."""
+def pixel_digests(run: Asking, set_name: str) -> tuple[str, ...]:
+    """The digest of each image's pixels, in the order of the set."""
     rules = run.setting.rules("dataset" if set_name in PARTS else set_name)
     found, workers = run(images, set_name), run.setting.options.workers
-    return pack_pictures(picture_digests(found, run(listing, set_name).root, rules=rules, workers=workers))
+    return picture_digests(found, run(listing, set_name).root, rules=rules, workers=workers)
 
 
-@stage(pictures, shown_pictures, images, listing, source, opening, answered, given, keeps=Scoring, runs=OPENS)
+@stage(images, pixel_digests)
+def shown_labels(run: Asking, set_name: str) -> str:
+    """The label of each picture of one set, as the ledger keeps them."""
+    labels = (image.label for image in run(images, set_name))
+    return pack_labels(zip(run(pixel_digests, set_name), labels, strict=True))
+
+
+@stage(
+    pictures, pixel_digests, shown_labels, images, listing, source, opening, answered, given, keeps=Scoring, runs=OPENS
+)
 def seen(run: Asking, set_name: str, seed: int) -> Seen:
     """The probabilities of one part or external set by the classifier of one seed; scored once, then kept.
 
@@ -130,9 +140,9 @@ def ensemble(run: Asking, set_name: str) -> Comparison | Unavailable:
     return ensemble_beside_best(run(seed_predictions, set_name), intracluster_correlation=correlation)
 
 
-@stage(predictions, duplicates, unanswered)
-def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
-    """Candidate and baseline on one set, or why they are not compared."""
+@stage(unanswered)
+def without_baseline(run: Asking, set_name: str) -> Unavailable | None:
+    """Why no two classifiers can be compared on a set; None where there are predictions by both."""
     baseline = run.setting.options.baseline
     if baseline is None:
         optional = run.setting.protocol.baseline.needed == "optional"
@@ -141,10 +151,19 @@ def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
         return reason
     if set_name not in baseline.predictions:
         return Unavailable(f"baseline {baseline.run_id} has no predictions of {set_name}")
-    theirs = baseline.predictions[set_name]
+    return None
+
+
+@stage(predictions, duplicates, without_baseline)
+def comparison(run: Asking, set_name: str) -> Comparison | Unavailable:
+    """Candidate and baseline on one set, or why they are not compared."""
+    if (reason := run(without_baseline, set_name)) is not None:
+        return reason
+    baseline = run.setting.options.baseline
+    assert baseline is not None  # asked before
     return compare(
         run(predictions, set_name),
-        theirs,
+        baseline.predictions[set_name],
         baseline_run=baseline.run_id,
         copies=run(duplicates),
         intracluster_correlation=run.setting.protocol.clusters.intracluster_correlation,
@@ -204,8 +223,9 @@ def _look(run: Asking, found: Predictions, seed: int) -> int | None:
         protocol=protocol.digest,
         role="judged" if own else "seed",
         answers=pack_answers(answers_of(found)),
-        pictures=run(shown_pictures, found.set),
+        pictures=pack_pictures(run(pixel_digests, found.set)),
         terms=pack_terms(protocol),
+        labels=run(shown_labels, found.set),
     )
     if not own:
         return None

@@ -1,0 +1,126 @@
+"""Which cells had another label when somebody first looked at them? A label that is corrected is a change of the data.
+
+Whoever corrects the labels that a classifier disputes flatters that classifier: so each correction is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.judge.labels import PackedLabels, unpack_labels
+from harness.judge.ledger import Look
+from harness.judge.looks import Shown, shared_before
+from harness.judge.pictures import unpack_pictures
+from harness.metrics.comparison import Comparison
+from harness.metrics.predictions import Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelled:
+    """One cell whose label is another one than before.
+
+    set, path: where it is now. picture: the beginning of the digest of its pixels, in hex; empty beside a baseline.
+    old, new:  its label at the first look at the picture, or in the baseline's pack, and now.
+    run, time: of that look; of a baseline its run, and no time.
+    """
+
+    set: str
+    path: str
+    picture: str
+    old: str
+    new: str
+    run: str
+    time: str
+
+
+class Corrected(NamedTuple):
+    """One picture of a set whose label is another one than at the first look at it; fields as `Relabelled` has them."""
+
+    set: str
+    picture: str
+    old: str
+    new: str
+    run: str
+    time: str
+
+
+def corrected_pictures(ledger: Sequence[Look], *, run: str) -> tuple[Corrected, ...]:
+    """Every picture that this run looked at and that had another label at the first look that the ledger knows it from.
+
+    ledger: with the looks of this run. Entries of an older harness keep no labels.
+    """
+    found: list[Corrected] = []
+    labels = {look.cells: look.labels for look in ledger if look.labels}
+    pictures = {look.cells: look.pictures for look in ledger if look.pictures}
+    named: set[str] = set()
+    for place, look in enumerate(ledger):
+        if look.run != run or look.set in named or look.cells not in labels or look.cells not in pictures:
+            continue
+        named.add(look.set)
+        before = [each for each in ledger[:place] if each.run != run]
+        shared = shared_before(before, Shown(look.source, look.cells, pictures[look.cells]))
+        found += _corrected(look, shared, labels, pictures)
+    return tuple(found)
+
+
+def _corrected(
+    look: Look, before: Iterable[Look], labels: Mapping[str, str], pictures: Mapping[str, str]
+) -> Iterator[Corrected]:
+    own, now = unpack_pictures(pictures[look.cells]), unpack_labels(labels[look.cells])
+    unseen = np.ones(len(own), dtype=bool)
+    for first in before:
+        if first.cells not in labels or first.cells not in pictures or not unseen.any():
+            continue
+        theirs = unpack_pictures(pictures[first.cells])
+        _, mine, other = np.intersect1d(own, theirs, assume_unique=True, return_indices=True)
+        for row, place in zip(mine.tolist(), other.tolist(), strict=True):
+            if unseen[row]:
+                unseen[row] = False
+                yield from _if_other(
+                    look, first, int(own[row]), (unpack_labels(labels[first.cells]), place), (now, row)
+                )
+
+
+def _if_other(
+    look: Look, first: Look, picture: int, before: tuple[PackedLabels, int], now: tuple[PackedLabels, int]
+) -> Iterator[Corrected]:
+    old, new = (labels.named(row) for labels, row in (before, now))
+    if old is not None and new is not None and old != new:
+        yield Corrected(look.set, f"{picture:016x}", old, new, first.run, first.time)
+
+
+def beside_baseline(compared: Iterable[tuple[str, Comparison]]) -> tuple[Relabelled, ...]:
+    """The cells of each set that have another label in the baseline's pack."""
+    return tuple(
+        Relabelled(name, cell.path, "", cell.old, cell.new, comparison.baseline, "")
+        for name, comparison in compared
+        for cell in comparison.relabelled
+    )
+
+
+def unlike_ledger(
+    cells: Sequence[Relabelled], pictures: Sequence[Corrected], predictions: Mapping[str, Predictions]
+) -> Iterator[str]:
+    """Where recorded cells are not those of the pictures that a ledger has under another label."""
+    named = {Corrected(each.set, each.picture, each.old, each.new, each.run, each.time) for each in cells}
+    for picture in sorted(set(pictures) - named):
+        yield f"picture {picture.picture} of {picture.set} was {picture.old}, is {picture.new}, and no cell is named"
+    for picture in sorted(named - set(pictures)):
+        yield f"picture {picture.picture} of {picture.set} is named, and the ledger has no other label of it"
+    for cell in cells:
+        found = predictions.get(cell.set)
+        labels = {} if found is None else dict(zip(found.paths, found.labels.tolist(), strict=True))
+        if found is None or cell.path not in labels or found.classes[labels[cell.path]] != cell.new:
+            yield f"{cell.path!r} is not a {cell.new} of predictions/{cell.set}.csv"
+
+
+def by_set(cells: Iterable[Relabelled]) -> dict[tuple[str, str, str], list[Relabelled]]:
+    """The cells of each set, by whose word they had another label: (set, run, time) -> cells, in the order of paths."""
+    found: dict[tuple[str, str, str], list[Relabelled]] = {}
+    for cell in sorted(cells, key=lambda each: (each.set, each.path)):
+        found.setdefault((cell.set, cell.run, cell.time), []).append(cell)
+    return found
