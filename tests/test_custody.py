@@ -131,6 +131,24 @@ def test_who_named_the_ledger_is_told(monkeypatch, value, words, added, by):
     )
 
 
+def test_a_module_made_in_memory_lies_where_its_class_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what torch.ops calls its file is then a place outside
+
+    class Made(ModuleType):
+        pass
+
+    def outside(class_in: Path) -> list[str]:
+        maker, made = ModuleType("maker"), Made("maker.ops")
+        maker.__file__, made.__file__, Made.__module__ = str(class_in), "_ops.py", "maker"
+        return [each.module for each in outside_code({"maker": maker, "maker.ops": made})]
+
+    assert outside(PROJECT / "harness" / "cli.py") == []
+    assert outside(tmp_path / "maker.py") == ["maker", "maker.ops"]
+    lost = ModuleType("lost")
+    lost.__file__ = "lost.py"
+    assert [each.module for each in outside_code({"lost": lost})] == ["lost"]
+
+
 def test_outside_code_is_named_and_blocks_nothing():
     run = example_run()
     outside = Custody((OutsideCode("plug", "plug.py", sha("x"), "pytest plugin"),), 3, ("elsewhere",))

@@ -66,16 +66,27 @@ def outside_code(modules: Mapping[str, object], *, plugins: Iterable[object] = (
     homes, folders = _homes(), python_path_folders()
     registered = {getattr(each, "__name__", None) for each in plugins}
     for name, module in sorted(modules.items()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or _inside(Path(file), homes):
+        file = _file_of(module, modules)
+        if file is None or _inside(file, homes):
             continue
         if name in AT_START:
             by = "Python's start"
         elif name in registered:
             by = "pytest plugin"
         else:
-            by = "PYTHONPATH" if _inside(Path(file), folders) else "an import"
-        yield OutsideCode(name, Path(file).name, _digest(Path(file)), by)
+            by = "PYTHONPATH" if _inside(file, folders) else "an import"
+        yield OutsideCode(name, file.name, _digest(file), by)
+
+
+def _file_of(module: object, modules: Mapping[str, object]) -> Path | None:
+    """Where a module's code lies; None where it has no file.
+
+    One that was made in memory, such as torch.ops, may name a file without a place: its code is that of its class.
+    """
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str) and not Path(file).is_absolute():
+        file = getattr(modules.get(type(module).__module__), "__file__", None) or file
+    return Path(file) if isinstance(file, str) else None
 
 
 def python_path_folders() -> tuple[Path, ...]:
