@@ -89,6 +89,16 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "value": "Predictive value",
         "": BOUNDS,
     },
+    "calibrations > * > counts": {
+        "cell_class": "Class",
+        "prevalence": "Prevalence",
+        "called": "Counted as",
+        "value": "Bias",
+        "": BOUNDS,
+        "limits > 0 > n": "A count of cells",
+        "limits > 1 > n": "A count of cells",
+        "limits > 2 > n": "A count of cells",
+    },
     "page > external > gaps": {"value": "Gap", "bounds": BOUNDS},
     "robustness > curves": {"kind": "Disturbance"},
     "robustness > flips": {
@@ -223,6 +233,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
             if found["conformal"] is not None
         },
         **{("calibrations", name, "ppv"): found["ppv"] for name, found in calibrated.items()},
+        **{("calibrations", name, "counts"): found.get("counts") for name, found in calibrated.items()},
         ("page", "external", "gaps"): page["external"]["gaps"],
         ("robustness", "curves"): page["disturbances"]["worst"],
         ("robustness", "flips"): robust.get("flips"),

@@ -45,6 +45,7 @@ class View:
     unmet: for information, not required, and not passed. not_asked: (why, those that were not for this reason).
     outcomes: (mark, word) of each outcome that occurred.
     looks_left: (set, what is left of the looks at it, the criteria that end it).
+    moved: places of the run's changes that a verdict may rest on; added: of criteria more, which are not required.
     idle_amendments: keys whose amendments are of no look that the ledger knows.
     unfixed: sets with looks of an older harness, which fix nothing of the protocol.
     hopeless: (criteria, why they could not pass whatever the classifier did).
@@ -73,6 +74,8 @@ class View:
     looks_rule: str
     looks_left: tuple[tuple[str, LooksLeft, tuple[Markup, ...]], ...]
     hopeless: tuple[tuple[tuple[Markup, ...], Markup], ...]
+    moved: tuple[int, ...]
+    added: tuple[int, ...]
     idle_amendments: tuple[Markup, ...]
     unfixed: tuple[str, ...]
     requires_accuracy: bool
@@ -105,6 +108,8 @@ def view(page: Material) -> View:
             for name, each in _left(page.run).items()
         ),
         hopeless=_hopeless(page),
+        moved=tuple(n for n, change in enumerate(page.run.changes) if not change.told),
+        added=tuple(n for n, change in enumerate(page.run.changes) if change.told),
         idle_amendments=tuple(
             page.evidence.text("page", "verdict", "idle_amendments", n) for n in range(len(idle_amendments(page.run)))
         ),
