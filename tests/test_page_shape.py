@@ -20,6 +20,7 @@ from harness.pack.page_reading import PageRead, read_page
 from harness.protocol.study import StudyPlan
 from harness.report.margins import line, margin
 from harness.report.sections.verdict import worst_class_of, worst_external_of
+from harness.report.seen import seen_in
 from harness.report.stacked import labelled
 from harness.report.wording import MOST_NAMED
 
@@ -235,6 +236,31 @@ def test_what_lies_beyond_the_axis_ends_in_an_arrow():
     assert '<polygon class="beyond" points="0,8 6,4 6,12">' in drawn
     assert "circle" not in drawn
     assert 'x="0" y="7" width="115"' in drawn
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+def test_who_cannot_see_a_figure_is_told_what_stands_out_in_it():
+    run = example_run()
+    found = run.evaluations["test"]
+    alternatives = re.findall(r'alt="([^"]*)"', html())
+    told = next(each for each in alternatives if "The most frequent error:" in each)
+    reference, predicted = re.findall(r"error: (\w+) called (\w+)\.", told)[0]
+    wrong = {
+        (one, other): found.confusion[i, j]
+        for i, one in enumerate(found.classes)
+        for j, other in enumerate(found.classes)
+        if i != j
+    }
+    assert wrong[reference, predicted] == max(wrong.values()) > 0
+    assert any(f"lowest for {worst_class_of(run)}." in each for each in alternatives)
+
+
+def test_a_class_that_is_a_number_is_not_named_where_it_would_read_like_one():
+    run = example_run()
+    found = dataclasses.replace(run.evaluations["test"], classes=tuple("01234"))
+    assert seen_in("confusion_matrix_test", dataclasses.replace(run, evaluations={"test": found})) == ""
 
 
 # --- what the protocol states of the study --------------------------------------------------------

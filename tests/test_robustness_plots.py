@@ -8,10 +8,12 @@ import math
 import matplotlib
 import numpy as np
 import pytest
+from example_run import example_run
 from PIL import Image
 
 from fixtures.smears import CELL_CLASSES, HOME, draw_cell
 from harness.data.corruptions import AMOUNTS, KINDS, NO_CELLS
+from harness.metrics.classification import estimate
 from harness.metrics.detection import detect
 from harness.metrics.predictions import Predictions
 from harness.metrics.robustness import severity_curves
@@ -115,11 +117,26 @@ def test_the_agreed_severity_shows_its_floor_and_whether_the_bound_reaches_it(cu
     by_kind = {curve.kind: curve for curve in curves}
     for kind, (severity, floor) in AGREED.items():
         lower = by_kind[kind].at(severity).lower
-        (bound,) = [line for line in panel[kind].lines if line.get_marker() == "^" and len(line.get_xdata())]
+        mark = "^" if lower >= floor else "X"  # the mark alone tells, whatever the eye makes of colours
+        (bound,) = [line for line in panel[kind].lines if line.get_marker() == mark and len(line.get_xdata())]
         assert (bound.get_xdata()[0], bound.get_ydata()[0]) == (severity, lower)
         assert bound.get_color() == (plots.GREEN if lower >= floor else plots.VERMILION)
         assert any(line.get_ydata()[0] == floor for line in panel[kind].lines if len(line.get_ydata()) == 2)
     assert {by_kind[kind].at(s).lower >= floor for kind, (s, floor) in AGREED.items()} == {True, False}
+
+
+def test_thresholds_are_drawn_where_a_bound_is_held_to_them(figure_of):
+    run = example_run()
+    found = [estimate(each, "accuracy", cell_class=None, level=0.95) for each in run.evaluations.values()]
+    figure = figure_of(plots.accuracies, "t", found, floors={"test": 0.875})
+    assert [0.875, 0.875] in [list(line.get_xdata()) for line in figure.axes[0].lines]
+    test = run.evaluations["test"]
+    recalls = {
+        name: {m: estimate(test, m, cell_class=name, level=0.95) for m in ("recall", "precision", "f1")}
+        for name in test.classes
+    }
+    figure = figure_of(plots.class_metrics, "t", recalls, floors={("monocyte", "recall"): 0.625})
+    assert [0.625, 0.625] in [list(line.get_xdata()) for line in figure.axes[0].lines]
 
 
 def test_a_kind_that_nobody_named_is_drawn_over_its_severity(figure_of):

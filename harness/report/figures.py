@@ -150,14 +150,24 @@ def _figures_of_results(run: RunResults, images: Mapping[str, np.ndarray]) -> di
                 }
                 for name in test.classes
             },
+            floors=_class_floors(run),
         )
         figures["test_vs_external"] = plots.accuracies(
             "Accuracy: test against external sets" if external else "Accuracy on test (no external set was evaluated)",
             [estimate(each, "accuracy", cell_class=None, level=DISPLAY_LEVEL) for each in (test, *external)],
+            floors={c.set: c.floor for c in run.protocol.criteria if c.metric == "accuracy" and c.floor is not None},
         )
     if (predictions := _counted_test(run)) is not None:
         figures |= _figures_of_test_cells(predictions, images)
     return figures
+
+
+def _class_floors(run: RunResults) -> dict[tuple[str, str], float]:
+    return {
+        (c.cell_class, c.metric): c.floor
+        for c in run.protocol.criteria
+        if c.set == "test" and c.cell_class is not None and c.floor is not None and c.question == "accuracy"
+    }
 
 
 def _figures_of_confidence(run: RunResults) -> dict[str, bytes]:

@@ -33,6 +33,7 @@ from harness.report.places import Places, written
 from harness.report.printing import Printer
 from harness.report.section import Limit, Material
 from harness.report.sections import SECTIONS, limits
+from harness.report.seen import seen_in
 from harness.report.stacked import labelled
 from harness.run.results import RunResults
 
@@ -90,6 +91,7 @@ def render_report(
             sections=SECTIONS,
             views={section.name: section.view(material) for section in SECTIONS},
             answered=answered_by(run),
+            seen_in=lambda name: seen_in(name, run),
             links_of=lambda criterion: links_of(
                 criterion,
                 evaluated=tuple(name for name in run.evaluations if name not in ("train",)),

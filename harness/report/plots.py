@@ -29,6 +29,7 @@ from harness.protocol.sets import CountRange
 from harness.report.wording import MANY_CLASSES, UNDEFINED, percent, proportion, share
 
 DPI = 120
+THRESHOLD = "threshold of the lower bound"
 GALLERY_DPI = 96  # photographs are most of a report's bytes
 MOST_COLOURS, MOST_COLOURS_OF_A_CHART = 128, 4096
 # Okabe and Ito (2008): told apart with any common colour blindness. Markers and dashes differ as well.
@@ -363,15 +364,18 @@ def _ink_on(colour: tuple[float, float, float, float]) -> str:
 
 
 @as_png
-def class_metrics(title: str, metrics: Mapping[str, Mapping[str, Estimate]]) -> Figure:
+def class_metrics(
+    title: str, metrics: Mapping[str, Mapping[str, Estimate]], *, floors: Mapping[tuple[str, str], float] | None = None
+) -> Figure:
     """Recall, precision and F1 per class. metrics: class -> metric -> estimate; whiskers where it has an interval."""
+    floors = floors or {}  # (class, metric) -> what the protocol asks of the lower bound
     many = len(metrics) > MANY_CLASSES
     step = 0.4 if many else 0.95
     figure = blank(9.4, step * len(metrics) + 1.7)
     axes = figure.add_subplot()
     looks = {"recall": (BLUE, "o"), "precision": (VERMILION, "s"), "f1": (GREEN, "D")}
     lowest = 1.0
-    for row, estimates in enumerate(metrics.values()):
+    for row, (cell_class, estimates) in enumerate(metrics.items()):
         for offset, (metric, (colour, marker)) in zip((-0.26, 0.0, 0.26), looks.items(), strict=True):
             estimate, y = estimates[metric], row + offset
             name = "F1" if metric == "f1" else metric
@@ -380,20 +384,25 @@ def class_metrics(title: str, metrics: Mapping[str, Mapping[str, Estimate]]) -> 
                 k, n = (2 * estimate.k, estimate.k + estimate.n) if metric == "f1" else (estimate.k, estimate.n)
                 text = f"{name} {proportion(k, n)}"
                 lowest = min(lowest, _whisker(axes, estimate, y, colour=colour, marker=marker))
+            if (floor := floors.get((cell_class, metric))) is not None:
+                lowest = min(lowest, _threshold(axes, floor, y, reach=0.12))
             ink = INK if estimate.value is not None else FAINT
             size = 6 if many else 9
             axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center", size=size, color=ink)
     for label, (colour, marker) in zip(("recall", "precision", "F1 (no interval drawn)"), looks.values(), strict=True):
         axes.plot([], [], color=colour, marker=marker, linestyle="none", label=label)
+    if floors:
+        axes.plot([], [], color=INK, marker="|", markersize=11, linestyle="none", label=THRESHOLD)
     _proportion_axis(axes, lowest, list(metrics))
     axes.set_title(title)
-    _legend_below(axes, n_columns=3, offset=-0.4 / (step * len(metrics)))
+    _legend_below(axes, n_columns=4 if floors else 3, offset=-0.4 / (step * len(metrics)))
     return figure
 
 
 @as_png
-def accuracies(title: str, estimates: Sequence[Estimate]) -> Figure:
-    """Accuracy of each set with its Wilson interval and its counts; the first set is the test part."""
+def accuracies(title: str, estimates: Sequence[Estimate], *, floors: Mapping[str, float] | None = None) -> Figure:
+    """Accuracy of each set with its Wilson interval, its counts and its threshold; the first is the test part."""
+    floors = floors or {}
     figure = blank(9.4, 0.62 * len(estimates) + 1.9)
     axes = figure.add_subplot()
     lowest = 1.0
@@ -402,11 +411,13 @@ def accuracies(title: str, estimates: Sequence[Estimate]) -> Figure:
         text, k, n, interval = f"{UNDEFINED}: no cells", estimate.k, estimate.n, estimate.display
         if estimate.value is not None and k is not None and n is not None and interval is not None:
             lowest = min(lowest, _whisker(axes, estimate, row, colour=colour, marker=marker))
+            if (floor := floors.get(estimate.set)) is not None:
+                lowest = min(lowest, _threshold(axes, floor, row, reach=0.3))
             text = f"{proportion(k, n)}\n{share(interval.lower, decimals=1)} to {share(interval.upper, decimals=1)}"
         axes.annotate(text, (1.02, row), xycoords=("axes fraction", "data"), va="center", size=9)
     names = [f"{legible(e.set, at_most=24)} (n = {e.n})" for e in estimates]
     _proportion_axis(axes, lowest, names)
-    axes.set(title=title, xlabel="accuracy, with 95 % Wilson interval")
+    axes.set(title=title, xlabel="accuracy, with 95 % Wilson interval" + (f"; upright: {THRESHOLD}" if floors else ""))
     return figure
 
 
@@ -450,6 +461,12 @@ def _whisker(axes: Axes, estimate: Estimate, y: float, *, colour: str, marker: s
         axes.plot([interval.lower, interval.upper], [y, y], color=colour, marker="|", markersize=9, linestyle="none")
     axes.plot([value], [y], color=colour, marker=marker, markersize=7, linestyle="none", clip_on=False)
     return min(value, interval.lower) if interval is not None else value
+
+
+def _threshold(axes: Axes, floor: float, y: float, *, reach: float) -> float:
+    """Draws what is asked of one bound, upright across its whisker; returns it."""
+    axes.plot([floor, floor], [y - reach, y + reach], color=INK, linewidth=1.8, zorder=5)
+    return floor
 
 
 def _proportion_axis(axes: Axes, lowest: float, names: Sequence[str]) -> None:

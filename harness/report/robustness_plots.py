@@ -44,6 +44,9 @@ SCORE_NAMES = {
     "mahalanobis": "distance to the nearest class in feature space",
 }
 
+# Colour, mark and word of a bound beside its floor: told apart without the colour, too.
+REACHED, MISSED = (GREEN, "^", "reaches"), (VERMILION, "X", "misses")
+
 
 @as_png
 def severity_figure(curves: Sequence[SeverityCurve], *, agreed: Mapping[str, tuple[int, float]]) -> Figure:
@@ -92,9 +95,9 @@ def _curve(axes: Axes, curve: SeverityCurve, agreed: tuple[int, float] | None) -
         axes.plot([x, x], [point.display.lower, point.display.upper], color=BLUE, linewidth=2, solid_capstyle="butt")
     axes.plot(severities, accuracies, color=BLUE, linewidth=1.6, marker="o", markersize=5, clip_on=False, zorder=3)
     if agreed is not None and (judged := curve.at(agreed[0])) is not None:
-        colour = GREEN if judged.lower >= agreed[1] else VERMILION
-        axes.plot([judged.severity], [judged.lower], color=colour, marker="^", markersize=8, linestyle="none", zorder=5,
-                  clip_on=False)  # fmt: skip
+        colour, marker, _ = REACHED if judged.lower >= agreed[1] else MISSED
+        axes.plot([judged.severity], [judged.lower], color=colour, marker=marker, markersize=8, linestyle="none",
+                  zorder=5, clip_on=False)  # fmt: skip
     heading = legible(curve.kind, at_most=24).replace("_", " ")
     axes.set_title(heading, size=11, pad=8)
     axes.set_xlabel(AXIS_NAMES.get(curve.kind, "severity"), size=9.5, color=FAINT)
@@ -118,9 +121,9 @@ def _severity_legend(figure: Figure, curves: Sequence[SeverityCurve], *, n_colum
     handles += axes.plot([], [], color=FAINT, linestyle=(0, (2, 2)), marker=".", label="recall of the worst class")
     if with_floors:
         handles += axes.plot([], [], color=ORANGE, linewidth=2.6, label="floor at the agreed severity")
-        for colour, word in ((GREEN, "reaches"), (VERMILION, "misses")):
+        for colour, marker, word in (REACHED, MISSED):
             label = f"lower {100 * level:.6g} % bound that {word} it"
-            handles += axes.plot([], [], color=colour, marker="^", markersize=8, linestyle="none", label=label)
+            handles += axes.plot([], [], color=colour, marker=marker, markersize=8, linestyle="none", label=label)
     figure.legend(handles=handles, loc="outside lower left", ncols=n_columns)
 
 
