@@ -107,7 +107,7 @@ def _run_claims(asked: argparse.Namespace) -> int:
         _print(json.dumps(as_json(result), indent=2, ensure_ascii=True))
     else:
         _print(as_text(result, verbose=asked.verbose))
-    return HOLDS if result.holds else DOES_NOT_HOLD
+    return result.exit_code
 
 
 def register_verify(jobs: Parsers) -> None:

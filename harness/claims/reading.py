@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from harness.claims.document import read_html, read_markdown
 from harness.claims.extract import extract
+from harness.claims.markdown import read_markdown
+from harness.claims.pages import read_html
 from harness.claims.records import ReportClaims, Statement, UnreadableReport
 from harness.claims.toml_report import read_toml
 from harness.core.files import read_plain
@@ -33,7 +34,7 @@ def read_report(path: Path) -> ReportClaims:
         return _read_pack(path)
     claims = _read_file(path, path.name)
     if not (claims.statements or claims.unbound or claims.problems or claims.pins):
-        left = f" Left alone: {'; '.join(claims.unread)}." if claims.unread else ""
+        left = f" Left alone: {'; '.join(each.message for each in claims.unread)}." if claims.unread else ""
         raise UnreadableReport(
             f"{path}: no class table, confusion matrix, accuracy or count was found, so there is nothing to check."
             f"{left} Is this the report? Numbers in pictures are not read; "
@@ -87,6 +88,7 @@ def _joined(a: ReportClaims, b: ReportClaims) -> ReportClaims:
         sentences=a.sentences + b.sentences,
         coverage=a.coverage + b.coverage,
         unread=a.unread + b.unread,
+        open_sets=a.open_sets | b.open_sets,
         prints_bounds=a.prints_bounds or b.prints_bounds,
     )
 

@@ -68,6 +68,11 @@ class Subjects:
         own = subject_of(sentence) or _label(line.text) or subject_of(line.text)
         return own or subject_of(line.topic) or _title(line.topic) or self._of_section(line.heading)
 
+    def named_by(self, line: Line, sentence: str) -> str | None:
+        """The same without labels, for a number whose label is its own name."""
+        own = subject_of(sentence) or subject_of(line.text) or subject_of(line.topic)
+        return own or _title(line.topic) or self._of_section(line.heading)
+
     def of_table(self, table: Table) -> str | None:
         caption = table.caption.rstrip()
         own = subject_of(caption) or _label(caption + " ")
