@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.claims.beside import FileExists, files, overclaims
-from harness.claims.checked import is_context
 from harness.claims.conflicts import Conflicts
 from harness.claims.deciding import Terms
 from harness.claims.findings import CONTRADICTIONS, AuditFinding
@@ -50,7 +49,7 @@ class Audit:
         given = [verdict for verdict, _ in self.verdicts]
         wrong = sum(1 for each in self.findings if each.is_contradiction and not each.statements)
         left = sum(1 for each in self.report.unread if each.is_result)
-        left += sum(1 for each in self.report.unbound if not is_context(each.content))
+        left += sum(1 for each in self.report.unbound if each.is_result)
         return (
             given.count(Verdict.HOLDS),
             given.count(Verdict.CANNOT_HOLD) + wrong,

@@ -15,6 +15,7 @@ from harness.claims.sets import Binder, SetWords
 from harness.claims.subjects import SEVERAL, Subjects
 
 _KINDS = ("classes", "matrix", "bare")
+_BESIDE = 6  # lines between a class table and the matrix of the same classes
 _CAPTION = 4  # a line this close above a table, and further from the one before, is its caption
 
 
@@ -90,40 +91,51 @@ def bind_tables(
             of = words.one(table.caption) or (None if named else binder.of_section(table.heading))
             known[number] = Results(table, reading, of, subjects.of_table(table), "")
     for number, each in known.items():
-        rivals = [other for other in known.values() if other is not each and _is_rival(each, other)]
-        name = each.of if each.of is not None and not _are_one_too_many(each, rivals) else None
+        same = [other for other in known.values() if other.of == each.of]
+        rivals = [(one, other) for one in same for other in same if one is not other and _is_rival(one, other)]
+        name = each.of if not rivals else None
         if name is None:
             partner = _partner(each, list(known.values()))
-            first = min(each.table.line, partner.table.line) if partner else each.table.line
-            where = f"table in line {first}"
+            both = sorted([each, partner] if partner else [each], key=lambda one: _KINDS.index(one.reading.kind))
+            told = both[0].subject if _are_told_apart(rivals) else None
+            where = told or f"table in line {both[0].table.line}"
             name = where if each.of is None else f"{each.of}, {where}"
         bound.results[number] = Results(each.table, each.reading, each.of, each.subject, name)
     return bound
 
 
 def _is_rival(one: Results, other: Results) -> bool:
-    """A table of the same kind about the same set and some of the same classes that says something else."""
+    """A table of the same kind about the same set that says something else."""
     if one.reading.kind != other.reading.kind or one.of != other.of:
         return False
     said = [{read.content for read in each.reading.found} for each in (one, other)]
-    shared = {class_key(name) for name in one.reading.classes} & {class_key(name) for name in other.reading.classes}
-    return said[0] != said[1] and (bool(shared) or one.reading.kind == "bare")
+    return said[0] != said[1]
 
 
-def _are_one_too_many(each: Results, rivals: Sequence[Results]) -> bool:
-    """Whether the set's name alone does not tell these tables apart; where each has its own subject, that does."""
-    subjects = [each.subject, *(rival.subject for rival in rivals)]
-    told_apart = None not in subjects and SEVERAL not in subjects and len(set(subjects)) == len(subjects)
-    return bool(rivals) and not told_apart
+def _are_told_apart(rivals: Sequence[tuple[Results, Results]]) -> bool:
+    """Whether each table has a subject of its own, such as a model, so that prose can mean it."""
+    return bool(rivals) and all(
+        None not in (one.subject, other.subject)
+        and SEVERAL not in (one.subject, other.subject)
+        and one.subject != other.subject
+        for one, other in rivals
+    )
 
 
 def _partner(each: Results, everything: Sequence[Results]) -> Results | None:
-    """The one table of the other kind in the same section, where there is one of each."""
-    near = [other for other in everything if other.table.heading == each.table.heading]
-    kinds = [other.reading.kind for other in near]
-    if len(near) == 2 and len(set(kinds)) == 2 and near[0].of == near[1].of and _share_classes(*near):
-        return near[0] if near[1] is each else near[1]
-    return None
+    """The table of another kind of the same classes that stands next to this one, or alone with it in the section."""
+    near = [other for other in everything if other.table.heading == each.table.heading and other is not each]
+    fit = [other for other in near if other.reading.kind != each.reading.kind and _share_classes(each, other)]
+    if len(near) == 1 and fit:
+        return fit[0]
+    beside = [other for other in fit if 0 < _gap(each, other) <= _BESIDE]
+    return beside[0] if len(beside) == 1 else None
+
+
+def _gap(one: Results, other: Results) -> int:
+    """Lines from the end of the upper table to the start of the lower."""
+    upper, lower = sorted((one, other), key=lambda each: each.table.line)
+    return lower.table.line - upper.last_line
 
 
 def _share_classes(one: Results, other: Results) -> bool:

@@ -26,13 +26,6 @@ from harness.claims.records import (
     Worked,
 )
 
-_CONTEXT = (Size, PerClass, Sides, Supports)
-
-
-def is_context(content: Content) -> bool:
-    """Whether it says how large a set is, and no result."""
-    return isinstance(content, _CONTEXT)
-
 
 def meets_another(index: int, contents: Sequence[Content], terms: Terms) -> bool:
     """Whether the other statements could contradict this one."""

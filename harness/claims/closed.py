@@ -180,9 +180,7 @@ def _row_and_support(table: Table) -> Iterator[Clash]:
                 yield Clash(frozenset({k, j}), f"{row.name}: no counts of {s:,} cells print this row")
             if impossible:
                 near = _nearest(row.recall, s)
-                yield Clash(
-                    frozenset({k, j}), f"{row.name}: of {s:,} cells no share is {row.recall.text}; {near}", near
-                )
+                yield Clash(frozenset({k, j}), f"{row.name}: of {s:,} cells no share is {row.recall.text}; {near}")
 
 
 def _has_no_lane(row: Row, s: int, table: Table) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -108,6 +109,7 @@ def extract(document: Document, file: str) -> ReportClaims:
     if len(numbered) > _MOST_LINES:
         last = numbered[_MOST_LINES - 1].number
         unread.append(Unread(f"of {len(numbered):,} lines with numbers those after line {last:,}", last))
+    blocks = sorted([table.line for table in document.tables] + [number for number, _ in document.code])
     for line in numbered[:_MOST_LINES]:
         place = Place(file, line.number, line.text)
         reading_of = read_line(line.text, classes=classes, one_set=words.one)
@@ -124,7 +126,16 @@ def extract(document: Document, file: str) -> ReportClaims:
             if isinstance(saying.content, Worked):
                 bound = f"line {line.number}"
             found.append(
-                Found(bound, saying.content, (place,), line.block, False, subject=subject, section=line.heading)
+                Found(
+                    bound,
+                    saying.content,
+                    (place,),
+                    line.block,
+                    False,
+                    subject=subject,
+                    section=line.heading,
+                    after=bisect_left(blocks, line.number),
+                )
             )
         problems += [Problem(f"{text}: more than there are", (place,)) for text in reading_of.problems]
         covered = reading_of.covers

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from harness.claims.document import IMAGE, MOST_CHARACTERS, Builder, Cells, Document, Table, lines_of, plain
-from harness.claims.pages import add_page
+from harness.claims.document import IMAGE, MOST_CHARACTERS, Builder, Cells, Document, Image, Table, lines_of, plain
 from harness.claims.plain_tables import take_reports
+from harness.claims.structured import Structured, of_json, of_yaml
 
 _BOLD_LINE = re.compile(r"\s*(?:\*\*|__)([^*_|]+?)(?::?(?:\*\*|__)|(?:\*\*|__):?)\s*")
 _STRUCK = re.compile(r"~~[^~\n]+~~")
@@ -23,14 +24,58 @@ def read_markdown(text: str) -> Document:
     found = Builder()
     lines = lines_of(_STRUCK.sub("", _without_comments(text)))
     tables, taken = take_reports(lines)
+    tables += _front_matter(found, lines)
     for index, line in enumerate(lines):
         if index in taken:
             lines[index] = ""
         elif len(line) > MOST_CHARACTERS:
             found.add_line(index + 1, line)
             lines[index] = ""
-    _Walk(found, lines).read(_parser().parse("\n".join(lines)))
-    return found.done(apart=tables)
+    walk = _Walk(found, lines)
+    walk.read(_parser().parse("\n".join(lines)))
+    return found.done(apart=[*tables, *walk.tables])
+
+
+def read_data(structured: Structured) -> Document:
+    """A file of JSON or YAML."""
+    found = Builder()
+    for number, text in structured.said:
+        found.add_line(number, text)
+    return found.done(apart=list(structured.tables))
+
+
+def read_notebook(lines: Sequence[tuple[int, str]]) -> Document:
+    """A notebook's cells; every place is a line of the file."""
+    document = read_markdown("\n".join(text for _, text in lines))
+
+    def at(number: int) -> int:
+        return lines[min(max(number, 1), len(lines)) - 1][0]
+
+    return Document(
+        tuple(replace(heading, line=at(heading.line)) for heading in document.headings),
+        tuple(replace(line, number=at(line.number)) for line in document.lines),
+        tuple(
+            replace(table, line=at(table.line), rows=tuple((at(number), cells) for number, cells in table.rows))
+            for table in document.tables
+        ),
+        tuple((at(number), text) for number, text in document.code),
+        tuple(replace(image, line=at(image.line)) for image in document.images),
+        document.unread,
+    )
+
+
+def _front_matter(found: Builder, lines: list[str]) -> list[Table]:
+    """The YAML head of a model card; its lines are taken."""
+    if not lines or lines[0].strip() != "---":
+        return []
+    end = next((k for k in range(1, min(len(lines), 2_000)) if lines[k].strip() == "---"), None)
+    if end is None:
+        return []
+    structured = of_yaml("\n".join(lines[1:end]), first_line=2)
+    for number, text in structured.said:
+        found.add_line(number, text)
+    lines[: end + 1] = [""] * (end + 1)
+    return list(structured.tables)
 
 
 @cache
@@ -45,6 +90,7 @@ class _Walk:
 
     def __init__(self, found: Builder, lines: Sequence[str]) -> None:
         self.found, self.lines = found, lines
+        self.tables: list[Table] = []
         self.items: list[str] = []  # what begins each list item that is open
         self.at_start = False  # of an item
         self.in_table = False
@@ -80,8 +126,6 @@ class _Walk:
         self.found.add_heading(number, int(token.tag[1]), plain(inline.content))
 
     def _images(self, number: int, raw: str) -> None:
-        from harness.claims.document import Image
-
         self.found.images.extend(Image(number, match[2]) for match in IMAGE.finditer(raw))
 
     def _prose(self, token: Token) -> None:
@@ -105,8 +149,20 @@ class _Walk:
         self.found.block += 1
         for offset, line in enumerate(token.content.split("\n")):
             self.found.code.append((first + offset, line))
+        language = token.info.strip().lower()
+        if language == "json" or (not language and token.content.lstrip().startswith("{")):
+            structured = of_json(token.content, first_line=first)
+        elif language in ("yaml", "yml"):
+            structured = of_yaml(token.content, first_line=first)
+        else:
+            return
+        self.tables += structured.tables
+        for number, text in structured.said:
+            self.found.add_line(number, text)
 
     def _html(self, token: Token) -> None:
+        from harness.claims.pages import add_page  # a tenth of a second to import, for reports with HTML in them
+
         add_page(self.found, token.content, first_line=_line(token))
 
     def _table(self, tokens: Sequence[Token]) -> None:

@@ -27,7 +27,7 @@ class Found:
 
     set:     what it is about, None where that is not clear.
     table:   the table it is from or bound to, by the number of its first line.
-    section: the heading that it stands under.
+    section: the heading that it stands under; after: how many tables stand before it.
     """
 
     set: str | None
@@ -39,6 +39,7 @@ class Found:
     subject: str | None = None
     table: int | None = None
     section: int | None = None
+    after: int = 0
 
 
 def merged(found: list[Found]) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:

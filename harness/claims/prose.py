@@ -23,6 +23,7 @@ from harness.claims.records import (
     printed,
     whole,
 )
+from harness.claims.splits import coverage_of, ratios_of
 from harness.claims.subjects import without_numbers_of_names
 
 # "1 234" and "1'234" are one number; a number of more than twelve digits is none.
@@ -110,7 +111,6 @@ class LineReading:
     problems: tuple[str, ...] = ()
     covers: tuple[int, int] | None = None
     ratios: tuple[int, ...] = ()  # train, validation, test, in percent
-    part_ratio: tuple[str, int] | None = None
     stratified: bool = False
 
 
@@ -144,9 +144,8 @@ def read_line(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], s
     return LineReading(
         tuple(dict.fromkeys(sayings)),
         tuple(problems),
-        _coverage(line),
-        _ratios(line),
-        _part_ratio(line),
+        coverage_of(line),
+        ratios_of(line),
         bool(re.search(r"\bstratif", line, re.IGNORECASE)),
     )
 
@@ -473,36 +472,6 @@ def _classes_named(text: str, classes: tuple[str, ...]) -> list[str]:
         return []
     matches = re.finditer(rf"(?<!\w)({_class_pattern(classes)})(?:e?s)?(?!\w)", text, re.IGNORECASE)
     return list(dict.fromkeys(_canonical(match[1], classes) for match in matches))
-
-
-# --- split and coverage ---------------------------------------------------------------------------
-
-
-def _coverage(line: str) -> tuple[int, int] | None:
-    match = re.search(r"\b(\d+)\s+(?:out\s+)?of\s+(?:the\s+)?(\d+)\s+(?:\w+\s+)?class(?:es)?\b", line, re.IGNORECASE)
-    if match and int(match[1]) <= int(match[2]):
-        return int(match[1]), int(match[2])
-    return None
-
-
-def _ratios(line: str) -> tuple[int, ...]:
-    match = re.search(r"(?<![\d/.])(\d{1,2})\s*/\s*(\d{1,2})\s*/\s*(\d{1,2})(?![\d/])", line)
-    named = re.search(r"train\w*\W+val\w*\W+test", line, re.IGNORECASE)
-    if match and named:
-        ratios = tuple(int(match[i]) for i in (1, 2, 3))
-        if sum(ratios) == 100:
-            return ratios
-    return ()
-
-
-def _part_ratio(line: str) -> tuple[str, int] | None:
-    match = re.match(
-        r"(train(?:ing)?|validation|val|test)\s*(?:set)?\s*:\s*[\d,]+\s+\w+\s*\((\d{1,2})\s*%\)", line, re.IGNORECASE
-    )
-    if not match:
-        return None
-    name = {"tr": "train", "va": "validation", "te": "test"}[match[1].lower()[:2]]
-    return name, int(match[2])
 
 
 def _number(digits: str | None, word: str | None) -> int:

@@ -87,16 +87,30 @@ def _differ(results: list[Found]) -> bool:
 
 
 def of_one_family(found: list[Found], families: list[tuple[str, ...]]) -> list[Found]:
-    """Tables of other classes than most have a set of their own: what they share with the rest is not said."""
-    main = set(families[0]) if families else set()
+    """Tables of other classes than the rest of their set have a question of their own: what they share is not said."""
+    named: dict[tuple[str | None, int | None], set[str]] = {}
+    for entry in found:
+        named.setdefault((entry.set, entry.table), set()).update(names_of(entry.content))
     out = []
     for entry in found:
-        names = names_of(entry.content)
-        if entry.set and names and not set(names) <= main:
-            shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        own = named[entry.set, entry.table]
+        main = _main_family(entry.set, named, families)
+        if entry.set and own and not own <= main and (entry.from_table or names_of(entry.content)):
+            shown = ", ".join(sorted(own)[:3]) + (", …" if len(own) > 3 else "")
             entry = replace(entry, set=f"{entry.set}, classes {shown}" if entry.from_table else None)
         out.append(entry)
     return out
+
+
+def _main_family(
+    of: str | None, named: dict[tuple[str | None, int | None], set[str]], families: list[tuple[str, ...]]
+) -> set[str]:
+    """The classes that most of a set's tables are about; all of them where one table names them all."""
+    tables = [names for (name, table), names in named.items() if name == of and table is not None and names]
+    largest = max(tables, key=len, default=set())
+    if all(names <= largest for names in tables):
+        return largest or (set(families[0]) if families else set())
+    return set(families[0]) if families else set()
 
 
 def of_one_section(found: list[Found]) -> list[Found]:
@@ -112,13 +126,17 @@ def of_one_section(found: list[Found]) -> list[Found]:
                 (a, b)
                 for n, a in enumerate(indexes[:_MOST_COMPARED])
                 for b in indexes[:n]
-                if found[a].section != found[b].section
+                if _stand_apart(found[a], found[b])
                 and not repeats(found[a].content, found[b].content)
                 and not repeats(found[b].content, found[a].content)
             ]
             for index in {index for pair in apart for index in pair}:
                 out[index] = replace(out[index], set=None)
     return out
+
+
+def _stand_apart(one: Found, other: Found) -> bool:
+    return one.section != other.section or one.after != other.after
 
 
 def of_two_answers(found: list[Found]) -> list[Found]:

@@ -17,7 +17,7 @@ _NAMED = re.compile(
     r"\b(?!ImageNet)(?:[A-Z]\w*-?(?:Net|NeXt|Former|Mixer|BERT)|ResNeXt|VGG|Inception|Xception|ViT|DeiT|BEiT|DINO|CLIP|"
     r"Swin|YOLO|SVM|[kK]-?NN|XGBoost|LightGBM|CatBoost|MLP|LSTM|TTA)(?:[-\s]?[a-zA-Z]?\d[\w.]*|-[A-Z]\w*)?"
     r"|\b(?:[Mm]odel|[Vv]ariant|[Nn]etwork|[Cc]onfig(?:uration)?|[Ee]xperiment|[Rr]un|[Mm]ethod|[Rr]eader|[Oo]bserver|"
-    r"[Hh]ospital|[Ss]ite|[Cc]ent(?:er|re)|[Cc]linic|[Ll]ab|[Ss]canner|[Cc]ohort)\s+(?:#?\d+|[A-Z])\b"
+    r"[Hh]ospital|[Ss]ite|[Cc]ent(?:er|re)|[Cc]linic|[Ll]ab|[Ss]canner|[Cc]ohort|[Ff]old|[Ss]eed)\s+(?:#?\d+|[A-Z]|one|two|three|four|five)\b"
 )
 _PHRASED = re.compile(
     r"\b(?:random forest|logistic regression|decision tree|na[iï]ve bayes|ensemble|baseline|ablation|"

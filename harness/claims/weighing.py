@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
-from harness.claims.checked import is_context, meets_another
+from harness.claims.checked import meets_another
 from harness.claims.closed import Clash, clashes
 from harness.claims.conflicts import Conflicts, Group, find_conflicts
 from harness.claims.deciding import Terms, answer_of
@@ -89,7 +89,7 @@ class Weighed:
         if len(contents) > _MOST_STATEMENTS:
             return Verdict.NOT_CHECKED, "too much to search"
         if not meets_another(index, contents, self.terms):
-            if is_context(contents[index]):
+            if not self.own[index].statement.is_result:
                 return Verdict.CONTEXT, ""
             return Verdict.NOT_CHECKED, "nothing else that is printed speaks of it"
         if self.left_open:
