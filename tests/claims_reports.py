@@ -6,7 +6,6 @@ printed numbers to scipy's integer programming.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -169,19 +168,17 @@ def with_matrix(numbers: Numbers) -> str:
 
 
 def in_json(numbers: Numbers) -> str:
-    """classification_report(output_dict=True)."""
+    """classification_report(output_dict=True), rounded; every number keeps its digits."""
 
-    def entry(row: tuple[str, ...] | list[str], support: str) -> dict[str, float]:
-        names = ("precision", "recall", "f1-score")
-        return {**{name: float(cell) for name, cell in zip(names, row, strict=True)}, "support": int(support)}
+    def entry(name: str, row: tuple[str, ...], support: str) -> str:
+        shares = ", ".join(f'"{k}": {cell}' for k, cell in zip(("precision", "recall", "f1-score"), row, strict=True))
+        return f'  "{name}": {{{shares}, "support": {support}}}'
 
-    made: dict[str, object] = {
-        name: entry(row[:3], row[3]) for name, row in zip(numbers.names, numbers.rows, strict=True)
-    }
-    made["accuracy"] = float(numbers.accuracy)
-    made["macro avg"] = entry(numbers.macro, numbers.total)
-    made["weighted avg"] = entry(numbers.weighted, numbers.total)
-    return "```json\n" + json.dumps(made, indent=2) + "\n```\n"
+    made = [entry(name, row[:3], row[3]) for name, row in zip(numbers.names, numbers.rows, strict=True)]
+    made.append(f'  "accuracy": {numbers.accuracy}')
+    made.append(entry("macro avg", numbers.macro, numbers.total))
+    made.append(entry("weighted avg", numbers.weighted, numbers.total))
+    return "```json\n{\n" + ",\n".join(made) + "\n}\n```\n"
 
 
 FORMS: dict[str, Callable[[Numbers], str]] = {

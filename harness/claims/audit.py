@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.claims.beside import FileExists, files, overclaims
+from harness.claims.choice import Meter
 from harness.claims.conflicts import Conflicts
 from harness.claims.deciding import Terms
 from harness.claims.findings import CONTRADICTIONS, AuditFinding
 from harness.claims.notes import Note, notes_on
 from harness.claims.pins import clashing_pins
-from harness.claims.records import Place, ReportClaims, Rounding, names_of
-from harness.claims.weighing import Budget, Labelled, Verdict, Weighed, weigh
+from harness.claims.records import Accuracy, Averages, Matrix, Place, ReportClaims, Rounding, Size, names_of
+from harness.claims.weighing import WORK, Labelled, Verdict, Weighed, weigh
 
 __all__ = ["CONTRADICTIONS", "Audit", "AuditFinding", "Labelled", "Note", "Verdict", "audit"]
 
@@ -74,7 +75,7 @@ def audit(report: ReportClaims, *, rounding: Rounding, exists: FileExists) -> Au
     labelled = tuple(Labelled(f"S{i}", statement) for i, statement in enumerate(report.statements, start=1))
     findings = [AuditFinding("impossible", None, problem.message, problem.places) for problem in report.problems]
     notes = [Note(None, f"not read: {each.message}") for each in report.unread]
-    conflicts, complete, budget = [], True, Budget()
+    conflicts, complete, budget = [], True, Meter(WORK)
     verdicts: dict[str, tuple[Verdict, str]] = {}
     for name in report.sets:
         own = tuple(entry for entry in labelled if entry.statement.set == name)
@@ -98,10 +99,12 @@ def _classes_of(own: Sequence[Labelled], classes: tuple[str, ...]) -> tuple[str,
     """The report's classes, or those of a set that has its own. Without any, two classes stand for all: sums and
     accuracies need no more."""
     named = tuple(dict.fromkeys(name for entry in own for name in names_of(entry.statement.content)))
-    table = {entry.statement.table for entry in own if entry.statement.from_table}
-    if not {name.lower() for name in named} <= {name.lower() for name in classes} or (named and len(table) == 1):
-        extra = tuple(name for name in classes if name.endswith("(not named)")) if classes else ()
-        classes = (*named, *extra) if set(named) <= set(classes) else named
+    tables = [entry.statement.content for entry in own if entry.statement.from_table]
+    # A table that sums up, or a matrix, has all its classes in it; another may list some of the report's.
+    is_whole = any(isinstance(content, Accuracy | Averages | Matrix | Size) for content in tables)
+    if not {name.lower() for name in named} <= {name.lower() for name in classes} or (named and is_whole):
+        extra = tuple(name for name in classes if name.endswith("(not named)"))
+        classes = (*named, *extra) if set(named) <= set(classes) and not is_whole else named
     return classes if len(classes) >= 2 else (*classes, "one class", "another")[:2]
 
 

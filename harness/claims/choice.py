@@ -23,7 +23,15 @@ from harness.claims.search import Answer
 
 Pair: TypeAlias = tuple[int, int]  # (right, predicted)
 MARGIN = 1e-9
+STEP = 8  # of the meter: a pair that is looked at costs as much as so many steps of search.py
 _FEW = 6  # predicted counts of a lane that are tried one by one
+
+
+@dataclass(slots=True)
+class Meter:
+    """The steps that are left."""
+
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +98,11 @@ def fits(choice: Choice, pairs: Sequence[Pair]) -> bool:
     )
 
 
-def decide(choice: Choice, *, work: int) -> Answer:
-    """
-    Args:
-        work: how many pairs may be looked at.
-    """
+def decide(choice: Choice, meter: Meter) -> Answer:
+    """UNDECIDED where the meter runs out."""
     if not all(choice.lanes):
         return Answer.INFEASIBLE
-    search = _Search(choice, work)
+    search = _Search(choice, meter)
     if search.is_impossible_by_one():
         return Answer.INFEASIBLE
     answer = search.exactly()
@@ -108,14 +113,14 @@ def decide(choice: Choice, *, work: int) -> Answer:
 
 def reach(choice: Choice, each: Sum) -> tuple[float, float]:
     """The least and the greatest value that one sum can have, whatever the others."""
-    search = _Search(choice, 10**9)
+    search = _Search(choice, Meter(10**12))
     index = choice.sums.index(each)
     return search.span(index)
 
 
 class _Search:
-    def __init__(self, choice: Choice, work: int) -> None:
-        self.choice, self.work = choice, work
+    def __init__(self, choice: Choice, meter: Meter) -> None:
+        self.choice, self.meter = choice, meter
         sums = list(choice.sums)
         if choice.whole:
             n, ones = Fraction(choice.n), (Fraction(1),) * len(choice.supports)
@@ -185,7 +190,7 @@ class _Search:
             rest.append((least, most))
         rest.reverse()
         margins = [MARGIN * max(1.0, abs(high)) for _, high in self.bounds]
-        left = min(self.work, 60_000)
+        allowed = left = max(0, min(self.meter.left // STEP, 20_000))
         chosen: list[Pair] = []
 
         def descend(at: int, so_far: list[float]) -> bool | None:
@@ -213,7 +218,7 @@ class _Search:
             return False
 
         answer = descend(0, [0.0] * m)
-        self.work -= 60_000 - max(left, 0)
+        self.meter.left -= STEP * (allowed - max(left, 0))
         return {True: Answer.FEASIBLE, False: Answer.INFEASIBLE, None: Answer.UNDECIDED}[answer]
 
     # --- where there is much ------------------------------------------------------------------------
@@ -222,7 +227,7 @@ class _Search:
         rng = random.Random(7)  # the same question gets the same answer
         weights = [0.0] * len(self.sums)
         for turn in range(40):
-            if self.work <= 0:
+            if self.meter.left <= 0:
                 break
             if self.steps(rng, restart=turn):
                 return Answer.FEASIBLE
@@ -237,7 +242,7 @@ class _Search:
         for k, own in enumerate(self.choice.lanes):
             best, least = None, float("inf")
             for lane in own:
-                self.work -= 1
+                self.meter.left -= STEP
                 for low, part in self._lane_bound(weights, k, lane):
                     if low < least:
                         least, best = low, part
@@ -288,11 +293,11 @@ class _Search:
             rng.shuffle(order)
             before = worst
             for k in order:
-                if self.work <= 0:
+                if self.meter.left <= 0:
                     return False
                 best = None
                 for pair in self._near(rng, k, pairs, totals):
-                    self.work -= 1
+                    self.meter.left -= STEP
                     part = self.parts(k, *pair)
                     tried = [total - old + new for total, old, new in zip(totals, parts[k], part, strict=True)]
                     wrong = self._wrong(tried)

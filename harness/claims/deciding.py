@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 from harness.claims.binary import decide_answers, is_about_answers
-from harness.claims.choice import Choice, Sum, decide, mean_sum
+from harness.claims.choice import Choice, Meter, Sum, decide, mean_sum
 from harness.claims.closed import holds_alone, is_of_means, row_is_impossible
 from harness.claims.lanes import NOTHING_ELSE, OneAgainstAll, lanes
 from harness.claims.question import question_of
@@ -28,6 +28,7 @@ from harness.claims.records import (
 from harness.claims.search import Answer, ClassRule, MatrixQuestion, TooMuchWork, feasible
 from harness.claims.two_classes import decide_two
 
+_ASKED, _SEARCHED = 200, 1_000  # steps that a question costs at least
 _SHARES = ("precision", "recall", "f1")
 
 
@@ -43,17 +44,17 @@ class Terms:
     is_open: bool = False
 
 
-def answer_of(contents: Sequence[Content], terms: Terms, *, work: int) -> Answer:
-    """
-    Args:
-        work: how many steps may be taken; what needs more is UNDECIDED.
-    """
+def answer_of(contents: Sequence[Content], terms: Terms, meter: Meter) -> Answer:
+    """Whether a confusion matrix satisfies all of it; UNDECIDED where the meter runs out."""
+    if meter.left <= 0:
+        return Answer.UNDECIDED
+    meter.left -= _ASKED
     alone = [content for content in contents if isinstance(content, Worked | Mean)]
     if any(not holds_alone(content, terms.rounding) for content in alone):
         return Answer.INFEASIBLE
     contents = [content for content in contents if content not in alone]
     if is_about_answers(contents):
-        return decide_answers(contents, terms.rounding, work=work)
+        return decide_answers(contents, terms.rounding, work=meter.left)
     if any(row_is_impossible(row, terms.rounding) for c in contents if isinstance(c, Rows) for row in c.rows):
         return Answer.INFEASIBLE
     classes = (*terms.classes, "any other", "and another") if terms.is_open else terms.classes
@@ -66,7 +67,7 @@ def answer_of(contents: Sequence[Content], terms: Terms, *, work: int) -> Answer
         return choice
     if choice is not None:
         two = choice.whole and len(choice.supports) == 2
-        answer = decide_two(choice, work=work) if two else decide(choice, work=work)
+        answer = decide_two(choice, meter) if two else decide(choice, meter)
         told_cells = bool(question.cells) and not question.exclusive
         if answer is Answer.INFEASIBLE or (answer is Answer.FEASIBLE and not told_cells):
             return answer
@@ -74,7 +75,9 @@ def answer_of(contents: Sequence[Content], terms: Terms, *, work: int) -> Answer
             return answer
     if terms.is_open:
         question = replace(question, averages=())
-    return feasible(question, work=work)
+    answer = feasible(question, work=max(1, meter.left))
+    meter.left -= meter.left if answer is Answer.UNDECIDED else _SEARCHED
+    return answer
 
 
 # --- supports known -------------------------------------------------------------------------------

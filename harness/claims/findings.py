@@ -32,5 +32,5 @@ class AuditFinding:
 
     @property
     def is_contradiction(self) -> bool:
-        """Whether something cannot hold; a word that claims too much is a remark."""
-        return self.kind != "overclaim"
+        """Whether something cannot hold. Strong words are a remark; versions may be of two environments."""
+        return self.kind in (*CONTRADICTIONS, "files")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
+from harness.claims.choice import Meter
 from harness.claims.question import question_of
 from harness.claims.records import (
     Accuracy,
@@ -23,7 +24,7 @@ from harness.claims.records import (
     Supports,
 )
 from harness.claims.search import Answer, count_matrices, first_matrix
-from harness.claims.weighing import Budget, Labelled, Weighed, weigh
+from harness.claims.weighing import Labelled, Weighed, weigh
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class _Notes:
         yield from self._swapped()
         if self.conflicts.minimal and self.rounding == "nearest":
             other = weigh(
-                self.name, self.own, replace(self.terms, rounding="truncated"), budget=Budget(self.weighed.work)
+                self.name, self.own, replace(self.terms, rounding="truncated"), budget=Meter(self.weighed.work)
             )
             if not other.conflicts.minimal:
                 yield Note(self.name, "if the decimals were cut off, not rounded, all of it holds together")

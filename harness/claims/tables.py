@@ -89,6 +89,8 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
     if is_value_table(table):
         return read_values(table, file)
     columns = _columns(table)
+    if not columns and (means := read_means(table, file)).found:
+        return means
     if not columns:
         return read_matrix(table, file, spelling(classes))
     support_at = [k for k, head in enumerate(table.header) if k and is_head(SUPPORT, head)]

@@ -10,16 +10,13 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 
-from harness.claims.choice import Choice, Sum, fits, value
+from harness.claims.choice import Choice, Meter, Sum, fits, value
 from harness.claims.lanes import Lane
 from harness.claims.search import Answer
 
 
-def decide_two(choice: Choice, *, work: int) -> Answer:
-    """
-    Args:
-        work: how many steps of halving may be taken.
-    """
+def decide_two(choice: Choice, meter: Meter) -> Answer:
+    """UNDECIDED where the meter runs out."""
     one, two = choice.lanes
     if not one or not two:
         return Answer.INFEASIBLE
@@ -34,16 +31,16 @@ def decide_two(choice: Choice, *, work: int) -> Answer:
                 break
             if each.kind == "linear":
                 continue
-            work -= 2 * (high - low + 2).bit_length()
+            meter.left -= 2 * (high - low + 2).bit_length()
             low, high = _interval(partial(_total, choice, each, a), low, high, each)
-        if work < 0:
+        if meter.left < 0:
             return Answer.UNDECIDED
         for b in range(low, high + 1):
             other = at.get(b)
             if other is not None and _holds(choice, other, a, b):
                 return Answer.FEASIBLE
-            work -= 4
-            if work < 0:
+            meter.left -= 4 if other is not None else 1
+            if meter.left < 0:
                 return Answer.UNDECIDED
     return Answer.INFEASIBLE
 

@@ -12,6 +12,7 @@ from enum import Enum
 from functools import cached_property
 
 from harness.claims.checked import meets_another
+from harness.claims.choice import Meter
 from harness.claims.closed import Clash, clashes
 from harness.claims.conflicts import Conflicts, Group, find_conflicts
 from harness.claims.deciding import Terms, answer_of
@@ -19,7 +20,7 @@ from harness.claims.reasons import Reasons
 from harness.claims.records import Accuracy, Averages, Content, Rows, Size, Statement
 from harness.claims.search import Answer
 
-WORK = 1_500_000  # steps for a whole report: a second or two
+WORK = 1_000_000  # steps for a whole report: a second or two
 _PER_QUESTION = 200_000
 _MOST_STATEMENTS = 400  # about one set; more are a log, and each would be weighed against all others
 _MOST_LISTED = 24  # with more, or without prose, not every smallest conflict is looked for
@@ -41,13 +42,6 @@ class Labelled:
     statement: Statement
 
 
-@dataclass(slots=True)
-class Budget:
-    """The steps that are left for a report."""
-
-    left: int = WORK
-
-
 @dataclass
 class Weighed:
     """One set, its statements and what came of them. reason: why what was not checked was not."""
@@ -55,7 +49,7 @@ class Weighed:
     name: str
     own: tuple[Labelled, ...]
     terms: Terms
-    budget: Budget
+    budget: Meter
     conflicts: Conflicts = field(default_factory=lambda: Conflicts((), (), complete=True))
     clashes: list[Clash] = field(default_factory=list)
     undecided: int = 0
@@ -74,11 +68,10 @@ class Weighed:
         return self.budget.left
 
     def ask(self, contents: Sequence[Content]) -> Answer:
-        if self.budget.left <= 0:
-            return Answer.UNDECIDED
-        steps = min(_PER_QUESTION, self.budget.left)
-        answer = answer_of(contents, self.terms, work=steps)
-        self.budget.left -= steps if answer is Answer.UNDECIDED else 1_000 + 20 * len(contents)
+        meter = Meter(min(_PER_QUESTION, self.budget.left))
+        before = meter.left
+        answer = answer_of(contents, self.terms, meter)
+        self.budget.left -= before - meter.left
         return answer
 
     def verdict(self, index: int) -> tuple[Verdict, str]:
@@ -97,7 +90,7 @@ class Weighed:
         return Verdict.HOLDS, ""
 
 
-def weigh(name: str, own: tuple[Labelled, ...], terms: Terms, *, budget: Budget) -> Weighed:
+def weigh(name: str, own: tuple[Labelled, ...], terms: Terms, *, budget: Meter) -> Weighed:
     found = Weighed(name, own, terms, budget)
     if len(own) > _MOST_STATEMENTS:
         found.conflicts, found.left_open = Conflicts((), (), complete=False), True
