@@ -289,6 +289,8 @@ def _average(
         # One number, in whichever column; pandas repeats it in all of them.
         if not given:
             given = [share for cell in cells[1:] if (share := share_of(cell, None)[0]) and share.value <= 1]
+        if len({cell for cell in cells[1:] if cell}) == 1 and all(cells[1:]):
+            support = None  # the accuracy again
         if given and len({share.value for share in given}) == 1:
             found.append(Read(Accuracy(given[-1]), (where,)))
     elif given and not kind.startswith("sample"):

@@ -1,7 +1,7 @@
 """Which statements about one set hold, which cannot, and which does nothing printed decide?
 
-Closed forms first. Where prose speaks of the set, every smallest conflict is listed; a table alone has one finding for
-what one changed number would explain.
+Closed forms first. Where prose says several things of the set, every smallest conflict is listed; a table alone has one
+finding for what one changed number would explain.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def weigh(name: str, own: tuple[Labelled, ...], terms: Terms, *, budget: Meter) 
         found.conflicts, found.left_open = Conflicts((), (), complete=False), True
         return found
     found.clashes = clashes(found.contents, terms.classes, terms.rounding, is_open=terms.is_open)
-    has_prose = any(not entry.statement.from_table for entry in own)
-    if has_prose and len(own) <= _MOST_LISTED:
+    n_of_prose = sum(1 for entry in own if not entry.statement.from_table)
+    if n_of_prose > 1 and len(own) <= _MOST_LISTED:
         _list_all(found)
     else:
         _explain(found)
