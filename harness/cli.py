@@ -80,34 +80,19 @@ def register_claims(jobs: Parsers) -> None:
         "claims",
         help="can everything that a published report states hold together?",
         description="Reads the statements of a report, searches for confusion matrices that satisfy them, prints what "
-        "cannot hold together and what the numbers do not support.",
+        "cannot hold together and what the numbers do not support. Ends with 0 (holds), 1 (something cannot hold), "
+        "3 (something was not checked) or 2 (cannot be read).",
     )
-    parser.add_argument(
-        "report", type=Path, metavar="REPORT", help="Markdown, HTML, TOML, or the folder of an evidence pack"
-    )
-    parser.add_argument(
-        "--rounding",
-        choices=("nearest", "truncated"),
-        default="nearest",
-        help="how the report made its decimals: rounded half-up or half-even (default), or cut off",
-    )
-    parser.add_argument("--verbose", action="store_true", help="also print the text of every line that was read")
-    parser.add_argument("--json", action="store_true", help="print the audit as JSON")
+    from harness.claims.arguments import add_arguments
+
+    add_arguments(parser)
     parser.set_defaults(run=_run_claims)
 
 
 def _run_claims(asked: argparse.Namespace) -> int:
-    # Imported here: each job pays for its own modules only.
-    from harness.claims.audit import audit
-    from harness.claims.printing import as_json, as_text
-    from harness.claims.reading import beside, read_report
+    from harness.claims.job import run
 
-    result = audit(read_report(asked.report), rounding=asked.rounding, exists=beside(asked.report))
-    if asked.json:
-        _print(json.dumps(as_json(result), indent=2, ensure_ascii=True))
-    else:
-        _print(as_text(result, verbose=asked.verbose))
-    return HOLDS if result.holds else DOES_NOT_HOLD
+    return run(asked, print_text=_print, print_data=_print)
 
 
 def register_verify(jobs: Parsers) -> None:

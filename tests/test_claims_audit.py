@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.claims.audit import Audit, audit
-from harness.claims.document import read_html, read_markdown
 from harness.claims.extract import extract
+from harness.claims.markdown import read_markdown
+from harness.claims.pages import read_html
 from harness.claims.records import Matrix, Rows, Size, Supports, printed
 from harness.claims.search import count_matrices
 from harness.claims.toml_report import read_toml
@@ -396,7 +397,7 @@ def test_pins_that_belong_together_are_no_finding():
 
 def test_a_figure_is_missed_only_where_others_are_there(tmp_path):
     report = tmp_path / "report.md"
-    report.write_text("Test accuracy: 9/9 correct\n\n![a](one.png)\n![b](two.png)\n")
+    report.write_text("Test accuracy: 100% (9/9 correct)\n\n![a](one.png)\n![b](two.png)\n")
     assert main(["claims", str(report)]) == 0
     (tmp_path / "one.png").write_bytes(b"x")
     assert main(["claims", str(report)]) == 1

@@ -3,73 +3,69 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
+from harness.claims.binding import Tables, bind_tables
+from harness.claims.cells import TableReading, class_key
 from harness.claims.document import Document, Line
+from harness.claims.merging import Found, merged
 from harness.claims.pins import read_pins
 from harness.claims.prose import read_line, sentences
 from harness.claims.records import (
     Accuracy,
     Averages,
-    ClassCounts,
-    Content,
-    Directions,
-    Errors,
-    FalseCounts,
     FileReference,
-    Matrix,
+    Outcomes,
     PerClass,
     Pin,
     Place,
-    Printed,
     Problem,
     ReportClaims,
-    Row,
-    Rows,
+    Score,
     Sentence,
+    Sides,
     Size,
     Statement,
-    Supports,
-    names_of,
+    Unread,
+    Worked,
 )
+from harness.claims.scores import read_scores
+from harness.claims.separation import (
+    RESULTS,
+    of_one_dataset,
+    of_one_family,
+    of_one_section,
+    of_one_subject,
+    of_open_classes,
+    of_two_answers,
+)
+from harness.claims.set_tables import is_set_table, set_names
 from harness.claims.sets import Binder, several_of_a_kind
-from harness.claims.subjects import SEVERAL, Subjects
-from harness.claims.tables import class_key, is_set_table, read_table, set_names
+from harness.claims.subjects import Subjects
+from harness.claims.tables import read_table
 from harness.claims.words import names_strong_word
 
 _USUAL = {"train", "validation", "test", "external", "dataset"}
 _FILE = re.compile(r"`([^`\s]+\.(?:png|jpe?g|svg|pdf|gif|csv|pth|pkl|pt|onnx|safetensors|json))`", re.IGNORECASE)
 _FIGURE = re.compile(r"\.(?:png|jpe?g|svg|gif|pdf)$", re.IGNORECASE)
-_RESULTS = (Accuracy, Averages, ClassCounts, Directions, Errors, FalseCounts, Matrix, Rows)
-_IN_PART = (Accuracy, Rows, Directions, Supports, FalseCounts)  # may say less than another; the others say the same
 _MOST_LINES = 2_000  # lines with a number; more are a log or data, not a report
 _NUMBER = re.compile(r"\d|\b(?:both|one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
-_MOST_COMPARED = 200  # statements of one kind; no report has more
 _CLASS_WORDS = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _N_CLASSES = re.compile(
     rf"(?<![\w.,/-])(\d{{1,2}}|{'|'.join(_CLASS_WORDS)})[\s-]+(?:\w+[\s-]+)?"
     r"(?:class(?:es)?|categories|(?:cell )?types)\b",
     re.IGNORECASE,
 )
+_SIDES = re.compile(r"\bpositives?\s*[:=]\s*\d|\bnegatives?\s*[:=]\s*\d", re.IGNORECASE)
 _BOUNDS = re.compile(
     r"\b(?:confidence (?:interval|bound|limit)|(?:lower|upper|one-sided|\d+\s*%)[\s-]+(?:\w+\s+)?(?:bound|interval|CI)|"
     r"CI\s*[:=\[(]|wilson|clopper|konfidenzintervall|vertrauensbereich)",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    set: str | None
-    content: Content
-    places: tuple[Place, ...]
-    block: int
-    from_table: bool
-    note: str = ""
-    subject: str | None = None
 
 
 def extract(document: Document, file: str) -> ReportClaims:
@@ -86,33 +82,61 @@ def extract(document: Document, file: str) -> ReportClaims:
         if reading.kind in ("classes", "matrix") and table.heading is not None
     )
     binder = Binder(document, words, with_table)
-    found: list[_Found] = []
+    tables = bind_tables(document, readings, binder, words, subjects)
+    found: list[Found] = []
     problems: list[Problem] = []
+    said: list[Line] = []
     for number, (table, reading) in enumerate(zip(document.tables, readings, strict=True)):
         problems += reading.problems
+        said += [Line(line, text, table.heading, -1 - number) for line, text in reading.said]
         bound = words.one(table.caption) or (
             binder.of_section(table.heading) if not words.named(table.caption) else None
         )
+        if number in tables.results:
+            bound = tables.results[number].name
+        elif reading.kind == "means":
+            bound = f"table in line {table.line}"
         subject = subjects.of_table(table)
         for read in reading.found:
             name = read.set if read.set is not None else bound
-            found.append(_Found(name, read.content, read.places, -1 - number, True, subject=subject))
+            found.append(Found(name, read.content, read.places, -1 - number, True, subject=subject, table=table.line))
     coverage: list[tuple[str, int, int, Place]] = []
     ratios: dict[str, tuple[int, list[Place]]] = {}
     stratified: list[Place] = []
     numbered = [line for line in document.lines if _NUMBER.search(line.text) or "stratif" in line.text.lower()]
-    unread = list(document.unread)
+    numbered = sorted([*numbered, *said, *_titles_with_counts(document)], key=lambda line: line.number)
+    unread = [Unread(message, 0, is_result=False) for message in document.unread]
     if len(numbered) > _MOST_LINES:
-        unread.append(f"of {len(numbered):,} lines with numbers those after line {numbered[_MOST_LINES - 1].number:,}")
+        last = numbered[_MOST_LINES - 1].number
+        unread.append(Unread(f"of {len(numbered):,} lines with numbers those after line {last:,}", last))
+    blocks = sorted([table.line for table in document.tables] + [number for number, _ in document.code])
     for line in numbered[:_MOST_LINES]:
         place = Place(file, line.number, line.text)
         reading_of = read_line(line.text, classes=classes, one_set=words.one)
-        for saying in reading_of.sayings:
+        accuracies = any(isinstance(saying.content, Accuracy) for saying in reading_of.sayings)
+        scores = read_scores(line.text, one_set=words.one, has_accuracy=accuracies)
+        for saying in (*reading_of.sayings, *scores):
             bound = saying.set
             if bound is None or (bound == "dataset" and not saying.exact_set):
                 bound = binder.of(line.text, line.heading) if not saying.exact_set else bound
-            subject = subjects.of_line(line, saying.sentence)
-            found.append(_Found(bound, saying.content, (place,), line.block, False, subject=subject))
+            is_score = isinstance(saying.content, Averages | Outcomes | Score | Sides)
+            subject = (subjects.named_by if is_score else subjects.of_line)(line, saying.sentence)
+            if isinstance(saying.content, RESULTS) and bound != "dataset":
+                bound = tables.name_for(line, bound)
+            if isinstance(saying.content, Worked):
+                bound = f"line {line.number}"
+            found.append(
+                Found(
+                    bound,
+                    saying.content,
+                    (place,),
+                    line.block,
+                    False,
+                    subject=subject,
+                    section=line.heading,
+                    after=bisect_left(blocks, line.number),
+                )
+            )
         problems += [Problem(f"{text}: more than there are", (place,)) for text in reading_of.problems]
         covered = reading_of.covers
         if covered and covered[0] < covered[1] and (of_line := binder.of(line.text, line.heading)):
@@ -121,10 +145,11 @@ def extract(document: Document, file: str) -> ReportClaims:
             ratios.setdefault(name, (percent, []))[1].append(place)
         if reading_of.stratified:
             stratified.append(place)
-    found = _of_one_dataset(found)
+    found = of_one_section(of_one_dataset(found))
     found += _derived(found, ratios, stratified)
-    found = _of_one_family(_of_one_subject(found), families)
-    statements, unbound = _merged(found)
+    found = of_two_answers(of_one_family(of_one_subject(found), families))
+    found, open_sets = of_open_classes(found, some=_with_some_classes(tables, readings))
+    statements, unbound = merged(found)
     return ReportClaims(
         name=file,
         classes=families[0] + _unnamed(document, families[0]) if families else (),
@@ -136,12 +161,31 @@ def extract(document: Document, file: str) -> ReportClaims:
         file_totals=_file_totals(document, file),
         sentences=tuple(_sentences(document, file, binder)),
         coverage=tuple(coverage),
-        unread=(*unread, *(reading.unread for reading in readings if reading.unread)),
+        unread=(*unread, *(each for reading in readings for each in reading.unread)),
+        open_sets=open_sets,
         prints_bounds=any(
             _BOUNDS.search(text)
             for text in (*(line.text for line in document.lines), *(" | ".join(t.header) for t in document.tables))
         ),
     )
+
+
+def _titles_with_counts(document: Document) -> list[Line]:
+    """Headings that state counts: "Test set (positives: 24 images, negatives: 62 images)"."""
+    return [
+        Line(heading.line, heading.title, index, -1)
+        for index, heading in enumerate(document.headings)
+        if _SIDES.search(heading.title)
+    ]
+
+
+def _with_some_classes(tables: Tables, readings: Sequence[TableReading]) -> dict[str, bool]:
+    """The questions whose class table does not say that its classes are all: True where it says that they are not."""
+    return {
+        each.name: readings[number].has_some
+        for number, each in tables.results.items()
+        if readings[number].kind == "classes" and readings[number].is_open
+    }
 
 
 def _class_families(document: Document, file: str) -> list[tuple[str, ...]]:
@@ -192,79 +236,10 @@ def _set_names(document: Document) -> tuple[str, ...]:
     return tuple(names)
 
 
-# --- what speaks of one thing --------------------------------------------------------------------
-
-
-def _of_one_dataset(found: list[_Found]) -> list[_Found]:
-    """ "The dataset" with two sizes is two datasets, or one before and after cleaning: neither is used."""
-    kept = list(found)
-    for kind in (Size, PerClass):
-        if len({entry.content for entry in kept if entry.set == "dataset" and isinstance(entry.content, kind)}) > 1:
-            kept = [
-                replace(entry, set=None) if entry.set == "dataset" and isinstance(entry.content, kind) else entry
-                for entry in kept
-            ]
-    return kept
-
-
-def _of_one_subject(found: list[_Found]) -> list[_Found]:
-    """Where results of one set are told apart by model, reader or site and differ, each has a set of its own."""
-    out = list(found)
-    for name in {entry.set for entry in found if entry.set is not None}:
-        results = [
-            entry
-            for entry in found
-            if entry.set == name and entry.subject and (entry.from_table or isinstance(entry.content, _RESULTS))
-        ]
-        subjects = {entry.subject for entry in results if entry.subject is not None}
-        # "ResNet" beside one "ResNet50" is short for it.
-        short = {
-            s: longer[0] for s in subjects if len(longer := [o for o in subjects if o != s and o.startswith(s)]) == 1
-        }
-        if len(subjects - set(short)) < 2 or not _differ(results):
-            continue
-        apart = set(map(id, results))
-        sets = dict.fromkeys(f"{name}, {subject}" for subject in sorted(subjects - set(short) - {SEVERAL}))
-        for index, entry in enumerate(out):
-            if id(entry) in apart:
-                subject = short.get(entry.subject or "", entry.subject)
-                out[index] = replace(entry, set=None if subject == SEVERAL else f"{name}, {subject}")
-        # How large the set is holds for each of them.
-        about = [entry for entry in out if entry.set == name and isinstance(entry.content, Size | PerClass)]
-        if len({type(entry.content) for entry in about}) == len({entry.content for entry in about}):
-            out += [replace(entry, set=own) for own in sets for entry in about]
-    return out
-
-
-def _differ(results: list[_Found]) -> bool:
-    by_kind: dict[tuple[type, tuple[str, ...]], list[_Found]] = {}
-    for entry in results:
-        by_kind.setdefault((type(entry.content), names_of(entry.content)), []).append(entry)
-    return any(
-        a.subject != b.subject and not _repeats(a.content, b.content) and not _repeats(b.content, a.content)
-        for entries in by_kind.values()
-        for i, a in enumerate(entries[:_MOST_COMPARED])
-        for b in entries[:i]
-    )
-
-
-def _of_one_family(found: list[_Found], families: list[tuple[str, ...]]) -> list[_Found]:
-    """Tables of other classes than most have a set of their own: what they share with the rest is not said."""
-    main = set(families[0]) if families else set()
-    out = []
-    for entry in found:
-        names = names_of(entry.content)
-        if entry.set and names and not set(names) <= main:
-            shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-            entry = replace(entry, set=f"{entry.set}, classes {shown}" if entry.from_table else None)
-        out.append(entry)
-    return out
-
-
 # --- what follows from the split ------------------------------------------------------------------
 
 
-def _derived(found: list[_Found], ratios: dict[str, tuple[int, list[Place]]], stratified: list[Place]) -> list[_Found]:
+def _derived(found: list[Found], ratios: dict[str, tuple[int, list[Place]]], stratified: list[Place]) -> list[Found]:
     """A stratified split of a dataset with m images per class has m x ratio per class in each part."""
     per_class = [entry for entry in found if entry.set == "dataset" and isinstance(entry.content, PerClass)]
     if not per_class or not stratified or len({entry.content for entry in per_class}) != 1:
@@ -278,7 +253,7 @@ def _derived(found: list[_Found], ratios: dict[str, tuple[int, list[Place]]], st
         most = least if exact.denominator == 1 else least + 1
         where = tuple(place for entry in per_class for place in entry.places) + tuple(places) + tuple(stratified)
         note = f"{content.least:,} per class x {percent} %, stratified"
-        derived.append(_Found(name, PerClass(least, most), tuple(sorted(set(where))), 0, False, note))
+        derived.append(Found(name, PerClass(least, most), tuple(sorted(set(where))), 0, False, note))
     return derived
 
 
@@ -315,120 +290,6 @@ def _split_problems(
 def _n(statement: Statement) -> int:
     assert isinstance(statement.content, Size)
     return statement.content.n
-
-
-# --- one statement per thing said -----------------------------------------------------------------
-
-
-def _merged(found: list[_Found]) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
-    """Statements that say the same, or less than another of their kind, become one with all its places."""
-    grouped = _with_counts_of_one_list(found)
-    # Tables first: prose repeats them. Narrow before wide: 99.5 % repeats 99.47 %.
-    ordered = sorted(grouped, key=lambda e: (not e.from_table, _width(e.content), min(p.line for p in e.places)))
-    kept: list[_Found] = []
-    more: dict[int, list[Place]] = {}  # index in kept -> places of what repeats it
-    said: dict[tuple[str | None, Content], int] = {}
-    for entry in ordered:
-        index = said.get((entry.set, entry.content), -1)
-        if index < 0 and isinstance(entry.content, _IN_PART):
-            same = (k for k, o in enumerate(kept) if entry.set == o.set and _repeats(entry.content, o.content))
-            index = next(same, -1)
-        if index >= 0:
-            said[entry.set, entry.content] = index
-            more.setdefault(index, []).extend(entry.places)
-            if kept[index].note != entry.note:
-                kept[index] = replace(kept[index], note="")
-        else:
-            rest = _left_of_rows(entry, kept)
-            if rest is not None:
-                said[rest.set, rest.content] = len(kept)
-                kept.append(rest)
-    kept = [replace(entry, places=(*entry.places, *more.get(index, ()))) for index, entry in enumerate(kept)]
-    kept.sort(key=lambda e: (min(p.line for p in e.places), type(e.content).__name__))
-    made = [Statement(e.set or "", e.content, tuple(sorted(set(e.places))), e.note) for e in kept]
-    return tuple(s for s in made if s.set), tuple(s for s in made if not s.set)
-
-
-def _with_counts_of_one_list(found: list[_Found]) -> list[_Found]:
-    """Counts that one list states class by class, or direction by direction, are one statement."""
-    lists: dict[tuple[str | None, int, str], list[_Found]] = {}
-    rest = []
-    for entry in found:
-        content = entry.content
-        listed = isinstance(content, FalseCounts) or (isinstance(content, Directions) and not content.exclusive)
-        if listed and not entry.from_table:
-            lists.setdefault((entry.set, entry.block, type(content).__name__), []).append(entry)
-        else:
-            rest.append(entry)
-    for entries in lists.values():
-        places = tuple(place for entry in entries for place in entry.places)
-        counts = {count for e in entries if isinstance(e.content, FalseCounts) for count in e.content.counts}
-        cells = {cell for e in entries if isinstance(e.content, Directions) for cell in e.content.cells}
-        if len({count[:2] for count in counts}) < len(counts) or len({cell[:2] for cell in cells}) < len(cells):
-            rest += entries  # the list contradicts itself: its lines stay apart, so that the audit can say where
-        elif counts:
-            rest.append(replace(entries[0], content=FalseCounts(tuple(sorted(counts))), places=places))
-        else:
-            rest.append(replace(entries[0], content=Directions(tuple(sorted(cells)), exclusive=False), places=places))
-    return rest
-
-
-def _width(content: Content) -> Fraction:
-    if isinstance(content, Accuracy):
-        return content.share.unit
-    if isinstance(content, Rows):
-        return max((share.unit for row in content.rows for share in row.shares if share), default=Fraction(0))
-    if isinstance(content, Directions):
-        return Fraction(0 if content.exclusive else 1)
-    if isinstance(content, Supports):
-        return Fraction(1, len(content.counts))
-    return Fraction(0)
-
-
-def _repeats(said: Content, before: Content) -> bool:
-    """Whether `said` follows from `before`, a statement of the same kind."""
-    if type(said) is not type(before):
-        return False
-    if said == before:
-        return True
-    if isinstance(said, Accuracy) and isinstance(before, Accuracy):
-        return _within(before.share, said.share)
-    if isinstance(said, Rows) and isinstance(before, Rows):
-        return all(any(_row_repeats(row, other) for other in before.rows) for row in said.rows)
-    if isinstance(said, Directions) and isinstance(before, Directions):
-        return set(said.cells) <= set(before.cells) and (before.exclusive or not said.exclusive)
-    if isinstance(said, Supports) and isinstance(before, Supports):
-        return set(said.counts) <= set(before.counts)
-    if isinstance(said, FalseCounts) and isinstance(before, FalseCounts):
-        return set(said.counts) <= set(before.counts)
-    return False
-
-
-def _within(narrow: Printed, wide: Printed) -> bool:
-    inner, outer = narrow.band("nearest"), wide.band("nearest")
-    return outer[0] <= inner[0] and inner[1] <= outer[1]
-
-
-def _row_repeats(row: Row, other: Row) -> bool:
-    return row.name == other.name and all(
-        mine is None or (theirs is not None and _within(theirs, mine))
-        for mine, theirs in zip(row.shares, other.shares, strict=True)
-    )
-
-
-def _left_of_rows(entry: _Found, kept: list[_Found]) -> _Found | None:
-    """Of several rows in one statement, those that no other statement has; their places go to the others."""
-    if not isinstance(entry.content, Rows) or len(entry.content.rows) == 1 or entry.from_table:
-        return entry
-    left = []
-    for row in entry.content.rows:
-        for index, other in enumerate(kept):
-            if other.set == entry.set and isinstance(other.content, Rows) and _repeats(Rows((row,)), other.content):
-                kept[index] = replace(other, places=tuple(sorted(set(other.places + entry.places))))
-                break
-        else:
-            left.append(row)
-    return replace(entry, content=Rows(tuple(left))) if left else None
 
 
 # --- beside the numbers -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.claims.audit import Audit, AuditFinding
+from harness.claims.audit import Audit, AuditFinding, Verdict
 from harness.claims.records import Place, Statement, lines_of
 
 SCHEMA = 1
@@ -17,11 +17,15 @@ def as_text(audit: Audit, *, verbose: bool = False) -> str:
     """
     report = audit.report
     out = [f"{_seen(report.name)}: {len(audit.statements)} statements about {len(report.sets)} sets were read"]
+    verdicts = {entry.id: verdict for entry, verdict in zip(audit.statements, audit.verdicts, strict=True)}
     for name in report.sets:
         out.append(f"  {_seen(name)}")
         for entry in audit.statements:
             if entry.statement.set == name:
-                out.append(f"    {entry.id:4} {_seen(str(entry.statement))} ({entry.statement.lines})")
+                verdict, reason = verdicts[entry.id]
+                said = {Verdict.CONTEXT: "", Verdict.HOLDS: ""}.get(verdict, f": {verdict.value}")
+                why = f", {reason}" if reason else ""
+                out.append(f"    {entry.id:4} {_seen(str(entry.statement))} ({entry.statement.lines}){said}{why}")
                 out += _quoted(entry.statement) if verbose else []
     if report.unbound:
         out.append("  of no clear set (never combined with others)")
@@ -35,16 +39,18 @@ def as_text(audit: Audit, *, verbose: bool = False) -> str:
     out.append("")
     out += [_finding(finding) for finding in audit.findings]
     out += [f"note{_of(note.set)}: {_seen(note.message)}" for note in audit.notes]
-    n = len(audit.findings)
-    if n:
-        out.append(
-            f"{n} finding{'' if n == 1 else 's'}. A finding says that the report is wrong, "
-            "never which statement is right."
-        )
-    else:
-        whole = "" if audit.complete else " (not everything could be decided)"
-        out.append(f"no findings: everything that was read can hold together{whole}.")
+    out += _last_lines(audit)
     return "\n".join(out)
+
+
+def _last_lines(audit: Audit) -> list[str]:
+    n = len(audit.findings)
+    said = ["no findings."]
+    if n:
+        plural = "" if n == 1 else "s"
+        said = [f"{n} finding{plural}. A finding says that the report is wrong, never which statement is right."]
+    holds, cannot_hold, not_checked = audit.counts
+    return [*said, f"{holds} hold, {cannot_hold} cannot hold, {not_checked} not checked."]
 
 
 def as_json(audit: Audit) -> dict[str, Any]:

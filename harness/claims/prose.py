@@ -23,6 +23,7 @@ from harness.claims.records import (
     printed,
     whole,
 )
+from harness.claims.splits import coverage_of, ratios_of
 from harness.claims.subjects import without_numbers_of_names
 
 # "1 234" and "1'234" are one number; a number of more than twelve digits is none.
@@ -78,6 +79,14 @@ _WRONG = re.compile(
     r"\b(?:mis(?:classif|predict|identif|recogni|diagnos|assign)\w+|errors?|wrong(?:ly)?|incorrect(?:ly)?|mistakes?)\b",
     re.IGNORECASE,
 )
+_BARE = re.compile(
+    r"(?:and|&|or)?\s*\d{1,3}(?:\.\d{1,12})?\s*%?\s*(?:(?:on|for|in|at|with)\b[^%]*|\([^)]*\))?\W*", re.IGNORECASE
+)
+_SET = r"(?:train(?:ing)?|val(?:idation)?|test(?:ing)?|external|held[- ]out|dev(?:elopment)?)"
+_SETS_NAMED = re.compile(rf"\b{_SET}\b", re.IGNORECASE)
+_COMPOUND = re.compile(
+    rf"\b{_SET}(?:\s+(?:set|data|accuracy))?\s*(?:,|/|&|\band\b|\bor\b)\s*(?:and\s+|the\s+)*{_SET}\b", re.IGNORECASE
+)
 _OF = re.compile(
     rf"{_START}{_WHOLE}\s*(?:/|\bout of\b|\bof\b)\s*(?:the\s+|all\s+)?{_WHOLE}{_END}\s*(\w+)?", re.IGNORECASE
 )
@@ -102,7 +111,6 @@ class LineReading:
     problems: tuple[str, ...] = ()
     covers: tuple[int, int] | None = None
     ratios: tuple[int, ...] = ()  # train, validation, test, in percent
-    part_ratio: tuple[str, int] | None = None
     stratified: bool = False
 
 
@@ -136,9 +144,8 @@ def read_line(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], s
     return LineReading(
         tuple(dict.fromkeys(sayings)),
         tuple(problems),
-        _coverage(line),
-        _ratios(line),
-        _part_ratio(line),
+        coverage_of(line),
+        ratios_of(line),
         bool(re.search(r"\bstratif", line, re.IGNORECASE)),
     )
 
@@ -159,11 +166,13 @@ def _accuracies(
     if pair and not _NOT_A_RESULT.search(sentence):
         for value, name in ((pair[1], pair[2]), (pair[3], pair[4])):
             share = printed(value)
-            if share and share.value <= 1 and not _loose(sentence, sentence.index(value)):
+            if share and share.value <= 1 and not loose(sentence, sentence.index(value)):
                 found.append(Saying(Accuracy(share), one_set(f"{name} accuracy"), True))
         return found
-    if _ELSEWHERE.search(sentence):
+    if _ELSEWHERE.search(sentence) or re.search(r"\brespectively\b", sentence, re.IGNORECASE):
         return found
+    if any(_BARE.fullmatch(clause.strip()) for clause in clauses):
+        return found  # one value of a list, whose others are of other sets or models
     for clause in clauses:
         if not re.search(r"\baccuracy\b|\berror rate\b", clause, re.IGNORECASE) or _NOT_A_RESULT.search(clause):
             continue
@@ -185,13 +194,15 @@ def _accuracies(
             text = share.like(1 - share.value)
             share = Printed(f"{text} (error rate {share.text})", 1 - share.value, share.unit)
         found.append(Saying(Accuracy(share), one_set(clause) or one_set(sentence)))
+    if len(_SETS_NAMED.findall(sentence)) > len(found) and _COMPOUND.search(sentence):
+        return []  # "validation and test accuracy": read whole or not at all
     return found
 
 
 def _shares(clause: str) -> Iterator[Printed]:
     for match in _SHARE.finditer(clause):
         after = clause[match.end() :]
-        if _loose(clause, match.start()) or _RANGE_AFTER.match(after):
+        if loose(clause, match.start()) or _RANGE_AFTER.match(after):
             continue
         if not match[2] and "." not in match[1]:
             continue
@@ -200,7 +211,7 @@ def _shares(clause: str) -> Iterator[Printed]:
             yield share
 
 
-def _loose(text: str, at: int) -> bool:
+def loose(text: str, at: int) -> bool:
     return bool(_LOOSE.search(text[:at]))
 
 
@@ -216,7 +227,7 @@ def _counted(
     for match in _OF.finditer(clause):
         k, n = whole(match[1]), whole(match[2])
         noun = (match[3] or "").lower()
-        if noun.startswith("class") or (noun and _names_class(noun, classes)) or _loose(clause, match.start()):
+        if noun.startswith("class") or (noun and _names_class(noun, classes)) or loose(clause, match.start()):
             continue
         right, wrong = bool(_RIGHT.search(clause)), bool(_WRONG.search(clause))
         if right == wrong:
@@ -242,7 +253,7 @@ def _out_of_errors(sentence: str, one_set: Callable[[str], str | None]) -> Itera
         sentence,
         re.IGNORECASE,
     )
-    if match and not _ELSEWHERE.search(sentence) and not _loose(sentence, match.start(2 if match[2] else 3)):
+    if match and not _ELSEWHERE.search(sentence) and not loose(sentence, match.start(2 if match[2] else 3)):
         n, k = whole(match[1]), _number(match[2], match[3])
         if k <= n:
             yield Saying(Size(n), one_set(sentence))
@@ -266,7 +277,7 @@ def _errors(
     for match in re.finditer(pattern, clause, re.IGNORECASE):
         if _FIGURE.search(sentence) and not re.search(r"\b(?:the|all)\s+$", clause[: match.start()], re.IGNORECASE):
             continue  # "six misclassified cells" under a figure are some, "the two misclassified cells" are all
-        if not _loose(clause, match.start()) and (match[2] or "").lower() != "both":
+        if not loose(clause, match.start()) and (match[2] or "").lower() != "both":
             yield Saying(Errors(_number(match[1], match[2])), one_set(clause))
 
 
@@ -292,7 +303,7 @@ def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Sayi
         rf"{_INT}\s+(train(?:ing)?|validation|test|external)\s+{_THING}\b{each}", sentence, re.IGNORECASE
     ):
         before, after = sentence[: match.start()], sentence[match.end() :]
-        if _loose(sentence, match.start()) or _SOME_OF.search(before):
+        if loose(sentence, match.start()) or _SOME_OF.search(before):
             continue
         # "12 test images were misclassified" counts some, "of the 375 test images" and "all 375 test images" the set.
         if re.search(r"\b(?:of|all|the)\s+$", before, re.IGNORECASE) or not re.match(
@@ -308,7 +319,7 @@ def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Sayi
         )
         for pattern in patterns:
             for match in re.finditer(pattern, sentence, re.IGNORECASE):
-                if not _loose(sentence, match.start(1)):
+                if not loose(sentence, match.start(1)):
                     yield Saying(Size(whole(match[1])), one, True)
     match_n = re.search(rf"(?:^|[;,(]\s*)n\s*=\s*{_INT}", sentence)
     if match_n and re.search(r"\baccuracy\b", sentence, re.IGNORECASE) and len(re.findall(r"\bn\s*=", sentence)) == 1:
@@ -321,7 +332,7 @@ def _per_class(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[
         rf"(?:(?:per|for each|of each|in each|for every)\s+class\b|{_THING}\s+each\b|each\b(?=.*\bclass)|/\s*class\b)"
     )
     for match in re.finditer(pattern, sentence, re.IGNORECASE):
-        if _loose(sentence, match.start()) or _PART.search(sentence):
+        if loose(sentence, match.start()) or _PART.search(sentence):
             continue
         if not re.search(r"\bclass|\bper\b", sentence, re.IGNORECASE):
             continue
@@ -372,7 +383,7 @@ def _directions(sentence: str, classes: tuple[str, ...], one_set: Callable[[str]
             continue
         start = next(i for i in (match.start(1), match.start(2), match.start(3)) if i >= 0)
         before = sentence[: match.start(4)]
-        if _loose(sentence, start) or re.search(r"\b(?:no|not|never|without)\b", before, re.IGNORECASE):
+        if loose(sentence, start) or re.search(r"\b(?:no|not|never|without)\b", before, re.IGNORECASE):
             continue
         cell = (_canonical(match[4], classes), _canonical(match[5], classes), count)
         if cell[0] == cell[1]:
@@ -390,6 +401,9 @@ def _directions(sentence: str, classes: tuple[str, ...], one_set: Callable[[str]
         cell = (_canonical(match[1], classes), _canonical(match[2], classes), whole(match[3]))
         if cell[0] != cell[1]:
             cells.append(cell)
+    n_named = len(re.findall(rf"(?<!\w){_class_pattern(classes)}(?:e?s)?(?!\w)", sentence, re.IGNORECASE))
+    if n_named > 2 * len(cells):
+        return  # "2 As and 3 Bs were called C": read whole or not at all
     if cells and len({cell[:2] for cell in cells}) == len(cells):
         yield Saying(Directions(tuple(sorted(cells)), exclusive), one_set(sentence))
 
@@ -400,7 +414,7 @@ def _false_counts(sentence: str, classes: tuple[str, ...], one_set: Callable[[st
         return
     counts = []
     for match in re.finditer(rf"{_COUNT}\s+false[\s-](positives?|negatives?)\b", sentence, re.IGNORECASE):
-        if not _loose(sentence, match.start()):
+        if not loose(sentence, match.start()):
             kind = "FP" if match[3].lower().startswith("p") else "FN"
             counts.append((named[0], kind, _number(match[1], match[2])))
     if counts and len({count[:2] for count in counts}) == len(counts):
@@ -422,7 +436,7 @@ def _class_shares(sentence: str, classes: tuple[str, ...], one_set: Callable[[st
     everywhere = re.search(
         r"(\d+(?:\.\d+)?\s*%)\s+(?:across|on|in|for)\s+all\s+(?:\w+\s+)?metrics\b", rest, re.IGNORECASE
     )
-    if everywhere and not _loose(rest, everywhere.start(1)):
+    if everywhere and not loose(rest, everywhere.start(1)):
         share = printed(everywhere[1])
         if share is not None and share.value <= 1:
             rows = [Row(name, share, share, share) for name in named]
@@ -440,7 +454,7 @@ def _class_shares(sentence: str, classes: tuple[str, ...], one_set: Callable[[st
                     rest,
                     re.IGNORECASE,
                 )
-                if not _loose(rest, m.start(1) if m[1] else m.start(2))
+                if not loose(rest, m.start(1) if m[1] else m.start(2))
             ]
             # "97 % precision, 95 % recall" also matches as "precision 95 %" across the comma only without one.
             if len(matches) == 1:
@@ -458,36 +472,6 @@ def _classes_named(text: str, classes: tuple[str, ...]) -> list[str]:
         return []
     matches = re.finditer(rf"(?<!\w)({_class_pattern(classes)})(?:e?s)?(?!\w)", text, re.IGNORECASE)
     return list(dict.fromkeys(_canonical(match[1], classes) for match in matches))
-
-
-# --- split and coverage ---------------------------------------------------------------------------
-
-
-def _coverage(line: str) -> tuple[int, int] | None:
-    match = re.search(r"\b(\d+)\s+(?:out\s+)?of\s+(?:the\s+)?(\d+)\s+(?:\w+\s+)?class(?:es)?\b", line, re.IGNORECASE)
-    if match and int(match[1]) <= int(match[2]):
-        return int(match[1]), int(match[2])
-    return None
-
-
-def _ratios(line: str) -> tuple[int, ...]:
-    match = re.search(r"(?<![\d/.])(\d{1,2})\s*/\s*(\d{1,2})\s*/\s*(\d{1,2})(?![\d/])", line)
-    named = re.search(r"train\w*\W+val\w*\W+test", line, re.IGNORECASE)
-    if match and named:
-        ratios = tuple(int(match[i]) for i in (1, 2, 3))
-        if sum(ratios) == 100:
-            return ratios
-    return ()
-
-
-def _part_ratio(line: str) -> tuple[str, int] | None:
-    match = re.match(
-        r"(train(?:ing)?|validation|val|test)\s*(?:set)?\s*:\s*[\d,]+\s+\w+\s*\((\d{1,2})\s*%\)", line, re.IGNORECASE
-    )
-    if not match:
-        return None
-    name = {"tr": "train", "va": "validation", "te": "test"}[match[1].lower()[:2]]
-    return name, int(match[2])
 
 
 def _number(digits: str | None, word: str | None) -> int:

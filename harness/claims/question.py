@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from harness.claims.closed import is_of_means
 from harness.claims.records import (
     Accuracy,
     Averages,
@@ -67,9 +68,8 @@ def _question(contents: tuple[Content, ...], classes: tuple[str, ...], rounding:
             case Rows(rows):
                 for row in rows:
                     k = at[row.name.lower()]
-                    bands = [
-                        _tighter(old, new, rounding) for old, new in zip(_bands_of(rules[k]), row.shares, strict=True)
-                    ]
+                    shares = (None, *row.shares[1:]) if row.is_of_nothing else row.shares
+                    bands = [_tighter(old, new, rounding) for old, new in zip(_bands_of(rules[k]), shares, strict=True)]
                     rules[k] = replace(rules[k], precision=bands[0], recall=bands[1], f1=bands[2])
             case ClassCounts(class_counts):
                 for name, correct, support, predicted in class_counts:
@@ -101,8 +101,12 @@ def _question(contents: tuple[Content, ...], classes: tuple[str, ...], rounding:
                 for i, counted in enumerate(table):
                     k, total = order[i], sum(counted)
                     rules[k] = replace(rules[k], support=_meet(rules[k].support, (total, total)))
+            case Averages("micro"):
+                pass  # of the summed counts: choice.py
             case Averages(kind):
                 shares = content.shares
+                if is_of_means(content, rounding):
+                    shares = (*shares[:2], None)
                 if kind == "weighted" and shares[1] is not None:
                     accuracy = _bands(accuracy, shares[1].band(rounding))  # the same number by definition
                 bands = [_tighter(None, share, rounding) for share in shares]

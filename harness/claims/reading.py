@@ -9,14 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from harness.claims.document import read_html, read_markdown
 from harness.claims.extract import extract
+from harness.claims.markdown import read_data, read_markdown, read_notebook
 from harness.claims.records import ReportClaims, Statement, UnreadableReport
+from harness.claims.structured import markdown_of_notebook, of_json, of_yaml
 from harness.claims.toml_report import read_toml
 from harness.core.files import read_plain
 
 _MOST_BYTES = 32 * 1024 * 1024
-_PACK_FILES = ("index.html", "summary.md")
+PACK_FILES = ("index.html", "summary.md")
+
+
+class NothingToCheck(UnreadableReport):
+    """A report that can be read and states nothing that can be checked."""
 
 
 def read_report(path: Path) -> ReportClaims:
@@ -32,9 +37,10 @@ def read_report(path: Path) -> ReportClaims:
     if is_folder:
         return _read_pack(path)
     claims = _read_file(path, path.name)
-    if not (claims.statements or claims.unbound or claims.problems or claims.pins):
-        left = f" Left alone: {'; '.join(claims.unread)}." if claims.unread else ""
-        raise UnreadableReport(
+    recognised = any(each.is_result for each in claims.unread)
+    if not (claims.statements or claims.unbound or claims.problems or claims.pins or recognised):
+        left = f" Left alone: {'; '.join(each.message for each in claims.unread)}." if claims.unread else ""
+        raise NothingToCheck(
             f"{path}: no class table, confusion matrix, accuracy or count was found, so there is nothing to check."
             f"{left} Is this the report? Numbers in pictures are not read; "
             "state them as TOML (see docs/claims-audit.md)."
@@ -56,10 +62,10 @@ def beside(path: Path) -> Callable[[str], bool]:
 
 
 def _read_pack(folder: Path) -> ReportClaims:
-    present = [name for name in _PACK_FILES if (folder / name).is_file()]
+    present = [name for name in PACK_FILES if (folder / name).is_file()]
     if not present:
         raise UnreadableReport(
-            f"{folder}: a folder without {' or '.join(_PACK_FILES)}. Name the report file itself, or an evidence pack."
+            f"{folder}: a folder without {' or '.join(PACK_FILES)}. Name the report file itself, or an evidence pack."
         )
     parts = [_read_file(folder / name, name) for name in present]
     first = parts[0]
@@ -87,6 +93,7 @@ def _joined(a: ReportClaims, b: ReportClaims) -> ReportClaims:
         sentences=a.sentences + b.sentences,
         coverage=a.coverage + b.coverage,
         unread=a.unread + b.unread,
+        open_sets=a.open_sets | b.open_sets,
         prints_bounds=a.prints_bounds or b.prints_bounds,
     )
 
@@ -95,8 +102,17 @@ def _read_file(path: Path, name: str) -> ReportClaims:
     text = _text(path)
     if path.suffix.lower() == ".toml":
         return read_toml(text, name)
+    if path.suffix.lower() in (".json", ".yaml", ".yml"):
+        return extract(read_data((of_json if path.suffix.lower() == ".json" else of_yaml)(text)), name)
+    if path.suffix.lower() == ".ipynb":
+        lines = markdown_of_notebook(text)
+        if lines is None:
+            _refuse(path, "no notebook", "Save it with Jupyter, or export it as Markdown or HTML.")
+        return extract(read_notebook(lines), name)
     start = text.lstrip()[:500].lower()
     if path.suffix.lower() in (".html", ".htm") or start.startswith(("<!doctype html", "<html")):
+        from harness.claims.pages import read_html  # a tenth of a second to import, for pages
+
         return extract(read_html(text), name)
     return extract(read_markdown(text), name)
 

@@ -5,19 +5,16 @@ Every statement keeps the places it was read at. Numbers are integers and fracti
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from harness.claims.shares import Band as Band
+from harness.claims.shares import Printed as Printed
+from harness.claims.shares import Rounding as Rounding
+from harness.claims.shares import printed as printed
+from harness.claims.shares import whole as whole
 from harness.core.errors import HarnessError
-
-Rounding = Literal["nearest", "truncated"]
-Band: TypeAlias = tuple[Fraction, Fraction]
-
-_NUMBER = re.compile(r"(\d{1,18})?(?:[.,](\d{1,18}))?")  # a share has no thousands: its comma is a decimal comma
-# Strictly below a bound and at most this much below it are the same for every share of fewer than 10**12 cells.
-_SLIVER = Fraction(1, 10**24)
 
 
 class UnreadableReport(HarnessError, ValueError):
@@ -31,68 +28,6 @@ class Place:
     file: str
     line: int
     text: str = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Printed:
-    """A share as it was printed.
-
-    text: as printed, such as "97.33 %".
-    value: the number as a fraction in [0, 1].
-    unit: one unit of its last decimal, as a fraction (97.33 % has 1/10,000); 0 where it is an exact k/n.
-    """
-
-    text: str
-    value: Fraction
-    unit: Fraction
-
-    def band(self, rounding: Rounding) -> Band:
-        """(lowest, highest) exact share that is printed so. Closed: half-up and half-even both fit."""
-        if self.unit == 0:
-            return self.value, self.value
-        if rounding == "truncated":
-            return self.value, min(Fraction(1), self.value + self.unit - _SLIVER)
-        return max(Fraction(0), self.value - self.unit / 2), min(Fraction(1), self.value + self.unit / 2)
-
-    @property
-    def is_whole(self) -> bool:
-        return self.value == 1
-
-    def like(self, share: Fraction) -> str:
-        """Another share, rounded half-even and written in this one's manner."""
-        percent = "%" in self.text
-        unit = self.unit or Fraction(1, 10_000)
-        units = round(share / unit)
-        scaled = units * unit * (100 if percent else 1)
-        decimals = max(0, len(str((unit * (100 if percent else 1)).denominator)) - 1)
-        whole = round(scaled * 10**decimals)
-        digits = str(whole).zfill(decimals + 1)
-        text = f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
-        return f"{text} %" if percent else text
-
-
-def printed(text: str, *, percent: bool | None = None) -> Printed | None:
-    """A share from its text, or None where it is not a plain number.
-
-    percent: whether the number is in percent; None takes the sign's word for it.
-    >>> printed("97.33 %").value, printed("0.9733").unit, printed("~100%")
-    (Fraction(9733, 10000), Fraction(1, 10000), None)
-    """
-    body = text.strip()
-    signed = body.endswith("%")
-    body = body.removesuffix("%").strip()
-    match = _NUMBER.fullmatch(body)
-    if match is None or not body or body == ".":
-        return None
-    decimals = len(match[2] or "")
-    scale = 100 if (signed if percent is None else percent) else 1
-    whole = int((match[1] or "0") + (match[2] or ""))
-    return Printed(text.strip(), Fraction(whole, 10**decimals * scale), Fraction(1, 10**decimals * scale))
-
-
-def whole(text: str) -> int:
-    """A count, whatever separates its thousands."""
-    return int(re.sub(r"\D", "", text))
 
 
 # --- what is stated -----------------------------------------------------------------------------
@@ -152,23 +87,42 @@ class Supports:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is printed about one class; None where the report prints nothing."""
+    """What is printed about one class; None where the report prints nothing.
+
+    specificity, npv: of this class against all others.
+    """
 
     name: str
     precision: Printed | None = None
     recall: Printed | None = None
     f1: Printed | None = None
+    specificity: Printed | None = None
+    npv: Printed | None = None
 
     @property
     def shares(self) -> tuple[Printed | None, Printed | None, Printed | None]:
         return self.precision, self.recall, self.f1
 
     @property
+    def is_of_nothing(self) -> bool:
+        """Precision 1 beside recall 0: nothing was called so, and 1 is printed for the share that does not exist."""
+        return (
+            self.precision is not None
+            and self.precision.is_whole
+            and self.recall is not None
+            and self.recall.value == 0
+        )
+
+    @property
+    def every(self) -> tuple[Printed | None, ...]:
+        return (*self.shares, self.specificity, self.npv)
+
+    @property
     def is_perfect(self) -> bool:
-        return all(share is None or share.is_whole for share in self.shares)
+        return all(share is None or share.is_whole for share in self.every)
 
     def __str__(self) -> str:
-        named = zip(("precision", "recall", "F1"), self.shares, strict=True)
+        named = zip(("precision", "recall", "F1", "specificity", "NPV"), self.every, strict=True)
         return f"{self.name} " + ", ".join(f"{name} {share.text}" for name, share in named if share)
 
 
@@ -237,7 +191,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Averages:
-    """An average row of the class table. kind: "macro" or "weighted" (by support)."""
+    """An average row of the class table. kind: "macro", "weighted" (by support) or "micro" (of the summed counts)."""
 
     kind: str
     precision: Printed | None
@@ -253,8 +207,85 @@ class Averages:
         return f"{self.kind} average " + ", ".join(f"{name} {share.text}" for name, share in named if share)
 
 
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """True and false positives and negatives of a question with two answers; None where one is not printed."""
+
+    tp: int | None = None
+    fp: int | None = None
+    fn: int | None = None
+    tn: int | None = None
+
+    def __str__(self) -> str:
+        named = zip(("TP", "FP", "FN", "TN"), (self.tp, self.fp, self.fn, self.tn), strict=True)
+        return ", ".join(f"{name} {count:,}" for name, count in named if count is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """How many cells are positive, and how many negative."""
+
+    positives: int | None = None
+    negatives: int | None = None
+
+    def __str__(self) -> str:
+        named = zip((self.positives, self.negatives), ("positives", "negatives"), strict=True)
+        return ", ".join(f"{count:,} {name}" for count, name in named if count is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number about a whole set. name: "sensitivity", "specificity", "precision", "npv", "f1",
+    "balanced accuracy", "mcc", "kappa" or "auc"."""
+
+    name: str
+    share: Printed
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.share.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """A share beside the fraction that it is said to be: "(12 + 15)/30 = 90 %"."""
+
+    fraction: str
+    value: Fraction
+    share: Printed
+
+    def __str__(self) -> str:
+        return f"{self.fraction} = {self.share.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A printed mean of the shares that are listed beside it, such as those of folds. of: what each is called."""
+
+    of: tuple[str, ...]
+    shares: tuple[Printed, ...]
+    share: Printed
+
+    def __str__(self) -> str:
+        return f"mean {self.share.text} of {len(self.shares)} values ({', '.join(s.text for s in self.shares)})"
+
+
 Content: TypeAlias = (
-    Size | Accuracy | Errors | PerClass | Supports | Rows | ClassCounts | Directions | FalseCounts | Matrix | Averages
+    Size
+    | Accuracy
+    | Errors
+    | PerClass
+    | Supports
+    | Rows
+    | ClassCounts
+    | Directions
+    | FalseCounts
+    | Matrix
+    | Averages
+    | Outcomes
+    | Sides
+    | Score
+    | Worked
+    | Mean
 )
 
 
@@ -264,16 +295,24 @@ class Statement:
 
     set:  "test", "validation", "train", "external", "dataset" or the report's own name of a set.
     note: how it follows, where it is not printed as such ("500 per class x 15 %, stratified").
+    table: the first line of the table that it is from.
     """
 
     set: str
     content: Content
     places: tuple[Place, ...]
     note: str = ""
+    from_table: bool = False
+    table: int | None = None
 
     @property
     def lines(self) -> str:
         return lines_of(self.places)
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it says more than how large a set is."""
+        return not isinstance(self.content, Size | PerClass | Sides | Supports)
 
     def __str__(self) -> str:
         return f"{self.content}{f' ({self.note})' if self.note else ''}"
@@ -285,6 +324,15 @@ class Problem:
 
     message: str
     places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Something that was recognised and not understood. is_result: whether it states a result."""
+
+    message: str
+    line: int
+    is_result: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +371,8 @@ class ReportClaims:
     coverage: set -> (classes covered, classes in all, place), where the report says so.
     unbound:  statements whose set is not clear: printed, never combined.
     prints_bounds: whether the report speaks of intervals or bounds at all.
+    open_sets: sets whose table does not say that its classes are all there are: predicted counts need not add up.
+    unread:   what looks like results and was left alone, and why.
     """
 
     name: str
@@ -336,7 +386,8 @@ class ReportClaims:
     sentences: tuple[Sentence, ...] = ()
     coverage: tuple[tuple[str, int, int, Place], ...] = ()
     prints_bounds: bool = False
-    unread: tuple[str, ...] = ()  # what looks like a table of results and was left alone, and why
+    unread: tuple[Unread, ...] = ()
+    open_sets: frozenset[str] = frozenset()
 
     @property
     def sets(self) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ from harness.claims.document import Document
 
 _NOUNS = r"(?:set|split|data(?:set)?|part|partition|accuracy|images?|cells?|samples?|size|performance|results?)"
 _SETS = {
-    "test": rf"test(?:ing)?[\s-]+{_NOUNS}|held[\s-]out",
-    "validation": rf"val(?:idation)?[\s-]+{_NOUNS}",
-    "train": r"train(?:ing)?[\s-]+(?:set|split|part|partition|accuracy|images?|cells?|samples?|size)",
+    "test": rf"test(?:ing)?(?:[\s_-]+{_NOUNS}|[\s_-]*(?:set|split))|(?:held|hold)[\s-]?out",
+    "validation": rf"val(?:idation)?(?:[\s_-]+{_NOUNS}|[\s_-]*(?:set|split))|dev(?:elopment)?[\s-]?set",
+    "train": r"train(?:ing)?(?:[\s_-]+(?:set|split|part|partition|accuracy|images?|cells?|samples?|size|performance|"
+    r"results?)|[\s_-]*set)",
     "external": r"external",
 }
 _LABELS = {"test": "test(?:ing)?", "validation": "val(?:idation)?", "train": "train(?:ing)?", "external": "external"}

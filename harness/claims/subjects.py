@@ -17,7 +17,7 @@ _NAMED = re.compile(
     r"\b(?!ImageNet)(?:[A-Z]\w*-?(?:Net|NeXt|Former|Mixer|BERT)|ResNeXt|VGG|Inception|Xception|ViT|DeiT|BEiT|DINO|CLIP|"
     r"Swin|YOLO|SVM|[kK]-?NN|XGBoost|LightGBM|CatBoost|MLP|LSTM|TTA)(?:[-\s]?[a-zA-Z]?\d[\w.]*|-[A-Z]\w*)?"
     r"|\b(?:[Mm]odel|[Vv]ariant|[Nn]etwork|[Cc]onfig(?:uration)?|[Ee]xperiment|[Rr]un|[Mm]ethod|[Rr]eader|[Oo]bserver|"
-    r"[Hh]ospital|[Ss]ite|[Cc]ent(?:er|re)|[Cc]linic|[Ll]ab|[Ss]canner|[Cc]ohort)\s+(?:#?\d+|[A-Z])\b"
+    r"[Hh]ospital|[Ss]ite|[Cc]ent(?:er|re)|[Cc]linic|[Ll]ab|[Ss]canner|[Cc]ohort|[Ff]old|[Ss]eed)\s+(?:#?\d+|[A-Z]|one|two|three|four|five)\b"
 )
 _PHRASED = re.compile(
     r"\b(?:random forest|logistic regression|decision tree|na[iï]ve bayes|ensemble|baseline|ablation|"
@@ -67,6 +67,11 @@ class Subjects:
     def of_line(self, line: Line, sentence: str) -> str | None:
         own = subject_of(sentence) or _label(line.text) or subject_of(line.text)
         return own or subject_of(line.topic) or _title(line.topic) or self._of_section(line.heading)
+
+    def named_by(self, line: Line, sentence: str) -> str | None:
+        """The same without labels, for a number whose label is its own name."""
+        own = subject_of(sentence) or subject_of(line.text) or subject_of(line.topic)
+        return own or _title(line.topic) or self._of_section(line.heading)
 
     def of_table(self, table: Table) -> str | None:
         caption = table.caption.rstrip()

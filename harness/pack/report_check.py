@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.claims.audit import audit
-from harness.claims.document import read_html
 from harness.claims.extract import extract
+from harness.claims.pages import read_html
 from harness.claims.printing import as_json as claims_json
 from harness.core.errors import HarnessError
 from harness.core.text import visible

@@ -1,0 +1,107 @@
+"""What does a printed confusion matrix state, and which of its sides is the reference?"""
+
+from __future__ import annotations
+
+import re
+
+from harness.claims.cells import Read, TableReading, alone, class_key, count, place
+from harness.claims.document import Table
+from harness.claims.records import Content, Errors, Matrix, Size, Supports, Unread
+
+_MOST_CLASSES = 100
+_PERCENT = re.compile(r"\(\s*%|\bin (?:%|per\s?cent|prozent)|\bnormali[sz]ed|\bproportions|\brow-wise", re.IGNORECASE)
+_SIDE = re.compile(r"^(?:true|actual|reference|predicted|pred\.?|gt)[\s:_-]+", re.IGNORECASE)
+_REFERENCE = re.compile(r"\b(?:true|actual|reference|truth|ground)\b", re.IGNORECASE)
+_PREDICTED = re.compile(r"\bpred(?:icted|iction|\.)?\b", re.IGNORECASE)
+_SUMS = {"total", "sum", "all", "predicted"}
+
+
+def read_matrix(table: Table, file: str, spelling: dict[str, str]) -> TableReading:
+    if table.header[0] == "[[]]":
+        return _read_bare(table, file)
+    heads = [_SIDE.sub("", head.strip()).strip() for head in table.header[1:]]
+    names = [_SIDE.sub("", cells[0].strip()).strip() for _, cells in table.rows]
+    heads, names = ([spelling.get(class_key(name), name) for name in side] for side in (heads, names))
+    if names and names[-1].lower() in _SUMS:
+        names = names[:-1]
+    n = len(names)
+    if n < 2 or len(heads) not in (n, n + 1) or len(set(names)) != n or not _same(heads[:n], names):
+        return TableReading("")
+    if n > _MOST_CLASSES:
+        return alone(table, f"has {n:,} rows, more classes than are searched")
+    corner = table.header[0]
+    hints = f"{corner} {table.caption}".lower()
+    first_row, first_head = table.rows[0][1][0], table.header[1]
+    rows_reference: bool | None = None
+    if re.search(r"rows?\W+(?:are\s+)?(?:true|actual|reference|truth)", hints):
+        rows_reference = True
+    elif re.search(r"rows?\W+(?:are\s+)?pred", hints):
+        rows_reference = False
+    elif (_REFERENCE.search(first_row) or _PREDICTED.search(first_head)) and not _PREDICTED.search(first_row):
+        rows_reference = True
+    elif (_PREDICTED.search(first_row) or _REFERENCE.search(first_head)) and not _REFERENCE.search(first_row):
+        rows_reference = False
+    else:
+        true_at, guess_at = _REFERENCE.search(corner), _PREDICTED.search(corner)
+        if true_at:
+            rows_reference = guess_at is None or true_at.start() < guess_at.start()
+        elif guess_at:
+            rows_reference = False
+    if rows_reference is None:
+        return TableReading(
+            "",
+            tuple(names),
+            unread=(
+                Unread(
+                    f"the table in line {table.line} looks like a confusion matrix, but does not say whether its rows "
+                    "are the reference or the prediction",
+                    table.line,
+                ),
+            ),
+        )
+    counts: list[list[int]] = []
+    sums: list[tuple[str, int]] = []
+    for name, (_, cells) in zip(names, table.rows[:n], strict=True):
+        total = count(cells[n + 1]) if len(cells) > n + 1 else None
+        row = [count(cell) for cell in cells[1 : n + 1]]
+        if total == 0 and not any(row):
+            row = [0] * n
+        if len(row) != n or any(cell is None for cell in row):
+            return alone(table, f"is a matrix whose row {name!r} is not all counts")
+        counts.append([cell for cell in row if cell is not None])
+        if total is not None:
+            sums.append((name, total))
+    whole = [sum(row) for row in counts]
+    if _PERCENT.search(hints) or (not sums and n > 1 and all(99 <= total <= 101 for total in whole)):
+        return alone(table, "looks like a confusion matrix in percent, not in counts")
+    if not rows_reference:
+        counts = [list(column) for column in zip(*counts, strict=True)]
+        sums = []
+    places = tuple(place(file, line, cells) for line, cells in table.rows[:n])
+    found = [Read(Matrix(tuple(names), tuple(map(tuple, counts))), places)]
+    if len(sums) == n:
+        found.append(Read(Supports(tuple(sums)), places))
+    return TableReading("matrix", tuple(names), tuple(found))
+
+
+def _same(heads: list[str], names: list[str]) -> bool:
+    """The same classes in the same order; a head may be short for its row's name."""
+    pairs = [(head.lower().rstrip("."), name.lower()) for head, name in zip(heads, names, strict=True)]
+    if len(set(heads)) < len(heads):
+        return False
+    return all(
+        head == name or (min(len(head), len(name)) >= 2 and (name.startswith(head) or head.startswith(name)))
+        for head, name in pairs
+    )
+
+
+def _read_bare(table: Table, file: str) -> TableReading:
+    """Counts without names: how many there are and how many are on the diagonal is said in either direction."""
+    counts = [[count(cell) for cell in cells[1:]] for _, cells in table.rows]
+    if any(cell is None for row in counts for cell in row) or not any(cell for row in counts for cell in row):
+        return TableReading("")
+    numbers = [[cell or 0 for cell in row] for row in counts]
+    total = sum(map(sum, numbers))
+    places = tuple(dict.fromkeys(place(file, line, cells) for line, cells in table.rows))
+    said: list[Content] = [Size(total), Errors(total - sum(row[i] for i, row in enumerate(numbers)))]
+    return TableReading("bare", (), tuple(Read(content, places) for content in said))

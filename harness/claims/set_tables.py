@@ -1,0 +1,85 @@
+"""What does a table with one row for each set of cells state? Sizes, counts by class, accuracies."""
+
+from __future__ import annotations
+
+import re
+
+from harness.claims.cells import (
+    Read,
+    TableReading,
+    alone,
+    class_key,
+    count,
+    in_percent,
+    is_head,
+    place,
+    share_of,
+    spelling,
+)
+from harness.claims.document import Table
+from harness.claims.records import Accuracy, Errors, Problem, Size, Supports
+
+_SET_HEADS = re.compile(r"(?:data\s?)?set|split|part(?:ition)?|subset", re.IGNORECASE)
+_TOTAL = re.compile(r"all|total|sum|images|cells|samples|n|size|support", re.IGNORECASE)
+
+
+def is_set_table(table: Table) -> bool:
+    return bool(table.header) and bool(_SET_HEADS.fullmatch(table.header[0].strip()))
+
+
+def set_names(table: Table) -> list[str | None]:
+    """The sets that the rows of a table of sets are about: their first word, or more where that is not enough."""
+    cells = [cells[0] if cells else "" for _, cells in table.rows]
+    first = [_set_name(cell.split()[0] if cell.split() else "") for cell in cells]
+    named = [name for name in first if name is not None]
+    return first if len(set(named)) == len(named) else [_set_name(cell) for cell in cells]
+
+
+def _set_name(cell: str) -> str | None:
+    word = re.sub(r"\s*[(\[].*|[:,;].*", "", cell.strip())
+    word = re.sub(r"\s+(?:data\s?)?(?:set|split|data|part|images|cells|samples)$", "", word, flags=re.IGNORECASE)
+    if not re.match(r"[A-Za-z]", word) or len(word) > 60:
+        return None
+    return {"training": "train", "val": "validation", "testing": "test", "total": "dataset"}.get(
+        word.lower(), word.lower() if word.lower() in ("train", "validation", "test", "external", "dataset") else word
+    )
+
+
+def read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading:
+    found: list[Read] = []
+    problems: list[Problem] = []
+    names = set_names(table)
+    if len(named := [name for name in names if name is not None]) > len(set(named)):
+        return alone(table, "names a set twice: it may compare several models")
+    known = spelling(classes)
+    at_class = [(k, known[class_key(head)]) for k, head in enumerate(table.header) if class_key(head) in known]
+    at_total = [k for k, head in enumerate(table.header[1:], 1) if is_head(_TOTAL, head)]
+    at_accuracy = [k for k, head in enumerate(table.header[1:], 1) if is_head(re.compile("accuracy", re.I), head)]
+    at_correct = [k for k, head in enumerate(table.header[1:], 1) if is_head(re.compile("correct", re.I), head)]
+    for name, (line, cells) in zip(names, table.rows, strict=True):
+        if name is None or len(cells) != len(table.header):
+            continue
+        where = place(file, line, cells)
+        counts = [(label, count(cells[k])) for k, label in at_class]
+        if len(counts) >= 2 and all(n is not None for _, n in counts):
+            given = tuple((label, n) for label, n in counts if n is not None)
+            found.append(Read(Supports(given), (where,), name))
+        for k in at_total[:1]:
+            total = count(cells[k])
+            if total is not None:
+                found.append(Read(Size(total), (where,), name))
+        for k in (*at_accuracy, *at_correct):
+            share, pair = share_of(
+                cells[k], in_percent(table.header[k], [row[k] for _, row in table.rows if len(row) > k])
+            )
+            if pair is not None:
+                if pair[0] > pair[1]:
+                    problems.append(Problem(f"{name}: {pair[0]} correct of {pair[1]}", (where,)))
+                    continue
+                found += [Read(Size(pair[1]), (where,), name), Read(Errors(pair[1] - pair[0]), (where,), name)]
+            if share is not None and (k in at_accuracy or "%" in share.text) and share.unit:
+                if share.value > 1:
+                    problems.append(Problem(f"{name}: accuracy {share.text} is not a share of anything", (where,)))
+                else:
+                    found.append(Read(Accuracy(share), (where,), name))
+    return TableReading("sets", (), tuple(found), tuple(problems))

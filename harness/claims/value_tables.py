@@ -1,0 +1,80 @@
+"""What does a table of names and values state? Each row reads like a line of prose; folds have a mean."""
+
+from __future__ import annotations
+
+import re
+
+from harness.claims.cells import Read, TableReading, count, in_percent, place, share_of
+from harness.claims.document import Table
+from harness.claims.records import Mean, Printed, Unread
+
+_NAMES = re.compile(r"|metrics?|measures?|statistics?|name|key|quantity|indicator|result|score", re.IGNORECASE)
+_VALUES = re.compile(r"|values?|results?|scores?|%|percent(?:age)?|performance|metric value", re.IGNORECASE)
+_SETS = re.compile(
+    r"(?:training|train|validation|val|testing|test|external|held[- ]out|hold[- ]?out)"
+    r"(?:[\s-]+(?:set|data|split|score))?",
+    re.IGNORECASE,
+)
+_SCORES = re.compile(
+    r"accuracy|sensitivity|specificity|precision|recall|f1|auc|kappa|mcc|npv|ppv|error|tp\b|fp\b|fn\b|tn\b|true|false|"
+    r"samples|images|support|correct",
+    re.IGNORECASE,
+)
+_FOLD = re.compile(r"(?:fold|split|run|seed|repeat|trial|iteration|cv)?\s*[#-]?\s*\d+", re.IGNORECASE)
+_MEAN = re.compile(r"(?:mean|average|avg\.?|overall mean)(?:\s+(?:of )?\w+)?", re.IGNORECASE)
+_SPREAD = re.compile(r"(?:std|sd|stdev|st\.? ?dev\.?|standard deviation|\u03c3|range|min|max)", re.IGNORECASE)
+_FOLD_HEADS = re.compile(
+    r"(?:cv )?(?:folds?|splits?|runs?|seeds?|repeats?|trials?|iterations?)(?: ?(?:#|no\.?|number))?", re.I
+)
+
+
+def is_value_table(table: Table) -> bool:
+    """Names on the left, one value to the right of each, or one for each set of cells."""
+    heads = [head.strip(" *`") for head in table.header]
+    if not _NAMES.fullmatch(heads[0]):
+        return False
+    right = heads[1:]
+    named = [cells[0] for _, cells in table.rows if cells]
+    if not any(_SCORES.search(name) for name in named):
+        return False
+    return (len(right) == 1 and bool(_VALUES.fullmatch(right[0]))) or all(_SETS.fullmatch(head) for head in right)
+
+
+def read_values(table: Table, file: str) -> TableReading:
+    """Each cell as a line "set name: value"."""
+    said: list[tuple[int, str]] = []
+    for line, cells in table.rows:
+        for head, cell in zip(table.header[1:], cells[1:], strict=False):
+            if cell.strip():
+                of = f"{head.strip(' *`')} " if _SETS.fullmatch(head.strip(" *`")) else ""
+                percent = "%" if "%" in head + cells[0] and "%" not in cell and re.fullmatch(r"[\d.]+", cell) else ""
+                said.append((line, f"{of}{cells[0].strip(' *`').replace('(%)', '').strip()}: {cell.strip()}{percent}"))
+    return TableReading("values", said=tuple(said))
+
+
+def read_means(table: Table, file: str) -> TableReading:
+    """A table with a row for each fold and one for their mean: the mean of each column of shares."""
+    if not _FOLD_HEADS.fullmatch(table.header[0].strip(" *`")):
+        return TableReading("")
+    rows = [(line, cells) for line, cells in table.rows if len(cells) == len(table.header)]
+    folds = [(line, cells) for line, cells in rows if _FOLD.fullmatch(cells[0].strip(" *`"))]
+    means = [(line, cells) for line, cells in rows if _MEAN.fullmatch(cells[0].strip(" *`"))]
+    spread = [(line, cells) for line, cells in rows if _SPREAD.fullmatch(cells[0].strip(" *`"))]
+    if len(folds) < 2 or len(means) != 1 or len(folds) + 1 + len(spread) != len(rows):
+        return TableReading("")
+    found, unread = [], []
+    for k, head in enumerate(table.header[1:], 1):
+        if all(count(cells[k]) is not None for _, cells in folds):
+            continue
+        percent = in_percent(head, [cells[k] for _, cells in (*folds, *means)])
+        shares = [share_of(cells[k], percent)[0] for _, cells in (*folds, *means)]
+        given = [share for share in shares if isinstance(share, Printed) and share.value <= 1]
+        if len(given) < len(shares):
+            unread.append(
+                Unread(f"line {means[0][0]}: the mean of column {head!r} is not of plain shares", means[0][0])
+            )
+            continue
+        names = tuple(cells[0] for _, cells in folds)
+        places = tuple(place(file, line, cells) for line, cells in (*folds, *means))
+        found.append(Read(Mean(names, tuple(given[:-1]), given[-1]), places))
+    return TableReading("means", (), tuple(found), unread=tuple(unread))
