@@ -27,6 +27,7 @@ from harness.run.results import SetSummary
 from harness.run.stages import (
     corruptions,
     data,
+    external,
     given,
     independence,
     model,
@@ -213,8 +214,10 @@ def _given(run: Graph) -> GivenPredictions | None:
 
 
 def _externals(run: Graph) -> Mapping[str, Manifest | Unavailable]:
-    """The external sets, where anybody has looked for them."""
-    return run(data.external) if run.result(data.listed) is not None else {}
+    """The external sets, where anybody has looked for them; as they lie there, where the run ended before that."""
+    if run.result(independence.duplicates) is None:  # may be what ended it: it must not cost the pack
+        return run.result(data.listed) or {}
+    return run(external.external)
 
 
 def _evaluation(run: Graph, name: str) -> Evaluation:
