@@ -276,7 +276,7 @@ def test_external_sets_without_a_criterion_are_told_and_those_with_one_are_not()
 
 def test_why_an_external_set_that_is_not_required_decides_nothing_is_told():
     protocol = read_protocol(DEFAULT_PROTOCOL)
-    optional = replace(next(c for c in protocol.criteria if c.question == "external"), required=False)
+    optional = next(c for c in protocol.criteria if c.question == "external").model_copy(update={"required": False})
     reason = "too little evidence to decide, and the independence of set x is not shown: so and so"
     doubted = Verdict(optional, None, Outcome.INCONCLUSIVE, reason)
 
@@ -285,7 +285,7 @@ def test_why_an_external_set_that_is_not_required_decides_nothing_is_told():
 
     assert told(doubted) == [f"{optional.id} (not required): inconclusive: {reason}"]
     # What blocks is explained at length, and what decided has nothing to excuse.
-    assert told(replace(doubted, criterion=replace(optional, required=True))) == []
+    assert told(replace(doubted, criterion=optional.model_copy(update={"required": True}))) == []
     assert told(replace(doubted, outcome=Outcome.FAILED)) == []
 
 
