@@ -94,7 +94,7 @@ def _relabelled(run: Graph, ledger: Sequence[Look]) -> list[Relabelled]:
     """The cells of each picture that was looked at before under another label."""
     found = []
     for each in corrected_pictures(ledger, run=run.setting.options.run_id):
-        shown = zip(run(data.images, each.set), run(predictions.pixel_digests, each.set), strict=True)
+        shown = zip(run(external.images, each.set), run(predictions.pixel_digests, each.set), strict=True)
         paths = [image.path for image, digest in shown if f"{picture_of(digest):016x}" == each.picture]
         found += [Relabelled(each.set, path, *each[1:]) for path in paths]
     return found
