@@ -38,6 +38,7 @@ PRELOADED = (
     "scipy.stats",
     "sklearn.model_selection",
 )
+AT_START = "sitecustomize"
 AVAILABLE = sys.platform == "linux"  # elsewhere system libraries do not survive a fork, or there is none
 
 
@@ -154,10 +155,10 @@ def _become(arguments: Sequence[str], environment: Mapping[str, str], output: st
     os.environ.update(environment)
     folders = [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.path[:] = [str(Path.cwd()), *folders, *(each for each in sys.path if each and each not in folders)]
-    for folder in folders:
-        if (site := Path(folder) / "sitecustomize.py").is_file():
-            runpy.run_path(str(site))
-            break
+    if any((Path(folder) / f"{AT_START}.py").is_file() for folder in folders):
+        # As a module, which is what Python makes of it: a run tells which modules came from outside.
+        sys.modules.pop(AT_START, None)  # the server's own, where the environment has one
+        importlib.import_module(AT_START)
     module, *rest = arguments
     sys.argv = [module, *rest]
     code = _exit_code(module)

@@ -39,6 +39,7 @@ from harness.report.custody import custody_told, ledger_told
 from harness.report.sentences import (
     baseline_told,
     conclusion,
+    doubts_told,
     gates_told,
     given_told,
     looks_left_told,
@@ -319,6 +320,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
     for verdict in results.verdicts:
         if verdict.blocks and verdict.outcome is Outcome.INCONCLUSIVE:
             _line(terminalreporter, explain(verdict), yellow=True)
+    for line in doubts_told(results):
+        _line(terminalreporter, line, yellow=True)
     for line in (*readings_told(results), *sets_told(results), *looks_told(results), *looks_left_told(results)):
         _line(terminalreporter, line)
     if (model := results.model) is not None:

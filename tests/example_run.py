@@ -32,7 +32,15 @@ from harness.metrics.gaps import accuracy_gap
 from harness.metrics.predictions import Predictions
 from harness.metrics.reproducibility import ProcessDigests
 from harness.metrics.timing import latency
-from harness.model.records import EpochRecord, LearningRateCurve, PhaseRecord, Timing, TrainingRecord, WeightsRecord
+from harness.model.records import (
+    EpochRecord,
+    LearningRateCurve,
+    PhaseRecord,
+    TimedBlocks,
+    Timing,
+    TrainingRecord,
+    WeightsRecord,
+)
 from harness.pack.tables import as_json, evidence
 from harness.protocol.records import (
     PARTS,
@@ -537,9 +545,10 @@ def _timings() -> tuple[Timing, ...]:
     rng = np.random.default_rng(7)
     shapes = ((0.02, 0.004), (0.015, 0.003))
     single, model = (tuple((base + rng.gamma(2, scale, 100)).tolist()) for base, scale in shapes)
+    loads = tuple((rng.integers(5, 20, 50) / 100).tolist())
     rounds = tuple((1.8 + rng.gamma(2, 0.05, 5)).tolist())
     return (
-        Timing("SingleStream", "decode-to-label", "cpu", 1, 1, single, others_share=0.125),
+        Timing("SingleStream", "decode-to-label", "cpu", 1, 1, single, None, 0.125, TimedBlocks(50, 0.25, loads)),
         Timing("SingleStream", "model-only", "cpu", 1, 1, model, others_share=0.125),
         Timing("Offline", "decode-to-label", "cpu", 200, 32, rounds, others_share=0.125),
     )

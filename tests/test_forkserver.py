@@ -107,6 +107,14 @@ def test_a_bug_is_planted_before_the_module_runs_even_into_a_library_that_was_im
     assert forked("import torch; print(torch.nn.Linear(1, 1).eval().training)")[1] == "False\n"
 
 
+def test_what_python_imports_at_its_start_is_a_module_of_a_file(forked: Forked, modules: Path):
+    """So that a run can tell that it was there, as in a process of its own."""
+    (modules / "sitecustomize.py").write_text("print('started')\n")
+    code, said = forked("import sys; print(sys.modules['sitecustomize'].__file__)")
+    (modules / "sitecustomize.py").unlink()
+    assert (code, said) == (0, f"started\n{modules / 'sitecustomize.py'}\n")
+
+
 def test_no_module_that_judges_was_imported_before_and_no_thread_was_running(forked: Forked):
     _, said = forked(
         "import sys, threading\n"

@@ -8,7 +8,7 @@ from drawn import CLASSES
 
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.records import CellImage, Split
-from harness.metrics.leakage import dependent_sets, leakage
+from harness.metrics.leakage import dependent_sets, leakage, made_of_the_dataset
 from harness.metrics.shortcuts import ShortcutFinding, ShortcutReport
 
 NOTHING = ShortcutReport((), 0, (), None, (), 0.01, ())
@@ -80,6 +80,16 @@ def test_a_set_is_dependent_by_its_chain_or_by_its_pictures():
     found = dependent_sets(shared, provenance, {})
     assert sorted(found) == ["far", "twin"]
     assert found["far"].startswith("it shares pictures with the dataset, first 'a.png' (dataset, x)")
+
+
+def test_a_set_is_made_of_the_dataset_where_more_than_a_stray_image_shows_its_pictures():
+    shared = [pair(("dataset", f"{n}.png", "x"), ("far", f"{n}.png", "x")) for n in range(3)]
+    again = pair(("dataset", "again.png", "x"), ("far", "0.png", "x"))  # the same image of the set, found twice
+    between = pair(("far", "1.png", "x"), ("third", "1.png", "x"))
+    assert made_of_the_dataset([shared[0], again, between], "far", 20) is None
+    told = made_of_the_dataset([*shared[:2], again], "far", 20)
+    assert told is not None and told.startswith("2 of its 20 images show pictures of the dataset, first '0.png'")
+    assert made_of_the_dataset(shared, "third", 20) is None
 
 
 def test_two_external_sets_that_share_a_picture_say_nothing_of_the_dataset():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -22,7 +23,7 @@ from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
 from harness.metrics.predictions import Predictions
 from harness.metrics.seeds import seed_accuracy
 from harness.metrics.timing import images_per_second, latency
-from harness.model.records import Timing
+from harness.model.records import TimedBlocks, Timing
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 BAS, EOS, LYM, MON, NEU = range(5)
@@ -439,6 +440,21 @@ def test_latency_is_the_90th_percentile_with_the_bounds_of_its_ranks():
     assert (found.value, found.lower, found.upper) == (0.91, 0.85, 0.96)
     assert (found.metric, found.set, found.unit, found.n, found.k) == ("latency_s", "cpu", "s", 100, None)
     assert found.note == "SingleStream, model-only, batch 32, on cpu; samples taken as independent"
+
+
+def test_latency_of_blocks_is_bounded_as_by_one_sample_a_block():
+    # Fifty blocks that each say one thing twice: the bounds are theirs. Of Binomial(50, 0.9) the 5 % and 95 %
+    # quantiles are 41 and 48, so the bounds are the 41st and the 49th.
+    fifty = [i / 50 for i in range(1, 51)]
+    blocks = replace(timing([second for second in fifty for _ in range(2)]), blocks=TimedBlocks(50, 0.1, ()))
+    found = latency(blocks, metric="latency_s", level=0.95)
+    assert (binom.ppf(0.05, 50, 0.9), binom.ppf(0.95, 50, 0.9)) == (41, 48)
+    alone = latency(timing(fifty), metric="latency_s", level=0.95)
+    assert (found.lower, found.upper) == (alone.lower, alone.upper) == (0.82, 0.98)
+    assert (found.value, found.n) == (0.92, 100)  # LoadGen's rank 90 of all samples, counted from 0
+    assert "50 blocks, 0.1 s apart, taken as independent" in found.note
+    in_a_row = latency(replace(blocks, blocks=None), metric="latency_s", level=0.95)
+    assert found.lower < in_a_row.lower < in_a_row.upper < found.upper
 
 
 def test_too_few_queries_have_no_upper_bound_and_claim_none():

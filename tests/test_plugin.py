@@ -17,7 +17,7 @@ from harness.cli import main
 from harness.core.digests import digest_of
 from harness.judge.verdicts import Outcome, Verdict
 from harness.model.model_file import FORMATS
-from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit, RunState, sets_told
+from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit, RunState, doubts_told, sets_told
 from harness.protocol.file import read_protocol
 
 # --- the whole path ---
@@ -272,6 +272,21 @@ def test_external_sets_without_a_criterion_are_told_and_those_with_one_are_not()
     unjudged = replace(run, verdicts=tuple(each for each in run.verdicts if each.criterion.set != set_name))
     seen = run.evaluations[set_name]
     assert sets_told(unjudged) == [f"{set_name}: {seen.n_correct} of {seen.n} right; no criterion acts on this set"]
+
+
+def test_why_an_external_set_that_is_not_required_decides_nothing_is_told():
+    protocol = read_protocol(DEFAULT_PROTOCOL)
+    optional = next(c for c in protocol.criteria if c.question == "external").model_copy(update={"required": False})
+    reason = "too little evidence to decide, and the independence of set x is not shown: so and so"
+    doubted = Verdict(optional, None, Outcome.INCONCLUSIVE, reason)
+
+    def told(verdict: Verdict) -> list[str]:
+        return doubts_told(replace(example_run(), verdicts=(verdict,)))
+
+    assert told(doubted) == [f"{optional.id} (not required): inconclusive: {reason}"]
+    # What blocks is explained at length, and what decided has nothing to excuse.
+    assert told(replace(doubted, criterion=optional.model_copy(update={"required": True}))) == []
+    assert told(replace(doubted, outcome=Outcome.FAILED)) == []
 
 
 def test_pytests_own_junit_has_no_failure_for_what_is_optional_and_what_each_verdict_rests_on(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from drawn import CLASSES, MeanColour
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fixtures.smears import HOME, SECOND, write_smears
 from harness.core.errors import DataError, DeviceUnavailable
@@ -25,7 +25,8 @@ from harness.protocol.records import FORMATS, Protocol
 from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting, sibling_dir
 from harness.run.stages.corruptions import robustness
-from harness.run.stages.data import external, split
+from harness.run.stages.data import split
+from harness.run.stages.external import external
 from harness.run.stages.independence import dependent_sets, leakage_checks, provenance
 from harness.run.stages.model import card, pictures
 from harness.run.stages.predictions import evaluation, predictions
@@ -96,6 +97,18 @@ def test_cells_of_the_dataset_are_no_external_set(protocol: Protocol, smears: Pa
     assert isinstance(found, Unavailable)
     assert "is not external: 1 of its 5 images are also in the dataset" in found.reason
     assert "renamed.png" in found.reason
+
+
+def test_a_set_of_the_dataset_s_pictures_in_other_files_is_no_external_set(
+    protocol: Protocol, smears: Path, tmp_path: Path, elsewhere: Path
+):
+    own = [file for folder in sorted(smears.iterdir()) for file in sorted(folder.iterdir())[:1]]
+    for file, cell in zip(sorted((elsewhere / "monocyte").iterdir()), own, strict=False):
+        with Image.open(cell) as picture:
+            ImageOps.mirror(picture).save(file)
+    found = run_over(protocol, smears, tmp_path, second_laboratory=elsewhere)(evaluation, "second_laboratory")
+    assert isinstance(found, Unavailable)
+    assert "is not external: 4 of its 4 images show pictures of the dataset, first 'basophil/" in found.reason
 
 
 def test_a_copy_byte_for_byte_is_a_duplicate_across_sets_though_its_set_is_not_scored(

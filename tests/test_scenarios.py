@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import MeanColour, classifier_of
+from pydantic import ValidationError
 from torch import nn
 
 from harness.data.records import Manifest
@@ -13,6 +14,7 @@ from harness.model import devices, torch_network
 from harness.model.images import Images, files_of
 from harness.model.scenarios import Scenario, scenarios
 from harness.protocol.records import ThroughputPlan
+from harness.run.pacing import Pacer
 
 CPU = torch.device("cpu")
 SINGLE, SINGLE_MODEL = ("SingleStream", "decode-to-label"), ("SingleStream", "model-only")
@@ -93,6 +95,57 @@ def test_each_query_waits_for_the_device(manifest: Manifest, monkeypatch: pytest
 def test_throughput_is_images_over_seconds(manifest: Manifest):
     timing = prepared(manifest)[1][OFFLINE].timing([0.5, 1.0, 2.0], others_share=0.25)
     assert timing.images_per_s == pytest.approx(210 / 3.5)  # three rounds of 70 images in 3.5 s
+
+
+def block_scenario(queried: list[str], *, blocks: int, pause_s: float, rounds: int = 20) -> Scenario:
+    return Scenario(*SINGLE, "cpu", 1, 1, rounds, 2, lambda: queried.append("query"), tuple, blocks, pause_s)
+
+
+def asked_as_pytest_benchmark_asks(scenario: Scenario, pacer: Pacer) -> None:
+    for _ in range(scenario.warmup + scenario.rounds):
+        pacer()
+        scenario.query()
+
+
+def test_blocks_are_apart_and_the_first_query_after_a_pause_is_not_timed():
+    happened: list[str] = []
+    scenario = block_scenario(happened, blocks=3, pause_s=0.5, rounds=10)
+    pacer = Pacer(scenario, sleep=lambda seconds: happened.append(f"pause {seconds}"))
+    asked_as_pytest_benchmark_asks(scenario, pacer)
+    pause = ["pause 0.5", "query"]
+    assert happened == ["query"] * (2 + 3) + pause + ["query"] * 3 + pause + ["query"] * 4
+    assert len(pacer.shares()) == 3
+    assert all(0 <= share <= 1 for share in pacer.shares())
+
+
+def test_queries_in_a_row_are_not_paused_and_have_no_blocks():
+    happened: list[str] = []
+    scenario = block_scenario(happened, blocks=1, pause_s=0.0)
+    pacer = Pacer(scenario, sleep=lambda _: pytest.fail("paused"))
+    asked_as_pytest_benchmark_asks(scenario, pacer)
+    assert (len(happened), pacer.shares()) == (22, ())
+
+
+def test_only_single_queries_come_in_blocks(manifest: Manifest):
+    plan = PLAN.model_copy(update={"blocks": 3, "pause_s": 0.5})
+    found = scenarios(classifier_of(Counting()), pictures(manifest), plan=plan, device="cpu")
+    assert {name for name, _ in found} == {"SingleStream", "Offline"}
+    blocks = {(name, each.blocks, each.pause_s) for (name, _), each in found.items()}
+    assert blocks == {("SingleStream", 3, 0.5), ("Offline", 1, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"blocks": 29, "pause_s": 0.5}, "from 30 blocks on"),
+        ({"blocks": 31, "pause_s": 0.5}, "each holds a query"),
+        ({"blocks": 30}, "give both or neither"),
+        ({"pause_s": 0.5}, "give both or neither"),
+    ],
+)
+def test_blocks_too_small_or_without_a_pause_are_refused(change: dict[str, float], words: str):
+    with pytest.raises(ValidationError, match=words):
+        ThroughputPlan(**{**PLAN.model_dump(), **change})
 
 
 def test_mps_and_cuda_are_synchronised_by_their_own_calls(monkeypatch: pytest.MonkeyPatch):

@@ -246,13 +246,18 @@ def _first(holds: Callable[[int], bool], high: int) -> int:
     return next((each for each in range(max(0, high - JITTER), high) if all(map(holds, range(each, high)))), high)
 
 
-def percentile_bounds(samples: Sequence[float], *, quantile: float, level: float) -> tuple[float, float, float]:
+def percentile_bounds(
+    samples: Sequence[float], *, quantile: float, level: float, independent: int | None = None
+) -> tuple[float, float, float]:
     """A percentile of independent samples with distribution-free one-sided bounds from order statistics.
 
     Args:
         samples: at least one number, any order.
         quantile: which percentile, a fraction in (0, 1).
         level: one-sided confidence of each bound.
+        independent: where samples come in independent blocks of about equal size, how many blocks. The ranks are then
+            those of so many samples, each taken as often as a block has some: right where a block says one thing many
+            times, and wider than need be where its samples differ.
     Returns:
         (value, lower, upper) in the samples' unit. value is the sample at zero-based rank floor(n * quantile)
         of the sorted list (LoadGen's rule). A bound that n samples cannot give is -inf or inf.
@@ -268,9 +273,10 @@ def percentile_bounds(samples: Sequence[float], *, quantile: float, level: float
     check_level(level)
     ordered, n = sorted(samples), len(samples)
     # How many samples fall below the true percentile is Binomial(n, quantile); both ranks follow from its quantiles.
-    below, above = binomial_quantile(1 - level, n, quantile), binomial_quantile(level, n, quantile)
-    lower = ordered[below - 1] if below >= 1 else -math.inf
-    upper = ordered[above] if above < n else math.inf
+    trials = n if independent is None else independent
+    below, above = binomial_quantile(1 - level, trials, quantile), binomial_quantile(level, trials, quantile)
+    lower = ordered[(below - 1) * n // trials] if below >= 1 else -math.inf
+    upper = ordered[-(-(above + 1) * n // trials) - 1] if above < trials else math.inf
     return ordered[min(n - 1, math.floor(n * quantile))], lower, upper
 
 

@@ -8,7 +8,8 @@ from harness.data.leakage import DuplicatePair, ListedImage, across_parts, acros
 from harness.data.records import Split
 from harness.metrics.copies import DATASET, copies_within
 from harness.metrics.counts import counted
-from harness.metrics.provenance import Provenance
+from harness.metrics.provenance import TOLERATED_SHARE
+from harness.metrics.provenance_records import Provenance
 from harness.metrics.shortcuts import ShortcutReport
 from harness.protocol.needs import SPLIT
 from harness.protocol.records import PARTS
@@ -70,6 +71,25 @@ def dependent_sets(
                 "same numbering. Where they are others, put the laboratory's name before each id"
             )
     return found
+
+
+def made_of_the_dataset(pairs: Sequence[DuplicatePair], name: str, n_images: int) -> str | None:
+    """Why an external set is none: more of its images than a stray few show pictures of the dataset."""
+    shared = _shared_with_the_dataset(pairs, name)
+    n_copies = n_copies_in(pairs, name)
+    if n_copies <= TOLERATED_SHARE * n_images:
+        return None
+    return f"{n_copies} of its {n_images} images show pictures of the dataset, first {shared[0]}"
+
+
+def n_copies_in(pairs: Sequence[DuplicatePair], name: str) -> int:
+    """How many images of an external set show pictures of the dataset."""
+    shared = _shared_with_the_dataset(pairs, name)
+    return len({image.path for pair in shared for image in (pair.first, pair.second) if image.set == name})
+
+
+def _shared_with_the_dataset(pairs: Sequence[DuplicatePair], name: str) -> list[DuplicatePair]:
+    return [pair for pair in across_sets(pairs) if {pair.first.set, pair.second.set} == {DATASET, name}]
 
 
 METRICS = (

@@ -1,19 +1,21 @@
 """Does the training source explain where another set comes from?
 
 A set counts as external because it was taken elsewhere: at another site, of other people, with another instrument. No
-image can prove that. An image can speak against it: the same unusual size, encoder or tables, numbers out of the same
-series, the same colour of the empty slide. `compare_provenance` lays the facts of both sets side by side and decides by
-a fixed rule:
+image can prove that. An image can speak against it: the same picture, the same unusual size, encoder or tables,
+numbers out of the same series, the same colour of the empty slide. `compare_provenance` lays the facts of both sets
+side by side and decides by a fixed rule:
 
-1. More than 1 image in 20 shares something with the source that is hardly shared by chance (its bytes, an odd image
-   size, an encoder's comment, tables of its own, a number of a sparsely filled series): explained by the source.
+1. More than 1 image in 20 shows a picture of the source, or shares something with it that is hardly shared by chance
+   (its bytes, an odd image size, an encoder's comment, tables of its own, a number of a sparsely filled series):
+   explained by the source. A single picture of the source: undecided at most.
 2. Otherwise the background decides. It is the lamp's and the camera's colour, hardly that of the stain, the cell or the
-   crop, and outlives every re-encoding. Where at least half of the images are shown to lie outside of what 95 % of the
-   source's images look like: another acquisition chain. Where that is disproved: explained by the source, since a
-   converted copy of the source would look just so.
-3. Undecided otherwise: too few images; grey images beside coloured ones; or a background that differs while no more
-   than a quarter of the images lie outside of the source's once each channel is scaled to the same background. A copy
-   of the source that somebody made darker or warmer does that.
+   crop, and outlives every re-encoding. Where fewer than half of the images are shown to differ in it: explained by the
+   source, since a converted copy of the source would look just so.
+3. Another acquisition chain where at least half of the images are shown to lie outside of what 95 % of the source's
+   images look like, and more than a quarter of them lie outside once each channel is scaled to the same background,
+   which a darker or warmer copy of the source does not, and more than a third in what colour cannot change
+   (`structure`: focus, noise, geometry of the cell), which a copy in other colours hardly does.
+4. Undecided otherwise: too few images, grey images beside coloured ones, or one of these ways that does not agree.
 
 Only "another acquisition chain" may stand behind a criterion for an external set, and even that is consistent with
 independence, never a proof of it. A similar laboratory with the same instrument is "explained by the source" too: then
@@ -22,38 +24,42 @@ documents must show what the images cannot.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from harness.core.errors import DataError
 from harness.data.metadata import ABSENT, FileFacts, SetFacts
-from harness.metrics.distributions import binomial_sf
-from harness.metrics.intervals import check_counts, check_level, clopper_pearson_bounds
-from harness.metrics.shortcuts import colours, name_letters, name_number, predicted, with_products
+from harness.metrics.intervals import check_level, clopper_pearson_bounds
+from harness.metrics.outside import CENTRAL_SHARE, FEWEST_FOR_REGION, HALF, outside_of
+from harness.metrics.provenance_records import (
+    ChainVerdict,
+    Fingerprint,
+    NameSeries,
+    Outside,
+    Provenance,
+    ProvenanceFact,
+    Spread,
+    TwoSampleTest,
+)
+from harness.metrics.shortcuts import colours, name_letters, name_number
+from harness.metrics.structure import MOVED, structures
+from harness.metrics.two_samples import classifier_two_sample_test
 
 # A value counts as the source's where this share of its images holds it, and at least five do: a stray file of another
 # origin inside the source must not explain a whole set.
 USUAL_SHARE, USUAL_IMAGES = 0.01, 5
 # Images that may share something unusual with the source by chance or by a stray copy.
 TOLERATED_SHARE = 0.05
-# What "most images lie outside" means, and what they lie outside of.
-HALF, CENTRAL_SHARE = 0.5, 0.95
 # Images outside after scaling: of forty recoloured drawn cells of one laboratory 0 to 9, of forty of another 12 to 22
 # (40 seeds each; docs/shortcuts-and-provenance.md). Real sets of other laboratories: all. A share and not a bound,
 # because neither answer is the safe one by default: nine images could then never leave it.
 WHITE_BALANCE_SHARE = 0.25
-N_NEIGHBOURS = 5
-GREY_LEVELS_MOVED = 2
-FEWEST_FOR_REGION = math.ceil(CENTRAL_SHARE / (1 - CENTRAL_SHARE))  # 19: statistics of split conformal prediction
-# A series that fills less of its own range than this was not counted up from 1: two sets share its numbers only if
-# they share its origin.
-SPARSE = 0.05
+# Images outside in what colour cannot change (benchmarks/provenance.py; docs/shortcuts-and-provenance.md).
+STRUCTURE_SHARE = 1 / 3
+GREY_LEVELS_MOVED = 2  # by a re-encoding
 # Width to height of screens, sensors and crops: such a size says nothing of where an image comes from.
 COMMON_SHAPES = ((1, 1), (4, 3), (3, 2), (16, 9), (16, 10), (5, 4), (2, 1))
 # Software that anybody may have converted images with.
@@ -68,180 +74,6 @@ DOCUMENTS = (
     "the dates of staining and acquisition",
     "who labelled the cells, and that they did not label the source's",
 )
-
-
-class ChainVerdict(StrEnum):
-    """What the images say of the acquisition chain; none of it is a proof of independence."""
-
-    EXPLAINED = "explained by the training source"
-    ANOTHER = "another acquisition chain"
-    UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """One quantity over the images of a set: mean, standard deviation, and the central 95 % of the images."""
-
-    name: str
-    mean: float
-    sd: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class NameSeries:
-    """Files whose names begin with the same letters: how many, and the range of the first number in their names."""
-
-    letters: str
-    n: int
-    first: int | None
-    last: int | None
-    n_numbers: int
-
-    @property
-    def is_sparse(self) -> bool:
-        if self.first is None or self.last is None or self.last == self.first:
-            return False
-        return self.n_numbers / (self.last - self.first + 1) < SPARSE
-
-    def __str__(self) -> str:
-        return f"{self.letters}* {self.first}-{self.last} ({self.n})"
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """How the images of one set were made, as far as the files show it.
-
-    counts:  (kind of fact, ((value, images), ...)), the commonest value first.
-    series:  of the file names, by their letters.
-    spreads: bytes per pixel, and mean, spread and background of each colour channel.
-    files, colours: the same of every image; colours are the columns of `shortcuts.colours`. Large: evidence holds the
-             `Provenance`, not this.
-    """
-
-    name: str
-    counts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
-    series: tuple[NameSeries, ...]
-    spreads: tuple[Spread, ...]
-    files: tuple[FileFacts, ...]
-    colours: tuple[tuple[float, ...], ...]
-
-    def of(self, kind: str) -> dict[str, int]:
-        """value -> images. Raises: KeyError: no such kind."""
-        return dict(dict(self.counts)[kind])
-
-    def spread(self, name: str) -> Spread:
-        return next(spread for spread in self.spreads if spread.name == name)
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenanceFact:
-    """One fact on both sides.
-
-    source, other: the values in words, the commonest first.
-    k, n:     images of the set whose value is usual in the source, and all of them.
-    shared:   whether that is so for at least half of them.
-    n_unusual: images among the k that share a value which is hardly shared by chance.
-    """
-
-    name: str
-    source: str
-    other: str
-    k: int
-    n: int
-    shared: bool
-    n_unusual: int
-
-    @property
-    def is_absent(self) -> bool:
-        """Whether no file of the set says anything of this: what neither side has, they do not share."""
-        return self.other == f"{ABSENT} ({self.n})"
-
-    def __str__(self) -> str:
-        weight = f"; {self.n_unusual} hardly by chance" if self.n_unusual else ""
-        return f"{self.name}: source {self.source}; set {self.other} ({self.k} of {self.n} images alike{weight})"
-
-
-@dataclass(frozen=True, slots=True)
-class TwoSampleTest:
-    """A classifier that learns from half of the images to tell the two sets apart, and is asked about the other half.
-
-    Equally many images of each class from each set. `p_value`: exact, one-sided, of `correct` or more by tossing a
-    coin; None where `refused` says why. `smallest_p`: what all correct would have given.
-    """
-
-    correct: int
-    held_out: int
-    p_value: float | None
-    smallest_p: float
-    refused: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """How many images (patients or slides, where known) lie outside of what `CENTRAL_SHARE` of the source's look like.
-
-    lower, upper: Clopper-Pearson bounds of the share, each one-sided at `level`.
-    """
-
-    k: int
-    n: int
-    lower: float
-    upper: float
-    level: float
-
-    def __str__(self) -> str:
-        return f"{self.k} of {self.n} (share at least {self.lower:.2f}, at most {self.upper:.2f} at {self.level:.0%})"
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """What speaks for and against another origin of a set, and what the fixed rule makes of it.
-
-    n_unusual:  images that share something with the source which is hardly shared by chance.
-    background: images whose background colour the source does not explain; None where the source has too few images,
-                or where one of the two sets is grey.
-    stain:      the same for all nine colour numbers, each class by itself: moves with the stain batch, decides nothing.
-    rebalanced: the same once each channel is scaled so that both sets have the same background: what another white
-                balance or exposure cannot explain.
-    two_sample: decides nothing: another batch of the same laboratory can be told apart as well.
-    same, different: one sentence for each fact on either side.
-    would_show: what would show independence.
-    limits:     what so many images can and cannot say.
-    """
-
-    source: str
-    other: str
-    n_source: int
-    n: int
-    facts: tuple[ProvenanceFact, ...]
-    n_unusual: int
-    background: Outside | None
-    stain: Outside | None
-    rebalanced: Outside | None
-    two_sample: TwoSampleTest
-    verdict: ChainVerdict
-    reason: str
-    same: tuple[str, ...]
-    different: tuple[str, ...]
-    would_show: tuple[str, ...]
-    limits: tuple[str, ...]
-
-    @property
-    def may_count_as_external(self) -> bool:
-        """Whether the set may satisfy a criterion that asks for an external set."""
-        return self.verdict is ChainVerdict.ANOTHER
-
-    @property
-    def label(self) -> str:
-        return "consistent with independence" if self.may_count_as_external else "independence not shown"
-
-    def fact(self, name: str) -> ProvenanceFact:
-        return next(fact for fact in self.facts if fact.name == name)
-
-    def __str__(self) -> str:
-        return f"{self.other}: {self.label} ({self.verdict}): {self.reason}"
 
 
 # --- one set ---------------------------------------------------------------------------------------
@@ -282,6 +114,7 @@ def fingerprint(facts: SetFacts, *, name: str) -> Fingerprint:
         ),
         files=facts.files,
         colours=tuple(tuple(row) for row in seen.tolist()),
+        structures=tuple(tuple(row) for row in structures(facts.thumbnails).tolist()),
     )
 
 
@@ -316,13 +149,20 @@ def _series(files: Sequence[FileFacts]) -> tuple[NameSeries, ...]:
 
 
 def compare_provenance(
-    source: Fingerprint, other: Fingerprint, *, alpha: float, level: float, rng: np.random.Generator
+    source: Fingerprint,
+    other: Fingerprint,
+    *,
+    n_copies: int,
+    alpha: float,
+    level: float,
+    rng: np.random.Generator,
 ) -> Provenance:
     """Lay two sets side by side and decide, by the rule at the top of this module, whether one explains the other.
 
     Args:
         source: the set that the classifier learns from, all parts of it.
         other: the set that somebody calls external.
+        n_copies: how many of its images show pictures of the source.
         alpha: for the two-sample test; one that could not reach it is refused.
         level: one-sided confidence of the bounds, a fraction in (0, 1).
         rng: draws the two-sample test's halves.
@@ -338,6 +178,7 @@ def compare_provenance(
     stain = _outside(source, other, slice(None), by_class=True, level=level) if comparable else None
     balanced = _rebalanced(source, other)
     rebalanced = _outside(source, balanced, slice(None), by_class=True, level=level) if comparable else None
+    structure = _structure_outside(source, other, level=level)
     facts = (
         _fact("bytes of the file", f"{len(same_bytes)} distinct files", "copies", copies, copies),
         *(
@@ -347,9 +188,14 @@ def compare_provenance(
         _spread_fact(source, other, "bytes per pixel"),
     )
     n_unusual = int(unusual.sum())
-    verdict, reason = _decided(n_unusual, len(other.files), background, rebalanced, facts, comparable=comparable)
+    if (pictured := _of_pictures(n_copies, len(other.files))) is not None:
+        verdict, reason = pictured
+    else:
+        verdict, reason = _decided(
+            n_unusual, len(other.files), background, rebalanced, structure, facts, comparable=comparable
+        )
     two_sample = classifier_two_sample_test(source, other, alpha=alpha, rng=rng)
-    same, different = _both_sides(facts, source, other, background, stain, rebalanced, two_sample, alpha)
+    same, different = _both_sides(facts, source, other, background, stain, rebalanced, structure, two_sample, alpha)
     return Provenance(
         source=source.name,
         other=other.name,
@@ -367,7 +213,21 @@ def compare_provenance(
         different=different,
         would_show=DOCUMENTS,
         limits=_limits(other, background, two_sample),
+        n_copies=n_copies,
+        structure=structure,
     )
+
+
+def _of_pictures(n_copies: int, n: int) -> tuple[ChainVerdict, str] | None:
+    """What pictures of the source decide by themselves: many explain a set, and one leaves it undecided at most."""
+    if n_copies > TOLERATED_SHARE * n:
+        return ChainVerdict.EXPLAINED, f"{n_copies} of {n} images show pictures of it"
+    if n_copies:
+        return (
+            ChainVerdict.UNDECIDED,
+            f"{n_copies} of {n} images show pictures of the source; where are the others from?",
+        )
+    return None
 
 
 def _decided(
@@ -375,6 +235,7 @@ def _decided(
     n: int,
     background: Outside | None,
     rebalanced: Outside | None,
+    structure: Outside | None,
     facts: Sequence[ProvenanceFact],
     *,
     comparable: bool,
@@ -390,7 +251,7 @@ def _decided(
             ChainVerdict.UNDECIDED,
             "one of the two sets is grey, and grey images have no background colour to compare",
         )
-    if background is None or rebalanced is None:
+    if background is None or rebalanced is None or structure is None:
         return (
             ChainVerdict.UNDECIDED,
             f"a source of fewer than {FEWEST_FOR_REGION + 1} images shows no usual background",
@@ -400,10 +261,16 @@ def _decided(
             f"the background colour of {background} lies outside of the source's, but with each channel scaled to the "
             f"same background only {rebalanced} do: a darker or warmer copy of the source would look just so"
         )
+    if background.lower >= HALF and structure.k <= STRUCTURE_SHARE * structure.n:
+        return ChainVerdict.UNDECIDED, (
+            f"the background colour of {background} lies outside of the source's, but in what colour cannot change "
+            f"(focus, noise, the cell in its frame) only {structure} do: a copy of the source in other colours, or "
+            "other cells of it, would look just so"
+        )
     if background.lower >= HALF:
         return ChainVerdict.ANOTHER, (
-            f"nothing unusual is shared, and the background colour of {background} lies outside of what "
-            f"{CENTRAL_SHARE:.0%} of the source's images show"
+            f"nothing unusual is shared; the background colour of {background} lies outside of what "
+            f"{CENTRAL_SHARE:.0%} of the source's images show, and what colour cannot change of {structure}"
         )
     if background.upper < HALF:
         return ChainVerdict.EXPLAINED, (
@@ -477,34 +344,29 @@ def _in_words(one: Fingerprint, kind: str, *, most: int = 4) -> str:
 def _outside(
     source: Fingerprint, other: Fingerprint, columns: slice, *, by_class: bool, level: float
 ) -> Outside | None:
-    """How many of the set lie further from the source than `CENTRAL_SHARE` of the source's own images do.
+    return outside_of(
+        source.files,
+        np.array(source.colours)[:, columns],
+        other.files,
+        np.array(other.colours)[:, columns],
+        moved=GREY_LEVELS_MOVED / 255,
+        by_class=by_class,
+        scaled_within=True,
+        level=level,
+    )
 
-    Distance: to the fifth nearest image of the source, in colours whitened by the source's covariance (within classes),
-    so that a source of several batches may have several centres. Each image of the source is measured against the
-    others, which is leave-one-out and not the split of exact conformal prediction: with hundreds of images the two
-    agree, and no image is wasted.
-    """
-    reference, seen = np.array(source.colours)[:, columns], np.array(other.colours)[:, columns]
-    labels = np.array([file.label for file in source.files])
-    transform = _whitening(reference, labels)
-    reference, seen = reference @ transform, seen @ transform
-    outside = np.zeros(len(seen), dtype=bool)
-    for label in sorted({file.label for file in other.files}) if by_class else [None]:
-        asked = np.array([label in (None, file.label) for file in other.files])
-        known = reference[labels == label] if label is not None else reference
-        if len(known) <= FEWEST_FOR_REGION:
-            known = reference  # too few of this class in the source: compare with all of it
-        if len(known) <= FEWEST_FOR_REGION:
-            return None
-        tree = cKDTree(known)
-        own = np.sort(tree.query(known, k=N_NEIGHBOURS + 1)[0][:, -1])  # the nearest of all is the image itself
-        rank = math.ceil((len(known) + 1) * CENTRAL_SHARE)
-        outside[asked] = tree.query(seen[asked], k=N_NEIGHBOURS)[0][:, -1] > own[rank - 1]
-    shares: dict[str, list[bool]] = defaultdict(list)
-    for file, is_out in zip(other.files, outside.tolist(), strict=True):
-        shares[file.unit].append(is_out)  # images of one patient or slide share its lamp: they are counted once
-    k, n = sum(sum(held) > HALF * len(held) for held in shares.values()), len(shares)
-    return Outside(k, n, *clopper_pearson_bounds(k, n, level=level), level)
+
+def _structure_outside(source: Fingerprint, other: Fingerprint, *, level: float) -> Outside | None:
+    return outside_of(
+        source.files,
+        np.array(source.structures),
+        other.files,
+        np.array(other.structures),
+        moved=MOVED,
+        by_class=False,
+        scaled_within=False,
+        level=level,
+    )
 
 
 def _rebalanced(source: Fingerprint, other: Fingerprint) -> Fingerprint:
@@ -520,59 +382,6 @@ def _is_grey(one: Fingerprint) -> bool:
     return bool(np.mean(np.ptp(means, axis=1) < 1 / 255) > HALF)
 
 
-def _whitening(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    within = np.vstack([values[labels == label] - values[labels == label].mean(axis=0) for label in np.unique(labels)])
-    variances, directions = np.linalg.eigh(within.T @ within / len(within))
-    # Directions that hardly vary in the source must not blow up what a re-encoding moves, which is a grey level or two.
-    return np.asarray(directions / np.sqrt(np.maximum(variances, (GREY_LEVELS_MOVED / 255) ** 2)))
-
-
-def classifier_two_sample_test(
-    source: Fingerprint, other: Fingerprint, *, alpha: float, rng: np.random.Generator
-) -> TwoSampleTest:
-    """Can a small classifier tell images of the two sets apart by their colours?
-
-    Of every class, as many images from either set as the smaller of the two holds: other shares of classes must not be
-    what tells the sets apart. Half of them are learnt from, the rest is asked. Images count as independent.
-
-    Source: Lopez-Paz and Oquab (2017), Revisiting classifier two-sample tests, ICLR.
-    """
-    learnt: list[tuple[int, int]] = []
-    held_out: list[tuple[int, int]] = []
-    labels = [np.array([file.label for file in one.files]) for one in (source, other)]
-    for label in sorted(set(labels[0]) & set(labels[1])):
-        members = [rng.permutation(np.flatnonzero(of == label)) for of in labels]
-        n = min(map(len, members))
-        for side, positions in enumerate(members):
-            held_out += [(side, int(position)) for position in positions[: n // 2]]
-            learnt += [(side, int(position)) for position in positions[n // 2 : n]]
-    smallest = accuracy_p_value(len(held_out), len(held_out)) if held_out else 1.0
-    if smallest > alpha:
-        refused = (
-            f"{len(held_out)} images to ask about: even all correct would give p = {smallest:.3g}, above {alpha}. More "
-            "images of classes that both sets hold would do."
-        )
-        return TwoSampleTest(0, len(held_out), None, smallest, refused)
-    views = [np.array(one.colours) for one in (source, other)]
-    rows = np.array([views[side][position] for side, position in [*learnt, *held_out]])
-    view, sides = with_products(rows), np.array([str(side) for side, _ in [*learnt, *held_out]])
-    said = predicted(view[: len(learnt)], sides[: len(learnt)], view[len(learnt) :])
-    correct = int(np.sum(said == sides[len(learnt) :]))
-    return TwoSampleTest(correct, len(held_out), accuracy_p_value(correct, len(held_out)), smallest)
-
-
-def accuracy_p_value(correct: int, held_out: int) -> float:
-    """Probability of so many correct answers, or more, by tossing a coin.
-
-    Raises:
-        UndefinedStatistic: held_out is 0.
-    >>> round(accuracy_p_value(115, 200), 6)
-    0.020019
-    """
-    check_counts(correct, held_out)
-    return binomial_sf(correct - 1, held_out, 0.5)
-
-
 # --- words -----------------------------------------------------------------------------------------
 
 
@@ -583,6 +392,7 @@ def _both_sides(
     background: Outside | None,
     stain: Outside | None,
     rebalanced: Outside | None,
+    structure: Outside | None,
     two_sample: TwoSampleTest,
     alpha: float,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -600,6 +410,9 @@ def _both_sides(
     if rebalanced is not None:
         sentence = f"all colours, each channel scaled to the same background: outside: {rebalanced}"
         (different if rebalanced.lower >= HALF else same).append(sentence)
+    if structure is not None:
+        sentence = f"focus, noise and the cell in its frame, without colour: outside: {structure}"
+        (different if structure.k > STRUCTURE_SHARE * structure.n else same).append(sentence)
     if two_sample.p_value is not None:
         sentence = (
             f"a classifier of colours tells the sets apart in {two_sample.correct} of {two_sample.held_out} held-out "
@@ -615,7 +428,8 @@ def _background_of(one: Fingerprint) -> str:
 
 def _limits(other: Fingerprint, background: Outside | None, two_sample: TwoSampleTest) -> tuple[str, ...]:
     limits = [
-        "a copy that was renamed, brought to another size and stained anew by a program would pass for another chain",
+        "cells of the source that were not trained on, cut to much less of the frame and stained anew by a program, "
+        "would pass for another chain",
         "a laboratory with the source's instrument and export, or its background colour, cannot be told from it",
     ]
     if background is not None:

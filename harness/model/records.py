@@ -300,6 +300,29 @@ class JudgedModel:
         return self.cells in ("stated by the file", "stated by the split file")
 
 
+def block_ends(n: int, blocks: int) -> tuple[int, ...]:
+    """After how many of n samples each block ends.
+
+    >>> block_ends(10, 3)
+    (3, 6, 10)
+    """
+    return tuple(n * block // blocks for block in range(1, blocks + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class TimedBlocks:
+    """Blocks of samples, of as many each as can be.
+
+    n:       how many.
+    pause_s: seconds between two of them.
+    others_shares: of the machine's processor time during each, what other processes took; empty where not known.
+    """
+
+    n: int
+    pause_s: float
+    others_shares: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Raw samples of one scenario on one device.
@@ -310,6 +333,7 @@ class Timing:
     pipe_samples_s: of a command, the seconds that as many bytes as a query's take through its pipe and back, without an
                answer; they are within `samples_s`.
     others_share: of the machine's processor time while it was timed, what other processes took; None where unknown.
+    blocks:     apart in time, where the samples came in such; None: all in a row.
     """
 
     scenario: str
@@ -320,6 +344,7 @@ class Timing:
     samples_s: tuple[float, ...]
     pipe_samples_s: tuple[float, ...] | None = None
     others_share: float | None = None
+    blocks: TimedBlocks | None = None
 
     @property
     def images_per_s(self) -> float:

@@ -12,7 +12,7 @@ from itertools import cycle
 
 from harness.model.classifier import Classifier, Piped, Preparing
 from harness.model.images import Images
-from harness.model.records import Timing
+from harness.model.records import TimedBlocks, Timing
 from harness.protocol.records import ThroughputPlan
 
 READY_IMAGES = 32  # prepared beforehand where one is answered at a time
@@ -23,6 +23,8 @@ class Scenario:
     """One thing to time: call `query` `rounds` times after `warmup` untimed calls.
 
     pipe: samples of the seconds that the bytes of a query take to another process and back; none where there is none.
+    blocks, pause_s: as `ThroughputPlan`; what is asked many at once is in blocks by itself.
+    before: to be called before each query, untimed and warm-up alike.
     """
 
     name: str
@@ -34,8 +36,13 @@ class Scenario:
     warmup: int
     query: Callable[[], object]
     pipe: Callable[[], tuple[float, ...]] = tuple
+    blocks: int = 1
+    pause_s: float = 0.0
+    before: Callable[[], None] = lambda: None
 
-    def timing(self, samples_s: Sequence[float], *, others_share: float | None) -> Timing:
+    def timing(
+        self, samples_s: Sequence[float], *, others_share: float | None, block_shares: tuple[float, ...] = ()
+    ) -> Timing:
         """The samples, and beside them the time of the pipe that is in them."""
         return Timing(
             self.name,
@@ -46,6 +53,7 @@ class Scenario:
             tuple(samples_s),
             self.pipe() or None,
             others_share,
+            TimedBlocks(self.blocks, self.pause_s, block_shares) if self.blocks > 1 else None,
         )
 
 
@@ -71,6 +79,8 @@ def scenarios(
             warmup=plan.warmup_queries if is_single else 1,
             query=query,
             pipe=_pipe(classifier, images.take([0]) if is_single else offline),
+            blocks=plan.blocks if is_single else 1,
+            pause_s=plan.pause_s if is_single else 0.0,
         )
 
     def answer(shown: Images) -> Callable[[], object]:

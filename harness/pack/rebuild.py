@@ -65,7 +65,7 @@ from harness.metrics.fits import FITTING_PARTS, Fit, fit_of
 from harness.metrics.measurements import NotRecorded
 from harness.metrics.parity import Parity
 from harness.metrics.predictions import Predictions, predictions_of
-from harness.metrics.provenance import Provenance
+from harness.metrics.provenance_records import Provenance
 from harness.metrics.reproducibility import ProcessDigests
 from harness.metrics.robustness import FlipRate, SeverityCurve
 from harness.metrics.shortcuts import ShortcutReport

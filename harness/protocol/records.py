@@ -54,6 +54,7 @@ CORRUPTIONS = (
 )
 INVARIANCES = ("rotation_90", "rotation_180", "rotation_270", "flip_horizontal", "flip_vertical")
 NO_CELLS = ("blank", "red_cells", "noise", "text", "grey")
+FEWEST_BLOCKS = 30  # 29 are the fewest samples with a 95 % upper bound of the 90th percentile
 PINNED_BY = "digest_mismatches"  # the metric that holds a set to its digest
 ANY = "any"  # flips under at least one transform; inputs of every kind together
 # What may be decoded; `harness.data.decoding` knows more by their first bytes, and names them.
@@ -769,6 +770,8 @@ class ThroughputPlan(_Record):
 
     warmup_queries: queries before the first that counts.
     queries:        single-image queries.
+    blocks:         in how many blocks apart in time these come; 1: all in a row.
+    pause_s:        seconds between two blocks.
     offline_rounds: passes over many images.
     offline_images: images in one pass.
     batch_size:     images at a time where many are classified.
@@ -779,6 +782,23 @@ class ThroughputPlan(_Record):
     offline_rounds: int = Field(ge=5)  # fewer give no 95 % bound of a median
     offline_images: int = Field(ge=1)
     batch_size: int = Field(ge=1)
+    # Left out of the content where all come in a row, so that a protocol without them keeps its digest.
+    blocks: int = Field(default=1, ge=1, exclude_if=lambda count: count == 1)
+    pause_s: float = Field(default=0.0, ge=0.0, le=60.0, exclude_if=lambda seconds: seconds == 0)
+
+    @model_validator(mode="after")
+    def _blocks_are_blocks(self) -> ThroughputPlan:
+        if self.blocks != 1 and not FEWEST_BLOCKS <= self.blocks <= self.queries:
+            raise ValueError(
+                f"blocks = {self.blocks} of queries = {self.queries}: a 90th percentile has a 95 % bound from "
+                f"{FEWEST_BLOCKS} blocks on, and each holds a query; 1 asks all in a row"
+            )
+        if (self.blocks > 1) != (self.pause_s > 0):
+            raise ValueError(
+                f"blocks = {self.blocks} and pause_s = {self.pause_s:g}: blocks are apart by a pause, and a pause is "
+                "between blocks; give both or neither"
+            )
+        return self
 
 
 class Waiver(_Record):

@@ -10,8 +10,8 @@ from harness.judge.looks_left import MOST_LOOKS, LooksLeft, looks_left
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison
 from harness.metrics.paired_scores import NAME as BRIER
-from harness.protocol.questions import GATES
-from harness.protocol.records import Protocol
+from harness.protocol.questions import GATES, QUESTIONS
+from harness.protocol.records import PARTS, Protocol
 from harness.report.amended import verdict_words
 from harness.report.custody import rescored_words
 from harness.report.readings import reading_told
@@ -146,6 +146,16 @@ def sets_told(results: RunResults) -> list[str]:
         elif (seen := results.evaluations.get(each.name)) is not None:
             told.append(f"{each.name}: {seen.n_correct} of {seen.n} right; no criterion acts on this set")
     return told
+
+
+def doubts_told(results: RunResults) -> list[str]:
+    """Why criteria on external sets came to no decision: of those that are not required nothing else says it."""
+    return [
+        f"{verdict.criterion.id} (not required): {verdict.outcome}: {verdict.reason}"
+        for verdict in results.verdicts
+        if verdict.outcome is Outcome.INCONCLUSIVE and not verdict.blocks and verdict.criterion.set not in PARTS
+        if QUESTIONS[verdict.criterion.question].needs_independence
+    ]
 
 
 def looks_told(results: RunResults) -> list[str]:

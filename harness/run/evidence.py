@@ -27,6 +27,7 @@ from harness.run.results import SetSummary
 from harness.run.stages import (
     corruptions,
     data,
+    external,
     given,
     independence,
     model,
@@ -93,7 +94,7 @@ def _relabelled(run: Graph, ledger: Sequence[Look]) -> list[Relabelled]:
     """The cells of each picture that was looked at before under another label."""
     found = []
     for each in corrected_pictures(ledger, run=run.setting.options.run_id):
-        shown = zip(run(data.images, each.set), run(predictions.pixel_digests, each.set), strict=True)
+        shown = zip(run(external.images, each.set), run(predictions.pixel_digests, each.set), strict=True)
         paths = [image.path for image, digest in shown if f"{picture_of(digest):016x}" == each.picture]
         found += [Relabelled(each.set, path, *each[1:]) for path in paths]
     return found
@@ -213,8 +214,10 @@ def _given(run: Graph) -> GivenPredictions | None:
 
 
 def _externals(run: Graph) -> Mapping[str, Manifest | Unavailable]:
-    """The external sets, where anybody has looked for them."""
-    return run(data.external) if run.result(data.listed) is not None else {}
+    """The external sets, where anybody has looked for them; as they lie there, where the run ended before that."""
+    if run.result(independence.duplicates) is None:  # may be what ended it: it must not cost the pack
+        return run.result(data.listed) or {}
+    return run(external.external)
 
 
 def _evaluation(run: Graph, name: str) -> Evaluation:

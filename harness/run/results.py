@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harness.metrics.estimates import Evaluation
     from harness.metrics.fits import Fit
     from harness.metrics.parity import Parity
-    from harness.metrics.provenance import Provenance
+    from harness.metrics.provenance_records import Provenance
     from harness.metrics.reproducibility import ProcessDigests
     from harness.metrics.shortcuts import ShortcutReport
     from harness.metrics.stability import Robustness

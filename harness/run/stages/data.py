@@ -1,4 +1,4 @@
-"""What is judged: the dataset as it lies there, its integrity, its split, and the sets from elsewhere."""
+"""What is there: the dataset, its integrity, its split, and the sets that are said to be from elsewhere."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from harness.core.text import first_few
 from harness.data.expectations import Asked, expected_by_user
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
-from harness.data.records import CellImage, IntegrityReport, Manifest, Split
+from harness.data.records import IntegrityReport, Manifest, Split
 from harness.data.split import check_split, draw_split, read_split
 from harness.metrics.comparison import refuse_other_cells
 from harness.metrics.estimates import Unavailable
 from harness.metrics.predictions import predictions_of
-from harness.protocol.records import PARTS, ImageRules
+from harness.protocol.records import ImageRules
 from harness.protocol.sets import CountRange
 from harness.run.graph import Asking, stage
 from harness.run.setting import Setting
@@ -117,41 +117,6 @@ def comparable(run: Asking) -> tuple[Manifest, ...]:
     return tuple(found for found in run(listed).values() if isinstance(found, Manifest))
 
 
-@stage(manifest, listed)
-def external(run: Asking) -> Mapping[str, Manifest | Unavailable]:
-    """Every external set as it may be scored, or why not: also one that holds files of the dataset."""
-    return {
-        name: _apart(found, run(manifest)) if isinstance(found, Manifest) else found
-        for name, found in run(listed).items()
-    }
-
-
-@stage(external)
-def missing(run: Asking, set_name: str) -> Unavailable | None:
-    """Why an external set cannot be had; None for one that is there, and for the dataset's parts."""
-    found = None if set_name in PARTS else run(external)[set_name]
-    return found if isinstance(found, Unavailable) else None
-
-
-@stage(manifest, external)
-def listing(run: Asking, set_name: str) -> Manifest:
-    """The manifest that the images of a part or of an external set are listed in.
-
-    Raises:
-        DataError: the external set is not there; ask `missing` first.
-    """
-    found = run(manifest) if set_name in PARTS else run(external)[set_name]
-    if isinstance(found, Unavailable):
-        raise DataError(found.reason)
-    return found
-
-
-@stage(split, listing)
-def images(run: Asking, set_name: str) -> tuple[CellImage, ...]:
-    """The images of a part or of an external set."""
-    return run(split).part(set_name) if set_name in PARTS else run(listing, set_name).images
-
-
 def _inspected(
     run: Asking,
     found: Manifest,
@@ -178,19 +143,6 @@ def _intact(run: Asking, found: Manifest) -> Manifest | Unavailable:
     if findings:
         return Unavailable(
             f"set {found.name} is not what was declared: {len(findings)} integrity finding(s), first {findings[0]}",
-            waivable=False,
-        )
-    return found
-
-
-def _apart(found: Manifest, dataset: Manifest) -> Manifest | Unavailable:
-    """An external set, or why it is not one: it holds files of the dataset."""
-    own = {image.sha256 for image in dataset.images}
-    shared = [image.path for image in found.images if image.sha256 in own]
-    if shared:
-        return Unavailable(
-            f"set {found.name} is not external: {len(shared)} of its {len(found.images)} images are also in "
-            f"the dataset, first {shared[0]!r}",
             waivable=False,
         )
     return found

@@ -11,7 +11,8 @@ from harness.judge.pretrained import Judged
 from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.setting import Setting
-from harness.run.stages.data import external, listing, split
+from harness.run.stages.data import split
+from harness.run.stages.external import external, listing
 from harness.run.stages.model import model
 
 

@@ -11,8 +11,9 @@ from harness.data.metadata import SetFacts, read_facts
 from harness.data.records import Manifest
 from harness.metrics.estimates import DISPLAY_LEVEL
 from harness.metrics.leakage import dependent_sets as dependence
-from harness.metrics.leakage import leakage
-from harness.metrics.provenance import Provenance, compare_provenance, fingerprint
+from harness.metrics.leakage import leakage, n_copies_in
+from harness.metrics.provenance import compare_provenance, fingerprint
+from harness.metrics.provenance_records import Provenance
 from harness.metrics.shortcuts import ShortcutReport, find_shortcuts
 from harness.run.graph import Asking, stage
 from harness.run.recipes.copies import Copies, CopySearch, read_copies
@@ -68,7 +69,7 @@ def shortcuts(run: Asking) -> ShortcutReport:
     return find_shortcuts(run(facts, "dataset"), alpha=SHORTCUT_ALPHA, level=DISPLAY_LEVEL, rng=rng)
 
 
-@stage(facts, comparable)
+@stage(facts, comparable, duplicates)
 def provenance(run: Asking) -> Mapping[str, Provenance]:
     """External set -> what its images say of where they come from, beside the dataset's."""
     home = fingerprint(run(facts, "dataset"), name="dataset")
@@ -77,6 +78,7 @@ def provenance(run: Asking) -> Mapping[str, Provenance]:
         each.name: compare_provenance(
             home,
             fingerprint(run(facts, each.name), name=each.name),
+            n_copies=n_copies_in(run(duplicates), each.name),
             alpha=SHORTCUT_ALPHA,
             level=DISPLAY_LEVEL,
             rng=rng,

@@ -18,7 +18,8 @@ from harness.run.recipes.classifier import Source
 from harness.run.recipes.judged import GivenModel
 from harness.run.recipes.training import Training
 from harness.run.setting import sibling_dir
-from harness.run.stages.data import images, listing, split
+from harness.run.stages.data import split
+from harness.run.stages.external import images, listing
 
 
 @stage(images, listing)

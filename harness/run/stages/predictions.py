@@ -29,7 +29,7 @@ from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.predictions import Scoring, read_scores
-from harness.run.stages.data import images, listing, missing
+from harness.run.stages.external import images, listing, missing
 from harness.run.stages.given import answered, given, judged
 from harness.run.stages.independence import duplicates
 from harness.run.stages.model import opening, pictures, source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from harness.core.load import share_of_others, used
 from harness.metrics.estimates import Unavailable
@@ -11,6 +12,7 @@ from harness.model.records import Timing
 from harness.model.scenarios import Scenario
 from harness.model.scenarios import scenarios as scenarios_of
 from harness.run.graph import Asking, Graph, stage
+from harness.run.pacing import Pacer
 from harness.run.stages.data import manifest, split
 from harness.run.stages.model import card, classifier
 
@@ -47,9 +49,11 @@ def timing(run: Graph, scenario: str, span: str, stopwatch: Stopwatch) -> Timing
         if asked is None:
             reason = run(card).why_not({"prepared arrays"}) or f"{scenario} is not timed {span}"
             return Unavailable(reason, not_asked=True)
-        before = used()
-        samples = stopwatch(asked)
+        before, pacer = used(), Pacer(asked)
+        samples = stopwatch(replace(asked, before=pacer))
         if samples is None:
             return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)
-        run.enter(timed, asked.timing(tuple(samples), others_share=share_of_others(before, used())), scenario, span)
+        shares, others = pacer.shares(), share_of_others(before, used())
+        found = asked.timing(tuple(samples), others_share=others, block_shares=shares)
+        run.enter(timed, found, scenario, span)
     return run(timed, scenario, span)

@@ -14,7 +14,8 @@ from harness.run.export_check import exported_differences
 from harness.run.graph import Asking, stage
 from harness.run.recipes.export import RUNS, Export, read_differences, some_cells
 from harness.run.recipes.onnx import OnnxExport
-from harness.run.stages.data import external, manifest, split
+from harness.run.stages.data import manifest, split
+from harness.run.stages.external import external
 from harness.run.stages.given import given, judged
 from harness.run.stages.model import kept_model, models, training
 from harness.run.stages.predictions import predictions

@@ -36,7 +36,9 @@ def _facts_of(timing: Timing) -> dict[str, object]:
         else images_per_second(timing, metric="images_per_s", level=DISPLAY_LEVEL)
     )
     pipe = {"pipe_s": statistics.median(timing.pipe_samples_s)} if timing.pipe_samples_s else {}
-    return {"value": found.value, "lower": found.lower, "upper": found.upper, **pipe}
+    shares = timing.blocks.others_shares if timing.blocks is not None else ()
+    load = {"quietest": min(shares), "busiest": max(shares)} if shares else {}
+    return {"value": found.value, "lower": found.lower, "upper": found.upper, **pipe, **load}
 
 
 SECTION = Section("speed", "Speed", view, facts=facts)
