@@ -8,15 +8,18 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import date
 from functools import cache
 
 import pytest
 from example_run import example_run, page_of
 from markupsafe import Markup
 
+from harness.judge.amended import Change
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.estimates import Estimate
 from harness.pack.page_reading import PageRead, read_page
+from harness.protocol.amendments import Amendment
 from harness.protocol.study import StudyPlan
 from harness.report.margins import line, margin
 from harness.report.sections.verdict import worst_class_of, worst_external_of
@@ -110,6 +113,21 @@ def test_the_box_of_the_verdict_names_a_few_criteria_and_folds_the_others():
     blocking = box.partition("required criteria did not pass")[2].partition("<details>")[0]
     assert len(links_in(blocking)) == MOST_NAMED
     assert {f"criterion-E1-{n}" for n in range(20)} <= links_in(box)
+
+
+def test_what_moved_undeclared_stands_before_what_an_amendment_declares():
+    run = example_run()
+    time, first = "2026-01-01T09:30:00+00:00", "2026-01-01T000000-1111"
+    made = Amendment(
+        key="criteria.A1.floor", old=0.9, new=0.8, reason="It was mistyped.", owner="Ada", day=date(2026, 1, 10)
+    )
+    changes = (
+        Change("test", made.key, "0.9", "0.8", first, time, made),
+        Change("test", "criteria.A2.floor", "0.9", "0.8", first, time, None),
+    )
+    text = page_of(dataclasses.replace(run, changes=changes))
+    box = text.partition('<div class="banner')[2].partition("\n</div>")[0]
+    assert 0 < box.index("Moved, not declared") < box.index("<details") < box.index("Amended")
 
 
 def test_the_first_numbers_are_accuracy_the_worst_class_and_the_worst_external_set():

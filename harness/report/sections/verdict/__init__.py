@@ -45,7 +45,8 @@ class View:
     unmet: for information, not required, and not passed. not_asked: (why, those that were not for this reason).
     outcomes: (mark, word) of each outcome that occurred.
     looks_left: (set, what is left of the looks at it, the criteria that end it).
-    moved: places of the run's changes that a verdict may rest on; added: of criteria more, which are not required.
+    moved: places of the run's changes that a verdict may rest on, undeclared ones first.
+    added: places of criteria more, which are not required.
     idle_amendments: keys whose amendments are of no look that the ledger knows.
     unfixed: sets with looks of an older harness, which fix nothing of the protocol.
     hopeless: (criteria, why they could not pass whatever the classifier did).
@@ -108,7 +109,7 @@ def view(page: Material) -> View:
             for name, each in _left(page.run).items()
         ),
         hopeless=_hopeless(page),
-        moved=tuple(n for n, change in enumerate(page.run.changes) if not change.told),
+        moved=_moved(page.run),
         added=tuple(n for n, change in enumerate(page.run.changes) if change.told),
         idle_amendments=tuple(
             page.evidence.text("page", "verdict", "idle_amendments", n) for n in range(len(idle_amendments(page.run)))
@@ -116,6 +117,11 @@ def view(page: Material) -> View:
         unfixed=tuple(unfixed_of(page.run)),
         requires_accuracy=requires_accuracy(page.run.protocol),
     )
+
+
+def _moved(run: RunResults) -> tuple[int, ...]:
+    moved = (n for n, change in enumerate(run.changes) if not change.told)
+    return tuple(sorted(moved, key=lambda n: run.changes[n].amendment is not None))
 
 
 def _hopeless(page: Material) -> tuple[tuple[tuple[Markup, ...], Markup], ...]:
