@@ -222,6 +222,22 @@ def test_what_nothing_decides_is_not_called_consistent(text):
     assert result.counts[2] > 0
 
 
+def test_a_total_that_slipped_a_column_spoils_no_other_cell():
+    numbers = numbers_of(np.array([[30, 4], [3, 50]]), 2, np.random.default_rng(1))
+    lines = piped(numbers).splitlines()
+    for row in (f"| accuracy | {numbers.accuracy} | 87 | | |", f"| accuracy | {numbers.accuracy} | 87 |"):
+        lines[4] = row
+        result = audited("\n".join(lines))
+        assert result.exit_code == 3, result.findings
+
+
+def test_means_over_folds_need_be_no_counts():
+    table = "| Class | Precision | Recall | F1 |\n|---|---|---|---|\n| a | 0.5 | 0.5 | 0.7 |\n| b | 0.9 | 0.9 | 0.9 |\n"
+    assert audited(f"## Test set\n\n{table}").exit_code == 1
+    assert audited(f"## Results of 5-fold cross-validation\n\n{table}").exit_code == 3
+    assert audited(f"## Test set\n\nAveraged over 5 seeds:\n\n{table}").exit_code == 3
+
+
 @pytest.mark.parametrize(
     "sentence",
     [

@@ -10,8 +10,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from harness.claims.binding import Tables, bind_tables
-from harness.claims.cells import TableReading, class_key
-from harness.claims.document import Document, Line
+from harness.claims.cells import TableReading, alone, class_key
+from harness.claims.document import Document, Line, Table
 from harness.claims.merging import Found, merged
 from harness.claims.pins import read_pins
 from harness.claims.prose import read_line, sentences
@@ -61,6 +61,11 @@ _N_CLASSES = re.compile(
     re.IGNORECASE,
 )
 _SIDES = re.compile(r"\bpositives?\s*[:=]\s*\d|\bnegatives?\s*[:=]\s*\d", re.IGNORECASE)
+_AVERAGED = re.compile(
+    r"cross[- ]?validat|\b\d+[- ]folds?\b|\bfolds\b|\baveraged? (?:over|across)\b|\bmeans? (?:over|across|of)\b|"
+    r"\bover (?:\w+ )?(?:runs|seeds|repeats)\b|\bper[- ](?:image|patient|slide)\b",
+    re.IGNORECASE,
+)
 _BOUNDS = re.compile(
     r"\b(?:confidence (?:interval|bound|limit)|(?:lower|upper|one-sided|\d+\s*%)[\s-]+(?:\w+\s+)?(?:bound|interval|CI)|"
     r"CI\s*[:=\[(]|wilson|clopper|konfidenzintervall|vertrauensbereich)",
@@ -75,7 +80,7 @@ def extract(document: Document, file: str) -> ReportClaims:
     apart = several_of_a_kind(document)
     words = replace(apart, names=(*(name for name in _set_names(document) if name not in _USUAL), *apart.names))
     subjects = Subjects(document)
-    readings = [read_table(table, file, classes) for table in document.tables]
+    readings = [_of_one_count(document, table, read_table(table, file, classes)) for table in document.tables]
     with_table = frozenset(
         table.heading
         for table, reading in zip(document.tables, readings, strict=True)
@@ -168,6 +173,14 @@ def extract(document: Document, file: str) -> ReportClaims:
             for text in (*(line.text for line in document.lines), *(" | ".join(t.header) for t in document.tables))
         ),
     )
+
+
+def _of_one_count(document: Document, table: Table, reading: TableReading) -> TableReading:
+    """A class table of means over folds, runs or images is left alone: a mean of F1s is no F1 of means."""
+    title = document.headings[table.heading].title if table.heading is not None else ""
+    if reading.kind == "classes" and _AVERAGED.search(f"{title} | {table.caption}"):
+        return alone(table, "prints means over folds, runs or images, of which no one count has to print them")
+    return reading
 
 
 def _titles_with_counts(document: Document) -> list[Line]:

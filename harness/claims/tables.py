@@ -164,7 +164,8 @@ class _Classes:
             return alone(table, "has sections or a class twice: it may compare several models or sets")
         if len(labels) > _MOST_CLASSES:
             return alone(table, f"has {len(labels):,} rows, more classes than are searched")
-        self.percent = {k: in_percent(table.header[k], [cells[k] for _, cells in rows]) for k in self.columns.values()}
+        own = [cells for _, cells in rows if not _sums_up(cells[0])]
+        self.percent = {k: in_percent(table.header[k], [cells[k] for cells in own]) for k in self.columns.values()}
         self.found: list[Read] = []
         self.classes: list[str] = []
         self.supports: list[tuple[str, int]] = []
@@ -189,7 +190,9 @@ class _Classes:
     def _rows(self) -> list[tuple[int, tuple[str, ...]]]:
         table = self.table
         for line, cells in table.rows:
-            if len(cells) != len(table.header):
+            if len(cells) < len(table.header) and _sums_up(cells[0]):
+                self.unread.append(Unread(f"line {line}: {cells[0]!r} has {len(cells)} cells: which is which?", line))
+            elif len(cells) != len(table.header):
                 why = f"the row has {len(cells)} cells under {len(table.header)} column heads; it is not read"
                 self.problems.append(Problem(why, (place(self.file, line, cells),)))
         rows = [(line, cells) for line, cells in table.rows if len(cells) == len(table.header)]
@@ -246,7 +249,10 @@ class _Classes:
         for metric, k in self.columns.items():
             share, pair = share_of(cells[k], self.percent[k])
             shares[metric] = share
-            if share is not None and share.value > 1:
+            if share is not None and share.value > 1 and _sums_up(name):
+                shares[metric] = None  # a total that slipped a column
+                self.unread.append(Unread(f"line {where.line}: {name}: {metric} {share.text} is no share", where.line))
+            elif share is not None and share.value > 1:
                 self.problems.append(Problem(f"{name}: {metric} {share.text} is not a share of anything", (where,)))
                 shares[metric] = None
             if pair is None:
