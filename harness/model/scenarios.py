@@ -79,7 +79,7 @@ def scenarios(
             warmup=plan.warmup_queries if is_single else 1,
             query=query,
             pipe=_pipe(classifier, images.take([0]) if is_single else offline),
-            blocks=plan.blocks if is_single else 1,
+            blocks=min(plan.blocks, plan.queries) if is_single else 1,
             pause_s=plan.pause_s if is_single else 0.0,
         )
 
