@@ -17,6 +17,9 @@ _BLOCKS = {
     "p", "li", "figcaption", "dt", "dd", "summary", "blockquote", "div", "section", "figure", "details", "ul", "ol",
 }  # fmt: skip
 _HEADING = re.compile(r"h[1-6]")
+_EMPHASIS = re.compile(
+    r"</?(?:b|i|em|strong|u|small|mark|font)(?:\s[^<>]{0,300})?>", re.IGNORECASE
+)  # says nothing here
 # What ends a page that breaks off inside a tag or comment: its parser would try again from each of its characters.
 _ENDS = "\n<!---->\">'>"
 
@@ -31,7 +34,8 @@ def read_html(text: str) -> Document:
 def add_page(found: Builder, text: str, *, first_line: int) -> list[Table]:
     """Add what a page, or a piece of one, says; text reports in its <pre> are returned."""
     # As in a browser, "<![" begins no declaration; the parser refuses any word but SGML's after it.
-    soup = BeautifulSoup(re.sub(r"<!\[", "<! [", text) + _ENDS, "html.parser")
+    text = _EMPHASIS.sub(lambda tag: "\n" * tag[0].count("\n"), re.sub(r"<!\[", "<! [", text))
+    soup = BeautifulSoup(text + _ENDS, "html.parser")
     page = _Page(found, first_line - 1)
     page.read(soup)
     return page.reports
