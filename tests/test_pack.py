@@ -94,7 +94,7 @@ def test_the_layout_is_complete_and_holds_nothing_else(written, run):
     assert sets == ["train", "validation", "test", "second-laboratory", "nine-monocytes"]
     expected = {"index.html", "evidence.json", "junit.xml", "manifest.csv", "data_split.csv", "SHA256SUMS"}
     expected |= {"sbom.cdx.json", "summary.md", "label_suspects.csv"}
-    expected |= {f"predictions/{name}.csv" for name in sets}
+    expected |= {f"predictions/{name}.csv" for name in sets} | {"predictions/baseline/test.csv"}
     for name in sets:
         expected |= {f"metrics/classification_report_{name}.txt", f"metrics/metrics_{name}.json"}
         expected |= {f"metrics/confusion_matrix_{name}.csv"}
@@ -162,10 +162,10 @@ def test_the_report_is_read_by_the_claims_audit_and_holds(written):
 
 def test_a_report_that_contradicts_itself_is_not_written(run, tmp_path, monkeypatch):
     def doctored(*args, **options):
-        # One more correct cell in the class table than the set's accuracy and matrix have.
-        page = render_report(*args, **options)
-        assert "27/30 (90 %)" in page
-        return page.replace("27/30 (90 %)", "28/30 (93.33 %)", 1)
+        # One more correct cell in the results than the set's class table and matrix have.
+        before, head, results = render_report(*args, **options).partition('id="results"')
+        assert "27/30 (90 %)" in results
+        return before + head + results.replace("27/30 (90 %)", "28/30 (93.33 %)", 1)
 
     monkeypatch.setattr(pack, "render_report", doctored)
     with pytest.raises(EvidenceError, match="the report contradicts itself, so none is written"):
