@@ -46,7 +46,7 @@ class Shown(NothingRecorded):
         correlation = self.protocol.clusters.intracluster_correlation
         return evaluate(self._predictions, intracluster_correlation=correlation)
 
-    def comparison(self, set_name: str) -> Comparison:
+    def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison:
         correlation = self.protocol.clusters.intracluster_correlation
         return compare(
             self._predictions, self._predictions, baseline_run="itself", intracluster_correlation=correlation

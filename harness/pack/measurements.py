@@ -96,6 +96,8 @@ class RecordedMeasurements:
         return {seed: self._run.counted(self._run.seed_predictions[seed]) for seed in asked}
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
+        if self._run.baseline is None:  # which a run asks for first
+            raise NotRecorded("the run had no baseline")
         if (reason := unanswered(set_name, self._run.judged)) is not None:
             return reason
         if kind is not None:
