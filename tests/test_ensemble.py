@@ -74,7 +74,8 @@ def test_the_order_of_seeds_and_a_seed_named_twice_as_often_change_nothing_but_t
     difference = measured(DIFFERENCE, same)
     assert isinstance(difference, Estimate)
     assert (difference.value, difference.paired) == (0, (0, 0))
-    assert difference.lower < 0 < difference.upper  # type: ignore[operator]
+    assert difference.lower < 0  # type: ignore[operator]
+    assert difference.upper is None  # the best member is chosen on these cells, so that no loss can be shown
 
 
 def test_over_patients_the_bounds_are_wider():

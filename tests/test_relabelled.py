@@ -52,6 +52,18 @@ def named(name: str) -> str:
     return f"{picture_of(sha(name)):016x}"
 
 
+def test_a_picture_that_was_shown_under_two_labels_is_fixed_by_the_first_look_that_gives_it_one(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    twice = pack_labels([(sha("a"), "monocyte"), (sha("a"), "basophil"), (sha("b"), "basophil")])
+    looked(
+        path, run="first", cells=sha("twice"), pictures=pictures("a", "b"), labels=twice, predictions=sha("first"), n=3
+    )
+    look_at(path, "second", a="monocyte", b="basophil")
+    assert corrected(path, "second") == []
+    look_at(path, "later", a="basophil", b="basophil")
+    assert corrected(path) == [(named("a"), "monocyte", "basophil")]
+
+
 # --- what a ledger keeps --------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.judge.labels import PackedLabels, unpack_labels
+from harness.judge.labels import unpack_labels
 from harness.judge.ledger import Look
 from harness.judge.looks import Shown, shared_before
 from harness.judge.pictures import unpack_pictures
@@ -78,18 +78,15 @@ def _corrected(
         theirs = unpack_pictures(pictures[first.cells])
         _, mine, other = np.intersect1d(own, theirs, assume_unique=True, return_indices=True)
         for row, place in zip(mine.tolist(), other.tolist(), strict=True):
-            if unseen[row]:
+            before_it = unpack_labels(labels[first.cells]).named(place)
+            # A picture that was shown under two labels was fixed by neither: the first look that gave it one fixes it.
+            if unseen[row] and before_it is not None:
                 unseen[row] = False
-                yield from _if_other(
-                    look, first, int(own[row]), (unpack_labels(labels[first.cells]), place), (now, row)
-                )
+                yield from _if_other(look, first, int(own[row]), before_it, now.named(row))
 
 
-def _if_other(
-    look: Look, first: Look, picture: int, before: tuple[PackedLabels, int], now: tuple[PackedLabels, int]
-) -> Iterator[Corrected]:
-    old, new = (labels.named(row) for labels, row in (before, now))
-    if old is not None and new is not None and old != new:
+def _if_other(look: Look, first: Look, picture: int, old: str, new: str | None) -> Iterator[Corrected]:
+    if new is not None and old != new:
         yield Corrected(look.set, f"{picture:016x}", old, new, first.run, first.time)
 
 

@@ -72,7 +72,10 @@ def mean_upper_bound(sums: np.ndarray, sizes: np.ndarray, *, most: float, level:
     wealth is the mean over a fixed series of bets, hence no order of the cells has a say. It rises with m: the bound is
     where it reaches that.
 
-    Nothing is assumed but the bound of a value and that groups are independent: in groups no correlation.
+    Nothing is assumed but the bound of a value and that groups are independent, given their sizes: in groups no
+    correlation. Where large groups are rare and other than the rest, their share of the sample says little of theirs of
+    the world, and the bound misses more often (15 % in a worst case at 95 %: one group in 50 or 200 is thirty times the
+    others and has all of the difference).
 
     Args:
         sums, sizes: (n_groups,) the sum of the values of each group, and how many it has, at least one.
