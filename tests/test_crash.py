@@ -358,7 +358,7 @@ resource.setrlimit(getattr(resource, name), (int(value), int(value)))
 
 
 @pytest.mark.parametrize(
-    "limit", ["RLIMIT_NOFILE=16", f"RLIMIT_AS={900 * 2**20}", "RLIMIT_FSIZE=8192"], ids=lambda limit: limit[7:13]
+    "limit", ["RLIMIT_NOFILE=11", f"RLIMIT_AS={900 * 2**20}", "RLIMIT_FSIZE=8192"], ids=lambda limit: limit[7:13]
 )
 def test_a_run_without_files_memory_or_space_ends_without_a_pack_and_not_with_0(
     tiny: Pytest, place: Path, tmp_path: Path, limit: str

@@ -153,7 +153,7 @@ def test_the_terminal_says_it_before_the_first_verdict_and_the_pack_holds_it(run
     assert "%" not in before.partition("required, and cannot pass")[0]  # which pytest prints after a file's tests
     assert set(evidence_of(pack)["cannot_pass"]) == {"A1", "T1"}
     page = (pack / "index.html").read_text()
-    assert "Known before the run began" in page
+    assert "Known before the run" in page
 
 
 def test_the_pack_of_such_a_run_is_rebuilt_with_it(run):
