@@ -98,6 +98,53 @@ def drawn(page: str, criterion: str) -> str:
     return matched(page, rf'<svg class="forest" data-plot="verdicts &gt; {criterion}".*?</svg>')
 
 
+def tile(page: str, title: str) -> str:
+    """The headline's tile that begins with a title."""
+    return matched(page, rf"<div><dt>(?:<a[^>]*>)?{title}.*?</div>")
+
+
+def in_tile(title: str, old: str, new: str) -> Callable[[str], str]:
+    return lambda page: once(page, found := tile(page, title), once(found, old, new))
+
+
+def lines_of(page: str) -> str:
+    """The list of the required criteria that were sampled."""
+    return matched(page, r'<table class="wide forest".*?</table>')
+
+
+def line_of(page: str, criterion: str) -> str:
+    return matched(page, rf'<tr id="line-{criterion}".*?</tr>')
+
+
+def headings_swapped(one: str, other: str) -> Callable[[str], str]:
+    """Two headings of the required criteria change places, with what a narrow screen shows of them."""
+
+    def edit(page: str) -> str:
+        edited = found = lines_of(page)
+        for form in (">{}</th>", 'data-label="{}"'):
+            first, second = form.format(one), form.format(other)
+            assert first in found and second in found
+            edited = edited.replace(first, "\0").replace(second, first).replace("\0", second)
+        return once(page, found, edited)
+
+    return edit
+
+
+def blocking(page: str) -> str:
+    """The paragraph of the box that names what keeps the run from passing."""
+    return matched(page, r'<p><strong><data data-path="page &gt; verdict &gt; blocking">.*?</p>')
+
+
+def redrawn(attribute: str, new: str) -> Callable[[str], str]:
+    """The interval of A1 is drawn at a place that is written in another way."""
+
+    def edit(page: str) -> str:
+        found = drawn(page, "A1")
+        return once(page, found, re.sub(rf'(class="interval"[^>]* {attribute}=)"[^"]*"', rf'\g<1>"{new}"', found))
+
+    return edit
+
+
 RECALL = "evaluations > test > per_class > {} > recall"
 VERDICT = "verdicts > {}"
 REQUIRED = "verdicts > E1 > required"
@@ -295,4 +342,92 @@ EDITS: dict[str, Callable[[str], str]] = {
     "a headline": lambda page: once(page, "<main", "<h1>Passed</h1><main"),
     "a verdict that is only heard": added('<p title="passed">All is told.</p>'),
     "a new verdict": added('<p>E1: <data data-path="verdicts &gt; E1 &gt; outcome">passed</data></p>'),
+    "the headline lost": lambda page: once(page, matched(page, r'<dl class="tiles">.*?</dl>'), ""),
+    "the headline folded away": lambda page: once(
+        page, found := matched(page, r'<dl class="tiles">.*?</dl>'), f"<details>{found}</details>"
+    ),
+    "the headline twice": lambda page: once(page, found := matched(page, r'<dl class="tiles">.*?</dl>'), found * 2),
+    "a tile lost": lambda page: once(page, tile(page, "Worst external set"), ""),
+    "a tile twice": lambda page: once(page, found := tile(page, "Worst class"), found * 2),
+    "another set's accuracy in a tile": lambda page: in_tile(
+        "Accuracy on test",
+        element(page, "evaluations > test > accuracy")[0],
+        element(page, "evaluations > nine-monocytes > accuracy")[0],
+    )(page),
+    "another class's recall in a tile": lambda page: in_tile(
+        "Worst class", element(page, RECALL.format("basophil"))[0], element(page, RECALL.format("neutrophil"))[0]
+    )(page),
+    "another class in a tile": lambda page: once(
+        page,
+        found := tile(page, "Worst class"),
+        once(
+            once(
+                found.replace(">Worst class on test: basophil<", ">Worst class on test: neutrophil<"),
+                element(page, RECALL.format("basophil"))[0],
+                element(page, RECALL.format("neutrophil"))[0],
+            ),
+            element(page, "page > results > joint_recall > test > basophil")[0],
+            element(page, "page > results > joint_recall > test > neutrophil")[0],
+        ),
+    ),
+    "the name of a class in a tile": in_tile("Worst class", ": basophil<", ": neutrophil<"),
+    "the name of a set in a tile": in_tile("Worst external set", ": second-laboratory<", ": third-clinic<"),
+    "the sign of a bound in a tile": in_tile("Worst class", "\u2265 <data", "<data"),
+    "a value more in a tile": lambda page: in_tile(
+        "Accuracy on test", "</dd>", f"; {element(page, 'evaluations > train > accuracy')[0]}</dd>"
+    )(page),
+    "a drawn place with underscores": lambda page: once(page, found := drawn(page, "E1"), once(found, "99.5", "9_9.5")),
+    "a drawn place in other digits": lambda page: once(
+        page, found := drawn(page, "E1"), once(found, "99.5", "\u0669\u0669.5")
+    ),
+    "a drawn place with an exponent": lambda page: once(
+        page, found := drawn(page, "E1"), once(found, "99.5", "995e-1")
+    ),
+    "a drawn place with spaces": lambda page: once(page, found := drawn(page, "E1"), once(found, "99.5", " 99.5 ")),
+    "a drawn width with a sign": redrawn("width", "+69.3"),
+    "a line lost": lambda page: once(page, line_of(page, "E1"), ""),
+    "a line twice": lambda page: once(page, found := line_of(page, "E1"), found * 2),
+    "a line of an exact count lost": lambda page: once(page, line_of(page, "D1"), ""),
+    "a drawing lost": lambda page: once(page, drawn(page, "E1"), ""),
+    "a drawing twice": lambda page: once(page, found := drawn(page, "E1"), found * 2),
+    "the lines folded away": lambda page: once(page, found := lines_of(page), f"<details>{found}</details>"),
+    "a margin lost": lambda page: once(page, element(page, "page > verdict > margins > E1")[0], ""),
+    "a bound of a line lost": lambda page: once(
+        page, found := line_of(page, "E1"), once(found, element(page, "verdicts > E1 > estimate > lower")[0], "")
+    ),
+    "observed and required change headings": headings_swapped("Observed", "Required"),
+    "bounds and margin change headings": headings_swapped("Bounds", "Margin"),
+    "observed and required change columns": lambda page: once(
+        page,
+        found := line_of(page, "E1"),
+        once(
+            once(
+                once(found, one := element(found, "verdicts > E1 > estimate > value")[0], "\0"),
+                other := element(found, "protocol > content > criteria > E1 > floor")[0],
+                one,
+            ),
+            "\0",
+            other,
+        ),
+    ),
+    "a heading of a line": lambda page: once(
+        page, found := lines_of(page), found.replace(">Margin</th>", ">Spare</th>").replace('="Margin"', '="Spare"')
+    ),
+    "what blocks is not in the box": lambda page: once(page, blocking(page), ""),
+    "what blocks is folded away": lambda page: once(
+        page, found := blocking(page), f"<details><summary>More</summary>{found}</details>"
+    ),
+    "the criterion that blocks is not named": lambda page: once(
+        page, found := blocking(page), once(found, element(page, "verdicts > E1 > criterion")[0], "one")
+    ),
+    "a waiver is not in the box": lambda page: once(page, matched(page, "<p><strong>Waived: .*?</p>"), ""),
+    "the box folded away": lambda page: once(
+        page, found := matched(page, '<div class="banner">.*?</div>'), f"<details>{found}</details>"
+    ),
+    "the limits folded away": lambda page: once(
+        page, found := matched(page, '<table class="wide limits".*?</table>'), f"<details>{found}</details>"
+    ),
+    "the limits lost": lambda page: once(page, matched(page, '<table class="wide limits".*?</table>'), ""),
+    "no label for a narrow screen": lambda page: re.sub(' data-label="[^"]*"', "", page),
+    "one label less for a narrow screen": lambda page: once(page, ' data-label="Observed"', ""),
 }

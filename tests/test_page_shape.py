@@ -140,6 +140,26 @@ def test_the_first_numbers_are_accuracy_the_worst_class_and_the_worst_external_s
     assert worst_external_of(run) == "second-laboratory"
 
 
+def test_a_tile_names_the_method_of_its_interval():
+    tiles = html().partition('<dl class="tiles">')[2].partition("</dl>")[0]
+    assert tiles.count("</data> Wilson interval <data") == 2
+
+
+def test_a_count_among_nothing_is_not_told_like_one_of_something():
+    """A wide screen has no room for what was checked beside a count of 0; of nothing it must be said."""
+    run = example_run()
+    verdicts = [
+        dataclasses.replace(each, estimate=dataclasses.replace(each.estimate, n=0))
+        if each.criterion.id == "D1" and each.estimate is not None
+        else each
+        for each in run.verdicts
+    ]
+    text = page_of(dataclasses.replace(run, verdicts=tuple(verdicts)))
+    line = text.partition('<tr id="line-D1"')[2].partition("</tr>")[0]
+    assert re.search(r"<strong>of <data[^>]*>0</data> checked</strong>", line)
+    assert "<strong>of" not in row("line-D1")
+
+
 # --- links ----------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.core.text import visible
 from harness.pack.page_around import neighbour, pictures, unseen
+from harness.pack.page_first import beginning, is_asked
 from harness.pack.page_head import metas
 from harness.pack.page_reading import Mark, PageRead, read_page
 from harness.pack.page_tables import Found, tables
@@ -71,6 +72,8 @@ def check_page(html: str, places: Places, document: Mapping[str, Any]) -> Iterat
             yield heading or mark.path or "", wrong
     yield from _loose_figures(page, _names(document, places))
     yield from tables(page, places, document)
+    if is_asked(document):
+        yield from beginning(page, document)
     if not any(mark.path == "run > passed" for mark, _ in page.marks):
         yield "run > passed", "the page does not say whether the run passed"
 

@@ -6,6 +6,7 @@ share, to the count, and to the percent of the threshold of anything else. Beyon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from harness.pack.page_reading import Plot
 from harness.report.places import Places, parsed
 
 CLOSE = 0.06  # places are written with one decimal
+WRITTEN = re.compile(r"-?[0-9]{1,4}(\.[0-9]+)?")  # what Python and a browser read as the same number
 FRAME = {"viewbox": "0 0 200 16", "aria-hidden": "true", "class": "forest"}
 ARROWS = {-1: "0,8 6,4 6,12", 1: "200,8 194,4 194,12"}
 Shape = tuple[str, Mapping[str, str | float]]
@@ -66,7 +68,4 @@ def _is(shape: tuple[str, Mapping[str, str]], wanted: Shape) -> bool:
 def _same(text: str, wanted: str | float) -> bool:
     if isinstance(wanted, str):
         return text == wanted
-    try:
-        return abs(float(text) - wanted) <= 2 * CLOSE
-    except ValueError:
-        return False
+    return WRITTEN.fullmatch(text) is not None and abs(float(text) - wanted) <= 2 * CLOSE

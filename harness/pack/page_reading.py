@@ -47,7 +47,10 @@ SPOKEN = ("alt", "title", "aria-label", "data-label")  # attributes that a reade
 
 @dataclass(slots=True)
 class Mark:
-    """An element that prints a value. path, of: of what it prints; section: whose number it is, where it is one."""
+    """An element that prints a value. path, of: of what it prints; section: whose number it is, where it is one.
+
+    boxed: whether it stands in the box of the verdict; folded: whether it is seen only once something is opened.
+    """
 
     path: str | None
     of: str | None
@@ -56,6 +59,8 @@ class Mark:
     text: str = ""
     before: str = ""
     after: str = ""
+    boxed: bool = False
+    folded: bool = False
 
 
 @dataclass(slots=True)
@@ -95,6 +100,14 @@ class TableRead:
 
 
 @dataclass(slots=True)
+class Tile:
+    """One number of the headline. title: what it is, and of what."""
+
+    title: str = ""
+    marks: list[Mark] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Picture:
     """src: as it stands; caption: of its figure; digest: the full one that stands next, in the same row of a table.
 
@@ -125,6 +138,8 @@ class PageRead:
     tables: list[TableRead] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     sections: list[str] = field(default_factory=list)
+    n_headlines: int = 0
+    tiles: list[Tile] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -155,6 +170,9 @@ class _Reader(HTMLParser):
         self.last = ""
         self.ended: Mark | None = None  # the mark that ended right here
         self.picture: Picture | None = None  # of this row of a table
+        self.box = 0  # how deep the box of the verdict is open
+        self.headline = 0  # how deep the headline is
+        self.tile: Tile | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -167,6 +185,8 @@ class _Reader(HTMLParser):
         match tag:
             case "data":
                 self._begin_mark(given)
+            case "div" | "dl" | "dt" | "dd":
+                self._begin_part(tag, given.get("class", "").split())
             case "h2":
                 self.page.sections.append(given.get("id", ""))
                 self.heading = ""
@@ -192,14 +212,32 @@ class _Reader(HTMLParser):
 
     handle_startendtag = handle_starttag
 
+    def _begin_part(self, tag: str, classes: list[str]) -> None:
+        """The box of the verdict, the headline, or a tile of it."""
+        if tag == "div" and "banner" in classes and self.page.sections == ["verdict"]:
+            self.box = len(self.open)
+        if "tiles" in classes:
+            self.headline = len(self.open)
+            self.page.n_headlines += 1
+            if tag != "dl" or "details" in self.open or self.page.sections != ["verdict"]:
+                self.page.problems.append("the headline stands where no report has it")
+        elif self.headline and tag == "div" and len(self.open) == self.headline + 1:
+            self.tile = Tile()
+            self.page.tiles.append(self.tile)
+        elif self.headline and (self.tile is None or tag not in ("dt", "dd")):
+            self.page.problems.append(f"<{tag}> stands in the headline, which no report has there")
+
     def _begin_mark(self, given: dict[str, str]) -> None:
         if self.mark is not None:
             self.page.problems.append("one <data> stands in another")
         self.mark = Mark(given.get("data-path"), given.get("data-of"), given.get("data-section"), given.get("title"))
         self.mark.before = self.last
+        self.mark.boxed, self.mark.folded = self.box > 0, "details" in self.open
         self.page.marks.append((self.mark, self.heading))
         if self.cell is not None:
             self.cell.marks.append(self.mark)
+        if self.tile is not None:
+            self.tile.marks.append(self.mark)
         if "thead" in self.open and not HEADED.fullmatch(self.mark.path or ""):
             self.page.problems.append(f"a value stands among the headings of a table: {self.mark.path}")
         if self.ended is not None and not self.ended.text[-1:].isspace():
@@ -233,6 +271,10 @@ class _Reader(HTMLParser):
         self.open.pop()
         if tag not in INLINE:
             self.last, self.ended = "", None
+        depth = len(self.open)
+        self.box, self.headline = (at if depth >= at else 0 for at in (self.box, self.headline))
+        if not self.headline or depth <= self.headline:
+            self.tile = None
         match tag:
             case "data":
                 self.mark, self.ended = None, self.mark
@@ -240,7 +282,7 @@ class _Reader(HTMLParser):
                 self.picture = None
             case "td" | "th":
                 if self.table is not None and self.cell is not None and "thead" in self.open:
-                    self.table.heads.append(_plain(self.cell.text))
+                    self.table.heads += [_plain(self.cell.text)] * self.cell.n_columns
                 self.cell = None
             case "table":
                 self.table = None
@@ -272,6 +314,10 @@ class _Reader(HTMLParser):
             self.cell.text += text
         elif self.table is not None and "caption" in self.open:
             self.table.caption += text
+        if self.tile is not None and "dt" in self.open:
+            self.tile.title += text
+        elif self.headline and self.tile is None and text.strip():
+            self.page.problems.append(f"{text.strip()[:100]!r} stands between the tiles of the headline")
         if "figcaption" in self.open and self.page.pictures:
             self.page.pictures[-1].caption += text
         self.last = text

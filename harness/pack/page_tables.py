@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.pack.page_first import is_asked
+from harness.pack.page_lines import lines
 from harness.pack.page_plots import misdrawn
 from harness.pack.page_reading import Cell, Mark, PageRead, TableRead
 from harness.pack.page_verdicts import VERDICTS, is_own, unsaid
@@ -155,6 +157,7 @@ UNLISTED: Mapping[str, tuple[str, ...]] = {
     r"Measure \| As predicted( \| After temperature)?": ("calibrations > ", "page > "),
     r"Limit \| What must not be said because of it": ("",),
 }
+SELF_EVIDENT = ("", "Outcome", "Image")  # headings whose cells say by themselves what they are
 BOTH_BOUNDS = ("ece_lower", "ece_upper")
 # Fields that an entry may leave out: it has no such value, or prints it in another way.
 SOMETIMES = frozenset(
@@ -168,6 +171,9 @@ SOMETIMES = frozenset(
 def tables(page: PageRead, places: Places, document: Mapping[str, Any]) -> Iterator[Found]:
     listed = Counter(table.rows for table in page.tables if table.rows is not None)
     yield from _in_parts(page, places)
+    if is_asked(document):
+        yield from lines(page, places, document)
+        yield from _unlabelled(page)
     for wanted in _expected(document):
         if listed[wanted] != 1 and not (wanted in IN_PARTS and listed[wanted]):
             yield wanted, f"{listed[wanted]} tables list this, and one does on a report of the harness"
@@ -259,6 +265,18 @@ def _mislabelled(table: TableRead) -> Iterator[Found]:
                     table.caption,
                     f"{cell.label!r} is told beside {cell.text.strip()[:60]!r}, which is under {under!r}",
                 )
+
+
+def _unlabelled(page: PageRead) -> Iterator[Found]:
+    """Where a narrow screen would show a value without the heading of its column."""
+    for table in page.tables:
+        for row in table.body:
+            column = 0
+            for cell in row:
+                under = table.heads[column] if column < len(table.heads) else ""
+                column += cell.n_columns
+                if cell.label is None and not cell.is_head and cell.n_columns == 1 and under not in SELF_EVIDENT:
+                    yield table.caption, f"{cell.text.strip()[:60]!r} has no label of its heading {under!r}"
 
 
 def _unlisted(table: TableRead) -> Iterator[Found]:

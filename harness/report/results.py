@@ -54,10 +54,15 @@ def set_result(run: RunResults, evaluation: Evaluation, e: Printer) -> SetResult
             if row.verdict.criterion.set == name and row.verdict.criterion.question in ("accuracy", "external")
         ),
         absent=tuple(absent_classes(evaluation)),
-        interval_method="clustered" if evaluation.grouped else "Wilson",
+        interval_method=interval_method(evaluation),
         joint_method="Holm, against the criteria's floors" if by_floor else "Bonferroni",
         reported=tuple(e.at("evaluations", name).get("reported", ())),
     )
+
+
+def interval_method(evaluation: Evaluation) -> str:
+    """What the interval for display is called."""
+    return "clustered" if evaluation.grouped else "Wilson"
 
 
 def facts_of(run: RunResults, evaluation: Evaluation) -> tuple[dict[str, float | None], dict[str, object]]:

@@ -118,6 +118,11 @@ class VerdictRow:
         return sentence("{n} {what}", n=e.count(*here, "n"), what="checked" if found.is_exact else "samples")
 
     @property
+    def looked_at_nothing(self) -> bool:
+        """Whether there was nothing to count among, so that a count of 0 shows nothing."""
+        return self.verdict.estimate is not None and self.verdict.estimate.n == 0
+
+    @property
     def is_measured(self) -> bool:
         return self.verdict.estimate is not None and self.verdict.estimate.value is not None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from markupsafe import Markup
@@ -17,7 +17,7 @@ from harness.protocol.records import PARTS
 from harness.report.amended import idle_amendments, unfixed_of
 from harness.report.margins import margin
 from harness.report.printing import listed, sentence
-from harness.report.results import joint_bound
+from harness.report.results import interval_method, joint_bound
 from harness.report.section import Limit, Material, Section
 from harness.report.sentences import requires_accuracy
 from harness.report.verdicts import MARKS, VerdictRow, criterion_place, rows_of
@@ -54,6 +54,7 @@ class View:
     unmeasured: the required ones that have no value.
     open: what did not pass, for whatever reason of its own; quiet: (what, the rows) of everything else.
     worst_class: of the test part, and worst_external: set, by what was observed.
+    methods: set -> what its interval for display is called.
     blocked: what must not be said because of the limits.
     """
 
@@ -65,6 +66,7 @@ class View:
     worst_class: str | None
     worst_external: str | None
     joint: Markup
+    methods: Mapping[str, str]
     blocked: tuple[Markup | str, ...]
     every: tuple[VerdictRow, ...]
     blocking: tuple[VerdictRow, ...]
@@ -96,6 +98,7 @@ def view(page: Material) -> View:
         worst_class=worst_class,
         worst_external=worst_external,
         joint=Markup() if worst_class is None else joint_bound(page.evidence, "test", worst_class),
+        methods={name: interval_method(found) for name, found in page.run.evaluations.items()},
         blocked=_blocked(page),
         every=rows,
         blocking=tuple(row for row in rows if row.verdict.blocks),
