@@ -36,6 +36,7 @@ from harness.claims.records import (
 from harness.claims.scores import read_scores
 from harness.claims.separation import (
     RESULTS,
+    of_nothing_else,
     of_one_dataset,
     of_one_family,
     of_one_section,
@@ -140,6 +141,7 @@ def extract(document: Document, file: str) -> ReportClaims:
                     subject=subject,
                     section=line.heading,
                     after=bisect_left(blocks, line.number),
+                    qualified=saying.qualified,
                 )
             )
         problems += [Problem(f"{text}: more than there are", (place,)) for text in reading_of.problems]
@@ -150,7 +152,7 @@ def extract(document: Document, file: str) -> ReportClaims:
             ratios.setdefault(name, (percent, []))[1].append(place)
         if reading_of.stratified:
             stratified.append(place)
-    found = of_one_section(of_one_dataset(found))
+    found = of_one_section(of_one_dataset(of_nothing_else(found)))
     found += _derived(found, ratios, stratified)
     found = of_two_answers(of_one_family(of_one_subject(found), families))
     found, open_sets = of_open_classes(found, some=_with_some_classes(tables, readings))

@@ -28,6 +28,7 @@ class Found:
     set:     what it is about, None where that is not clear.
     table:   the table it is from or bound to, by the number of its first line.
     section: the heading that it stands under; after: how many tables stand before it.
+    qualified: whether its sentence has words that may narrow down what it is about.
     """
 
     set: str | None
@@ -40,6 +41,7 @@ class Found:
     table: int | None = None
     section: int | None = None
     after: int = 0
+    qualified: bool = False
 
 
 def merged(found: list[Found]) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:

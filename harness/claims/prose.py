@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from harness.claims.phrases import is_plain, without_intervals
 from harness.claims.records import (
     Accuracy,
     Content,
@@ -103,6 +104,7 @@ class Saying:
     set: str | None
     exact_set: bool = False  # the set is part of the wording ("375 test images"); a section's set must not replace it
     sentence: str = field(default="", compare=False)
+    qualified: bool = False  # other words stand in the sentence: it may be about a part of the set, or something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def read_line(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], s
         text: one line, markup removed.
         one_set: the one set that a piece of text names, or None.
     """
-    line = re.sub(r"^\W*(?:\d+\.\s+)?", "", text)
+    line = without_intervals(re.sub(r"^\W*(?:\d+\.\s+)?", "", text))
     sayings: list[Saying] = []
     problems: list[str] = []
     for written in sentences(line):
@@ -140,7 +142,12 @@ def read_line(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], s
             sayings += _counted(clause, sentence, classes, one_set, problems)
         sayings += _sizes(sentence, one_set)
         sayings += _per_class(sentence, one_set)
-        sayings[before:] = [replace(saying, sentence=written) for saying in sayings[before:]]
+        own = [replace(saying, sentence=written) for saying in sayings[before:]]
+        if any(isinstance(saying.content, Accuracy) for saying in own) and not is_plain(
+            _without_counts(written, classes)
+        ):
+            own = [replace(saying, qualified=isinstance(saying.content, Accuracy | Errors)) for saying in own]
+        sayings[before:] = own
     return LineReading(
         tuple(dict.fromkeys(sayings)),
         tuple(problems),
@@ -346,7 +353,15 @@ def _per_class(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[
 
 def _class_pattern(classes: tuple[str, ...]) -> str:
     names = sorted(classes, key=len, reverse=True)
-    return "(?:" + "|".join(re.escape(name) for name in names) + r")"
+    # A class "a" is no article.
+    return "(?:" + "|".join(r"a(?!\s+[^\W\d]{2})" if name in ("a", "A") else re.escape(name) for name in names) + r")"
+
+
+def _without_counts(text: str, classes: tuple[str, ...]) -> str:
+    """The same text without what a bracket only counts: "(100 images: 64 benign and 36 malignant)"."""
+    named = rf"|{_class_pattern(classes)}" if classes else ""
+    only = rf"\((?=[^()]*\d)(?:[\d,;:/&=+\s]|\b(?:{_THING}|n|and|of{named})(?:e?s)?\b){{1,200}}\)"
+    return re.sub(only, " ", text, flags=re.IGNORECASE)
 
 
 def _names_class(text: str, classes: tuple[str, ...]) -> bool:

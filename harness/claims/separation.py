@@ -45,6 +45,23 @@ def of_one_dataset(found: list[Found]) -> list[Found]:
     return kept
 
 
+def of_nothing_else(found: list[Found]) -> list[Found]:
+    """A result whose sentence has other words than those of a result may be of a part of the set ("blurred images"): it
+    is used only where it, or another of its line, repeats one that is plainly of the set."""
+    plain = [entry for entry in found if entry.set and not entry.qualified and isinstance(entry.content, RESULTS)]
+    repeated = {
+        (entry.set, entry.places)
+        for entry in found
+        for one in plain
+        if entry.qualified and one.set == entry.set
+        if repeats(entry.content, one.content) or repeats(one.content, entry.content)
+    }
+    return [
+        replace(entry, set=None) if entry.qualified and (entry.set, entry.places) not in repeated else entry
+        for entry in found
+    ]
+
+
 def of_one_subject(found: list[Found]) -> list[Found]:
     """Where results of one set are told apart by model, reader or site and differ, each has a set of its own."""
     out = list(found)

@@ -58,6 +58,11 @@ def without_numbers_of_names(text: str) -> str:
     return _NAMED.sub(lambda match: re.sub(r"\d", "x", match[0]), text)
 
 
+def without_names(text: str) -> str:
+    """The same text without the names of models; test-time augmentation is a name here, and never the model itself."""
+    return _NAMED.sub(lambda match: match[0] if match[0].startswith("TTA") else " ", text)
+
+
 @dataclass(frozen=True)
 class Subjects:
     """The subjects of one document's lines and tables."""
