@@ -323,6 +323,28 @@ def test_a_folder_is_audited_file_by_file(tmp_path, capsys):
     assert any("bad.md,6," in line and "cannot hold,0.9," in line for line in lines)
 
 
+@pytest.mark.parametrize(("beside", "code"), [("# Hello", 0), (b"\x00\x01binary", 2), ("", 2)])
+def test_a_report_that_cannot_be_audited_is_named_and_stops_none_beside_it(tmp_path, capsys, beside, code):
+    table = _wrong_table().replace("0.9 | 0.9 | 0.1", "0.9 | 0.9 | 0.9")
+    (tmp_path / "good.md").write_text(table)
+    (tmp_path / "other.md").write_bytes(beside if isinstance(beside, bytes) else beside.encode())
+    for given in ([tmp_path], [tmp_path / "other.md", tmp_path / "good.md"]):
+        assert main(["claims", *map(str, given)]) == code
+        said = capsys.readouterr()
+        assert "2 hold" in said.out
+        assert "other.md: " in said.err
+    (tmp_path / "good.md").write_text(_wrong_table())
+    assert main(["claims", str(tmp_path)]) == 1
+
+
+def test_aliases_of_aliases_are_walked_once(tmp_path, capsys):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]  # 9^12 lists, if each is walked
+    (tmp_path / "card.yaml").write_text("\n".join([*lines, "accuracy: 0.9"]))
+    assert main(["claims", str(tmp_path / "card.yaml")]) == 3
+    assert "accuracy 0.9" in capsys.readouterr().out
+
+
 def test_what_cannot_hold_is_annotated_where_it_is_printed(tmp_path, capsys):
     path = tmp_path / "bad.md"
     path.write_text(_wrong_table())

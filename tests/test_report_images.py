@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from example_run import example_pixels, example_run
+from test_figures import EVERY_FIGURE
 from tiny_run import Pytest
 
 from harness.cli import main
@@ -15,22 +16,6 @@ from harness.protocol.reporting import ReportPlan
 from harness.report.figures import draw_figures, draw_thumbnails, images_to_show
 from harness.run.results import RunResults
 
-# As the published project names its figures.
-FIGURES = (
-    "class_distribution",
-    "split_distribution",
-    "sample_images",
-    "training_loss_phase1",
-    "training_loss_phase2",
-    "learning_rate_finder",
-    "confusion_matrix_validation",
-    "confusion_matrix_test",
-    "confusion_matrix_external",
-    "per_class_metrics",
-    "test_vs_external",
-    "correct_predictions_test",
-    "incorrect_predictions_test",
-)
 OF_ANY_CELL = {"sample_images", "correct_predictions_test", "disturbances"}
 OF_ERRORS = {"incorrect_predictions_test"}
 
@@ -84,7 +69,7 @@ def test_a_run_shows_what_its_protocol_allows_and_its_pack_holds(
     pack = (place / "reports" / "latest").resolve()
     page = (pack / "index.html").read_text()
     drawn = {each.stem for each in (pack / "figures").iterdir()}
-    assert set(FIGURES) - drawn == (set() if images == "all" else (OF_ANY_CELL | OF_ERRORS) & set(FIGURES))
+    assert EVERY_FIGURE - drawn == (set() if images == "all" else (OF_ANY_CELL | OF_ERRORS) & EVERY_FIGURE)
     assert ('class="thumb"' in page) == (images == "all")
     said = f"[report] images = &#34;{images}&#34;" in page or f'[report] images = "{images}"' in page
     assert said == (images == "none"), done.stdout

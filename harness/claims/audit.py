@@ -21,7 +21,7 @@ from harness.claims.weighing import WORK, Labelled, Verdict, Weighed, weigh
 
 __all__ = ["CONTRADICTIONS", "Audit", "AuditFinding", "Labelled", "Note", "Verdict", "audit"]
 
-HOLDS, CANNOT_HOLD, NOT_CHECKED = 0, 1, 3
+HOLDS, CANNOT_HOLD, UNREADABLE, NOT_CHECKED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)

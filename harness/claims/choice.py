@@ -237,7 +237,7 @@ class _Search:
         return Answer.UNDECIDED
 
     def excludes(self, weights: list[float], turn: int) -> bool:
-        """Whether these weights prove that there is no choice; they are bent towards such a proof."""
+        """Whether these weights prove that no choice exists; each step moves them towards such a proof."""
         totals, bound = [0.0] * len(self.sums), 0.0
         for k, own in enumerate(self.choice.lanes):
             best, least = None, float("inf")

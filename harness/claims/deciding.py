@@ -163,7 +163,7 @@ def _against_all(contents: Sequence[Content], terms: Terms) -> dict[int, OneAgai
 
 
 def _says_one(contents: Sequence[Content], terms: Terms, k: int) -> bool:
-    """Precision 1 beside recall 0: nothing was called so, and the report prints 1 for what does not exist."""
+    """Whether a row of this class prints the precision of no predictions: see `Row.is_of_nothing`."""
     name = terms.classes[k].lower()
     rows = [row for content in contents if isinstance(content, Rows) for row in content.rows]
     return any(row.name.lower() == name and row.is_of_nothing for row in rows)

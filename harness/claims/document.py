@@ -70,7 +70,7 @@ class Document:
 
 MOST_CELLS = 1_000_000  # in all tables of an HTML page, each counted as often as its spans repeat it
 MOST_CHARACTERS = 20_000  # in a line of prose or one row of a table; an embedded picture or a data dump has more
-MOST_NESTED = 200  # list items and quotes inside each other; more are no report
+MOST_NESTED = 200  # levels of lists and quotes; no report is nested deeper
 
 _DUMP = re.compile(r"\d{60}")
 # Possessive, and up to the next bracket at most: a line of brackets that never close costs its length, not its square.

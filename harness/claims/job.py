@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness import __version__
-from harness.claims.audit import CANNOT_HOLD, HOLDS, NOT_CHECKED, Audit, audit
+from harness.claims.audit import CANNOT_HOLD, HOLDS, NOT_CHECKED, UNREADABLE, Audit, audit
 from harness.claims.listing import Read, as_annotations, as_csv, as_sarif
 from harness.claims.printing import as_json, as_text
 from harness.claims.reading import PACK_FILES, NothingToCheck, beside, read_report
@@ -25,7 +26,9 @@ def run(asked: argparse.Namespace, *, print_text: Callable[[str], None], print_d
     Raises:
         UnreadableReport: a report cannot be read, or none states anything that can be checked.
     """
-    read = _audited(asked)
+    read, refused = _audited(asked)
+    for error in refused:
+        print(error, file=sys.stderr)
     several = len(read) > 1 or _is_folder_of_reports(asked.report[0])
     if asked.csv:
         print_data(as_csv(read).rstrip("\n"))
@@ -41,29 +44,36 @@ def run(asked: argparse.Namespace, *, print_text: Callable[[str], None], print_d
             print_text(as_text(each.audit, verbose=asked.verbose))
         if several:
             print_text(_together(read))
-    return exit_code([each.audit for each in read], lenient=asked.lenient)
+    unreadable = any(not isinstance(error, NothingToCheck) for error in refused)
+    return exit_code([each.audit for each in read], lenient=asked.lenient, unreadable=unreadable)
 
 
-def exit_code(audits: Sequence[Audit], *, lenient: bool) -> int:
+def exit_code(audits: Sequence[Audit], *, lenient: bool, unreadable: bool) -> int:
+    """unreadable: whether one of several reports could not be read; only a conflict outweighs that."""
     codes = {each.exit_code for each in audits}
     if CANNOT_HOLD in codes:
         return CANNOT_HOLD
+    if unreadable:
+        return UNREADABLE
     return NOT_CHECKED if NOT_CHECKED in codes and not lenient else HOLDS
 
 
-def _audited(asked: argparse.Namespace) -> list[Read]:
+def _audited(asked: argparse.Namespace) -> tuple[list[Read], list[UnreadableReport]]:
+    """(the reports that were audited, why each of the others was not); one that is unreadable stops none beside it."""
     found: list[Read] = []
-    passed: NothingToCheck | None = None
+    refused: list[UnreadableReport] = []
     for path in _reports(asked.report):
         try:
             report = read_report(path)
-        except NothingToCheck as error:
-            passed = error
+        except UnreadableReport as error:
+            refused.append(error)
             continue
         found.append(Read(path.as_posix(), audit(report, rounding=asked.rounding, exists=beside(path))))
-    if not found and not (asked.lenient and passed):
-        raise passed or UnreadableReport(f"{asked.report[0]}: a folder without a report in it. Name a report file.")
-    return found
+    if not found and not refused:
+        raise UnreadableReport(f"{asked.report[0]}: a folder without a report in it. Name a report file.")
+    if not found and not (asked.lenient and all(isinstance(error, NothingToCheck) for error in refused)):
+        raise refused[-1]
+    return found, refused
 
 
 def _reports(given: Sequence[Path]) -> Iterator[Path]:

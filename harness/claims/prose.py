@@ -353,7 +353,7 @@ def _per_class(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[
 
 def _class_pattern(classes: tuple[str, ...]) -> str:
     names = sorted(classes, key=len, reverse=True)
-    # A class "a" is no article.
+    # A class called "a" must not match the article.
     return "(?:" + "|".join(r"a(?!\s+[^\W\d]{2})" if name in ("a", "A") else re.escape(name) for name in names) + r")"
 
 

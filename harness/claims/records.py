@@ -105,7 +105,7 @@ class Row:
 
     @property
     def is_of_nothing(self) -> bool:
-        """Precision 1 beside recall 0: nothing was called so, and 1 is printed for the share that does not exist."""
+        """Precision 1 beside recall 0: no cell was predicted as this class, and the report prints 1 for 0 of 0."""
         return (
             self.precision is not None
             and self.precision.is_whole

@@ -59,7 +59,7 @@ def _walk(content: Any, text: str, first_line: int) -> Structured:
     lines = _Lines(text.split("\n"), first_line)
     tables: list[Table] = []
     said: list[tuple[int, str]] = []
-    for path, value in _mappings(content, ()):
+    for path, value in _mappings(content, (), set()):
         table = _class_table(value, path, lines)
         if table is not None:
             tables.append(table)
@@ -90,19 +90,25 @@ class _Lines:
         return self.first
 
 
-def _mappings(content: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Every mapping, outermost first; those inside a class table belong to it."""
-    if len(path) > _MOST_DEEP:
+def _mappings(
+    content: Any, path: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Every mapping, outermost first; those inside a class table belong to it.
+
+    seen: what was walked: an alias of YAML is the very same object again, and nine aliases of nine are 81 walks.
+    """
+    if len(path) > _MOST_DEEP or id(content) in seen:
         return
+    seen.add(id(content))
     if isinstance(content, Mapping):
         yield path, content
         if _class_rows(content) < 2:
             for key, value in content.items():
-                yield from _mappings(value, (*path, str(key)))
+                yield from _mappings(value, (*path, str(key)), seen)
     elif isinstance(content, list) and len(content) <= _MOST_CELLS:
         for value in content:
             if isinstance(value, Mapping | list):
-                yield from _mappings(value, path)
+                yield from _mappings(value, path, seen)
 
 
 def _class_rows(value: Mapping[str, Any]) -> int:

@@ -251,7 +251,9 @@ class _Classes:
             shares[metric] = share
             if share is not None and share.value > 1 and _sums_up(name):
                 shares[metric] = None  # a total that slipped a column
-                self.unread.append(Unread(f"line {where.line}: {name}: {metric} {share.text} is no share", where.line))
+                self.unread.append(
+                    Unread(f"line {where.line}: {name}: {metric} {share.text} is not a share", where.line)
+                )
             elif share is not None and share.value > 1:
                 self.problems.append(Problem(f"{name}: {metric} {share.text} is not a share of anything", (where,)))
                 shares[metric] = None

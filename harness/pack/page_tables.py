@@ -20,6 +20,18 @@ Found = tuple[str, str]  # the place, and what is wrong there
 # `*` in a path is the name of a set. A field that a table names here is in each of its rows, unless it is in SOMETIMES.
 INTERVAL = r"\d+(\.\d+)? % interval"
 BOUNDS = r"(One-sided|Exact one-sided|Lower) \d+(\.\d+)? % bounds?"
+# Of two classifiers on the same cells, whatever the row's name is of.
+_PAIRED = {
+    "n": "Support",
+    "both_right": "Both right",
+    "gained": "Candidate alone",
+    "lost": "Baseline alone",
+    "both_wrong": "Both wrong",
+    "difference": "Difference",
+    "bounds": BOUNDS,
+    "interval": f"Tango {INTERVAL}",
+    "mcnemar_p": "McNemar p",
+}
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "verdicts": {
         "outcome": "Outcome",
@@ -60,30 +72,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     "evaluations > * > confusion": {},
     "page > comparison > seeds": {"": "Correct", "display": INTERVAL},
-    "page > comparison > sets > * > rows": {
-        "name": "Cells",
-        "n": "Support",
-        "both_right": "Both right",
-        "gained": "Candidate alone",
-        "lost": "Baseline alone",
-        "both_wrong": "Both wrong",
-        "difference": "Difference",
-        "bounds": BOUNDS,
-        "interval": f"Tango {INTERVAL}",
-        "mcnemar_p": "McNemar p",
-    },
-    "page > comparison > kinds": {
-        "name": "Corruption",
-        "n": "Support",
-        "both_right": "Both right",
-        "gained": "Candidate alone",
-        "lost": "Baseline alone",
-        "both_wrong": "Both wrong",
-        "difference": "Difference",
-        "bounds": BOUNDS,
-        "interval": f"Tango {INTERVAL}",
-        "mcnemar_p": "McNemar p",
-    },
+    "page > comparison > sets > * > rows": {**_PAIRED, "name": "Cells"},
+    "page > comparison > kinds": {**_PAIRED, "name": "Corruption"},
     "calibrations > * > conformal > per_class": {"cell_class": "Class", "": "Covered"},
     "calibrations > * > ppv": {
         "cell_class": "Class",
