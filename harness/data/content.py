@@ -21,23 +21,38 @@ FILL_GREY, FILL_OFF, FILLED_SHARE = 128, 2, 0.05
 # Rows or columns at one edge that are of any one colour. Real frames: 0.28 at most, overexposed ones of `jtsc`.
 FLAT_RANGE, FLAT_SHARE = 4, 0.45
 PROBED = 8  # an eighth of the lines is looked at before all are
-LEVELS, SAMPLED = 256, 512
+LEVELS, SAMPLED, SKIPPED = 256, 64, 4
 
 
-def emptiness_of(pixels: np.ndarray, tones: np.ndarray | None = None) -> str | None:
-    """What keeps (h, w, 3) uint8 pixels from being the photograph of a cell; None where nothing does.
+def emptiness_of(pixels: np.ndarray) -> str | None:
+    """What keeps (h, w, 3) uint8 pixels from being the photograph of a cell; None where nothing does."""
+    told = None if _surely_a_photograph(pixels) else _told_by_tones(pixels)
+    return told or _cut_short(pixels)
 
-    tones: (3, 256) what `tones_of` says of the same pixels, for whoever has it.
+
+def _surely_a_photograph(pixels: np.ndarray) -> bool:
+    """Whether the green of every fourth row shows already that the frame is neither blank nor a mask.
+
+    At least a quarter of all pixels lie there, so that the frame has at least half of their standard deviation. What a
+    mask has between its two values might all lie there; what counts as between is taken as narrowly as the other rows
+    could make it.
     """
-    tones = tones_of(pixels) if tones is None else tones
+    green = np.bincount(pixels[::SKIPPED, :, 1].ravel(), minlength=LEVELS)
+    (_, spread), levels = _mean_and_sd(green[None]), np.flatnonzero(green)
+    above, below = (1 - NEAR) * levels[0] + NEAR * (LEVELS - 1), (1 - NEAR) * levels[-1]
+    n, n_between = pixels.shape[0] * pixels.shape[1], green[levels[(levels > above) & (levels < below)]].sum()
+    varied = spread[0] >= BLANK_SD * np.sqrt(SKIPPED)
+    return bool(varied and n_between > (1 - MASK_SHARE) * n and _n_colours(pixels) > MASK_COLOURS)
+
+
+def _told_by_tones(pixels: np.ndarray) -> str | None:
+    tones = tones_of(pixels)
     mean, spread = _mean_and_sd(tones)
     if spread.max() < BLANK_SD:
         about = ", ".join(f"{value:.0f}" for value in mean)
         sd = f"{spread.max():.1f}"
         return f"a blank frame: all of it is about ({about}), with a standard deviation of {sd} grey levels"
-    if (masked := _as_a_mask(pixels, tones)) is not None:
-        return masked
-    return _cut_short(pixels)
+    return _as_a_mask(pixels, tones)
 
 
 def tones_of(pixels: np.ndarray) -> np.ndarray:
@@ -46,7 +61,7 @@ def tones_of(pixels: np.ndarray) -> np.ndarray:
 
 
 def _mean_and_sd(tones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) each, from sums of integers that are exact."""
+    """(channels,) each, from sums of integers that are exact."""
     levels, n = np.arange(LEVELS), tones.sum(axis=1)
     first, second = tones @ levels, tones @ levels**2
     return first / n, np.sqrt(np.maximum(n * second - first**2, 0)) / n
@@ -103,6 +118,7 @@ def _cut_short(pixels: np.ndarray) -> str | None:
 
 
 def _is_flat(lines: np.ndarray) -> bool:
+    # One channel after the other: NumPy is slow at a last axis of three, and of a photograph the first tells.
     return all(int(np.ptp(lines[..., channel])) <= FLAT_RANGE for channel in range(3))
 
 
