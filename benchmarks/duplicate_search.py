@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.core.progress import silent
-from harness.data.hashing import ImageHashes, hash_images, hash_pictures
+from harness.data.hashing import ImageHashes, hash_pictures
+from harness.data.inspection import hash_images
 from harness.data.leakage import find_duplicates
 from harness.data.manifest import read_manifest
 from harness.metrics.intervals import clopper_pearson_bounds

@@ -22,9 +22,9 @@ from PIL import Image
 
 from harness.core.progress import silent
 from harness.data.hashing import hash_pictures
+from harness.data.inspection import read_facts
 from harness.data.leakage import find_duplicates
 from harness.data.manifest import read_manifest
-from harness.data.metadata import read_facts
 from harness.metrics.provenance import compare_provenance, fingerprint
 from harness.metrics.provenance_records import Fingerprint, Outside
 

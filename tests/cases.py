@@ -20,7 +20,7 @@ from PIL import Image, ImageFilter
 
 from harness.core.errors import HarnessError
 from harness.core.progress import silent
-from harness.data.hashing import hash_images
+from harness.data.inspection import hash_images
 from harness.data.integrity import inspect
 from harness.data.leakage import find_duplicates
 from harness.data.manifest import read_manifest

@@ -15,10 +15,9 @@ from pydantic import ValidationError
 
 from harness.core.progress import silent
 from harness.data.decoding import is_plain, open_picture, rgb_of
-from harness.data.hashing import hash_images
+from harness.data.inspection import hash_images, read_facts
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
-from harness.data.metadata import read_facts
 from harness.data.records import Finding, Manifest
 from harness.model.images import images_of, read_frame, readable_by_anybody
 from harness.plugin import PROJECT

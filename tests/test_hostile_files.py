@@ -30,7 +30,7 @@ from harness.claims.reading import read_report
 from harness.core.errors import DataError, HarnessError, MissingData
 from harness.core.files import read_plain
 from harness.core.progress import silent
-from harness.data import decoding, manifest, metadata, tables
+from harness.data import decoding, manifest, tables
 from harness.data.decoding import (
     MOST_CHUNKS,
     MOST_SCANS,
@@ -40,10 +40,9 @@ from harness.data.decoding import (
     read_regular,
     strict_pillow,
 )
-from harness.data.hashing import hash_images
+from harness.data.inspection import hash_images, read_facts
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
-from harness.data.metadata import read_facts
 from harness.data.records import CellImage, ImageFacts, Manifest
 from harness.data.tables import read_table
 from harness.judge.ledger import read_ledger
@@ -575,4 +574,4 @@ def test_a_file_that_vanished_is_said_to_be_gone(tmp_path):
     image = listed(tmp_path, _plain_picture("red"))
     (tmp_path / image.path).unlink()
     with pytest.raises((MissingData, DataError), match="gone"):
-        metadata.read_facts([image], tmp_path, formats=("PNG",), workers=1, progress=silent, label="f")
+        read_facts([image], tmp_path, formats=("PNG",), workers=1, progress=silent, label="f")

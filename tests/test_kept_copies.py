@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from harness.core.progress import silent
-from harness.data.hashing import hash_images
+from harness.data.inspection import Inspected, hash_images, inspect_files
 from harness.data.leakage import find_duplicates, unsearchable
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
@@ -38,7 +38,10 @@ def sets(smears: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ma
 
 
 def search(sets: dict[str, Manifest], *, workers: int = 1) -> CopySearch:
-    return CopySearch(sets, dict.fromkeys(sets, RULES), workers)
+    def look(name: str) -> tuple[Inspected, ...]:
+        return inspect_files(sets[name].images, sets[name].root, rules=RULES, workers=workers)
+
+    return CopySearch(sets, dict.fromkeys(sets, RULES), workers, look)
 
 
 def test_what_was_kept_is_what_was_found(sets: dict[str, Manifest], tmp_path: Path):

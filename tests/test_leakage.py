@@ -19,7 +19,8 @@ from fixtures.duplicates import PLANTS, DetectorRecord, measure_detector
 from fixtures.smears import HOME, SECOND, Laboratory, draw_cell
 from harness.core.errors import DataError, MissingData
 from harness.core.progress import silent
-from harness.data.hashing import THUMBNAIL_PX, ImageHashes, hash_images, hash_pictures, thumbnail
+from harness.data.hashing import THUMBNAIL_PX, ImageHashes, hash_pictures, thumbnail
+from harness.data.inspection import hash_images
 from harness.data.leakage import (
     ALL_PAIRS_UP_TO,
     DuplicatePair,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_ledger import looked, sha
 
-from harness.data.hashing import picture_digests
+from harness.data.inspection import inspect_files, picture_digests_of
 from harness.data.records import CellImage
 from harness.judge.criteria import judge, level_at
 from harness.judge.ledger import LedgerError, parse_ledger, read_ledger
@@ -92,7 +92,7 @@ def test_a_picture_that_was_saved_again_without_loss_is_the_same_and_a_broken_fi
     files = sorted(tmp_path.iterdir())
     cells = [CellImage(f.name, "x", hashlib.sha256(f.read_bytes()).hexdigest(), f.stat().st_size) for f in files]
     rules = ImageRules(formats=("PNG", "BMP", "JPEG"), modes=("RGB",), min_side_px=8, max_side_px=99)
-    a, b, c, d, e = picture_digests(cells, tmp_path, rules=rules, workers=2)
+    a, b, c, d, e = picture_digests_of(cells, inspect_files(cells, tmp_path, rules=rules, workers=2))
     assert a == b == c
     assert len({cell.sha256 for cell in cells[:3]}) == 3  # as files they are three
     assert d != a  # compression with loss makes another picture

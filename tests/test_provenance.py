@@ -16,8 +16,9 @@ from PIL import Image
 from fixtures.smears import HOME, SECOND, Laboratory, draw_cell
 from harness.core.errors import DataError, UndefinedStatistic
 from harness.core.progress import silent
+from harness.data.inspection import read_facts
 from harness.data.manifest import read_manifest
-from harness.data.metadata import FileFacts, SetFacts, read_facts
+from harness.data.metadata import FileFacts, SetFacts
 from harness.metrics.provenance import compare_provenance, encoder_of, fingerprint
 from harness.metrics.provenance_records import ChainVerdict, Fingerprint, Provenance
 from harness.metrics.two_samples import accuracy_p_value, classifier_two_sample_test

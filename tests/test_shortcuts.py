@@ -19,8 +19,9 @@ from scipy.stats import chi2_contingency, hypergeom
 from fixtures.smears import HOME, draw_cell
 from harness.core.errors import DataError
 from harness.core.progress import silent
+from harness.data.inspection import read_facts
 from harness.data.manifest import read_manifest
-from harness.data.metadata import ABSENT, FileFacts, SetFacts, name_of_tables, read_facts
+from harness.data.metadata import ABSENT, FileFacts, SetFacts, name_of_tables
 from harness.metrics.shortcuts import ShortcutReport, find_shortcuts, linkage_p_value, name_letters, name_number
 
 ALPHA, LEVEL = 0.01, 0.95

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -23,6 +24,9 @@ from harness.data.records import ImageFacts
 from harness.protocol.modes import DEEP_GREY, why_not
 from harness.protocol.records import LARGEST_SIDE_PX, ImageRules
 
+H = TypeVar("H")
+T = TypeVar("T")
+Header = Callable[[Image.Image, Mapping[Any, Any]], H]
 # First bytes of the formats that turn up in image folders. Recognising one runs no parser, so that a format which the
 # protocol does not accept can be named without Pillow ever seeing its bytes.
 SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
@@ -139,11 +143,14 @@ def rgb_of(image: Image.Image) -> Image.Image:
     mode = _stored_mode(image)
     if (reason := why_not(mode)) is not None:
         raise ValueError(f"colour mode {mode}: {reason}")
-    upright = ImageOps.exif_transpose(image)
+    image.load()
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image
     if mode in DEEP_GREY:
         grey = np.asarray(upright).astype(np.uint32)
         upright = Image.fromarray(((grey + 128) // 257).astype(np.uint8))  # 65535 = 255 * 257
-    return upright.convert("RGB")
+    # A copy of every picture would cost a tenth of its decoding.
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 def is_plain(image: Image.Image) -> bool:
@@ -151,30 +158,50 @@ def is_plain(image: Image.Image) -> bool:
     return _stored_mode(image) not in DEEP_GREY and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded(Generic[H]):
+    """What decoding the bytes of one file shows.
+
+    facts:   sides are those of the picture as it is shown, its EXIF orientation applied. Whatever is wrong with the
+             bytes is in `error`. `mode` is Pillow's; where Pillow would drop bits it is the stored one, such as
+             "RGB;16B", and where a pixel is transparent it says so, such as "RGBA with transparent pixels": its colour
+             is nobody's word.
+    picture: as `rgb_of` gives it, where the bytes hold one at all: also of a file that is refused for what lies around
+             its first picture, so that stages behind a gate that was opened on purpose see what Pillow sees.
+    shown:   whether the file is whole and its picture can be had without a guess.
+    header:  what the reader of the header made of the opened file; None where it was not opened or raised.
+    """
+
+    facts: ImageFacts
+    picture: Image.Image | None = None
+    shown: bool = False
+    header: H | None = None
+
+
 def facts_of(content: bytes, *, path: str, rules: ImageRules) -> ImageFacts:
-    """What decoding the bytes of one file shows; see `look_into`."""
-    return look_into(content, path=path, rules=rules)[0]
+    """What decoding the bytes of one file shows; see `decode`."""
+    return decode(content, path=path, rules=rules, header=lambda *_: None).facts
 
 
-def look_into(content: bytes, *, path: str, rules: ImageRules) -> tuple[ImageFacts, np.ndarray | None]:
-    """What decoding the bytes of one file shows, and its (h, w, 3) uint8 pixels where they can be had without a guess.
+def decode(content: bytes, *, path: str, rules: ImageRules, header: Header[H]) -> Decoded[H]:
+    """Decode the bytes of one file, once for everybody who asks something of it; nothing is raised.
 
-    Sides are those of the picture as it is shown, its EXIF orientation applied. Whatever is wrong with the bytes ends
-    up in `error`, nothing is raised. A format that the protocol does not accept is named and not decoded. `mode` is
-    Pillow's; where Pillow would drop bits it is the stored one, such as "RGB;16B", and where a pixel is transparent it
-    says so, such as "RGBA with transparent pixels": its colour is nobody's word. Threads may share this function;
+    A format that the protocol does not accept is named and not decoded. Threads may share this function;
     `strict_pillow` must be in force around them.
+
+    Args:
+        header: reads what it wants of the opened file, and of its `info` as it was before any pixel was decoded.
     """
     kind = format_of(content)
     if kind is None:
-        return ImageFacts(path, None, None, None, None, _no_image(content)), None
+        return Decoded(ImageFacts(path, None, None, None, None, _no_image(content)))
     if len(content) > rules.max_bytes:
         most = f"over {rules.max_bytes:,} bytes, the most that the largest image can need"
-        return _too_large(ImageFacts(path, None, None, kind, None), most), None
+        return Decoded(_too_large(ImageFacts(path, None, None, kind, None), most))
     if kind not in rules.formats:
         error = f"not decoded: the content is {kind}, accepted are {', '.join(rules.formats)}"
-        return ImageFacts(path, None, None, kind, None, error), None
-    return _decoded(content, kind, path=path, rules=rules)
+        return Decoded(ImageFacts(path, None, None, kind, None, error))
+    return _decoded(content, kind, path=path, rules=rules, header=header)
 
 
 def _no_image(content: bytes) -> str:
@@ -184,30 +211,45 @@ def _no_image(content: bytes) -> str:
     return f"no image: the file is {found[0]}" if found else f"no image: the file begins with {content[:16]!r}"
 
 
-def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules) -> tuple[ImageFacts, np.ndarray | None]:
-    seen, pixels = ImageFacts(path, None, None, kind, None), None
+def _decoded(content: bytes, kind: str, *, path: str, rules: ImageRules, header: Header[H]) -> Decoded[H]:
+    seen = ImageFacts(path, None, None, kind, None)
     if (problem := _too_many_pieces(content, kind)) is not None:
-        return _too_large(seen, problem), None
+        return Decoded(_too_large(seen, problem))
+    said: H | None = None
     try:
         with Image.open(io.BytesIO(content), formats=(kind,)) as image:
             # Pillow may find another format inside the announced one, such as MPO (several pictures) in a JPEG.
-            seen = ImageFacts(path, image.width, image.height, image.format or kind, _stored_mode(image))
+            stored, info = _stored_mode(image), dict(image.info)
+            seen = ImageFacts(path, image.width, image.height, image.format or kind, stored)
             if image.width * image.height > rules.max_side_px**2:
-                return _too_large(seen, f"{image.width} x {image.height} px"), None
-            error = _several_pictures(image)
-            if error is None:
-                image.load()  # `verify()` would pass a JPEG that was cut in half
-                error = _cut_off(content, kind)
-                if _is_transparent(image):
-                    seen = replace(seen, mode=f"{seen.mode} with transparent pixels")
-                if error is None and why_not(str(seen.mode)) is None:
-                    pixels = np.asarray(rgb_of(image))
-                    seen = replace(seen, width_px=pixels.shape[1], height_px=pixels.shape[0])
+                return Decoded(_too_large(seen, f"{image.width} x {image.height} px"))
+            several = _several_pictures(image)
+            # Loading takes the orientation out of a TIFF; and to ask a PNG for its EXIF is to load it.
+            said = _if_it_can(lambda: header(image, info)) if kind != "PNG" else None
+            if several is not None:
+                return Decoded(replace(seen, error=several), _if_it_can(lambda: rgb_of(image)), header=said)
+            image.load()  # `verify()` would pass a JPEG that was cut in half
+            said = _if_it_can(lambda: header(image, info)) if kind == "PNG" else said
+            error = _cut_off(content, kind)
+            if _is_transparent(image):
+                seen = replace(seen, mode=f"{stored} with transparent pixels")
+            if error is not None or why_not(str(seen.mode)) is not None:
+                return Decoded(replace(seen, error=error), _if_it_can(lambda: rgb_of(image)), header=said)
+            picture = rgb_of(image)
+            seen = replace(seen, width_px=picture.width, height_px=picture.height)
+            return Decoded(seen, picture, shown=True, header=said)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
-        return _too_large(seen, bomb), None
+        return Decoded(_too_large(seen, bomb), header=said)
     except Exception as problem:  # a hostile file can make a parser raise anything; all of it means "unreadable"
-        error = f"does not decode: {str(problem) or type(problem).__name__}"
-    return replace(seen, error=error), pixels if error is None else None
+        return Decoded(replace(seen, error=f"does not decode: {str(problem) or type(problem).__name__}"), header=said)
+
+
+def _if_it_can(read: Callable[[], T]) -> T | None:
+    """What nobody's verdict rests on, of a file that is refused already or that is read on: a parser may raise."""
+    try:
+        return read()
+    except Exception:
+        return None
 
 
 def _too_large(seen: ImageFacts, what: object) -> ImageFacts:

@@ -6,26 +6,16 @@ images as a table (`harness.data.expectations`), own code the files. Only what w
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import threading
 import unicodedata
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-
-from PIL import ImageFile
+from pathlib import PurePosixPath
 
 from harness.data import gx
-from harness.data.content import emptiness_of
-from harness.data.decoding import look_into, open_regular, strict_pillow
 from harness.data.expectations import Asked, expected_of, findings_of, results_of, table_of
+from harness.data.inspection import Inspected, inspect_files
 from harness.data.pins import pin_findings
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
-from harness.data.tables import relative_path
 from harness.protocol.records import PINNED_BY, ImageRules
 from harness.protocol.sets import CountRange
 
@@ -37,16 +27,6 @@ FORMAT_OF_SUFFIX = {
     ".gif": "GIF",
     ".webp": "WEBP",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Inspected:
-    """One file as it is now. `gone` and `altered` compare with what the manifest saw; empty: why it shows no cell."""
-
-    facts: ImageFacts
-    empty: str | None = None
-    gone: bool = False
-    altered: bool = False
 
 
 def inspect(
@@ -71,17 +51,27 @@ def inspect(
     Raises:
         DataError: a file turned into a link, pipe or device after it was listed.
     """
-    # Truncated files would load without complaint if any library in this process had set this switch.
-    tolerant, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
-            strict_pillow()
-            futures = [pool.submit(_inspected, manifest.root, image, images) for image in manifest.images]
-            _count(futures, progress)
-            gx.import_gx()  # which takes seconds; the files decode meanwhile
-            inspected = [future.result() for future in futures]
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
+    inspected = inspect_files(
+        manifest.images,
+        manifest.root,
+        rules=images,
+        workers=workers,
+        progress=progress,
+        meanwhile=gx.import_gx,  # which takes seconds
+    )
+    return judge_files(manifest, inspected, images=images, counts=counts, pin=pin, further=further)
+
+
+def judge_files(
+    manifest: Manifest,
+    inspected: Sequence[Inspected],
+    *,
+    images: ImageRules,
+    counts: Mapping[str, CountRange] | None,
+    pin: str | None = None,
+    further: Sequence[Asked] = (),
+) -> IntegrityReport:
+    """The same of files that were looked at already, in the order of the manifest."""
     facts = tuple(seen.facts for seen in inspected)
     asked = (
         *expected_of(manifest, rules=images, counts=counts),
@@ -121,46 +111,10 @@ def _checked(
     }
 
 
-def _count(futures: Iterable[Future[_Inspected]], progress: Callable[[int], None] | None) -> None:
-    if progress is None:
-        return
-    done, one_at_a_time = itertools.count(1), threading.Lock()
-
-    def report(_: object) -> None:
-        with one_at_a_time:
-            progress(next(done))
-
-    for future in futures:
-        future.add_done_callback(report)
-
-
 # --- files ------------------------------------------------------------------------------------
 
 
-def _inspected(root: Path, image: CellImage, rules: ImageRules) -> _Inspected:
-    if not _stays_below(image.path):
-        # Only a manifest made by hand can say this; the contract's findings name the path itself.
-        return _Inspected(ImageFacts(image.path, None, None, None, None, error="not opened: no path below the root"))
-    try:
-        with open_regular(root / image.path) as file:
-            content = file.read(rules.max_bytes + 1)
-    except FileNotFoundError:
-        return _Inspected(ImageFacts(image.path, None, None, None, None, error="the file is gone"), gone=True)
-    whole = len(content) <= rules.max_bytes
-    # The bytes that are decoded must be the bytes that were listed, not a file swapped in between.
-    altered = whole and hashlib.sha256(content).hexdigest() != image.sha256
-    facts, pixels = look_into(content, path=image.path, rules=rules)
-    return _Inspected(facts, empty=None if pixels is None else emptiness_of(pixels), altered=altered)
-
-
-def _stays_below(path: str) -> bool:
-    try:
-        return relative_path(path) == path
-    except ValueError:
-        return False
-
-
-def _file_findings(image: CellImage, seen: _Inspected, rules: ImageRules) -> Iterator[Finding]:
+def _file_findings(image: CellImage, seen: Inspected, rules: ImageRules) -> Iterator[Finding]:
     facts, path = seen.facts, image.path
     named_as = FORMAT_OF_SUFFIX.get(PurePosixPath(path).suffix.lower())
     if seen.gone:

@@ -1,34 +1,29 @@
 """What does an image file show before anybody looks at the cell: its header, and the coarsest of its pixels?
 
-Each file is read once. Pillow parses its header (JPEG tables, sampling, comments, EXIF) without decoding, and then
-decodes it no finer than a thumbnail needs: a JPEG straight to a quarter or an eighth of its size. Names of folders are
-never read (they name the class).
+Pillow parses a header (JPEG tables, sampling, comments, EXIF) without decoding. Names of folders are never read (they
+name the class).
 """
 
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import get_sampling
 
-from harness.core.errors import DataError
-from harness.core.progress import Report
-from harness.data.decoding import format_of, open_picture, read_regular, rgb_of
+from harness.data.decoding import format_of
 from harness.data.records import CellImage
 
 ABSENT = "absent"
 THUMBNAIL_PX = 32
-# Decoding a JPEG to twice the thumbnail leaves something to average over.
-DRAFT_PX = 2 * THUMBNAIL_PX
+# Reducing a picture to no less than twice the thumbnail leaves something to average over.
+REDUCED_PX, REDUCTIONS = 2 * THUMBNAIL_PX, (8, 4, 2)
 LONGEST_VALUE = 80
 SAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 # ITU-T T.81 (1992), Annex K.1, row by row: what libjpeg scales by its "quality".
@@ -115,57 +110,16 @@ class SetFacts:
         return SetFacts(tuple(self.files[i] for i in chosen), self.thumbnails[chosen], self.borders[chosen])
 
 
-def read_facts(
-    images: Sequence[CellImage],
-    root: Path,
-    *,
-    formats: Sequence[str],
-    workers: int,
-    progress: Report,
-    label: str,
-) -> SetFacts:
-    """Read the files of one set. The result does not depend on `workers`.
+def coarse(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """(32, 32, 3) uint8 and (6,) of an RGB picture, as `SetFacts` has them.
 
-    Args:
-        formats: Pillow's names of the decoders that may see the bytes.
-        workers: threads (Pillow decodes outside the interpreter lock).
-        label: what the progress bar calls this.
-    Raises:
-        DataError: a file is gone, changed since it was listed, or does not decode (integrity names such files first).
+    The border is that of the picture reduced by 2, 4 or 8, so far as twice a thumbnail is left: a ring of about a
+    sixtieth of the side, whatever the format and the size.
     """
-    thumbnails = np.empty((len(images), THUMBNAIL_PX, THUMBNAIL_PX, 3), dtype=np.uint8)
-    borders = np.empty((len(images), 6))
-
-    def one(index: int) -> FileFacts:
-        facts, thumbnails[index], borders[index] = _read(images[index], root, tuple(formats))
-        return facts
-
-    files = []
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
-        warnings.simplefilter("ignore")  # what is odd about a file is integrity's to say, not Pillow's
-        for done, facts in enumerate(pool.map(one, range(len(images))), start=1):
-            files.append(facts)
-            progress(label, done, len(images), "")
-    return SetFacts(tuple(files), thumbnails, borders)
-
-
-def _read(image: CellImage, root: Path, formats: tuple[str, ...]) -> tuple[FileFacts, np.ndarray, np.ndarray]:
-    try:
-        content = read_regular(root / image.path, n_bytes=image.n_bytes)
-    except FileNotFoundError:
-        raise DataError(f"{image.path!r} is gone. Leave the images alone and run again.") from None
-    if hashlib.sha256(content).hexdigest() != image.sha256:
-        raise DataError(f"{image.path!r} changed since it was listed. Leave the images alone and run again.")
-    try:
-        with open_picture(content, formats=formats) as opened:
-            facts = _facts_of(opened, image, content)
-            opened.draft("RGB", (DRAFT_PX, DRAFT_PX))  # JPEG only: skips the finest coefficients
-            pixels = rgb_of(opened)
-    except Exception as error:  # a hostile file can make a parser raise anything; all of it means "unreadable"
-        what = str(error) or type(error).__name__
-        raise DataError(f"{image.path!r} does not decode: {what}. The integrity suite lists every such file.") from None
-    thumbnail = pixels.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
-    return facts, np.asarray(thumbnail), _border(np.asarray(pixels))
+    factor = next((n for n in REDUCTIONS if min(picture.size) >= n * REDUCED_PX), 1)
+    reduced = picture.reduce(factor) if factor > 1 else picture
+    thumbnail = reduced.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
+    return np.asarray(thumbnail), _border(np.asarray(reduced))
 
 
 def _border(pixels: np.ndarray) -> np.ndarray:
@@ -174,7 +128,14 @@ def _border(pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([ring.mean(axis=0), ring.std(axis=0)])
 
 
-def _facts_of(opened: Image.Image, image: CellImage, content: bytes) -> FileFacts:
+def file_facts(opened: Image.Image, info: Mapping[Any, Any], image: CellImage, content: bytes) -> FileFacts:
+    """What the header of an opened file says.
+
+    Args:
+        info: Pillow's `info` of it before any pixel was decoded; what comes behind the pixels is no header.
+    Raises:
+        Exception: whatever Pillow's parsers make of a header that is broken.
+    """
     is_jpeg = opened.format in ("JPEG", "MPO")
     return FileFacts(
         path=image.path,
@@ -189,7 +150,7 @@ def _facts_of(opened: Image.Image, image: CellImage, content: bytes) -> FileFact
         tables=name_of_tables(opened.quantization) if is_jpeg else ABSENT,
         sampling=_sampling(opened) if is_jpeg else ABSENT,
         markers=" ".join(name for name, _ in opened.applist) if is_jpeg else ABSENT,
-        header=tuple(sorted(_header(opened))),
+        header=tuple(sorted(_header(opened, info))),
     )
 
 
@@ -197,8 +158,8 @@ def _sampling(opened: Image.Image) -> str:
     return "grey" if opened.mode == "L" else SAMPLINGS.get(get_sampling(opened), "another")
 
 
-def _header(opened: Image.Image) -> Iterator[tuple[str, str]]:
-    for field, value in opened.info.items():
+def _header(opened: Image.Image, info: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    for field, value in info.items():
         if field not in ("exif", "jfif"):  # read tag by tag below; said again by jfif_version
             yield str(field), _text(value)
     for tag, value in opened.getexif().items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from harness.core.progress import Report
-from harness.data.hashing import hash_images
+from harness.data.inspection import Inspected, hashes_of
 from harness.data.leakage import DuplicatePair, ListedImage, find_duplicates, unsearchable
 from harness.data.records import Manifest
 from harness.protocol.records import ImageRules
@@ -18,11 +18,18 @@ CACHE_FILE = "copies.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CopySearch:
-    """The search among the pictures of these sets. rules: what a set's files may be; workers can change no pair."""
+    """The search among the pictures of these sets.
+
+    rules:   what a set's files may be.
+    workers: can change no pair.
+    look:    set -> what its files show, by those rules and in the order of its manifest; asked only where there is
+             something to search.
+    """
 
     sets: Mapping[str, Manifest]
     rules: Mapping[str, ImageRules]
     workers: int
+    look: Callable[[str], Sequence[Inspected]]
 
     def made_of(self) -> Mapping[str, object]:
         return {
@@ -32,14 +39,7 @@ class CopySearch:
 
     def make(self, folder: Path, progress: Report) -> None:
         hashes = tuple(
-            hash_images(
-                found.images,
-                found.root,
-                set_name=name,
-                rules=self.rules[name],
-                workers=self.workers,
-                progress=progress,
-            )
+            hashes_of(found.images, self.look(name), root=found.root, set_name=name)
             for name, found in self.sets.items()
         )
         pairs = find_duplicates(hashes, workers=self.workers)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from harness.core.errors import DataError, IncomparableSets
 from harness.core.text import first_few
-from harness.data.expectations import Asked, expected_by_user
-from harness.data.integrity import inspect
+from harness.data import gx
+from harness.data.expectations import expected_by_user
+from harness.data.inspection import Inspected, inspect_files
+from harness.data.integrity import judge_files
 from harness.data.manifest import read_manifest
 from harness.data.records import IntegrityReport, Manifest, Split
 from harness.data.split import check_split, draw_split, read_split
 from harness.metrics.comparison import refuse_other_cells
 from harness.metrics.estimates import Unavailable
 from harness.metrics.predictions import predictions_of
-from harness.protocol.records import ImageRules
-from harness.protocol.sets import CountRange
 from harness.run.graph import Asking, stage
 from harness.run.setting import Setting
 
@@ -40,11 +40,60 @@ def manifest(run: Asking) -> Manifest:
     )
 
 
-@stage(manifest)
+@stage()
+def found_elsewhere(run: Asking) -> Mapping[str, Manifest | Unavailable]:
+    """Every external set of protocol and command line as it lies there, or that it is not there."""
+    options, sets = run.setting.options, dict[str, Manifest | Unavailable]()
+    for name in dict.fromkeys([*(plan.name for plan in run.setting.protocol.external), *options.external]):
+        folder = options.external.get(name)
+        if folder is None:
+            sets[name] = Unavailable(
+                f"external set {name} is not there: no --external {name}=DIR, no folder {name} beside the data"
+            )
+        else:
+            sets[name] = read_manifest(
+                folder,
+                name=name,
+                classes=run.setting.classes,
+                workers=options.workers,
+                names=run.setting.protocol.names_in(name),
+            )
+    return sets
+
+
+@stage(manifest, found_elsewhere)
+def inspected(run: Asking, set_name: str) -> tuple[Inspected, ...]:
+    """What each file of the dataset or of an external set shows, in the order of its manifest; decoded here, once.
+
+    Raises:
+        DataError: the external set is not there.
+    """
+    found = run(manifest) if set_name == "dataset" else run(found_elsewhere)[set_name]
+    if isinstance(found, Unavailable):
+        raise DataError(found.reason)
+    total = len(found.images)
+    return inspect_files(
+        found.images,
+        found.root,
+        rules=run.setting.rules(set_name),
+        workers=run.setting.options.workers,
+        progress=lambda done: run.progress(f"inspecting {set_name}", done, total, ""),
+        meanwhile=gx.import_gx,  # which takes seconds
+    )
+
+
+@stage(manifest, inspected)
 def integrity(run: Asking) -> IntegrityReport:
     """What of the dataset breaks the rules that the protocol gives it."""
     plan = run.setting.protocol.dataset
-    return _inspected(run, run(manifest), plan.images, plan.counts, further=expected_by_user(plan))
+    return judge_files(
+        run(manifest),
+        run(inspected, "dataset"),
+        images=plan.images,
+        counts=plan.counts,
+        pin=run.setting.protocol.pin_of("dataset"),
+        further=expected_by_user(plan),
+    )
 
 
 @stage(manifest, integrity)
@@ -81,28 +130,7 @@ def split_checks(run: Asking) -> Mapping[str, tuple[str, ...]]:
     return check_split(run(split), run(manifest), run.setting.protocol.split)
 
 
-@stage()
-def found_elsewhere(run: Asking) -> Mapping[str, Manifest | Unavailable]:
-    """Every external set of protocol and command line as it lies there, or that it is not there."""
-    options, sets = run.setting.options, dict[str, Manifest | Unavailable]()
-    for name in dict.fromkeys([*(plan.name for plan in run.setting.protocol.external), *options.external]):
-        folder = options.external.get(name)
-        if folder is None:
-            sets[name] = Unavailable(
-                f"external set {name} is not there: no --external {name}=DIR, no folder {name} beside the data"
-            )
-        else:
-            sets[name] = read_manifest(
-                folder,
-                name=name,
-                classes=run.setting.classes,
-                workers=options.workers,
-                names=run.setting.protocol.names_in(name),
-            )
-    return sets
-
-
-@stage(found_elsewhere)
+@stage(found_elsewhere, inspected)
 def listed(run: Asking) -> Mapping[str, Manifest | Unavailable]:
     """Every external set whose images can be looked at, or why they cannot."""
     return {
@@ -117,29 +145,10 @@ def comparable(run: Asking) -> tuple[Manifest, ...]:
     return tuple(found for found in run(listed).values() if isinstance(found, Manifest))
 
 
-def _inspected(
-    run: Asking,
-    found: Manifest,
-    rules: ImageRules,
-    counts: Mapping[str, CountRange] | None,
-    *,
-    further: Sequence[Asked] = (),
-) -> IntegrityReport:
-    total = len(found.images)
-    return inspect(
-        found,
-        images=rules,
-        counts=counts,
-        workers=run.setting.options.workers,
-        pin=run.setting.protocol.pin_of(found.name),
-        further=further,
-        progress=lambda done: run.progress(f"inspecting {found.name}", done, total, ""),
-    )
-
-
 def _intact(run: Asking, found: Manifest) -> Manifest | Unavailable:
     """An external set, or why it is not one: it breaks the rules that it was given."""
-    findings = _inspected(run, found, run.setting.rules(found.name), None).findings
+    rules, pin = run.setting.rules(found.name), run.setting.protocol.pin_of(found.name)
+    findings = judge_files(found, run(inspected, found.name), images=rules, counts=None, pin=pin).findings
     if findings:
         return Unavailable(
             f"set {found.name} is not what was declared: {len(findings)} integrity finding(s), first {findings[0]}",

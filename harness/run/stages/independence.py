@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from harness.data.inspection import set_facts_of
 from harness.data.leakage import DuplicatePair, ListedImage
-from harness.data.metadata import SetFacts, read_facts
+from harness.data.metadata import SetFacts
 from harness.data.records import Manifest
 from harness.metrics.estimates import DISPLAY_LEVEL
 from harness.metrics.leakage import dependent_sets as dependence
@@ -17,7 +18,7 @@ from harness.metrics.provenance_records import Provenance
 from harness.metrics.shortcuts import ShortcutReport, find_shortcuts
 from harness.run.graph import Asking, stage
 from harness.run.recipes.copies import Copies, CopySearch, read_copies
-from harness.run.stages.data import comparable, manifest, split
+from harness.run.stages.data import comparable, inspected, manifest, split
 
 SHORTCUT_ALPHA = 0.01  # of any false finding among all headers that are tested
 
@@ -28,12 +29,13 @@ def sets(run: Asking) -> Mapping[str, Manifest]:
     return {found.name: found for found in (run(manifest), *run(comparable))}
 
 
-@stage(sets, keeps=CopySearch)
+@stage(sets, inspected, keeps=CopySearch)
 def copies(run: Asking) -> Copies:
     """Every picture that is in two places, and those that could not be compared, searched for once and kept."""
     found = run(sets)
     rules = {name: run.setting.rules(name) for name in found}
-    return read_copies(run.keep("copies", CopySearch(found, rules, workers=run.setting.options.workers)))
+    search = CopySearch(found, rules, workers=run.setting.options.workers, look=lambda name: run(inspected, name))
+    return read_copies(run.keep("copies", search))
 
 
 @stage(copies)
@@ -48,18 +50,11 @@ def duplicates(run: Asking) -> tuple[DuplicatePair, ...]:
     return run(copies).pairs
 
 
-@stage(sets)
+@stage(sets, inspected)
 def facts(run: Asking, set_name: str) -> SetFacts:
     """What the files of one set say beside their pixels."""
     found = run(sets)[set_name]
-    return read_facts(
-        found.images,
-        found.root,
-        formats=run.setting.rules(set_name).formats,
-        workers=run.setting.options.workers,
-        progress=run.progress,
-        label=f"reading headers of {set_name}",
-    )
+    return set_facts_of(found.images, run(inspected, set_name), root=found.root)
 
 
 @stage(facts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.core.digests import digest_of
-from harness.data.hashing import picture_digests
+from harness.data.inspection import picture_digests_of
 from harness.judge import pretrained
 from harness.judge.answers import answers_of, pack_answers
 from harness.judge.continuity import lost_ledger
@@ -25,10 +25,10 @@ from harness.metrics.copies import counted_once
 from harness.metrics.ensemble import ensemble_beside_best
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.predictions import Predictions, predictions_of
-from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.predictions import Scoring, read_scores
+from harness.run.stages.data import inspected
 from harness.run.stages.external import images, listing, missing
 from harness.run.stages.given import answered, given, judged
 from harness.run.stages.independence import duplicates
@@ -50,12 +50,13 @@ class Seen:
     look: int | None
 
 
-@stage(images, listing)
+@stage(images, listing, inspected)
 def pixel_digests(run: Asking, set_name: str) -> tuple[str, ...]:
     """The digest of each image's pixels, in the order of the set."""
-    rules = run.setting.rules("dataset" if set_name in PARTS else set_name)
-    found, workers = run(images, set_name), run.setting.options.workers
-    return picture_digests(found, run(listing, set_name).root, rules=rules, workers=workers)
+    all_of_it = run(listing, set_name)
+    digests = picture_digests_of(all_of_it.images, run(inspected, all_of_it.name))
+    digest_of_path = dict(zip((image.path for image in all_of_it.images), digests, strict=True))
+    return tuple(digest_of_path[image.path] for image in run(images, set_name))
 
 
 @stage(images, pixel_digests)
