@@ -35,9 +35,9 @@ from harness.model.child import Child
 from harness.model.classifier import Classifier, Machine, Piped, Preparing, predict, refuse_wrong_card
 from harness.model.command import CommandClassifier, files_named_in, read_command
 from harness.model.corrupted import corrupted_predictions
+from harness.model.fitting import fitted
 from harness.model.images import Images, frames_of, images_of
 from harness.model.model_file import read_model
-from harness.model.preprocessing import fitted
 from harness.model.records import CommandLimits, Preprocessing
 from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit
 from harness.protocol.file import read_protocol
@@ -288,7 +288,7 @@ def test_the_same_network_says_the_same_as_a_file_and_as_a_command(tmp_path: Pat
     digests = [image.sha256 for image in manifest.images[:10]]
 
     def said(classifier: Classifier) -> list[np.ndarray]:
-        corrupted = corrupted_predictions(classifier, images, plan, digests=digests, progress=silent)
+        corrupted = corrupted_predictions(classifier, images, plan, digests=digests, machine=CPU)
         return [predict(classifier, images), *corrupted.values()]
 
     file = said(read_model(weights, protocol, trusted=()).open(CPU))

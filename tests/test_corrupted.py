@@ -13,7 +13,7 @@ from harness.data.corruptions import corrupt_set, turned
 from harness.data.records import Manifest
 from harness.metrics.estimates import Unavailable
 from harness.metrics.stability import Robustness, stability
-from harness.model.classifier import CHECKED_IMAGES, Classifier, predict
+from harness.model.classifier import CHECKED_IMAGES, Classifier, Machine, predict
 from harness.model.corrupted import corrupted_predictions
 from harness.model.images import Images, frames_of, images_of
 from harness.model.networks import untrained
@@ -40,6 +40,9 @@ def model(cells: CellPixels, small_plan: TrainingPlan) -> torch.nn.Sequential:
     return untrained(small_plan, n_classes=5, weights_file=None, train=cells)[0].eval()
 
 
+CPU = Machine("cpu", 5, workers=2, progress=silent)
+
+
 @pytest.fixture(params=["a network", "probabilities alone"])
 def door(request: pytest.FixtureRequest, model: torch.nn.Sequential) -> Classifier:
     return classifier_of(model, batch_size=5) if request.param == "a network" else MeanColour()
@@ -51,7 +54,7 @@ def files(manifest: Manifest) -> tuple[Images, list[str]]:
 
 
 def corrupted(door: Classifier, images: Images, digests: list[str]) -> dict[str, np.ndarray]:
-    return corrupted_predictions(door, images, PLAN, digests=digests, progress=silent)
+    return corrupted_predictions(door, images, PLAN, digests=digests, machine=CPU)
 
 
 def test_every_kind_severity_and_transform_is_scored_for_every_cell(door: Classifier, manifest: Manifest):

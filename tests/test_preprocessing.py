@@ -17,9 +17,10 @@ from PIL import Image
 
 from harness.core.errors import DataError
 from harness.data.records import Manifest
+from harness.model.fitting import fitted
 from harness.model.images import frames_of, images_of, read_frame
 from harness.model.networks import normalise
-from harness.model.preprocessing import CellPixels, fitted, reduced
+from harness.model.preprocessing import CellPixels, reduced
 from harness.model.records import Preprocessing
 from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD
 

@@ -6,7 +6,7 @@ this room knows more about it. Predictions that already exist are not a classifi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -36,7 +36,7 @@ class Machine:
 
     device:     "cpu", "cuda" or "mps".
     batch_size: images at once where cells are scored.
-    workers:    threads that decode.
+    workers:    threads that decode; beside a CUDA device, processes.
     """
 
     device: str
@@ -132,15 +132,33 @@ def predict_prepared(
     classifier: Preparing, arrays: np.ndarray, images: Images, *, known_steady: bool = False
 ) -> np.ndarray:
     """As `predict`, for arrays that the classifier prepared from `images` and that may have been corrupted since."""
+    return predict_batches(classifier, [arrays], arrays.__getitem__, images, known_steady=known_steady)
+
+
+def predict_batches(
+    classifier: Preparing,
+    batches: Iterable[np.ndarray],
+    some_of: Callable[[np.ndarray], np.ndarray],
+    images: Images,
+    *,
+    known_steady: bool = False,
+) -> np.ndarray:
+    """As `predict_prepared`, for arrays that come batch by batch.
+
+    Args:
+        some_of: the arrays at these places, once more.
+    """
 
     def answer(some: np.ndarray) -> np.ndarray:
-        return classifier.forward(arrays[some])
+        return classifier.forward(some_of(some))
 
     def plainly(some: np.ndarray) -> np.ndarray:
         assert isinstance(classifier, PlainlyScoring)  # as `_checked` asks
-        return classifier.forward_plainly(arrays[some])
+        return classifier.forward_plainly(some_of(some))
 
-    found = _whole(classifier, classifier.forward(arrays), images)
+    answers = [classifier.forward(batch) for batch in batches]
+    none = np.empty((0, len(classifier.card.classes)))
+    found = _whole(classifier, answers[0] if len(answers) == 1 else np.concatenate(answers or [none]), images)
     return found if known_steady else _checked(classifier, found, images, answer, plainly)
 
 

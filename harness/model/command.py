@@ -29,6 +29,7 @@ from harness.model.child import Child, ChildFailed
 from harness.model.classifier import Classifier, Machine
 from harness.model.command_messages import BrokenProtocol, Greeting
 from harness.model.images import Images
+from harness.model.prefetch import fit_all, fitted_batches
 from harness.model.records import CommandLimits, CommandRecord, JudgedModel, ModelCard, NamedFile, Preprocessing
 
 if TYPE_CHECKING:
@@ -309,8 +310,6 @@ class PreparedCommandClassifier(CommandClassifier):
     """A command that is shown squares, which are made here: others may act on them in between."""
 
     def predict_proba(self, images: Images) -> np.ndarray:
-        from harness.model.preprocessing import fitted_batches  # which torch comes with
-
         assert self._card.preprocessing is not None
         done, found = 0, [self._none]
         batches = fitted_batches(
@@ -327,8 +326,6 @@ class PreparedCommandClassifier(CommandClassifier):
         return np.concatenate(found)
 
     def prepare(self, images: Images) -> np.ndarray:
-        from harness.model.preprocessing import fit_all
-
         assert self._card.preprocessing is not None
         return fit_all(
             images,

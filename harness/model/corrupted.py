@@ -7,23 +7,24 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.core.progress import Report
 from harness.data.corruptions import Change, corruption, turned
-from harness.model.classifier import Classifier, Preparing, predict, predict_prepared
+from harness.model.classifier import Classifier, Machine, Preparing, predict, predict_batches
 from harness.model.images import Images
+from harness.model.prefetch import batches_ahead
 from harness.protocol.records import RobustnessPlan
 
 
 def corrupted_predictions(
-    classifier: Classifier, images: Images, plan: RobustnessPlan, *, digests: Sequence[str], progress: Report
+    classifier: Classifier, images: Images, plan: RobustnessPlan, *, digests: Sequence[str], machine: Machine
 ) -> dict[str, np.ndarray]:
     """Probabilities of the same cells, corrupted and turned.
 
     Corruptions act on the arrays that the classifier prepares, at the size that its network sees; on the decoded images
-    where it prepares none. Its card says which.
+    where it prepares none. Its card says which. The next cells are corrupted while a batch is answered.
 
     Args:
         digests: (n,) hex SHA-256 of each image's file.
+        machine: that the classifier was opened for.
     Returns:
         "<kind> <severity>" or the name of a transform -> (n_cells, n_classes) float64 in the order of `images`.
     """
@@ -33,12 +34,12 @@ def corrupted_predictions(
         for severity in plan.severities
     }
     changes |= {name: _turning(name) for name in plan.invariances}
-    score = _scoring(classifier, images)
+    score = _scoring(classifier, images, machine)
     found: dict[str, np.ndarray] = {}
     for done, (name, change) in enumerate(changes.items()):
-        progress("corrupting cells", done, len(changes), name)
+        machine.progress("corrupting cells", done, len(changes), name)
         found[name] = score(change, known_steady=bool(found))  # the first pass asks whether it is
-    progress("corrupting cells", len(changes), len(changes), "")
+    machine.progress("corrupting cells", len(changes), len(changes), "")
     return found
 
 
@@ -50,13 +51,22 @@ class _Scoring(Protocol):
     def __call__(self, change: Change, *, known_steady: bool) -> np.ndarray: ...
 
 
-def _scoring(classifier: Classifier, images: Images) -> _Scoring:
+def _scoring(classifier: Classifier, images: Images, machine: Machine) -> _Scoring:
     if not isinstance(classifier, Preparing):
         return lambda change, *, known_steady: predict(classifier, images.changed(change), known_steady=known_steady)
     arrays = classifier.prepare(images)
 
     def score(change: Change, *, known_steady: bool) -> np.ndarray:
-        changed = np.stack([change(arrays.__getitem__, index) for index in range(len(arrays))])
-        return predict_prepared(classifier, changed, images, known_steady=known_steady)
+        def fill(first: int, into: np.ndarray) -> None:
+            for place in range(len(into)):
+                into[place] = change(arrays.__getitem__, first + place)
+
+        def some_of(places: np.ndarray) -> np.ndarray:
+            return np.stack([change(arrays.__getitem__, int(place)) for place in places])
+
+        batches = batches_ahead(
+            fill, len(arrays), arrays.shape[1:], workers=machine.workers, batch_size=machine.batch_size
+        )
+        return predict_batches(classifier, batches, some_of, images, known_steady=known_steady)
 
     return score

@@ -20,7 +20,7 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.torch_core import no_random
-from fastai.vision.augment import Resize
+from fastai.vision.augment import Resize, ResizeMethod
 from fastai.vision.data import ImageBlock
 from PIL import Image
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -29,7 +29,6 @@ from torch import nn
 
 from harness.core.errors import TrainingError, WeightsError
 from harness.core.processes import run_isolated
-from harness.model.preprocessing import RESIZE_METHODS
 from harness.model.records import Preprocessing
 from harness.model.tensorfiles import read_whole
 from harness.protocol.records import Filter
@@ -37,6 +36,7 @@ from harness.protocol.records import Filter
 EXPORT = "export.pkl"
 CLASSIFIER = "classifier.safetensors"
 CLAIMS_KEY = "classifier"
+RESIZE_METHODS = {"squish": ResizeMethod.Squish, "crop": ResizeMethod.Crop}
 READER_TIMEOUT_S = 600
 _READER = Path(__file__).with_name("export_reader.py")
 

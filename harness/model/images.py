@@ -15,6 +15,19 @@ from harness.data.decoding import is_plain, open_picture, read_regular, rgb_of
 from harness.data.records import CellImage
 
 
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """One file with an image: all that another thread or process needs to decode it.
+
+    formats: Pillow's names of the decoders that may see the bytes.
+    sha256:  what the bytes must be; None where nothing is concluded from the pixels (timing).
+    """
+
+    path: Path
+    formats: tuple[str, ...]
+    sha256: str | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Images:
     """Images in order, without their reference labels.
@@ -22,11 +35,13 @@ class Images:
     names: (n,) what each is called in messages.
     frame: index -> (height, width, 3) uint8 RGB; read-only.
     label: what progress calls the set; empty where its progress is not worth a line.
+    files: (n,) what `frame` decodes, where it does nothing else; None where there is no file, or it was changed.
     """
 
     names: tuple[str, ...]
     frame: Callable[[int], np.ndarray]
     label: str = ""
+    files: tuple[ImageFile, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -34,11 +49,12 @@ class Images:
     def take(self, indices: Sequence[int] | np.ndarray) -> Images:
         """The images at these indices, in this order; their progress is not shown."""
         chosen = [int(index) for index in indices]
-        return Images(tuple(self.names[i] for i in chosen), lambda index: self.frame(chosen[index]))
+        files = None if self.files is None else tuple(self.files[i] for i in chosen)
+        return Images(tuple(self.names[i] for i in chosen), lambda index: self.frame(chosen[index]), files=files)
 
     def changed(self, change: Callable[[Callable[[int], np.ndarray], int], np.ndarray]) -> Images:
         """The same images, each as `change(frame, index)` makes it; their progress is not shown."""
-        return replace(self, frame=lambda index: change(self.frame, index), label="")
+        return replace(self, frame=lambda index: change(self.frame, index), label="", files=None)
 
 
 def images_of(cells: Sequence[CellImage], root: Path, *, formats: Sequence[str], label: str = "") -> Images:
@@ -47,17 +63,17 @@ def images_of(cells: Sequence[CellImage], root: Path, *, formats: Sequence[str],
     Args:
         formats: Pillow's names of the decoders that may see the bytes.
     """
-    paths, digests = [root / cell.path for cell in cells], [cell.sha256 for cell in cells]
-
-    def frame(index: int) -> np.ndarray:
-        return read_frame(paths[index], formats=formats, sha256=digests[index])
-
-    return Images(tuple(cell.path for cell in cells), frame, label)
+    files = tuple(ImageFile(root / cell.path, tuple(formats), cell.sha256) for cell in cells)
+    return _of(files, tuple(cell.path for cell in cells), label)
 
 
 def files_of(paths: Sequence[Path], *, formats: Sequence[str]) -> Images:
     """The images in these files, whose bytes are not checked: for timing."""
-    return Images(tuple(map(str, paths)), lambda index: read_frame(paths[index], formats=formats))
+    return _of(tuple(ImageFile(path, tuple(formats)) for path in paths), tuple(map(str, paths)), "")
+
+
+def _of(files: tuple[ImageFile, ...], names: tuple[str, ...], label: str) -> Images:
+    return Images(names, lambda index: np.array(read_picture(files[index])), label, files)
 
 
 def frames_of(frames: np.ndarray | Sequence[np.ndarray], *, names: Sequence[str] | None = None) -> Images:
@@ -80,21 +96,27 @@ def readable_by_anybody(file: Path, copy: Path, *, formats: Sequence[str]) -> Pa
 
 
 def read_frame(path: Path, *, formats: Sequence[str], sha256: str | None = None) -> np.ndarray:
-    """One file as (height, width, 3) uint8 RGB, in the size that it has.
+    """One file as (height, width, 3) uint8 RGB, in the size that it has; arguments and errors as `read_picture`."""
+    return np.array(read_picture(ImageFile(path, tuple(formats), sha256)))
 
-    Args:
-        formats: Pillow's names of the decoders that may see the bytes.
-        sha256: what the bytes must be; None where nothing is concluded from the pixels (timing).
+
+def read_picture(file: ImageFile) -> Image.Image:
+    """One file as 8-bit RGB, in the size that it has.
+
     Raises:
         DataError: the file changed since it was listed, or does not decode (integrity names such files first).
     """
     try:
-        content = read_regular(path)
-        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-            raise DataError(f"{str(path)!r} changed while the run was going on. Leave the images alone and run again.")
-        with open_picture(content, formats=formats) as opened:
-            return np.array(rgb_of(opened))
+        content = read_regular(file.path)
+        if file.sha256 is not None and hashlib.sha256(content).hexdigest() != file.sha256:
+            raise DataError(
+                f"{str(file.path)!r} changed while the run was going on. Leave the images alone and run again."
+            )
+        with open_picture(content, formats=file.formats) as opened:
+            return rgb_of(opened)
     except DataError:
         raise
     except Exception as error:  # a hostile file can make a parser raise anything; all of it means "unreadable"
-        raise DataError(f"{str(path)!r} does not decode: {error}. The integrity suite lists every such file.") from None
+        raise DataError(
+            f"{str(file.path)!r} does not decode: {error}. The integrity suite lists every such file."
+        ) from None

@@ -58,7 +58,7 @@ def untrained(
         step = max(1, len(train.pixels) // CALIBRATION_IMAGES)  # spread over the part, whatever its order
         seen = normalise(torch.from_numpy(train.pixels[::step][:CALIBRATION_IMAGES]), preprocessing_of(plan))
         unfold_batchnorm(net, folded, seen if plan.normalisation == "imagenet" else first_layer()(seen))
-    made = normalising(_with_head(net, n_classes), plan.normalisation)
+    made = normalising(with_head(net, n_classes), plan.normalisation)
     assert isinstance(made, nn.Sequential)  # as (body, head) stays one
     return made, record
 
@@ -80,7 +80,7 @@ def assembled(
         "timm" if architecture.startswith(TIMM) else "torchvision": untrained_network(architecture, n_classes)
     }
     if architecture in TRAINABLE:
-        nets["fastai"] = _with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes)
+        nets["fastai"] = with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes)
     misfits = {layout: _misfits(state, net.state_dict()) for layout, net in nets.items()}
     layout = min(misfits, key=lambda each: len(misfits[each]))
     if misfits[layout]:
@@ -173,7 +173,8 @@ def weights_digest(model: nn.Module) -> str:
     return tensors_digest(model.state_dict().items())
 
 
-def _with_head(net: nn.Module, n_classes: int) -> nn.Sequential:
+def with_head(net: nn.Module, n_classes: int) -> nn.Sequential:
+    """A network of torchvision as body and head, as fastai's `vision_learner` makes them; the head is drawn."""
     body = create_body(net, pretrained=False, cut=CUT)
     n_features = num_features_model(nn.Sequential(*body.children()))
     return add_head(body, n_features, n_classes)  # type: ignore[no-any-return]

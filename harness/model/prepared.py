@@ -9,7 +9,7 @@ import numpy as np
 from harness.core.progress import Report, silent
 from harness.model.classifier import Machine
 from harness.model.images import Images
-from harness.model.preprocessing import fit_all, fitted_batches
+from harness.model.prefetch import fit_all, fitted_batches
 from harness.model.records import ModelCard
 
 
@@ -30,6 +30,7 @@ class PreparedClassifier(ABC):
             images,
             self._how,
             workers=self._machine.workers,
+            device=self._machine.device,
             batch_size=self._machine.batch_size,
             progress=self._progress(images),
             label=f"scoring {images.label}",
@@ -41,6 +42,7 @@ class PreparedClassifier(ABC):
             images,
             self._how,
             workers=self._machine.workers,
+            device=self._machine.device,
             progress=self._progress(images),
             label=f"decoding {images.label}",
         )

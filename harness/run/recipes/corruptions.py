@@ -53,7 +53,7 @@ class Corruptions:
         found: dict[str, np.ndarray] = {}
         if self.robustness is not None:
             found |= corrupted_predictions(
-                classifier, test.images(), self.robustness, digests=digests, progress=progress
+                classifier, test.images(), self.robustness, digests=digests, machine=self.source.machine
             )
         if (plan := self.detection) is not None:
             train = self.parts["train"]
