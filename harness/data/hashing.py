@@ -51,7 +51,7 @@ class ImageHashes:
 def hash_pictures(pictures: Sequence[Image.Image], *, set_name: str, label: str) -> ImageHashes:
     """The same for pictures in memory, all of one label; their paths are their numbers, "0000000" and on."""
     plain = [picture.convert("RGB") for picture in pictures]
-    digests = tuple(pixel_digest(*picture.size, picture.tobytes()) for picture in plain)
+    digests = tuple(pixel_digest(picture.width, picture.height, picture.tobytes()) for picture in plain)
     shape = (len(plain), THUMBNAIL_PX, THUMBNAIL_PX)
     return ImageHashes(
         set=set_name,
