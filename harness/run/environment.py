@@ -32,7 +32,7 @@ DISTRIBUTIONS = (
 # Settings of the environment that can change a result or a timing.
 VARIABLES = (
     *("PYTHONHASHSEED", "OMP_NUM_THREADS", "MKL_NUM_THREADS", *SETTINGS),
-    *("CUBLAS_WORKSPACE_CONFIG", "CI", "PYTEST_ADDOPTS"),
+    *("CUBLAS_WORKSPACE_CONFIG", "PYTORCH_ENABLE_MPS_FALLBACK", "CI", "PYTEST_ADDOPTS"),
 )
 # What git itself lists as bound to one repository (git rev-parse --local-env-vars), but for its configuration.
 REPOSITORY_VARIABLES = (
