@@ -13,7 +13,7 @@ from harness.report.section import Material, Section
 from harness.run.results import RunResults
 
 OFFLINE = "Offline"
-MEASURES = {OFFLINE: "median rate over rounds", "MultiStream": "99th percentile, per 8 images"}
+MEASURES = {OFFLINE: "median rate over rounds", "MultiStream": "99th percentile, per query"}
 
 
 def view(page: Material) -> list[tuple[str, Markup, Markup]]:
