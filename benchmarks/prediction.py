@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import harness.core.threads  # isort: skip  (before any library with threads)
 import harness.model.torchvision_compat  # noqa: F401  # isort: skip
@@ -40,16 +40,18 @@ from scipy.stats import t as student
 from torch import nn
 
 from fixtures.smears import HOME, write_smears
+from harness.core.errors import EngineUnavailable
 from harness.core.progress import silent
 from harness.core.threads import available_cores
 from harness.model.classifier import Machine
-from harness.model.devices import choose_device, device_name, synchronise
+from harness.model.devices import choose_device, device_name, inference, synchronise
 from harness.model.images import files_of
 from harness.model.networks import normalise, with_head
 from harness.model.prefetch import fit_all
 from harness.model.records import ModelCard, Preprocessing
-from harness.model.torch_network import ABILITIES, TorchNetwork, inference
+from harness.model.torch_network import ABILITIES, TorchNetwork
 from harness.model.weights import network
+from harness.protocol.prediction import Engine
 from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, WeightsPlan
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
@@ -173,6 +175,9 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "mps"))
     parser.add_argument("--workers", type=int, default=available_cores(), help="that decode, ours (default: cores)")
     parser.add_argument("--fastai-workers", type=int, help="(default: 0 on the CPU, where that is faster; else cores)")
+    parser.add_argument(
+        "--engines", nargs="+", choices=get_args(Engine), default=get_args(Engine), help="(default: all)"
+    )
     asked = parser.parse_args()
     device, how = choose_device(asked.device), Preprocessing(size_px=asked.size, resize="squish")
     workers = asked.fastai_workers
@@ -180,10 +185,15 @@ def main() -> int:
     with pictures(asked.data, asked.images, size_px=360) as files:
         images = files_of(files, formats=("JPEG", "PNG"))
         net = network_that_differs(fit_all(images.take(range(min(64, len(files)))), how, **QUIET), how)
-        machine = Machine(device.type, asked.batch, workers=asked.workers, progress=silent)
-        ours = {"eager": TorchNetwork(card_of(how), copy.deepcopy(net), machine)}
+        ours = {}
+        for engine in asked.engines:
+            machine = Machine(device.type, asked.batch, workers=asked.workers, progress=silent, engine=engine)
+            try:
+                ours[engine] = TorchNetwork(card_of(how), copy.deepcopy(net), machine)
+            except EngineUnavailable as error:
+                print(f"left out: {error}", file=sys.stderr)
         learner = fastai_s(net, files, size_px=asked.size, device=device, batch=asked.batch)
-        arrays = ours["eager"].prepare(images)
+        arrays = next(iter(ours.values())).prepare(images)
 
         def get_preds() -> np.ndarray:
             loader = learner.dls.test_dl(files, num_workers=workers)

@@ -507,7 +507,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
     from harness.run.environment import environment
-    from harness.run.evidence import given_files, model_files, reached, rescored
+    from harness.run.evidence import engine_asked, given_files, model_files, reached, rescored
     from harness.run.stages.data import manifest
 
     assert state.run is not None
@@ -528,7 +528,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         seconds=time.monotonic() - state.started,
         command=shlex.join(as_called([*map(str, config.invocation_params.args)])),
         protocol=state.protocol,
-        environment=environment(device=device, source=state.source),
+        environment=environment(device=device, source=state.source, engine=engine_asked(state.run.setting)),
         packages=state.packages,
         proof=proof_of_this_code(config.getoption("--reports")),
         custody=_custody(session, state),

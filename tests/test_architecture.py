@@ -22,6 +22,7 @@ KEPT_IN = {
     "safetensors": {"model"},
     "onnx": {"model"},
     "onnxruntime": {"model"},
+    "openvino": {"model"},
     "timm": {"model"},
     "great_expectations": {"data"},
     "matplotlib": {"report"},

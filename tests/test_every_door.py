@@ -14,7 +14,7 @@ from tiny_run import Pytest, evidence_of, verdicts_of
 
 from harness.cli import main
 from harness.model.exports import CLASSIFIER
-from harness.model.onnx_export import ONNX
+from harness.model.onnx_writing import ONNX
 from harness.pack.baseline import read_baseline
 from harness.pack.keys import write_key_pair
 from harness.pack.outcome import read_passed

@@ -26,8 +26,8 @@ from harness.model.exports import Claims
 from harness.model.images import files_of
 from harness.model.model_file import read_model
 from harness.model.normalisation import normalising
-from harness.model.onnx_export import ONNX, onnx_bytes
 from harness.model.onnx_runtime import Files, answers_elsewhere
+from harness.model.onnx_writing import ONNX, onnx_bytes
 from harness.model.records import Preprocessing
 from harness.model.torch_network import TorchNetwork
 from harness.protocol.file import read_protocol

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,12 @@ from pydantic import ValidationError
 from torch import nn
 
 from harness.data.records import Manifest
+from harness.metrics.predictions import predictions_of
+from harness.metrics.timing import differing_answers, latency, repetition_gain
 from harness.model import devices, torch_network
 from harness.model.images import Images, files_of
-from harness.model.scenarios import Scenario, scenarios
+from harness.model.records import TimedAnswer, Timing
+from harness.model.scenarios import ONE_IMAGE, Scenario, scenarios
 from harness.protocol.records import ThroughputPlan
 from harness.run.pacing import Pacer
 
@@ -79,7 +84,7 @@ def test_only_decode_to_label_decodes(manifest: Manifest):
 def test_a_classifier_that_takes_no_prepared_arrays_is_timed_from_file_to_label_alone(manifest: Manifest):
     door = MeanColour()
     found = scenarios(door, pictures(manifest), plan=PLAN, device="cpu")
-    assert sorted(found) == [OFFLINE, SINGLE]
+    assert sorted(found) == [("MultiStream", "decode-to-label"), OFFLINE, SINGLE, (ONE_IMAGE, "decode-to-label")]
     found[OFFLINE].query()
     assert len(door.shapes) == 70
 
@@ -93,7 +98,7 @@ def test_each_query_waits_for_the_device(manifest: Manifest, monkeypatch: pytest
 
 
 def test_throughput_is_images_over_seconds(manifest: Manifest):
-    timing = prepared(manifest)[1][OFFLINE].timing([0.5, 1.0, 2.0], others_share=0.25)
+    timing = prepared(manifest)[1][OFFLINE].timing([0.5, 1.0, 2.0], digests=(), others_share=0.25)
     assert timing.images_per_s == pytest.approx(210 / 3.5)  # three rounds of 70 images in 3.5 s
 
 
@@ -129,9 +134,9 @@ def test_queries_in_a_row_are_not_paused_and_have_no_blocks():
 def test_only_single_queries_come_in_blocks(manifest: Manifest):
     plan = PLAN.model_copy(update={"blocks": 50, "pause_s": 0.5})  # of thirty queries
     found = scenarios(classifier_of(Counting()), pictures(manifest), plan=plan, device="cpu")
-    assert {name for name, _ in found} == {"SingleStream", "Offline"}
-    blocks = {(name, each.blocks, each.pause_s) for (name, _), each in found.items()}
-    assert blocks == {("SingleStream", 30, 0.5), ("Offline", 1, 0.0)}
+    blocks = {name: (each.blocks, each.pause_s) for (name, _), each in found.items()}
+    one_by_one = dict.fromkeys(("SingleStream", "MultiStream", ONE_IMAGE), (30, 0.5))
+    assert blocks == {**one_by_one, "Offline": (1, 0.0)}
 
 
 @pytest.mark.parametrize(
@@ -154,3 +159,76 @@ def test_mps_and_cuda_are_synchronised_by_their_own_calls(monkeypatch: pytest.Mo
     for name in ("mps", "cuda", "cpu"):
         devices.synchronise(torch.device(name))
     assert calls == ["mps", "cuda"]
+
+
+def test_a_multistream_query_is_eight_images_in_turn_and_one_image_is_always_the_same(manifest: Manifest):
+    model, found = prepared(manifest)
+    eight, one = found["MultiStream", "decode-to-label"], found[ONE_IMAGE, "decode-to-label"]
+    for scenario in (eight, eight, one, one):
+        scenario.query()
+    assert model.batches == [8, 8, 1, 1]
+    assert [place for place, _ in eight.answered()] == list(range(16))
+    assert [place for place, _ in one.answered()] == [0, 0]
+    assert (eight.images_per_query, one.images_per_query, eight.rounds) == (8, 1, 30)
+
+
+class Lazy(MeanColour):
+    """Answers once as it should, and from then on whatever it said first: it saves itself work while it is timed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: np.ndarray | None = None
+
+    def predict_proba(self, images: Images) -> np.ndarray:
+        if self.kept is None:
+            self.kept = super().predict_proba(images)
+            return self.kept
+        return np.repeat(self.kept[:1], len(images), axis=0)
+
+
+@pytest.mark.parametrize("door", [MeanColour, Lazy])
+def test_a_classifier_that_skips_work_while_it_is_timed_is_caught(manifest: Manifest, door: type[MeanColour]):
+    images, asked = pictures(manifest), door()
+    judged = predictions_of(manifest.images, asked.predict_proba(images), set_name="test", classes=asked.card.classes)
+    digests = [image.sha256 for image in manifest.images]
+    found = scenarios(asked, images, plan=PLAN, device="cpu")
+    for timed in (SINGLE, OFFLINE):
+        for _ in range(len(digests) if timed == SINGLE else 1):
+            found[timed].query()
+    timings = [found[timed].timing([0.1], digests=digests, others_share=None) for timed in (SINGLE, OFFLINE)]
+    count = differing_answers(timings, judged)
+    assert count.of == len(set(digests))
+    if door is MeanColour:
+        assert count.details == ()
+    else:
+        other = {
+            digest for digest, column in zip(digests, judged.predicted, strict=True) if column != judged.predicted[0]
+        }
+        assert len(count.details) == 2 * len(other) > 0
+        assert "SingleStream, decode-to-label" in count.details[0]
+    stranger = replace(timings[0], answers=(TimedAnswer("f" * 64, 0),))
+    assert "timed and not judged" in differing_answers([stranger], judged).details[0]
+
+
+def test_an_image_that_comes_again_is_compared_with_the_mix():
+    # Medians of 101 samples: the mix 0.02 s, the image that comes again 0.016 s, so 25 % faster: kept answers.
+    mix = Timing(*SINGLE, "cpu", 1, 1, tuple(0.02 + 1e-6 * (i - 50) for i in range(101)))
+    again = replace(mix, samples_s=tuple(each * 0.8 for each in mix.samples_s))
+    found = repetition_gain(mix, again, metric="repeated_image_gain", level=0.95)
+    assert found.value == pytest.approx(0.25, abs=1e-9)
+    # 60th and 42nd of the sorted hundred and one: P(Bin(101, 1/2) <= 40) = 0.0230, the last below 0.025.
+    assert found.upper == pytest.approx(mix.samples_s[60] / again.samples_s[40] - 1, abs=1e-12)
+    assert found.lower == pytest.approx(mix.samples_s[40] / again.samples_s[60] - 1, abs=1e-12)
+    few = replace(mix, samples_s=(0.1,) * 4)
+    assert (repetition_gain(few, few, metric="repeated_image_gain", level=0.95).upper) is None
+
+
+def test_a_multistream_figure_is_a_99th_percentile_and_few_samples_bound_none():
+    seconds = tuple(i / 1000 for i in range(1000))
+    of_eight = Timing("MultiStream", "decode-to-label", "cpu", 8, 8, seconds)
+    found = latency(of_eight, metric="multistream_latency_s", level=0.975)
+    assert (found.value, found.lower, found.upper) == (0.99, 0.982, 0.996)  # ranks 983 and 997 of 1,000
+    assert latency(replace(of_eight, samples_s=seconds[:298]), metric="multistream_latency_s", level=0.95).upper is None
+    assert (
+        latency(replace(of_eight, samples_s=seconds[:299]), metric="multistream_latency_s", level=0.95).upper == 0.298
+    )

@@ -22,7 +22,8 @@ from harness.model.architectures import TRAINABLE
 from harness.model.classifier import Machine, predict
 from harness.model.exports import CLASSIFIER, EXPORT, reopened_predictions
 from harness.model.model_file import read_model
-from harness.model.onnx_export import ONNX, write_onnx
+from harness.model.onnx_export import write_onnx
+from harness.model.onnx_writing import ONNX
 from harness.model.preprocessing import CellPixels
 from harness.model.records import TrainingRecord
 from harness.model.trained import card_of, open_trained, write_exports

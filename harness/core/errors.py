@@ -51,6 +51,10 @@ class DeviceUnavailable(HarnessError, RuntimeError):
     """The device that was asked for does not exist on this machine."""
 
 
+class EngineUnavailable(HarnessError, RuntimeError):
+    """The engine that the protocol names is not installed, or does not compute this network on this device."""
+
+
 class StoreError(HarnessError, RuntimeError):
     """The folder of kept stage results cannot be used."""
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from harness.metrics.counts import counted
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import percentile_bounds
-from harness.metrics.measurements import Measurements
+from harness.metrics.measurements import Count, Measurements
 from harness.metrics.metric import Metric, Subject
+from harness.metrics.parity import TOLERANCE
+from harness.metrics.predictions import Predictions
 from harness.model.records import Timing
 from harness.protocol.needs import NEW_IMAGES, PREPARED_ARRAYS
 
@@ -17,12 +23,17 @@ BUSY = 0.25
 
 
 def latency(timing: Timing, *, metric: str, level: float) -> Estimate:
-    """The 90th percentile of seconds per single-image query, LoadGen's SingleStream figure.
+    """The 90th percentile of seconds per query, LoadGen's SingleStream figure; of MultiStream the 99th.
 
     Queries in a row share what slows the machine for seconds: bounds that take them for independent are too narrow.
     Those that came in blocks apart in time count as one for each block.
     """
-    return _timed(timing, timing.samples_s, metric=metric, level=level, quantile=0.9, unit="s")
+    return _timed(timing, timing.samples_s, metric=metric, level=level, quantile=quantile_of(timing.scenario), unit="s")
+
+
+def quantile_of(scenario: str) -> float:
+    """Which percentile of its seconds is its figure, by LoadGen's rules."""
+    return 0.99 if scenario == "MultiStream" else 0.9
 
 
 def images_per_second(timing: Timing, *, metric: str, level: float) -> Estimate:
@@ -113,9 +124,116 @@ def _rate(name: str, span: str, what: str) -> Metric:
     )
 
 
+ANSWERS = "timed_answer_differences"
+ANSWERED = (("SingleStream", "decode-to-label"), ("Offline", "decode-to-label"))  # the timings whose answers count
+
+
+def differing_answers(timings: Iterable[Timing], judged: Predictions) -> Count:
+    """Cells that were called otherwise while the classifier was timed than when it was judged.
+
+    Where the two largest probabilities that were judged are nearer than rounding, either is the same answer.
+    """
+    row = {digest: place for place, digest in enumerate(judged.digests)}
+    top = np.sort(judged.probabilities, axis=1)
+    clear = top[:, -1] - top[:, -2] > TOLERANCE
+    lines, cells = [], set[str]()
+    for timing in timings:
+        for each in timing.answers or ():
+            place = row.get(each.sha256)
+            cells.add(each.sha256)
+            if place is None:
+                lines.append(f"{timing.scenario}, {timing.span}: {each.sha256[:12]} was timed and not judged")
+            elif clear[place] and each.predicted != judged.predicted[place]:
+                lines.append(
+                    f"{timing.scenario}, {timing.span}: {judged.paths[place]} was judged "
+                    f"{judged.classes[judged.predicted[place]]} and called {_called(judged.classes, each.predicted)}"
+                )
+    return Count(tuple(lines), len(cells))
+
+
+def _called(classes: Sequence[str], column: int) -> str:
+    return classes[column] if 0 <= column < len(classes) else f"column {column}"
+
+
+def repetition_gain(mix: Timing, repeated: Timing, *, metric: str, level: float) -> Estimate:
+    """How much faster an image is answered that comes over and over: the median of the mix by its median, less one.
+
+    Each median has order-statistic bounds that miss half as often as `level` lets them, so both hold together.
+    """
+    halved = 1 - (1 - level) / 2
+    sides = [
+        percentile_bounds(
+            each.samples_s, quantile=0.5, level=halved, independent=each.blocks.n if each.blocks else None
+        )
+        for each in (mix, repeated)
+    ]
+    (value, least, most), (other, other_least, other_most) = sides
+    lower = least / other_most - 1 if math.isfinite(least) and math.isfinite(other_most) else None
+    upper = most / other_least - 1 if math.isfinite(most) and math.isfinite(other_least) else None
+    return Estimate(
+        metric,
+        mix.device,
+        None,
+        value / other - 1,
+        lower,
+        upper,
+        level,
+        "order statistics of both medians",
+        n=len(mix.samples_s),
+        note=f"{mix.scenario} beside one image over and over, {mix.span}, on {mix.device}",
+    )
+
+
+def _gain(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+    found = []
+    for scenario in ("SingleStream", "SingleStream, one image"):
+        timing = measurements.timing(scenario, "decode-to-label", device=subject.set)
+        if isinstance(timing, Unavailable):
+            return timing
+        found.append(timing)
+    return repetition_gain(*found, metric="repeated_image_gain", level=level)
+
+
 METRICS = (
     _latency("latency_s", "decode-to-label", "file to label"),
     _latency("model_latency_s", "model-only", "decoded pixels to label"),
+    Metric(
+        name="multistream_latency_s",
+        questions=("throughput",),
+        meaning="Seconds from 8 files to their labels, a field of view at a time: the 99th percentile (LoadGen's "
+        "MultiStream).",
+        unit="s",
+        higher_is_better=False,
+        per="device",
+        needs=_needs("decode-to-label"),
+        measure=_measure("multistream_latency_s", "MultiStream", "decode-to-label", latency),
+        disturbed_by=_busy("MultiStream", "decode-to-label"),
+        range=(0.0, math.inf),
+        counts="samples",
+    ),
+    Metric(
+        name="repeated_image_gain",
+        questions=("throughput",),
+        meaning="How much faster one image is answered that comes over and over than the images in turn: more than "
+        "0.10 suggests that answers are kept (MLPerf's TEST04).",
+        higher_is_better=False,
+        per="device",
+        needs=_needs("decode-to-label"),
+        measure=_gain,
+        disturbed_by=_busy("SingleStream", "decode-to-label"),
+        range=(-1.0, math.inf),
+        counts="samples",
+    ),
+    replace(
+        counted(
+            ANSWERS,
+            "throughput",
+            "Cells that were called otherwise while the classifier was timed, one at a time and many at once, than "
+            "when it was judged (MLPerf's TEST01).",
+            needs=_needs("decode-to-label"),
+        ),
+        per="device",
+    ),
     _rate("images_per_s", "decode-to-label", "files to labels"),
     _rate("model_images_per_s", "model-only", "decoded pixels to labels"),
 )

@@ -17,6 +17,7 @@ from harness.core.numbers import SUMS_TO_ONE, real_numbers
 from harness.core.progress import Report
 from harness.model.images import Images
 from harness.model.records import ModelCard
+from harness.protocol.prediction import Engine
 
 CHECKED_IMAGES = 8
 # Of log-probabilities, where a logit's change shows whatever the confidence: a device may sum in another order the
@@ -26,6 +27,9 @@ LEAST_PROBABILITY = 1e-12  # what lies below counts as this: no float32 softmax 
 # Between batches and memory layouts float32 differs by the order of summation: on the CPU, under 1e-5 was observed. No
 # other device was measured; those that are known to have been silently wrong gave other answers altogether.
 PLAIN_PROBABILITY = 1e-3
+
+# The most that an engine which somebody chose may differ: as an exported file may (harness/metrics/parity.py).
+ENGINE_PROBABILITY = 1e-4
 
 Answer = Callable[[np.ndarray], np.ndarray]  # of the images at these places; as a door gives it, so not yet checked
 
@@ -37,12 +41,14 @@ class Machine:
     device:     "cpu", "cuda" or "mps".
     batch_size: images at once where cells are scored.
     workers:    threads that decode; beside a CUDA device, processes.
+    engine:     what computes the networks of torch; see harness/model/engines.py.
     """
 
     device: str
     batch_size: int
     workers: int
     progress: Report
+    engine: Engine = "eager"
 
 
 class Classifier(Protocol):
@@ -91,6 +97,11 @@ class PlainlyScoring(Preparing, Protocol):
 
     @property
     def device(self) -> str: ...
+
+    @property
+    def chosen_engine(self) -> str | None:
+        """What the protocol had it computed by; None where that is what computes it plainly, too."""
+        ...
 
     def forward_plainly(self, arrays: np.ndarray) -> np.ndarray: ...
 
@@ -303,7 +314,8 @@ def _refuse_other_answers(
     A device that computes wrongly does not say so: its answers are finite, and the same every time.
     """
     apart = np.abs(found - plain).max(axis=1)
-    wrong = np.flatnonzero(~(apart <= PLAIN_PROBABILITY))  # True for NaN too
+    engine = classifier.chosen_engine if isinstance(classifier, PlainlyScoring) else None
+    wrong = np.flatnonzero(~(apart <= (ENGINE_PROBABILITY if engine else PLAIN_PROBABILITY)))  # True for NaN too
     if len(wrong):
         other = found.argmax(axis=1) != plain.argmax(axis=1)
         listed = "; ".join(
@@ -314,6 +326,9 @@ def _refuse_other_answers(
         if isinstance(classifier, PlainlyScoring):
             how = f"in batches on {classifier.device} than one by one, scored plainly on the CPU"
             use = "" if classifier.device == "cpu" else "--device cpu, or "
+            if engine:
+                how = f"in batches by {engine} on {classifier.device} than one by one, by eager torch on the CPU"
+                use = f'engine = "eager" in [prediction] instead of "{engine}", {use}'
             remedy = f"The device, its driver or its memory layout computes wrongly: use {use}another version of torch"
         raise InvalidPredictions(
             f"{_called(images)}: {len(wrong)} of {len(found)} cells are predicted differently by "

@@ -10,7 +10,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from harness.core.errors import DataError
 from harness.model.fitting import fitted_picture
@@ -21,7 +21,8 @@ from harness.model.records import Preprocessing
 def answer(asked: IO[bytes], answered: IO[bytes]) -> None:
     for line in asked:
         said, files = json.loads(line)
-        how = Preprocessing(**{name: tuple(v) if isinstance(v, list) else v for name, v in said.items()})
+        given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
+        how = Preprocessing(**given)
         try:
             pixels = [
                 fitted_picture(read_picture(ImageFile(Path(path), tuple(formats), sha256)), how)

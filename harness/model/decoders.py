@@ -112,7 +112,7 @@ def _started() -> subprocess.Popen[bytes]:
 
 def _filled(process: subprocess.Popen[bytes], into: np.ndarray) -> bool:
     assert process.stdout is not None
-    left = memoryview(into).cast("B")
+    left = memoryview(into.data).cast("B")
     while left:
         n = process.stdout.readinto(left)  # type: ignore[attr-defined]
         if not n:

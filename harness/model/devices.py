@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from harness.core.errors import DeviceUnavailable
@@ -50,3 +53,14 @@ def device_name(device: torch.device) -> str:
     if device.type == "mps":
         return "mps (Apple GPU)"
     return f"cpu ({n_threads()} threads)"
+
+
+@contextmanager
+def inference() -> Iterator[None]:
+    """Where networks answer: without gradients, and in float32 on every device.
+
+    Some NVIDIA GPUs would round the inputs of every convolution to ten bits (TF32) unless told not to. What is timed
+    must be what is judged, so whatever shows cells to a network does it in here.
+    """
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield

@@ -50,6 +50,10 @@ class OnnxOnDevice(OnnxClassifier):
     def device(self) -> str:
         return self._machine.device
 
+    @property
+    def chosen_engine(self) -> None:
+        return None
+
     def forward_plainly(self, arrays: np.ndarray) -> np.ndarray:
         """On the CPU, one at a time."""
         return self._answers(self._plain, arrays, 1)

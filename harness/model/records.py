@@ -324,16 +324,26 @@ class TimedBlocks:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedAnswer:
+    """What a classifier said of a cell while it was timed. predicted: the column of its largest probability."""
+
+    sha256: str
+    predicted: int
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Raw samples of one scenario on one device.
 
-    scenario: "SingleStream" (batch 1, next on completion) or "Offline" (all at once), LoadGen's names.
+    scenario: "SingleStream" (batch 1, next on completion), "MultiStream" (8 images, next on completion) or "Offline"
+              (all at once), LoadGen's names; "SingleStream, one image" asks for the same image over and over.
     span:     "decode-to-label" or "model-only".
     samples_s: seconds per query, in the order measured; each query holds `images_per_query` images.
     pipe_samples_s: of a command, the seconds that as many bytes as a query's take through its pipe and back, without an
                answer; they are within `samples_s`.
     others_share: of the machine's processor time while it was timed, what other processes took; None where unknown.
     blocks:     apart in time, where the samples came in such; None: all in a row.
+    answers:    each different one that was given, in the order of the digests; None in the pack of an older harness.
     """
 
     scenario: str
@@ -345,6 +355,7 @@ class Timing:
     pipe_samples_s: tuple[float, ...] | None = None
     others_share: float | None = None
     blocks: TimedBlocks | None = None
+    answers: tuple[TimedAnswer, ...] | None = None
 
     @property
     def images_per_s(self) -> float:

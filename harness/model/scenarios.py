@@ -1,21 +1,31 @@
-"""The queries that are timed: LoadGen's SingleStream and Offline, decode-to-label and model-only.
+"""The queries that are timed: LoadGen's SingleStream, MultiStream and Offline, decode-to-label and model-only.
 
 pytest-benchmark does the timing and never synchronises a device; a classifier's answers are in memory, so that whoever
-has one has waited for the device.
+has one has waited for the device. What was answered is kept: a classifier that saves itself work while it is timed
+answers otherwise than when it was judged, or is faster where an image comes again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
+import numpy as np
+
 from harness.model.classifier import Classifier, Piped, Preparing
 from harness.model.images import Images
-from harness.model.records import TimedBlocks, Timing
+from harness.model.records import TimedAnswer, TimedBlocks, Timing
 from harness.protocol.records import ThroughputPlan
 
+MULTI_IMAGES = 8  # a field of view, and what LoadGen's MultiStream asks at once
+ONE_IMAGE = "SingleStream, one image"  # after MLPerf's TEST04, which asks for one sample over and over
+SINGLE, MULTI, OFFLINE = "SingleStream", "MultiStream", "Offline"
+ONE_BY_ONE = (SINGLE, MULTI, ONE_IMAGE)  # the next query when the one before it is answered
 READY_IMAGES = 32  # prepared beforehand where one is answered at a time
+
+
+Answers = np.ndarray  # (n,) columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +35,7 @@ class Scenario:
     pipe: samples of the seconds that the bytes of a query take to another process and back; none where there is none.
     blocks, pause_s: as `ThroughputPlan`; what is asked many at once is in blocks by itself.
     before: to be called before each query, untimed and warm-up alike.
+    answered: each different (place among the images, predicted column) that its queries gave so far.
     """
 
     name: str
@@ -39,11 +50,22 @@ class Scenario:
     blocks: int = 1
     pause_s: float = 0.0
     before: Callable[[], None] = lambda: None
+    answered: Callable[[], Iterable[tuple[int, int]]] = tuple
 
     def timing(
-        self, samples_s: Sequence[float], *, others_share: float | None, block_shares: tuple[float, ...] = ()
+        self,
+        samples_s: Sequence[float],
+        *,
+        digests: Sequence[str],
+        others_share: float | None,
+        block_shares: tuple[float, ...] = (),
     ) -> Timing:
-        """The samples, and beside them the time of the pipe that is in them."""
+        """The samples, and beside them the time of the pipe that is in them.
+
+        Args:
+            digests: of the images, in their order.
+        """
+        answers = sorted({(digests[place], column) for place, column in self.answered()})
         return Timing(
             self.name,
             self.span,
@@ -54,6 +76,7 @@ class Scenario:
             self.pipe() or None,
             others_share,
             TimedBlocks(self.blocks, self.pause_s, block_shares) if self.blocks > 1 else None,
+            tuple(TimedAnswer(digest, column) for digest, column in answers),
         )
 
 
@@ -64,49 +87,71 @@ def scenarios(
 
     Images are taken in turn, so that no query repeats the one before it.
     """
-    single = cycle(range(len(images)))
-    offline = images.take([i % len(images) for i in range(plan.offline_images)])
+    turns = {name: cycle(range(len(images))) for name in ONE_BY_ONE}
+    offline = [place % len(images) for place in range(plan.offline_images)]
 
-    def scenario(name: str, span: str, query: Callable[[], object]) -> Scenario:
-        is_single = name == "SingleStream"
+    def scenario(
+        name: str, span: str, places: Callable[[], list[int]], ask: Callable[[list[int]], Answers]
+    ) -> Scenario:
+        answered: list[tuple[list[int], Answers]] = []
+
+        def query() -> None:
+            shown = places()
+            answered.append((shown, ask(shown)))
+
+        n_images, in_turn = _images_of(name, plan), name in ONE_BY_ONE
         return Scenario(
             name=name,
             span=span,
             device=device,
-            images_per_query=1 if is_single else len(offline),
-            batch_size=1 if is_single else plan.batch_size,
-            rounds=plan.queries if is_single else plan.offline_rounds,
-            warmup=plan.warmup_queries if is_single else 1,
+            images_per_query=n_images,
+            batch_size=n_images if in_turn else plan.batch_size,
+            rounds=plan.queries if in_turn else plan.offline_rounds,
+            warmup=plan.warmup_queries if in_turn else 1,
             query=query,
-            pipe=_pipe(classifier, images.take([0]) if is_single else offline),
-            blocks=min(plan.blocks, plan.queries) if is_single else 1,
-            pause_s=plan.pause_s if is_single else 0.0,
+            pipe=_pipe(classifier, images.take([place % len(images) for place in range(n_images)])),
+            blocks=min(plan.blocks, plan.queries) if in_turn else 1,
+            pause_s=plan.pause_s if in_turn else 0.0,
+            answered=lambda: _pairs(answered),
         )
 
-    def answer(shown: Images) -> Callable[[], object]:
-        return lambda: classifier.predict_proba(shown).argmax(axis=1)
+    def from_files(shown: list[int]) -> Answers:
+        found: Answers = classifier.predict_proba(images.take(shown)).argmax(axis=1)
+        return found
 
-    found = [
-        scenario("SingleStream", "decode-to-label", lambda: answer(images.take([next(single)]))()),
-        scenario("Offline", "decode-to-label", answer(offline)),
-    ]
-    found += _model_only(classifier, images, offline, scenario) if isinstance(classifier, Preparing) else []
+    def in_turn(name: str) -> Callable[[], list[int]]:
+        return lambda: [next(turns[name]) for _ in range(_images_of(name, plan))]
+
+    found = [scenario(name, "decode-to-label", in_turn(name), from_files) for name in (SINGLE, MULTI)]
+    found.append(scenario(ONE_IMAGE, "decode-to-label", lambda: [0], from_files))
+    found.append(scenario(OFFLINE, "decode-to-label", lambda: offline, from_files))
+    if isinstance(classifier, Preparing):
+        asked: Preparing = classifier
+        arrays, ready = classifier.prepare(images.take(offline)), min(READY_IMAGES, len(images))
+        first = classifier.prepare(images.take(range(ready)))
+        places = cycle(range(ready))
+
+        def of_one(shown: list[int]) -> Answers:
+            answer: Answers = asked.forward(first[shown[0]][None]).argmax(axis=1)
+            return answer
+
+        def of_all(shown: list[int]) -> Answers:
+            answer: Answers = asked.forward(arrays).argmax(axis=1)
+            return answer
+
+        found.append(scenario(SINGLE, "model-only", lambda: [next(places)], of_one))
+        found.append(scenario(OFFLINE, "model-only", lambda: offline, of_all))
     return {(each.name, each.span): each for each in found}
+
+
+def _images_of(name: str, plan: ThroughputPlan) -> int:
+    return {MULTI: MULTI_IMAGES, OFFLINE: plan.offline_images}.get(name, 1)
+
+
+def _pairs(answered: Iterable[tuple[list[int], Answers]]) -> Iterator[tuple[int, int]]:
+    for places, columns in answered:
+        yield from zip(places, columns.tolist(), strict=True)
 
 
 def _pipe(classifier: Classifier, images: Images) -> Callable[[], tuple[float, ...]]:
     return (lambda: classifier.pipe_samples_s(images)) if isinstance(classifier, Piped) else tuple
-
-
-def _model_only(
-    classifier: Preparing,
-    images: Images,
-    offline: Images,
-    scenario: Callable[[str, str, Callable[[], object]], Scenario],
-) -> list[Scenario]:
-    arrays = classifier.prepare(offline)
-    ready = cycle(classifier.prepare(images.take(range(min(READY_IMAGES, len(images))))))
-    return [
-        scenario("SingleStream", "model-only", lambda: classifier.forward(next(ready)[None]).argmax(axis=1)),
-        scenario("Offline", "model-only", lambda: classifier.forward(arrays).argmax(axis=1)),
-    ]

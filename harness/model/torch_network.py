@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +12,8 @@ import torch
 from torch import nn
 
 from harness.model.classifier import Machine
-from harness.model.devices import synchronise
+from harness.model.devices import inference, synchronise
+from harness.model.engines import answered_by, logits_by
 from harness.model.images import Images
 from harness.model.networks import assembled, normalise
 from harness.model.normalisation import normalising
@@ -25,20 +25,30 @@ ABILITIES = ("probabilities", "new images", "features", "prepared arrays")
 
 
 class WholeTorchNetwork(PreparedClassifier):
-    """A network whose outputs are logits; computes in float32, whatever precision it was trained in."""
+    """A network whose outputs are logits; computes in float32, whatever precision it was trained in.
+
+    The machine's engine gives the logits. Features, and what checks the answers, are eager torch's.
+    """
 
     def __init__(self, card: ModelCard, network: nn.Module, machine: Machine) -> None:
-        super().__init__(card, machine)
+        super().__init__(answered_by(card, machine), machine)
         self._device = torch.device(machine.device)
         self._network = on_device(network, self._device)
+        self._logits = logits_by(
+            machine.engine, self._network, self._how, n_classes=len(card.classes), device=machine.device
+        )
 
     @property
     def device(self) -> str:
         return self._machine.device
 
+    @property
+    def chosen_engine(self) -> str | None:
+        return None if self._machine.engine == "eager" else self._machine.engine
+
     def forward(self, arrays: np.ndarray) -> np.ndarray:
         """Softmax of the logits, taken in float64."""
-        return _probabilities(self._outputs(self._network, arrays)) if len(arrays) else self._none
+        return _probabilities(self._outputs(self._logits, arrays)) if len(arrays) else self._none
 
     def forward_plainly(self, arrays: np.ndarray) -> np.ndarray:
         """On the CPU, without channels-last memory, one at a time."""
@@ -87,17 +97,6 @@ def network_of(
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval()
-
-
-@contextmanager
-def inference() -> Iterator[None]:
-    """Where networks answer: without gradients, and in float32 on every device.
-
-    Some NVIDIA GPUs would round the inputs of every convolution to ten bits (TF32) unless told not to. What is timed
-    must be what is judged, so whatever shows cells to a network does it in here.
-    """
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        yield
 
 
 def _probabilities(logits: torch.Tensor) -> np.ndarray:

@@ -34,6 +34,7 @@ from harness.metrics.reproducibility import reproducibility
 from harness.metrics.robustness import FlipRate, SeverityPoint
 from harness.metrics.slices import evaluate_slices
 from harness.metrics.stability import Robustness
+from harness.metrics.timing import ANSWERED, differing_answers
 from harness.model.records import Timing
 from harness.protocol.needs import ANSWERS_ON_VALIDATION
 from harness.protocol.records import PARTS, Criterion, Protocol
@@ -143,6 +144,11 @@ class RecordedMeasurements:
         match question:
             case "integrity" if run.integrity is not None:
                 return Count(tuple(map(str, run.integrity.of(metric))), run.integrity.checked.get(metric))
+            case "throughput" if "test" in run.predictions:
+                timings = [self.timing(*each, device="any") for each in ANSWERED]
+                if any(isinstance(each, Unavailable) or each.answers is None for each in timings):
+                    return None
+                return differing_answers((t for t in timings if isinstance(t, Timing)), run.predictions["test"])
             case "split":
                 return self._split_count(metric)
             case "leakage" if run.duplicates is not None and run.shortcuts is not None and run.split is not None:

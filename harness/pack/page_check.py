@@ -43,7 +43,7 @@ WORDING = (
         "F1",
     ),
     *("severity 0 is the cell as it is", "and in 95 of 100 sets at most", "(0 to 1)", "(0 to 2)", "(first is 0)"),
-    *("90th percentile", "given probability 0 of their class", "fewer than 5 cells", "(% of side)"),
+    *("90th percentile", "99th percentile", "given probability 0 of their class", "fewer than 5 cells", "(% of side)"),
 )
 
 CLASSWISE = re.compile(r"evaluations > .+ > confusion|predictions/.+\.csv")  # a column a class

@@ -20,6 +20,7 @@ from harness.protocol.expectations import ExpectationSuite
 from harness.protocol.hopes import HopedTruth
 from harness.protocol.modes import ACCEPTABLE, why_not
 from harness.protocol.needs import OTHER_SEEDS
+from harness.protocol.prediction import PredictionPlan
 from harness.protocol.questions import DEVICES, QUESTIONS
 from harness.protocol.record import NOT_FIXED, OptionalText, Text
 from harness.protocol.record import Record as _Record
@@ -829,6 +830,10 @@ class Protocol(_Record):
     external: tuple[ExternalPlan, ...] = ()
     criteria: tuple[Criterion, ...] = Field(min_length=1)
     throughput: ThroughputPlan
+    # How the candidate answers. Left out of the content where eager torch does, so that a protocol keeps its digest.
+    prediction: Annotated[PredictionPlan, NOT_FIXED] = Field(
+        default=PredictionPlan(), exclude_if=lambda plan: plan == PredictionPlan()
+    )
     looks: LooksPlan = LooksPlan()
     clusters: ClusterPlan = ClusterPlan()
     # Left out of the content where there is none, so that a protocol without one keeps its digest.

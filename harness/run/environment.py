@@ -32,7 +32,7 @@ DISTRIBUTIONS = (
 # Settings of the environment that can change a result or a timing.
 VARIABLES = (
     *("PYTHONHASHSEED", "OMP_NUM_THREADS", "MKL_NUM_THREADS", *SETTINGS),
-    *("CUBLAS_WORKSPACE_CONFIG", "CI", "PYTEST_ADDOPTS"),
+    *("CUBLAS_WORKSPACE_CONFIG", "PYTORCH_ENABLE_MPS_FALLBACK", "CI", "PYTEST_ADDOPTS"),
 )
 # What git itself lists as bound to one repository (git rev-parse --local-env-vars), but for its configuration.
 REPOSITORY_VARIABLES = (
@@ -55,11 +55,12 @@ class Source:
     tracked: str | None
 
 
-def environment(*, device: str, source: Source) -> dict[str, str]:
+def environment(*, device: str, source: Source, engine: str = "") -> dict[str, str]:
     """Name -> value of everything the evidence says of the machine.
 
     Args:
         device: as `devices.device_name` calls it.
+        engine: what computed the answers that were judged and timed; "" where nothing was asked.
         source: the harness's own, as it was when the run began: a run takes hours, and what is there when it ends need
             not be what ran.
     """
@@ -72,6 +73,7 @@ def environment(*, device: str, source: Source) -> dict[str, str]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
         "device": device,
+        **({"engine": engine} if engine else {}),
         "bfloat16 in the processor": ", ".join(bfloat16_flags()) or "not stated",
     }
     facts |= {name: version(name) for name in DISTRIBUTIONS}

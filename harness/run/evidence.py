@@ -18,12 +18,14 @@ from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.predictions import Predictions
+from harness.model.engines import told as engine_told
 from harness.model.exports import CLASSIFIER, EXPORT
 from harness.model.training import best_weights
 from harness.protocol.records import PARTS, ExternalPlan
 from harness.run.graph import Graph
 from harness.run.rescoring import GIVEN, rescore
 from harness.run.results import SetSummary
+from harness.run.setting import Setting
 from harness.run.stages import (
     corruptions,
     data,
@@ -88,6 +90,16 @@ def reached(run: Graph) -> dict[str, Any]:
         "sets": _summaries(run),
         "stages": tuple(run.store.records),
     }
+
+
+def engine_asked(setting: Setting) -> str:
+    """What computed the answers, for a person; "" where nothing was asked."""
+    given = setting.options.model
+    if setting.options.predictions:
+        return ""
+    if given is not None and given.card.architecture is None:  # a graph, or a command
+        return given.card.engine or "the command's own"
+    return engine_told(setting.engine)
 
 
 def _relabelled(run: Graph, ledger: Sequence[Look]) -> list[Relabelled]:

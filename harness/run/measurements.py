@@ -14,6 +14,7 @@ from harness.metrics.leakage import n_looked_at
 from harness.metrics.measurements import Count
 from harness.metrics.slices import evaluate_slices
 from harness.metrics.stability import Robustness
+from harness.metrics.timing import ANSWERED, differing_answers
 from harness.model.records import Timing
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
@@ -79,6 +80,14 @@ class LiveMeasurements:
                 return Count(run(independence.leakage_checks)[metric], n)
             case "reproducibility":
                 return Count(run(reproducibility.reproducibility_checks)[metric])
+            case "throughput":
+                timings = [self.timing(*each, device="any") for each in ANSWERED]
+                for each in timings:
+                    if isinstance(each, Unavailable):
+                        return each
+                return differing_answers(
+                    (t for t in timings if isinstance(t, Timing)), run(predictions.predictions, "test")
+                )
             case "export":
                 # The test part, and whatever else was scored: the classifier is shown no cell for this alone.
                 scored = [name for name in judged_predictions(run) if name not in predictions.FITTING_SETS]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from harness.judge.continuity import KnownChain
 from harness.model.devices import choose_device
+from harness.model.engines import engine_for, told
 from harness.model.precision import Precision, precision_used
+from harness.protocol.prediction import Engine
 from harness.protocol.records import FORMATS, ImageRules, Protocol
 from harness.run.results import Baseline
 
@@ -71,8 +73,16 @@ class Setting:
         """
         Raises:
             DeviceUnavailable: this machine has no such device; the run ends before it begins.
+            EngineUnavailable: the protocol's engine is not installed; so does it.
         """
-        return cls(protocol, options, choose_device(options.device).type)
+        found = cls(protocol, options, choose_device(options.device).type)
+        told(found.engine)
+        return found
+
+    @property
+    def engine(self) -> Engine:
+        """What computes a network of torch on this device, as the protocol wants it."""
+        return engine_for(self.protocol.prediction.engine, self.device)
 
     @property
     def precision(self) -> Precision:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.model.classifier import Classifier, Machine, refuse_wrong_card
+from harness.model.engines import answered_by
 from harness.model.given import GivenClassifier
 from harness.model.records import ModelCard
 from harness.model.trained import card_of, open_trained
@@ -26,12 +27,14 @@ class Source:
 
     @property
     def card(self) -> ModelCard:
-        return card_of(self.found) if isinstance(self.found, Path) else self.found.card
+        card = card_of(self.found) if isinstance(self.found, Path) else self.found.card
+        return answered_by(card, self.machine)
 
     def open(self) -> Classifier:
         """
         Raises:
             InvalidCard: it does not offer what its card says.
+            EngineUnavailable: the protocol's engine does not compute it here.
         """
         found, machine = self.found, self.machine
         opened: Classifier = open_trained(found, machine) if isinstance(found, Path) else found.open(machine)

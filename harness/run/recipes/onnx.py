@@ -17,8 +17,9 @@ from harness.metrics.predictions import Predictions
 from harness.model.classifier import Machine
 from harness.model.devices import n_threads
 from harness.model.images import readable_by_anybody
-from harness.model.onnx_export import ONNX, write_onnx
+from harness.model.onnx_export import write_onnx
 from harness.model.onnx_runtime import Files, answers_elsewhere, engine
+from harness.model.onnx_writing import ONNX
 from harness.model.trained import card_of
 from harness.run.recipes.basis import Pictures, rows_by_digest
 

@@ -125,4 +125,4 @@ def opening(run: Asking, seed: int) -> Callable[[], Classifier]:
 def machine(run: Asking) -> Machine:
     setting = run.setting
     batch_size = setting.protocol.throughput.batch_size
-    return Machine(setting.device, batch_size, setting.options.workers, progress=run.progress)
+    return Machine(setting.device, batch_size, setting.options.workers, progress=run.progress, engine=setting.engine)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.core.digests import file_digest
 from harness.metrics.parity import Parity
-from harness.model.onnx_export import ONNX
 from harness.model.onnx_runtime import engine
+from harness.model.onnx_writing import ONNX
 from harness.run.graph import Asking, stage
 from harness.run.recipes.onnx import RUNS, OnnxAnswers, read_parity
 from harness.run.stages.model import machine, pictures

@@ -54,6 +54,7 @@ def timing(run: Graph, scenario: str, span: str, stopwatch: Stopwatch) -> Timing
         if samples is None:
             return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)
         shares, others = pacer.shares(), share_of_others(before, used())
-        found = asked.timing(tuple(samples), others_share=others, block_shares=shares)
+        digests = [image.sha256 for image in run(split).test]
+        found = asked.timing(tuple(samples), digests=digests, others_share=others, block_shares=shares)
         run.enter(timed, found, scenario, span)
     return run(timed, scenario, span)

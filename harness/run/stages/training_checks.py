@@ -9,7 +9,7 @@ from harness.data.records import Manifest
 from harness.metrics.deviations import training_deviations
 from harness.metrics.fits import FITTING_PARTS, Fit, fit_of, fits_on_judged_cells
 from harness.model.exports import EXPORT
-from harness.model.onnx_export import ONNX
+from harness.model.onnx_writing import ONNX
 from harness.run.export_check import exported_differences
 from harness.run.graph import Asking, stage
 from harness.run.recipes.export import RUNS, Export, read_differences, some_cells

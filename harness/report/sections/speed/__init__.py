@@ -12,15 +12,16 @@ from harness.model.records import Timing
 from harness.report.section import Material, Section
 from harness.run.results import RunResults
 
-SINGLE = "SingleStream"
+OFFLINE = "Offline"
+MEASURES = {OFFLINE: "median rate over rounds", "MultiStream": "99th percentile, per query"}
 
 
 def view(page: Material) -> list[tuple[str, Markup, Markup]]:
     """(measure, value, bounds) of each timing."""
     e, rows = page.evidence, []
     for index, timing in enumerate(page.run.timings):
-        here, unit = ("page", "speed", index), "s" if timing.scenario == SINGLE else "images/s"
-        measure = "90th percentile, per image" if timing.scenario == SINGLE else "median rate over rounds"
+        here, unit = ("page", "speed", index), "images/s" if timing.scenario == OFFLINE else "s"
+        measure = MEASURES.get(timing.scenario, "90th percentile, per image")
         rows.append((measure, e.quantity(*here, "value", unit=unit), e.interval(*here, unit=unit)))
     return rows
 
@@ -31,9 +32,9 @@ def facts(run: RunResults) -> list[dict[str, object]]:
 
 def _facts_of(timing: Timing) -> dict[str, object]:
     found: Estimate = (
-        latency(timing, metric="latency_s", level=DISPLAY_LEVEL)
-        if timing.scenario == SINGLE
-        else images_per_second(timing, metric="images_per_s", level=DISPLAY_LEVEL)
+        images_per_second(timing, metric="images_per_s", level=DISPLAY_LEVEL)
+        if timing.scenario == OFFLINE
+        else latency(timing, metric="latency_s", level=DISPLAY_LEVEL)
     )
     pipe = {"pipe_s": statistics.median(timing.pipe_samples_s)} if timing.pipe_samples_s else {}
     shares = timing.blocks.others_shares if timing.blocks is not None else ()
