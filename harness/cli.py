@@ -233,10 +233,14 @@ def register_compare(jobs: Parsers) -> None:
         "(repeatable)",
     )
     parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    parser.add_argument(
+        "--html", type=Path, metavar="OUT", help="write the comparison, and what changed between the two, as one page"
+    )
     parser.set_defaults(run=_run_compare)
 
 
 def _run_compare(asked: argparse.Namespace) -> int:
+    from harness.core.errors import EvidenceError
     from harness.judge.criteria import explain
     from harness.metrics.comparison import remarks
     from harness.metrics.estimates import DISPLAY_LEVEL
@@ -248,6 +252,16 @@ def _run_compare(asked: argparse.Namespace) -> int:
     from harness.report.sentences import baseline_told, worse_classes
 
     result = compare_packs(asked.baseline, asked.candidate, trust=trust_in(asked.baseline_key))
+    if asked.html is not None:
+        from harness.core.files import write_atomically
+        from harness.pack.history import comparison_page
+
+        told = [*baseline_told(result.baseline, result.protocol), *map(change_told, result.moved)]
+        page = comparison_page(asked.baseline, asked.candidate, result, told=told)
+        try:
+            write_atomically(asked.html, page.encode())
+        except OSError as error:
+            raise EvidenceError(f"{asked.html} could not be written ({error.strerror}).") from None
     if asked.json:
         said = {
             "holds": result.holds,
@@ -283,6 +297,38 @@ def _run_compare(asked: argparse.Namespace) -> int:
     if kinds := worse_corruptions(result.corrupted):
         _print(f"worse: test, corrupted: {', '.join(kinds)}")
     return HOLDS if result.holds else DOES_NOT_HOLD
+
+
+def register_index(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "index",
+        help="what did the runs of a folder come to, one after another, and what changed between them?",
+        description="Writes DIR/index.html, one file without scripts: the runs of DIR newest first, their verdicts, "
+        "looks, trends of their estimates, and what changed from run to run. Entries that are no pack, or do not "
+        "verify, are listed as such. 1: there is such an entry.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where the packs lie, such as reports")
+    parser.add_argument(
+        "--verify", action="store_true", help="make every number of every pack again first; seconds for each"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.set_defaults(run=_run_index)
+
+
+def _run_index(asked: argparse.Namespace) -> int:
+    from harness.pack.history import write_index
+
+    place, runs, others = write_index(asked.folder, verify=asked.verify)
+    if asked.json:
+        said = {"index": str(place), "runs": [run.run_id for run in runs], "others": [asdict(each) for each in others]}
+        _print(json.dumps(said, indent=2))
+    else:
+        for run in runs:
+            _print(f"{run.started_at}  {'passed    ' if run.passed else 'NOT PASSED'}  {run.run_id}  {run.protocol}")
+        for each in others:
+            _print(f"no run: {each.folder!r}: {each.why}")
+        _print(f"history: {place}")
+    return DOES_NOT_HOLD if others else HOLDS
 
 
 def register_log(jobs: Parsers) -> None:
@@ -614,6 +660,7 @@ JOBS: tuple[Callable[[Parsers], None], ...] = (
     register_keygen,
     register_claims,
     register_compare,
+    register_index,
     register_log,
     register_promote,
     register_ledger,
