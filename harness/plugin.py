@@ -520,7 +520,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
     from harness.run.environment import environment
-    from harness.run.evidence import given_files, model_files, reached, rescored
+    from harness.run.evidence import external_pictures, given_files, model_files, reached, rescored
     from harness.run.stages.data import manifest
 
     assert state.run is not None
@@ -559,6 +559,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
                 manifest=state.run.result(manifest),
                 models=model_files(state.run),
                 given=given_files(state.run),
+                elsewhere=external_pictures(state.run),
                 formats=state.protocol.dataset.images.formats,
                 signer=state.signer,
             )
