@@ -331,6 +331,45 @@ def _run_index(asked: argparse.Namespace) -> int:
     return DOES_NOT_HOLD if others else HOLDS
 
 
+def register_card(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "card",
+        help="a model card of a pack in Hugging Face's format, or whether a card is the pack's",
+        description="Verifies the pack, then prints README.md of a model repository: front matter with a model-index, "
+        "verdict, use, results, limits. With --check, compares a card with it, line by line. 1: it differs.",
+    )
+    parser.add_argument("pack", type=Path, metavar="PACK", help="folder or zip; passed or not")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--out", type=Path, metavar="FILE", help="write it here instead of printing it")
+    either.add_argument("--check", type=Path, metavar="FILE", help="compare this card with the pack's")
+    parser.set_defaults(run=_run_card)
+
+
+def _run_card(asked: argparse.Namespace) -> int:
+    from harness.core.errors import EvidenceError
+    from harness.core.files import read_plain, write_atomically
+    from harness.pack.card import card_of
+    from harness.report.card import MAX_CARD_BYTES, differing
+
+    card = card_of(asked.pack)
+    try:
+        if asked.out is not None:
+            write_atomically(asked.out, card.encode())
+            _print(f"model card: {asked.out}")
+        elif asked.check is not None:
+            content = read_plain(asked.check, most_bytes=MAX_CARD_BYTES, follow_link=True)
+            found = differing(content.decode("utf-8", "backslashreplace"), card)
+            for each in found:
+                _print(f"line {each.line}: {each.written!r} is written, {each.follows!r} follows from the pack")
+            _print(f"{asked.check} {'is not' if found else 'is'} the card of {asked.pack}")
+            return DOES_NOT_HOLD if found else HOLDS
+        else:
+            _print(card.rstrip("\n"))
+    except OSError as error:
+        raise EvidenceError(f"{error.filename or asked.out or asked.check}: {error.strerror}.") from None
+    return HOLDS
+
+
 def register_log(jobs: Parsers) -> None:
     parser = jobs.add_parser("log", help="index an evidence pack in MLflow (extra [mlflow])")
     parser.add_argument("pack", type=Path, metavar="PACK", help="folder or zip; passed or not")
@@ -661,6 +700,7 @@ JOBS: tuple[Callable[[Parsers], None], ...] = (
     register_claims,
     register_compare,
     register_index,
+    register_card,
     register_log,
     register_promote,
     register_ledger,
