@@ -105,3 +105,9 @@ def test_the_tag_says_whether_it_passed():
     assert (
         "not-passed" in yaml.safe_load(model_card(example_run(), limits=(), sums_digest="").split("---\n")[1])["tags"]
     )
+
+
+def test_the_classifier_is_named_with_its_door_and_digest():
+    card = card_of(PROJECT / "reports" / "leukocyte-reference")
+    assert "- classifier: `resnet18`, trained here, digest `23e5d1c89169046112860d7c5ed43d79" in card
+    assert yaml.safe_load(card.split("---\n")[1])["model-index"][0]["name"] == "resnet18"

@@ -15,6 +15,7 @@ from harness.core.text import visible
 from harness.judge.criteria import subject_of
 from harness.metrics.classification import estimate
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation, Unavailable
+from harness.model.records import ModelCard
 from harness.protocol.records import PARTS
 from harness.report import wording
 from harness.report.section import Limit
@@ -50,14 +51,15 @@ def front_matter(run: RunResults) -> dict[str, Any]:
 
 
 def _name(run: RunResults) -> str:
-    card = _card(run)
-    return visible(run.protocol.identity.id if card is None else str(card["name"]))
+    card = judged_card(run)
+    return visible(run.protocol.identity.id if card is None else card.name)
 
 
-def _card(run: RunResults) -> dict[str, object] | None:
-    """What is known of the classifier: its name, digest and door; None of predictions alone."""
-    record = run.training.card if run.training is not None else run.model.card if run.model is not None else None
-    return None if record is None else {"name": record.name, "digest": record.digest, "door": record.door}
+def judged_card(run: RunResults) -> ModelCard | None:
+    """What is known of the classifier that was judged; None of predictions alone, or in an older harness's pack."""
+    if run.training is not None:
+        return run.training.card
+    return run.model.card if run.model is not None else None
 
 
 def _judged(run: RunResults) -> Iterator[tuple[str, Evaluation]]:
@@ -113,7 +115,7 @@ def _told(found: Estimate) -> str:
 
 
 def _body(run: RunResults, limits: Sequence[Limit], sums_digest: str) -> Iterator[str]:
-    identity, card = run.protocol.identity, _card(run)
+    identity, card = run.protocol.identity, judged_card(run)
     yield f"\n# {plain(_name(run))}\n"
     yield f"**{plain(conclusion(run))}.**\n"
     yield f"{NO_CLAIM} Everything below is what one validation run showed, and is made from its evidence pack.\n"
@@ -124,7 +126,7 @@ def _body(run: RunResults, limits: Sequence[Limit], sums_digest: str) -> Iterato
     if card is None:
         yield "- predictions that existed before the run; no classifier was seen"
     else:
-        yield f"- classifier: {code(str(card['name']))}, {plain(str(card['door']))}, digest {code(str(card['digest']))}"
+        yield f"- classifier: {code(card.name)}, {plain(card.door)}, digest {code(card.digest)}"
     yield f"- protocol: {plain(identity.title)} ({code(identity.id)}, digest {code(run.protocol.digest)})"
     yield f"- run: {code(run.run_id)}, {run.started_at}"
     yield "\n## Results\n"
