@@ -233,10 +233,14 @@ def register_compare(jobs: Parsers) -> None:
         "(repeatable)",
     )
     parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    parser.add_argument(
+        "--html", type=Path, metavar="OUT", help="write the comparison, and what changed between the two, as one page"
+    )
     parser.set_defaults(run=_run_compare)
 
 
 def _run_compare(asked: argparse.Namespace) -> int:
+    from harness.core.errors import EvidenceError
     from harness.judge.criteria import explain
     from harness.metrics.comparison import remarks
     from harness.metrics.estimates import DISPLAY_LEVEL
@@ -248,6 +252,16 @@ def _run_compare(asked: argparse.Namespace) -> int:
     from harness.report.sentences import baseline_told, worse_classes
 
     result = compare_packs(asked.baseline, asked.candidate, trust=trust_in(asked.baseline_key))
+    if asked.html is not None:
+        from harness.core.files import write_atomically
+        from harness.pack.history import comparison_page
+
+        told = [*baseline_told(result.baseline, result.protocol), *map(change_told, result.moved)]
+        page = comparison_page(asked.baseline, asked.candidate, result, told=told)
+        try:
+            write_atomically(asked.html, page.encode())
+        except OSError as error:
+            raise EvidenceError(f"{asked.html} could not be written ({error.strerror}).") from None
     if asked.json:
         said = {
             "holds": result.holds,
@@ -283,6 +297,77 @@ def _run_compare(asked: argparse.Namespace) -> int:
     if kinds := worse_corruptions(result.corrupted):
         _print(f"worse: test, corrupted: {', '.join(kinds)}")
     return HOLDS if result.holds else DOES_NOT_HOLD
+
+
+def register_index(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "index",
+        help="what did the runs of a folder come to, one after another, and what changed between them?",
+        description="Writes DIR/index.html, one file without scripts: the runs of DIR newest first, their verdicts, "
+        "looks, trends of their estimates, and what changed from run to run. Entries that are no pack, or do not "
+        "verify, are listed as such. 1: there is such an entry.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where the packs lie, such as reports")
+    parser.add_argument(
+        "--verify", action="store_true", help="make every number of every pack again first; seconds for each"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.set_defaults(run=_run_index)
+
+
+def _run_index(asked: argparse.Namespace) -> int:
+    from harness.pack.history import write_index
+
+    place, runs, others = write_index(asked.folder, verify=asked.verify)
+    if asked.json:
+        said = {"index": str(place), "runs": [run.run_id for run in runs], "others": [asdict(each) for each in others]}
+        _print(json.dumps(said, indent=2))
+    else:
+        for run in runs:
+            _print(f"{run.started_at}  {'passed    ' if run.passed else 'NOT PASSED'}  {run.run_id}  {run.protocol}")
+        for each in others:
+            _print(f"no run: {each.folder!r}: {each.why}")
+        _print(f"history: {place}")
+    return DOES_NOT_HOLD if others else HOLDS
+
+
+def register_card(jobs: Parsers) -> None:
+    parser = jobs.add_parser(
+        "card",
+        help="a model card of a pack in Hugging Face's format, or whether a card is the pack's",
+        description="Verifies the pack, then prints README.md of a model repository: front matter with a model-index, "
+        "verdict, use, results, limits. With --check, compares a card with it, line by line. 1: it differs.",
+    )
+    parser.add_argument("pack", type=Path, metavar="PACK", help="folder or zip; passed or not")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--out", type=Path, metavar="FILE", help="write it here instead of printing it")
+    either.add_argument("--check", type=Path, metavar="FILE", help="compare this card with the pack's")
+    parser.set_defaults(run=_run_card)
+
+
+def _run_card(asked: argparse.Namespace) -> int:
+    from harness.core.errors import EvidenceError
+    from harness.core.files import read_plain, write_atomically
+    from harness.pack.card import card_of
+    from harness.report.card import MAX_CARD_BYTES, differing
+
+    card = card_of(asked.pack)
+    try:
+        if asked.out is not None:
+            write_atomically(asked.out, card.encode())
+            _print(f"model card: {asked.out}")
+        elif asked.check is not None:
+            content = read_plain(asked.check, most_bytes=MAX_CARD_BYTES, follow_link=True)
+            found = differing(content.decode("utf-8", "backslashreplace"), card)
+            for each in found:
+                _print(f"line {each.line}: {each.written!r} is written, {each.follows!r} follows from the pack")
+            _print(f"{asked.check} {'is not' if found else 'is'} the card of {asked.pack}")
+            return DOES_NOT_HOLD if found else HOLDS
+        else:
+            _print(card.rstrip("\n"))
+    except OSError as error:
+        raise EvidenceError(f"{error.filename or asked.out or asked.check}: {error.strerror}.") from None
+    return HOLDS
 
 
 def register_log(jobs: Parsers) -> None:
@@ -614,6 +699,8 @@ JOBS: tuple[Callable[[Parsers], None], ...] = (
     register_keygen,
     register_claims,
     register_compare,
+    register_index,
+    register_card,
     register_log,
     register_promote,
     register_ledger,

@@ -105,6 +105,7 @@ class RunState:
     pack: Path | None = None
     pack_error: str | None = None
     job_page_error: str | None = None
+    history: str | None = None
     hold: RunLock | None = None
 
     @property
@@ -355,6 +356,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
         signed = f"signed with key id {results.signed_with}" if results.signed_with is not None else "unsigned draft"
         _line(terminalreporter, f"evidence: {signed}")
         _line(terminalreporter, f"report: {state.pack}/index.html")
+    if state.history is not None:
+        _line(terminalreporter, state.history)
 
 
 def _time_told(state: RunState) -> list[str]:
@@ -481,6 +484,16 @@ def _is_empty(item: pytest.Item) -> bool:
     return callspec is not None and not isinstance(callspec.params.get("criterion", ...), (Criterion, type(...)))
 
 
+def _history(reports: Path) -> str:
+    """Writes the index of the folder that the pack is in, and says where; no verdict depends on it."""
+    from harness.pack.history import write_index
+
+    try:
+        return f"history: {write_index(reports).place}"
+    except HarnessError as error:
+        return f"no history: {error}"
+
+
 def _custody(session: pytest.Session, state: RunState) -> Custody:
     """What else was loaded, which files are from the future, and who named the ledger."""
     from harness.run.custody import Custody, from_the_future, named_by, outside_code, python_path_folders
@@ -507,7 +520,14 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
     from harness.run.environment import environment
-    from harness.run.evidence import engine_asked, given_files, model_files, reached, rescored
+    from harness.run.evidence import (
+        engine_asked,
+        external_pictures,
+        given_files,
+        model_files,
+        reached,
+        rescored,
+    )
     from harness.run.stages.data import manifest
 
     assert state.run is not None
@@ -546,9 +566,11 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
                 manifest=state.run.result(manifest),
                 models=model_files(state.run),
                 given=given_files(state.run),
+                elsewhere=external_pictures(state.run),
                 formats=state.protocol.dataset.images.formats,
                 signer=state.signer,
             )
+            state.history = _history(config.getoption("--reports"))
         if config.getoption("--mlflow"):
             from harness.pack.registry import log_run, registry_at
 

@@ -21,6 +21,7 @@ from harness.protocol.records import PARTS
 from harness.protocol.sets import CountRange
 from harness.report import figures, plots
 from harness.report.figures import _sample_images, draw_figures, draw_thumbnails, images_to_show
+from harness.report.sections.failures import shown_cells
 from harness.report.sections.labels import shown_suspects
 from harness.report.wording import MANY_CLASSES
 
@@ -238,12 +239,11 @@ def test_pictures_of_any_shape_fit_the_gallery():
     plots.gallery("shapes", [("row", tiles)], n_columns=5)
 
 
-def test_thumbnails_are_small_and_of_misclassified_discordant_or_suspected_cells_only(run):
+def test_thumbnails_are_small_and_of_cells_that_the_page_lists_only(run):
     thumbnails = draw_thumbnails(run, example_pixels(images_to_show(run)), side_px=48)
-    test = run.predictions["test"]
     discordant = {cell.digest for cell in run.comparisons["test"].discordant}
     suspected = {each.sha256 for name in PARTS for each in shown_suspects(run).get(name, ())}
-    assert set(thumbnails) == {test.digests[i] for i in np.flatnonzero(~test.correct)} | discordant | suspected
+    assert set(thumbnails) == shown_cells(run) | discordant | suspected
     for png in thumbnails.values():
         assert max(Image.open(io.BytesIO(png)).size) <= 48
 

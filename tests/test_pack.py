@@ -35,6 +35,7 @@ from harness.pack import write as pack
 from harness.pack.tables import as_csv, as_json, classification_report, predictions_csv
 from harness.pack.write import write_pack
 from harness.report.page import render_report
+from harness.run.recipes.basis import Pictures
 
 FORMATS = ("JPEG", "PNG")
 # What a file can be called on Linux: formulas, a quote, line ends, a control character, an undecodable byte.
@@ -191,8 +192,8 @@ def test_an_image_that_is_gone_or_altered_since_it_was_listed_is_not_shown(manif
     gone, altered, kept = run.split.train[:3]
     (root / gone.path).unlink()
     (root / altered.path).write_bytes(example_picture("another"))
-    moved = dataclasses.replace(manifest, root=root)
-    shown = pack._load_shown([gone.sha256, altered.sha256, kept.sha256], moved, FORMATS)
+    moved = Pictures("dataset", manifest.images, FORMATS, root)
+    shown = pack._load_shown([gone.sha256, altered.sha256, kept.sha256], [moved])
     assert set(shown) == {kept.sha256}
     with Image.open(root / kept.path) as image:
         assert np.array_equal(shown[kept.sha256], np.asarray(image))

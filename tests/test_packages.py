@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -15,14 +16,17 @@ from typing import Any
 import pytest
 from cyclonedx.schema._res import BOM_JSON, JSF, SPDX_JSON
 from cyclonedx.schema.schema import SchemaVersion
-from example_run import example_packages, limits_in, page_of, unread_run
+from example_run import example_packages, example_run, limits_in, page_of, unread_run, write_example_dataset
 from jsonschema import Draft7Validator
 from packageurl import PackageURL
 from referencing import Registry, Resource
+from test_comparing import pack_of as whole_pack
+from test_comparing import run_named
 
 from harness.core.errors import EvidenceError
-from harness.pack.components import components, read_components
-from harness.pack.tables import as_json
+from harness.model.records import ModelCard, Preprocessing
+from harness.pack.components import components, model_component, read_components
+from harness.pack.tables import as_json, components_of
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.plugin import PROJECT as CHECKOUT
@@ -401,3 +405,85 @@ def test_settling_keeps_only_what_is_not_met():
     assert (found.conflicts, found.untried, found.unlisted) == ((), (), ("numpy",))
     assert found.requirements == example_packages().requirements
     assert settled(Packages((Package("numpy", "1"),))).installed == (Package("numpy", "1"),)
+
+
+# --- the model among the components ---------------------------------------------------------------
+
+
+def test_the_judged_model_is_a_component_of_the_official_form(official):
+    run = example_run()
+    card = dataclasses.replace(trained_card(), file_sha256="ab" * 32, architecture="resnet18")
+    model: Any = model_component(card, [run.evaluations["test"]])
+    listed = components(example_packages().installed, harness="0.1.0", model=model)
+    assert problems(official, listed) == []
+    assert model["type"] == "machine-learning-model"
+    assert model["version"] == card.digest
+    assert model["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
+    assert [each["format"] for each in model["modelCard"]["modelParameters"]["outputs"]] == [
+        f"probability of {name}" for name in card.classes
+    ]
+    (metric,) = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert metric == {"type": "accuracy", "value": "27/30", "slice": "test"}
+    model["type"] = "model"
+    assert problems(official, listed) != []
+
+
+def test_the_model_is_no_package():
+    model = model_component(trained_card(), [])
+    listed = components(example_packages().installed, harness="0.1.0", model=model)
+    assert read_components(listed) == example_packages().installed
+
+
+def trained_card() -> ModelCard:
+    return ModelCard(
+        door="trained here",
+        name="resnet18",
+        digest="cd" * 32,
+        classes=("a", "b"),
+        preprocessing=Preprocessing(size_px=224, resize="crop"),
+        abilities=("probabilities",),
+        corruptions_act_on="RGB frames",
+    )
+
+
+def with_a_model() -> RunResults:
+    run = example_run()
+    assert run.training is not None
+    return dataclasses.replace(run, training=dataclasses.replace(run.training, card=trained_card()))
+
+
+def test_the_components_of_a_run_name_what_it_judged_and_earlier_packs_do_not():
+    run = with_a_model()
+    written = json.loads(components_of(run))
+    model = written["components"][-1]
+    assert (model["name"], model["version"]) == ("resnet18", "cd" * 32)
+    told = {each["slice"]: each["value"] for each in model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]}
+    assert told == {"test": "27/30", "second-laboratory": "109/140", "nine-monocytes": "9/9"}
+    formerly = json.loads(components_of(run, formerly=True))
+    assert formerly["components"] == written["components"][:-1]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda model: model.update(version="00" * 32),
+        lambda model: model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"][0].update(value="30/30"),
+        lambda model: model.clear(),
+    ],
+    ids=["another model", "another accuracy", "no model"],
+)
+def test_an_altered_model_among_the_components_is_found(pack_with_a_model, tmp_path, edit):
+    pack = tmp_path / "pack"
+    shutil.copytree(pack_with_a_model, pack)
+    assert verify_pack(pack).holds
+    edit_json(pack, "sbom.cdx.json", lambda content: edit(content["components"][-1]))
+    assert "sbom.cdx.json" in {each.file for each in verify_pack(pack).discrepancies}
+
+
+@pytest.fixture(scope="module")
+def pack_with_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("with-a-model")
+    run = run_named("with-a-model", n_wrong=3)
+    assert run.training is not None
+    run = dataclasses.replace(run, training=dataclasses.replace(run.training, card=trained_card()))
+    return whole_pack(run, write_example_dataset(place / "data"), place / "reports")

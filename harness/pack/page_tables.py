@@ -106,6 +106,14 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "taken_for_cells": f"Taken for a cell|{BOUNDS} of that",
     },
     "predictions/*.csv": {"path": "File", "sha256": "Digest", "label": "Reference", "predicted": "Predicted"},
+    "page > failures > unsure > *": {
+        "path": "File",
+        "sha256": "Digest",
+        "label": "Reference",
+        "p_label": "Probability",
+        "other": "Next class",
+        "p_other": "Its probability",
+    },
     "relabelled": {
         "set": "Set",
         "path": "File",
@@ -235,6 +243,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
         ("robustness", "flips"): robust.get("flips"),
         ("page", "disturbances", "without_a_cell"): page["disturbances"]["without_a_cell"],
         **{(f"predictions/{name}.csv",): page["failures"]["wrong"][name] for name in judged},
+        **{("page", "failures", "unsure", n): found for n, found in page["failures"].get("unsure", {}).items()},
         ("relabelled",): document.get("relabelled"),
         **{("page", "labels", "suspects", name): found for name, found in suspects.items()},
         ("timings",): document["timings"],

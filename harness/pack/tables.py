@@ -29,12 +29,13 @@ from harness.metrics.paired_scores import brier_difference
 from harness.metrics.predictions import Predictions
 from harness.metrics.stability import Robustness
 from harness.metrics.summary import summarise
-from harness.pack.components import COMPONENTS, components
+from harness.pack.components import COMPONENTS, components, model_component
 from harness.pack.further import further_predictions, stated_of
 from harness.pack.junit import JUNIT, junit
 from harness.protocol.records import PARTS
 from harness.protocol.sets import SLICES
 from harness.report.amended import change_told
+from harness.report.card import judged_card
 from harness.report.page import page_facts, renderer
 from harness.report.summary import SUMMARY, VERSION, summary
 from harness.run.packages import Packages
@@ -48,9 +49,10 @@ MANIFEST_COLUMNS = (
 )
 METRICS = ("precision", "recall", "f1")
 UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
-# Files whose form is told, and how each is written: older packs have another JUnit XML, no summary, no suspects.
+# Files whose form is told, and how each is written: older packs have another JUnit XML, no summary, no suspects, and no
+# model among their components.
 SUSPECTS = "label_suspects.csv"
-DOCUMENTS = {JUNIT: 2, SUMMARY: VERSION, SUSPECTS: 1}
+DOCUMENTS = {JUNIT: 2, SUMMARY: VERSION, SUSPECTS: 1, COMPONENTS: 2}
 
 
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
@@ -63,8 +65,7 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
         facts = results.integrity.facts if results.integrity is not None else ()
         files["manifest.csv"] = manifest_csv(manifest, facts)
     if results.packages is not None:
-        version = results.environment.get("harness", harness.__version__)
-        files[COMPONENTS] = as_json(components(results.packages.installed, harness=version))
+        files[COMPONENTS] = components_of(results)
     if results.ledger:
         files["ledger.jsonl"] = ledger_bytes(results.ledger)
     for name, predictions in results.predictions.items():
@@ -78,6 +79,15 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
         files[f"metrics/confusion_matrix_{name}.csv"] = confusion_csv(evaluation)
         files[f"metrics/classification_report_{name}.txt"] = classification_report(evaluation).encode()
     return files
+
+
+def components_of(results: RunResults, *, formerly: bool = False) -> bytes:
+    """sbom.cdx.json of a run that knows its packages; formerly: as packs have it that do not name the model."""
+    assert results.packages is not None
+    version, card = results.environment.get("harness", harness.__version__), judged_card(results)
+    judged = [each for name, each in results.evaluations.items() if name == "test" or name not in PARTS]
+    model = None if card is None or formerly else model_component(card, judged)
+    return as_json(components(results.packages.installed, harness=version, model=model))
 
 
 def for_a_job_page(results: RunResults) -> dict[str, bytes]:

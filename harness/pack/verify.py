@@ -20,6 +20,7 @@ from harness.data.records import Split
 from harness.data.split import COLUMNS
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.estimates import Estimate
+from harness.pack.components import COMPONENTS
 from harness.pack.decode import recorded
 from harness.pack.differences import as_written, compared, differences, first_of, plain
 from harness.pack.formerly import as_formerly, lacks_assumed
@@ -29,7 +30,7 @@ from harness.pack.rebuild import Discrepancy, RecordedProtocol, rebuild
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
-from harness.pack.tables import SUSPECTS, as_csv, as_json, documents, for_a_job_page, junit_of
+from harness.pack.tables import SUSPECTS, as_csv, as_json, components_of, documents, for_a_job_page, junit_of
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import renderer
 from harness.report.summary import SUMMARY, VERSION, summary
@@ -154,6 +155,8 @@ def _remade(pack: Pack) -> Recomputed:
         written[SUMMARY] = summary(run, version=version).encode()
     if not _tells(pack, SUSPECTS):
         written.pop(SUSPECTS, None)
+    if COMPONENTS in written and not _tells(pack, COMPONENTS):
+        written[COMPONENTS] = components_of(results, formerly=True)
     if run.split is not None:
         written[SPLIT] = _split_csv(run.split)
     if pack.evidence["schema"] in WITHOUT_PATHS:
@@ -208,8 +211,9 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
     held_baseline = pack.evidence.get("baseline")
     if told["baseline"] is not None and isinstance(held_baseline, Mapping) and "check" not in held_baseline:
         del told["baseline"]["check"]
-    if "documents" in told and not _tells(pack, SUSPECTS):
-        del told["documents"][SUSPECTS]
+    for later in (SUSPECTS, COMPONENTS) if "documents" in told else ():
+        if not _tells(pack, later):
+            del told["documents"][later]
     held_split = pack.evidence.get("split")
     if told["split"] is not None and isinstance(held_split, Mapping) and "source" not in held_split:
         del told["split"]["source"]

@@ -26,6 +26,7 @@ from harness.data.split import write_split
 from harness.pack.read import EVIDENCE, SIGNATURE, open_pack
 from harness.pack.tables import as_json, documents
 from harness.report.page import render_report
+from harness.run.recipes.basis import Pictures
 from harness.run.results import RunResults
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def write_pack(
     models: Mapping[str, Path],
     formats: Sequence[str],
     given: Mapping[str, bytes] | None = None,
+    elsewhere: Sequence[Pictures] = (),
     signer: CryptoSigner | None = None,
 ) -> Path:
     """Write `reports/<run id>/`, point `reports/latest` at it, and return its path.
@@ -62,6 +64,7 @@ def write_pack(
     Args:
         manifest: the dataset, whose images the figures show; None where it was never read.
         models: file name -> file to copy into models/.
+        elsewhere: the external sets, whose misclassified cells the page shows.
         given: path in the pack -> content of the predictions that were judged, as they were read.
         formats: Pillow's names of the formats that may be decoded.
         signer: the key that `results.signed_with` announces; None for a draft.
@@ -79,7 +82,7 @@ def write_pack(
     unfinished, pointer = reports / f".{results.run_id}{WRITING}", reports / f".{results.run_id}.{LATEST}"
     try:
         unfinished.mkdir(parents=True)
-        _write_files(unfinished, results, manifest, models, formats, given or {})
+        _write_files(unfinished, results, manifest, models, formats, given or {}, elsewhere)
         if signer is not None:
             from harness.pack.sign import signature_of
 
@@ -128,6 +131,7 @@ def _write_files(
     models: Mapping[str, Path],
     formats: Sequence[str],
     given: Mapping[str, bytes],
+    elsewhere: Sequence[Pictures],
 ) -> None:
     """Every file of the pack; the report after what it lists, the sums after everything."""
     written = documents(results, manifest)
@@ -140,7 +144,8 @@ def _write_files(
         shutil.copyfile(source, folder / "models" / name)
     from harness.report import figures as drawing  # matplotlib takes a second to import, and a reader draws nothing
 
-    shown = _load_shown(drawing.images_to_show(results), manifest, formats)
+    pictures = [] if manifest is None else [Pictures("dataset", manifest.images, tuple(formats), manifest.root)]
+    shown = _load_shown(drawing.images_to_show(results), [*pictures, *elsewhere])
     figures = drawing.draw_figures(results, shown)
     for name, png in figures.items():
         _write(folder / "figures" / f"{name}.png", png)
@@ -185,15 +190,14 @@ def _reads_like_a_heading(name: str) -> bool:
     return len(name) < 3 or name.casefold() in HEADINGS
 
 
-def _load_shown(digests: Iterable[str], manifest: Manifest | None, formats: Sequence[str]) -> dict[str, np.ndarray]:
+def _load_shown(digests: Iterable[str], sets: Sequence[Pictures]) -> dict[str, np.ndarray]:
     """Digest -> pixels. An image that is gone, altered or broken has none, and its figure says so."""
-    if manifest is None:
-        return {}
-    paths = {image.sha256: manifest.root / image.path for image in manifest.images}
+    places = {cell.sha256: (each.root / cell.path, each.formats) for each in sets for cell in each.cells}
     shown = {}
     for digest in digests:
         try:
-            content = read_regular(paths[digest])
+            path, formats = places[digest]
+            content = read_regular(path)
             if hashlib.sha256(content).hexdigest() != digest:
                 continue
             with open_picture(content, formats=formats) as image:

@@ -10,23 +10,20 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files as files_of
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 import harness
 from harness.core.errors import EvidenceError
-from harness.core.text import visible
 from harness.judge.sample_size import ONLY_NEW
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN
 from harness.metrics.summary import measured_again
-from harness.report import wording
+from harness.report import templating, wording
 from harness.report.captions import caption_of
 from harness.report.links import SECTION_OF, anchor, links_of
 from harness.report.places import Places, written
@@ -37,10 +34,7 @@ from harness.report.seen import seen_in
 from harness.report.stacked import labelled
 from harness.run.results import RunResults
 
-TEMPLATE, STYLE = "report.html.j2", "report.css"
-# The page has no script and one style sheet: were a text from outside ever printed unescaped, it still could neither
-# run, nor load or send anything, nor restyle the page.
-POLICY = "default-src 'none'; img-src data:; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+TEMPLATE = "report.html.j2"
 RENDERED_BY = (".py", ".j2", ".css")
 
 
@@ -120,20 +114,9 @@ def limits_of(run: RunResults, *, evidence: Mapping[str, Any]) -> tuple[Limit, .
 
 
 def _environment() -> Environment:
-    """Autoescaping is on for every template, whatever its name; a missing value is an error, not a blank."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("harness.report"), PackageLoader("harness.report", "sections")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
+    environment = templating.environment()
     environment.filters |= {"png": _data_uri, "path": written, "labelled": labelled}
-    css = (files_of("harness.report") / "templates" / STYLE).read_text(encoding="utf-8")
     environment.globals |= {
-        "css": Markup(css),  # our own, the one text that is not escaped
-        "policy": Markup(POLICY.format(base64.b64encode(hashlib.sha256(css.encode()).digest()).decode())),
         "caption_of": caption_of,
         "anchor": anchor,
         "INDEPENDENCE_UNKNOWN": INDEPENDENCE_UNKNOWN,
@@ -148,10 +131,6 @@ def _environment() -> Environment:
         "UNDEFINED": wording.UNDEFINED,
     }
     return environment
-
-
-def _finalize(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _data_uri(png: bytes) -> str:

@@ -50,24 +50,24 @@ def summary(results: RunResults, *, version: int = VERSION) -> str:
     """
     word, _, why = conclusion(results, formerly=version < 3).partition(": ")
     said = [
-        f"## {word}: {_plain(results.protocol.identity.id)}",
+        f"## {word}: {plain(results.protocol.identity.id)}",
         "",
-        f"{_plain(why[:1].upper() + why[1:])}.",
+        f"{plain(why[:1].upper() + why[1:])}.",
         "",
-        *([f"The run stopped: {_plain(results.stopped_because)}", ""] if results.stopped_because is not None else []),
+        *([f"The run stopped: {plain(results.stopped_because)}", ""] if results.stopped_because is not None else []),
         *_not_passed(results.verdicts),
         *_regression(results),
-        *(f"- {_plain(line)}" for line in _remarks(results, version=version)),
+        *(f"- {plain(line)}" for line in _remarks(results, version=version)),
         "",
-        f"Run {_code(results.run_id)} took {duration(results.seconds)}.",
-        f"Report: {_code(results.run_id + '/index.html')} in the folder of evidence packs (`--reports`).",
+        f"Run {code(results.run_id)} took {duration(results.seconds)}.",
+        f"Report: {code(results.run_id + '/index.html')} in the folder of evidence packs (`--reports`).",
     ]
     return "\n".join(said) + "\n"
 
 
 def summary_without_pack(protocol: str, why: str) -> str:
     """The same for a run that left no evidence."""
-    return f"## RUN NOT PASSED: {_plain(protocol)}\n\nNo evidence pack was written: {_plain(why)}\n"
+    return f"## RUN NOT PASSED: {plain(protocol)}\n\nNo evidence pack was written: {plain(why)}\n"
 
 
 def _not_passed(verdicts: Sequence[Verdict]) -> list[str]:
@@ -87,20 +87,20 @@ def _row(verdict: Verdict) -> str:
     value = measured(found, beside=criterion.bound) if found is not None else verdict.reason.partition("\n")[0]
     interval = bounds(found, beside=criterion.bound) if found is not None else ""
     cells = (f"{criterion.id} {subject_of(criterion)}", str(verdict.outcome), value, interval, requirement(verdict))
-    return f"| {' | '.join(map(_plain, cells))} |"
+    return f"| {' | '.join(map(plain, cells))} |"
 
 
 def _regression(results: RunResults) -> list[str]:
     """What the candidate lost against its baseline, by class and cell."""
     if results.baseline is None:
         return []
-    said = [f"### Against the baseline {_code(results.baseline.run_id)}", ""]
+    said = [f"### Against the baseline {code(results.baseline.run_id)}", ""]
     for comparison in list(results.comparisons.values())[:MOST_SETS]:
         lost, gained, n = comparison.counts()
         counts = f"{lost} cells lost, {gained} gained of {n:,}"
-        said.append(f"- {_plain(comparison.set)}: {counts}{_worse_classes(comparison)}")
+        said.append(f"- {plain(comparison.set)}: {counts}{_worse_classes(comparison)}")
         if comparison.scores is not None:
-            said.append(f"- {_plain(comparison.set)}: {_plain(brier_told(comparison.scores))}")
+            said.append(f"- {plain(comparison.set)}: {plain(brier_told(comparison.scores))}")
     if kinds := worse_corruptions(results.corrupted_comparisons):
         named = first_few(kinds, MOST_CLASSES, more="and {n} more")
         said.append(f"- test, corrupted: worse with {', '.join(named)}")
@@ -112,12 +112,12 @@ def _regression(results: RunResults) -> list[str]:
 
 
 def _worse_classes(comparison: Comparison) -> str:
-    named = [_plain(each) for each in worse_classes(comparison)]
+    named = [plain(each) for each in worse_classes(comparison)]
     return f"; worse: {', '.join(first_few(named, MOST_CLASSES, more='and {n} more'))}" if named else ""
 
 
 def _lost(set_name: str, cell: DiscordantCell) -> str:
-    return f"{_code(cell.path)} of {_plain(set_name)} is {_plain(cell.reference)}, now called {_plain(cell.candidate)}"
+    return f"{code(cell.path)} of {plain(set_name)} is {plain(cell.reference)}, now called {plain(cell.candidate)}"
 
 
 def _remarks(results: RunResults, *, version: int) -> Iterable[str]:
@@ -150,12 +150,12 @@ def _ids(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(first_few([verdict.criterion.id for verdict in verdicts], MOST_IDS, more="and {n} more"))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text in which nothing is Markdown, on one line."""
     return MARKUP.sub(r"\\\1", shortened(" ".join(visible(text).split()), LONGEST_TEXT))
 
 
-def _code(name: str) -> str:
+def code(name: str) -> str:
     """A name as code, whatever backticks are in it."""
     text = shortened(" ".join(visible(name).split()), LONGEST_TEXT).replace("|", "¦")
     longest = max(map(len, FENCES.findall(text)), default=0)

@@ -23,6 +23,7 @@ from harness.model.exports import CLASSIFIER, EXPORT
 from harness.model.training import best_weights
 from harness.protocol.records import PARTS, ExternalPlan
 from harness.run.graph import Graph
+from harness.run.recipes.basis import Pictures
 from harness.run.rescoring import GIVEN, rescore
 from harness.run.results import SetSummary
 from harness.run.setting import Setting
@@ -180,6 +181,11 @@ def given_files(run: Graph) -> dict[str, bytes]:
     if run.result(data.manifest) is None:
         return {}
     return {table.record.kept_as: table.content for table in run.setting.options.predictions}
+
+
+def external_pictures(run: Graph) -> tuple[Pictures, ...]:
+    """Where the images of every external set that was judged lie."""
+    return tuple(run(model.pictures, name) for name in judged_predictions(run) if name not in PARTS)
 
 
 def rescored(

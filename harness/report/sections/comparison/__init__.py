@@ -25,7 +25,7 @@ def facts(run: RunResults) -> dict[str, object]:
     return {
         "seeds": seeds,
         "sets": {name: _facts_of(found) for name, found in run.comparisons.items()},
-        "kinds": [_paired(found, None, name=kind) for kind, found in run.corrupted_comparisons.items()],
+        "kinds": [paired_row(found, None, name=kind) for kind, found in run.corrupted_comparisons.items()],
     }
 
 
@@ -33,7 +33,7 @@ def _facts_of(comparison: Comparison) -> dict[str, object]:
     every = [None, *(name for name in comparison.classes if comparison.counts(name)[2])]
     return {
         "n": comparison.counts()[2],
-        "rows": [_paired(comparison, name) for name in every],
+        "rows": [paired_row(comparison, name) for name in every],
         "brier": None if comparison.scores is None else _brier(comparison.scores, comparison.set),
         "remarks": list(remarks(comparison, level=DISPLAY_LEVEL)),
     }
@@ -49,7 +49,8 @@ def _brier(scores: PairedScores, set_name: str) -> dict[str, object]:
     }
 
 
-def _paired(comparison: Comparison, cell_class: str | None, *, name: str | None = None) -> dict[str, object]:
+def paired_row(comparison: Comparison, cell_class: str | None, *, name: str | None = None) -> dict[str, object]:
+    """What the pairs of answers of one class come to, or of all; name: what the row is called instead."""
     b, c, n = comparison.counts(cell_class)
     table = comparison.table if cell_class is None else comparison.table[[comparison.classes.index(cell_class)]]
     metric = "accuracy_difference" if cell_class is None else "recall_difference"

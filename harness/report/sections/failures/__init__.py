@@ -1,13 +1,23 @@
-"""Every misclassified cell of the test part and of each external set, by path."""
+"""Every misclassified cell of test and external sets by confusion pair, and the least sure correct ones."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 
+import numpy as np
+
+from harness.data.leakage import DuplicatePair, ListedImage
 from harness.metrics.predictions import Predictions
+from harness.protocol.records import PARTS
 from harness.report.section import Material, Section
 from harness.report.wording import MOST_ROWS
 from harness.run.results import RunResults
+
+# Pictures travel with the page, so there is an end to them; what is not shown is listed all the same.
+MOST_OF_A_PAIR, MOST_OF_A_SET = 12, 60
+MOST_UNSURE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +32,32 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsure:
+    """A cell that was classified correctly, and nearly was not.
+
+    p_label:  the probability of its class, which is the largest.
+    other:    the class with the next largest; p_other: its probability.
+    """
+
+    sha256: str
+    path: str
+    label: str
+    p_label: float
+    other: str
+    p_other: float
+
+
+@dataclass(frozen=True, slots=True)
 class SetView:
+    """One set. pictured: whether any of its misclassified cells has a picture; unsure_pictured: of the unsure ones."""
+
     name: str
     classes: tuple[str, ...]
     cells: tuple[Cell, ...]
+    n_pairs: int
+    unsure: tuple[Unsure, ...]
+    pictured: bool
+    unsure_pictured: bool
 
     @property
     def folded(self) -> bool:
@@ -33,22 +65,145 @@ class SetView:
 
 
 def view(page: Material) -> list[SetView]:
-    return [
-        SetView(name, found.classes, _misclassified(found, page.run.wrong_rows(found)))
-        for name, found in _judged(page.run).items()
-    ]
+    found = []
+    for name, each in _judged(page.run).items():
+        cells, unsure = misclassified(page.run, each), unsure_of(page.run, each)
+        found.append(
+            SetView(
+                name,
+                each.classes,
+                cells,
+                n_pairs=len(set(_pairs(page.run, each).values())),
+                unsure=unsure,
+                pictured=any(cell.digest in page.thumbnails for cell in cells),
+                unsure_pictured=any(cell.sha256 in page.thumbnails for cell in unsure),
+            )
+        )
+    return found
 
 
 def _judged(run: RunResults) -> dict[str, Predictions]:
     return {name: each for name, each in run.predictions.items() if name not in ("train", "validation")}
 
 
-def _misclassified(found: Predictions, rows: list[int]) -> tuple[Cell, ...]:
-    return tuple(Cell(found.digests[row], row + 2) for row in sorted(rows, key=lambda row: found.paths[row]))
+Pair = tuple[int, int]  # reference and what it counts as called, as in the confusion matrix
+
+
+def misclassified(run: RunResults, found: Predictions) -> tuple[Cell, ...]:
+    """The frequent confusion pairs first; of one pair the most confident first."""
+    pairs = _pairs(run, found)
+    counts, confidence = Counter(pairs.values()), found.confidence
+
+    def order(row: int) -> tuple[object, ...]:
+        return -counts[pairs[row]], pairs[row], -confidence[row], found.paths[row]
+
+    return tuple(Cell(found.digests[row], row + 2) for row in sorted(pairs, key=order))
+
+
+def _pairs(run: RunResults, found: Predictions) -> dict[int, Pair]:
+    """Row of each cell that counts as wrong -> its pair; a picture of two labels is never called its own."""
+    counted = run.counted(found)
+    called = dict(
+        zip(counted.paths, zip(counted.labels.tolist(), counted.counted_as.tolist(), strict=True), strict=True)
+    )
+    return {row: called[found.paths[row]] for row in run.wrong_rows(found)}
+
+
+def unsure_of(run: RunResults, found: Predictions) -> tuple[Unsure, ...]:
+    """The correctly classified cells with the smallest confidence; of two classes at least."""
+    counted = run.counted(found)
+    if len(counted.classes) < 2:
+        return ()
+    rows = np.flatnonzero(counted.correct).tolist()
+    rows.sort(key=lambda row: (counted.confidence[row], counted.digests[row], counted.paths[row]))
+    return tuple(_unsure(counted, row) for row in rows[:MOST_UNSURE])
+
+
+def _unsure(found: Predictions, row: int) -> Unsure:
+    probabilities = found.probabilities[row]
+    label = int(found.labels[row])
+    other = max((i for i in range(len(found.classes)) if i != label), key=lambda i: probabilities[i])
+    return Unsure(
+        sha256=found.digests[row],
+        path=found.paths[row],
+        label=found.classes[label],
+        p_label=float(probabilities[label]),
+        other=found.classes[other],
+        p_other=float(probabilities[other]),
+    )
+
+
+def shown_cells(run: RunResults) -> set[str]:
+    """Digests of the cells of this section that the protocol lets the page picture, as many as it has room for."""
+    allowed = run.protocol.report.images
+    if allowed == "none":
+        return set()
+    shown = set()
+    for found in _judged(run).values():
+        pairs, pictured = _pairs(run, found), Counter[Pair]()
+        for cell in misclassified(run, found):
+            pair = pairs[cell.line - 2]
+            if pictured[pair] < MOST_OF_A_PAIR and pictured.total() < MOST_OF_A_SET:
+                pictured[pair] += 1
+                shown.add(cell.digest)
+        if allowed == "all":
+            shown |= {each.sha256 for each in unsure_of(run, found)}
+    return shown
+
+
+# --- what else is known of a cell ---
+
+
+def _known(run: RunResults, found: Predictions) -> dict[str, list[str]]:
+    """Line of a misclassified cell -> what the searches for copies and shortcuts found of it; only where they did."""
+    source = "dataset" if found.set in PARTS else found.set
+    copies: dict[tuple[str, str], list[str]] = {}
+    for pair in run.duplicates or ():
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            copies.setdefault((one.set, one.path), []).append(_copy(pair, other))
+    known = {}
+    for row in run.wrong_rows(found):
+        path = found.paths[row]
+        if said := [*copies.get((source, path), ()), *_shortcuts(run, source, path)]:
+            known[str(row + 2)] = said
+    return known
+
+
+def _copy(pair: DuplicatePair, other: ListedImage) -> str:
+    how = "same pixels as" if pair.kind == "same pixels" else "shows the picture of"
+    return f"{how} {other}"
+
+
+def _shortcuts(run: RunResults, source: str, path: str) -> Iterator[str]:
+    if run.shortcuts is None or source != "dataset":
+        return
+    for finding in run.shortcuts.findings:
+        if path in finding.paths:
+            kinds = ", ".join(kind for kind, _ in finding.facts)
+            yield f"its file's header ({kinds}) tells something of the class {finding.linked}"
 
 
 def facts(run: RunResults) -> dict[str, object]:
-    return {"wrong": {name: len(run.wrong_rows(found)) for name, found in _judged(run).items()}}
+    """wrong: set -> how many; pairs: the confusion pairs, frequent ones first; unsure: the least sure correct cells.
+
+    known: set -> line of a misclassified cell -> what else was found of it.
+    """
+    judged = _judged(run)
+    return {
+        "wrong": {name: len(run.wrong_rows(found)) for name, found in judged.items()},
+        "pairs": {name: _pair_facts(run, found) for name, found in judged.items()},
+        "unsure": {name: [asdict(each) for each in unsure_of(run, found)] for name, found in judged.items()},
+        "known": {name: said for name, found in judged.items() if (said := _known(run, found))},
+    }
 
 
-SECTION = Section("failures", "Every misclassified cell", view, facts=facts)
+def _pair_facts(run: RunResults, found: Predictions) -> list[Mapping[str, object]]:
+    counts = Counter(_pairs(run, found).values())
+    pairs = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [
+        {"reference": found.classes[reference], "predicted": found.classes[predicted], "n": n}
+        for (reference, predicted), n in pairs
+    ]
+
+
+SECTION = Section("failures", "Looking at errors", view, facts=facts)
