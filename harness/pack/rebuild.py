@@ -50,6 +50,7 @@ from harness.judge.looks import look_number
 from harness.judge.margins import Margin
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
+from harness.judge.regrouped import groups_beside_baseline, unlike_columns
 from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures, unlike_ledger
 from harness.judge.rescored import Rescored, chosen
 from harness.judge.rules import KNOWN, OLDEST, RULES, Rules
@@ -289,6 +290,7 @@ class _Rebuilding:
                 run=self.run_id,
                 baseline=None if self.baseline is None else self.baseline.compared,
                 relabelled=relabelled,
+                regrouped=groups_beside_baseline(self.comparisons.items()),
                 rules=self.rules,
             ),
             fits=self.fits,
@@ -865,6 +867,8 @@ class _Rebuilding:
                 self._note(
                     LEDGER, f"entry {look.index}, terms", f"they are not the protocol's at {'.'.join(each.steps)}"
                 )
+        for kind in unlike_columns(look.groups, found.columns, n=look.n) if look.groups else ():
+            self._note(LEDGER, f"entry {look.index}, groups", f"{kind!r} does not divide the cells as in the pack")
         if look.answers and not unpack_answers(look.answers).equals(answers_of(found)):
             self._note(LEDGER, f"entry {look.index}, answers", "they are not those of the predictions in the pack")
         for name, value in wanted.items():

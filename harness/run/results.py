@@ -206,7 +206,7 @@ class Baseline:
     name:            of the pack.
     run_id, commit:  the run's, and the commit it was made from ("unknown" outside a checkout).
     classes:         the class vocabulary, in order.
-    predictions:     set name -> predictions, in the order asked for. Without groups: the CSV has none.
+    predictions:     set name -> predictions, in the order asked for; with the groups that it was judged by.
     protocol_digest: of the protocol that it was judged by, recomputed from the protocol in the pack.
     passed:          whether that run passed, in agreement with its verdicts.
     sums_digest:     SHA-256 of its SHA256SUMS.
