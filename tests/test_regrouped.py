@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,7 @@ from harness.cli import main
 from harness.data.records import Manifest
 from harness.judge.amended import changes_in
 from harness.judge.ledger import LedgerError, merge_looks, read_ledger
+from harness.judge.margins import margins_of, rest_of
 from harness.judge.partitions import InvalidGroups, pack_groups, unpack_groups
 from harness.judge.pictures import unpack_pictures
 from harness.judge.regrouped import groups_beside_baseline, regrouped_sets, unlike_columns
@@ -251,7 +253,10 @@ def test_a_pack_keeps_its_baselines_groups_and_whoever_takes_them_out_is_found(m
     run = example_run(content=example_picture)
     assert run.baseline is not None
     theirs = of_patients(run.baseline.predictions["test"], 3)
-    run = measured_anew(replace(run, baseline=replace(run.baseline, predictions={"test": theirs})))
+    known = replace(
+        run.baseline, predictions={"test": theirs}, margins=margins_of(run.protocol), rest=rest_of(run.protocol)
+    )
+    run = measured_anew(replace(run, baseline=known))
     looked_ = looked_at(run, manifest, tmp_path / "ledger.jsonl")
     moved_ = groups_beside_baseline(run.comparisons.items())
     looked_ = replace(looked_, changes=changes_in(run.protocol, looked_.ledger, run=run.run_id, regrouped=moved_))
@@ -259,6 +264,7 @@ def test_a_pack_keeps_its_baselines_groups_and_whoever_takes_them_out_is_found(m
     found = verify_pack(pack)
     assert found.holds, found.discrepancies
     assert any("its own pack names them" in each for each in found.not_recomputed)
+    assert json.loads((pack / "evidence.json").read_text())["baseline"]["rest"]["correction"] == "first-look"
     edit_json(pack, "evidence.json", lambda content: content["comparisons"]["test"].update(groups=None))
     mend_sums(pack)
     assert any(each.field.startswith("changes") for each in verify_pack(pack).discrepancies)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from harness.judge.ledger import Look
 from harness.judge.looks import Shown, first_looks, shared_before
-from harness.judge.margins import Margin, loosened
+from harness.judge.margins import Margin, Rest, loosened
 from harness.judge.regrouped import Regrouped, by_look, regrouped_sets
 from harness.judge.relabelled import Relabelled, by_set
 from harness.judge.rules import RULES, Rules
@@ -36,7 +36,7 @@ class Change:
     run, time: of the first look; of a baseline its run, and no time.
     amendment: the protocol's own, which names both values; None where the change is not declared.
     told:      True of a criterion more that is not required: no verdict rests on it, so that nothing need be declared.
-    baseline:  True where it is no first look, but the baseline's protocol that the margin is looser than.
+    baseline:  True where it is no first look, but the baseline's protocol, which asks for more.
     """
 
     set: str
@@ -70,10 +70,14 @@ class Change:
 
 
 class Compared(NamedTuple):
-    """The run that a candidate is compared with, and what its protocol required of that comparison."""
+    """The run that a candidate is compared with, and what its protocol required of that comparison.
+
+    rest: what its margins rest on, as `margins.rest_of` has it; None where an older harness did not record it.
+    """
 
     run: str
     margins: Sequence[Margin]
+    rest: Rest | None = None
 
 
 class Difference(NamedTuple):
@@ -98,7 +102,7 @@ def changes_in(
 
     Args:
         ledger: with the looks of this run.
-        baseline: that the run is compared with; a margin that is looser than its protocol's has changed as well.
+        baseline: that the run is compared with; where less is asked than by its protocol.
         relabelled: cells that have another label than before.
         regrouped: sets whose cells are in other groups than in the baseline's pack; those that the ledger knows in
             other groups are found in it.
@@ -147,7 +151,7 @@ def _moved_groups(protocol: Protocol, regrouped: Iterable[Regrouped]) -> Iterato
 
 
 def _looser(protocol: Protocol, baseline: Compared) -> Iterator[Change]:
-    for each in loosened(protocol, baseline.margins):
+    for each in loosened(protocol, baseline.margins, baseline.rest):
         found = Difference(each.steps, each.old, each.new)
         old, new = _as_json(found.old), _as_json(found.new)
         amendment = _declared(found, protocol.amendments)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from harness.core.errors import EvidenceError
 from harness.core.text import first_few
-from harness.judge.margins import margins_of
+from harness.judge.margins import margins_of, rest_of
 from harness.metrics.predictions import Predictions
 from harness.pack.outcome import read_passed
 from harness.pack.read import Pack, open_pack, read_classes, read_predictions, read_protocol_digest, require_field
@@ -56,6 +56,7 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], tr
         corrupted=MappingProxyType(run.corrupted),
         robustness=run.protocol.robustness,
         margins=margins_of(run.protocol),
+        rest=rest_of(run.protocol),
     )
 
 

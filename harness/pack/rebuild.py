@@ -47,7 +47,7 @@ from harness.judge.continuity import KnownChain
 from harness.judge.criteria import not_judged
 from harness.judge.ledger import START, LedgerError, Look, cells_digest, parse_ledger
 from harness.judge.looks import look_number
-from harness.judge.margins import Margin
+from harness.judge.margins import Margin, Rest
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
 from harness.judge.regrouped import groups_beside_baseline, unlike_columns
@@ -542,6 +542,7 @@ class _Rebuilding:
                 sums_digest=require_field(self.pack, "baseline", "sums", kind=str),
                 check=self._of(BaselineCheck | None, "baseline", "check"),
                 margins=self._of(tuple[Margin, ...] | None, "baseline", "margins"),
+                rest=self._of(Rest | None, "baseline", "rest"),
             )
             if self.baseline.margins is not None:
                 self.not_recomputed.append("which margins the baseline's protocol had: its own pack has the protocol")

@@ -410,6 +410,7 @@ def baseline_record(baseline: Baseline) -> dict[str, object]:
         "protocol": baseline.protocol_digest,
         "sums": baseline.sums_digest,
         "check": baseline.check and asdict(baseline.check),
+        "rest": baseline.rest and asdict(baseline.rest),
         "margins": None if baseline.margins is None else [asdict(each) for each in baseline.margins],
     }
 

@@ -38,7 +38,7 @@ def verdict_words(results: RunResults) -> list[str]:
         if moved:
             said.append(f"the protocol changed after a look, and no amendment declares it: {_moves(moved)}")
         if looser:
-            said.append(f"a margin is looser than the baseline's, and no amendment declares it: {_moves(looser)}")
+            said.append(f"less is asked than of the baseline, and no amendment declares it: {_moves(looser)}")
     if declared:
         said.append(f"amended after a look: {_moves(declared)}")
     return said

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.judge.chances import Chances
     from harness.judge.continuity import KnownChain
     from harness.judge.ledger import Look
-    from harness.judge.margins import Margin
+    from harness.judge.margins import Margin, Rest
     from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof
     from harness.judge.relabelled import Relabelled
@@ -216,6 +216,7 @@ class Baseline:
     robustness:      how its protocol corrupts cells.
     margins:         what its protocol required of a candidate beside a baseline; None of an older harness's pack of a
                      candidate, which did not record it.
+    rest:            what these margins rest on: looks, groups of cells, waivers; None as `margins`.
     """
 
     name: str
@@ -231,11 +232,12 @@ class Baseline:
     corrupted: Mapping[str, Predictions] = field(default_factory=dict)
     robustness: RobustnessPlan | None = None
     margins: tuple[Margin, ...] | None = None
+    rest: Rest | None = None
 
     @property
     def compared(self) -> Compared:
         """What a protocol must not ask less than."""
-        return Compared(self.run_id, self.margins or ())
+        return Compared(self.run_id, self.margins or (), self.rest)
 
     def not_corrupted_alike(self, kind: str, plan: RobustnessPlan) -> str | None:
         """Why its predictions of cells with a corruption are not of the cells of this plan; None where they are."""
