@@ -207,9 +207,11 @@ def parse_ledger(content: bytes, *, where: str) -> tuple[Look, ...]:
     """
     *lines, rest = content.split(b"\n")
     looks: list[Look] = []
+    sizes: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         try:
             looks.append(_follow(looks, _parsed(line)))
+            _count_pictures(looks[-1], sizes)
         except LedgerError as error:
             raise LedgerError(f"{where}, line {number}: {error}. {RESTORE}.") from None
     if rest:
@@ -247,6 +249,23 @@ def _follow(before: Sequence[Look], look: Look) -> Look:
             "belongs to another chain"
         )
     return look
+
+
+def _count_pictures(look: Look, sizes: dict[str, int]) -> None:
+    """Refuse a look whose pictures, labels or groups are of more or fewer pictures than its cells have elsewhere.
+
+    sizes: digest of cells -> of how many pictures the looks before it keep something; this look is added.
+    """
+    kept = {
+        "pictures": len(unpack_pictures(look.pictures)) if look.pictures else None,
+        "labels": len(unpack_labels(look.labels).of) if look.labels else None,
+        "groups": n_grouped(look.groups),
+    }
+    for name, n in kept.items():
+        if n is not None and sizes.setdefault(look.cells, n) != n:
+            raise LedgerError(
+                f"its {name} are those of {n} pictures, and an entry of the same cells has {sizes[look.cells]}"
+            )
 
 
 # --- writing ----------------------------------------------------------------------------------
@@ -356,6 +375,9 @@ def merge_looks(path: Path, others: Mapping[str, Sequence[Look]]) -> tuple[Look,
                         f"{name} has looks of {path} in another order, and no ledger can continue both. Merge into the "
                         "one that the newest packs continue, which is the main branch's, and leave the other"
                     )
+            sizes: dict[str, int] = {}
+            for look in merged:
+                _count_pictures(look, sizes)
             if len(merged) > len(held):
                 _write(path, merged)
     except OSError as error:
