@@ -1,7 +1,8 @@
-"""A margin that is looser than the baseline's, and criteria that a newer harness adds."""
+"""A protocol that asks less than the baseline's, and criteria that a newer harness adds."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date
 
@@ -12,12 +13,12 @@ from test_ledger import looked
 
 from harness.judge.amended import Compared, changes_in
 from harness.judge.ledger import read_ledger
-from harness.judge.margins import loosened, margins_of
+from harness.judge.margins import loosened, margins_of, rest_of
 from harness.judge.rules import KNOWN
 from harness.judge.terms import pack_terms
 from harness.pack.tables import junit_of
 from harness.protocol.amendments import Amendment
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.records import ClusterPlan, Criterion, LooksPlan, Protocol, Waiver
 from harness.report.amended import changes_told
 from harness.report.sentences import conclusion
 
@@ -85,8 +86,83 @@ def test_an_undeclared_looser_margin_keeps_a_run_from_passing_and_a_declared_one
         assert (b"<error" in junit_of(replace(run, verdicts=()))) is bool(undeclared)
         assert changes_told(run)[0].startswith("criteria.G1.floor was -0.02 in the protocol of the baseline before, ")
         said.append(conclusion(run))
-    assert "a margin is looser than the baseline's, and no amendment declares it: criteria.G1.floor" in said[0]
+    assert "less is asked than of the baseline, and no amendment declares it: criteria.G1.floor" in said[0]
     assert "amended after a look: criteria.G1.floor -0.02 -> -0.05" in said[1]
+
+
+# --- what margins rest on -------------------------------------------------------------------------
+
+UNTIL = date(2026, 6, 1)
+SERIES, TWO, TWENTY = LooksPlan(correction="series"), LooksPlan(correction="budget", budget=2), LooksPlan()
+ONE, ALL = LooksPlan(correction="budget", budget=1), LooksPlan(correction="none", reason="for this test, alone")
+MANY = LooksPlan(correction="budget", budget=20)
+
+
+def resting(**changed: object) -> Protocol:
+    """The gated protocol with other looks, clusters or waivers; `level` is the margin's."""
+    return gated(level=changed.pop("level", 0.95)).model_copy(update=changed)
+
+
+def waived(until: date) -> tuple[Waiver, ...]:
+    return (Waiver(criterion="G1", reason="no such device here", owner="us", expires=until),)
+
+
+def alike(correlation: float, source: str | None = None) -> ClusterPlan:
+    stated = {} if source is None else {"source": source}
+    return ClusterPlan.model_validate({"intracluster_correlation": correlation, **stated})
+
+
+STUDY = "a study of the same smears"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ({"clusters": alike(0.1)}, {"clusters": alike(0.01)}, ["clusters.intracluster_correlation"]),
+        ({"clusters": alike(0.1)}, {"clusters": alike(0.1, STUDY)}, ["clusters.source"]),
+        ({"clusters": alike(0.1, STUDY)}, {"clusters": alike(0.2)}, []),
+        ({"looks": TWENTY}, {"looks": ONE}, ["looks.correction", "looks.budget"]),
+        ({"looks": MANY}, {"looks": TWO}, ["looks.budget"]),
+        ({"looks": SERIES}, {"looks": TWENTY}, []),  # half of it for a first look by both
+        (
+            {"looks": TWENTY},
+            {"looks": ALL, "level": 0.999},
+            ["looks.correction", "looks.budget"],
+        ),  # at every further look
+        ({"looks": ONE}, {"looks": TWO, "level": 0.9}, []),  # 5 % at a first look by both
+        ({"looks": TWO}, {"looks": TWO, "level": 0.9}, ["criteria.G1.level"]),
+        ({}, {"waivers": waived(UNTIL)}, ["waivers.G1"]),
+        ({"waivers": waived(UNTIL)}, {"waivers": waived(date(2026, 7, 1))}, ["waivers.G1.expires"]),
+        ({"waivers": waived(UNTIL)}, {"waivers": waived(date(2026, 5, 1))}, []),
+        ({"waivers": waived(UNTIL)}, {}, []),
+    ],
+)
+def test_what_a_margin_rests_on_is_compared_as_the_margin_is(before, after, found):
+    theirs, ours = resting(**before), resting(**after)
+    baseline = Compared("before", margins_of(theirs), rest_of(theirs))
+    changes = changes_in(ours, (), run="after", baseline=baseline)
+    assert [change.key for change in changes] == found
+    assert all(change.undeclared and change.baseline for change in changes)
+    assert changes_in(ours, (), run="after", baseline=Compared("before", (), rest_of(theirs))) == ()
+    stated = [
+        Amendment.model_validate(
+            {
+                "key": change.key,
+                **{side: json.loads(said) for side in ("old", "new") if (said := getattr(change, side))},
+                "reason": "for this test, alone",
+                "owner": "us",
+                "day": UNTIL,
+            }
+        )
+        for change in changes
+    ]
+    declared = ours.model_copy(update={"amendments": tuple(stated)})
+    assert not any(change.undeclared for change in changes_in(declared, (), run="after", baseline=baseline))
+
+
+def test_an_older_harness_recorded_margins_alone():
+    loose = resting(clusters=alike(0.0), looks=ONE, waivers=waived(UNTIL))
+    assert changes_in(loose, (), run="after", baseline=BASELINE) == ()
 
 
 # --- criteria that a newer harness adds -----------------------------------------------------------

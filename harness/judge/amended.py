@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from harness.judge.ledger import Look
 from harness.judge.looks import Shown, first_looks, shared_before
-from harness.judge.margins import Margin, loosened
+from harness.judge.margins import Margin, Rest, loosened
+from harness.judge.regrouped import Regrouped, by_look, regrouped_sets
 from harness.judge.relabelled import Relabelled, by_set
 from harness.judge.rules import RULES, Rules
 from harness.judge.terms import unpack_terms
-from harness.protocol.amendments import LABELS, Amendment
+from harness.protocol.amendments import GROUPS, LABELS, Amendment
 from harness.protocol.records import Protocol
 from harness.protocol.terms import Steps, Terms, Tree, canonical, plain, says, terms_of
 
@@ -29,12 +30,13 @@ class Change:
     """One key of the protocol that has changed since the first look at a set.
 
     set:       that was looked at, as it is called now.
-    key:       with dots, such as "criteria.A1.floor"; "labels.SET" of corrected labels, which are path -> label.
+    key:       with dots, such as "criteria.A1.floor"; "labels.SET" of corrected labels, which are path -> label;
+               "groups.SET" of moved groups, which are column -> how many groups, and a digest of them.
     old, new:  both values as JSON; empty where there is no such key.
     run, time: of the first look; of a baseline its run, and no time.
     amendment: the protocol's own, which names both values; None where the change is not declared.
     told:      True of a criterion more that is not required: no verdict rests on it, so that nothing need be declared.
-    baseline:  True where it is no first look, but the baseline's protocol that the margin is looser than.
+    baseline:  True where it is no first look, but the baseline's protocol, which asks for more.
     """
 
     set: str
@@ -53,16 +55,29 @@ class Change:
         return self.key.startswith(f"{LABELS}.")
 
     @property
+    def of_groups(self) -> bool:
+        """Whether it is of the data: patients, slides, sites or another column that have other cells."""
+        return self.key.startswith(f"{GROUPS}.")
+
+    @property
+    def of_data(self) -> bool:
+        return self.of_labels or self.of_groups
+
+    @property
     def undeclared(self) -> bool:
         """Whether it keeps the run from passing."""
         return self.amendment is None and not self.told
 
 
 class Compared(NamedTuple):
-    """The run that a candidate is compared with, and what its protocol required of that comparison."""
+    """The run that a candidate is compared with, and what its protocol required of that comparison.
+
+    rest: what its margins rest on, as `margins.rest_of` has it; None where an older harness did not record it.
+    """
 
     run: str
     margins: Sequence[Margin]
+    rest: Rest | None = None
 
 
 class Difference(NamedTuple):
@@ -80,14 +95,17 @@ def changes_in(
     run: str,
     baseline: Compared | None = None,
     relabelled: Sequence[Relabelled] = (),
+    regrouped: Sequence[Regrouped] = (),
     rules: Rules = RULES,
 ) -> tuple[Change, ...]:
     """What has changed in this run's protocol since each set that it looked at was first looked at.
 
     Args:
         ledger: with the looks of this run.
-        baseline: that the run is compared with; a margin that is looser than its protocol's has changed as well.
+        baseline: that the run is compared with; where less is asked than by its protocol.
         relabelled: cells that have another label than before.
+        regrouped: sets whose cells are in other groups than in the baseline's pack; those that the ledger knows in
+            other groups are found in it.
         rules: by which the run was judged.
     """
     found: dict[tuple[str, str, str], Change] = {}
@@ -103,7 +121,8 @@ def changes_in(
                 # Told once, of the first of the sets that the key was fixed for.
                 found.setdefault((change.key, change.old, change.new), change)
     looser = () if baseline is None else _looser(protocol, baseline)
-    for change in (*looser, *_corrected_labels(protocol, relabelled)):
+    moved = _moved_groups(protocol, (*regrouped_sets(ledger, run=run), *regrouped))
+    for change in (*looser, *_corrected_labels(protocol, relabelled), *moved):
         found.setdefault((change.key, change.old, change.new), change)
     return tuple(found.values())
 
@@ -119,8 +138,20 @@ def _corrected_labels(protocol: Protocol, relabelled: Sequence[Relabelled]) -> I
         )
 
 
+def _moved_groups(protocol: Protocol, regrouped: Iterable[Regrouped]) -> Iterator[Change]:
+    """One change for each set and look, of every column by which its cells are divided otherwise."""
+    for (name, run, time), moved in by_look(regrouped).items():
+        old, new = (
+            {each.kind: said for each in moved if (said := getattr(each, side))} or None for side in ("old", "new")
+        )
+        amendment = _declared(Difference((GROUPS, name), old, new), protocol.amendments)
+        yield Change(
+            name, f"{GROUPS}.{name}", _as_json(old), _as_json(new), run, time, amendment, baseline=not time or None
+        )
+
+
 def _looser(protocol: Protocol, baseline: Compared) -> Iterator[Change]:
-    for each in loosened(protocol, baseline.margins):
+    for each in loosened(protocol, baseline.margins, baseline.rest):
         found = Difference(each.steps, each.old, each.new)
         old, new = _as_json(found.old), _as_json(found.new)
         amendment = _declared(found, protocol.amendments)

@@ -34,6 +34,7 @@ from harness.core.strict_json import parse_json
 from harness.data.records import labelled_digest
 from harness.judge.answers import InvalidAnswers, unpack_answers
 from harness.judge.labels import InvalidLabels, unpack_labels
+from harness.judge.partitions import InvalidGroups, n_grouped
 from harness.judge.pictures import InvalidPictures, unpack_pictures
 from harness.judge.terms import InvalidTerms, unpack_terms
 from harness.metrics.predictions import Predictions
@@ -41,7 +42,14 @@ from harness.metrics.predictions import Predictions
 Role = Literal["judged", "seed"]
 
 ROLES = ("judged", "seed")
-OPTIONAL = ("answers", "labels", "pictures", "rule", "terms")  # absent where an entry has nothing to say there
+OPTIONAL = (
+    "answers",
+    "groups",
+    "labels",
+    "pictures",
+    "rule",
+    "terms",
+)  # absent where an entry has nothing to say there
 START = "0" * 64  # what the first entry names as the one before it
 LOCK_TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 2**20  # a hundred thousand looks without answers
@@ -75,6 +83,8 @@ class Look:
     pictures:    the pictures of the cells, as `harness.judge.pictures` packs them; empty where an entry before it has
                  those of the same cells, and in entries of an older harness.
     labels:      the label of each picture, as `harness.judge.labels` packs them; empty as `pictures`.
+    groups:      which pictures share a patient, slide, site or other column, as `harness.judge.partitions` packs them;
+                 empty where the first entry of the same cells has the same, and in entries of an older harness.
     rule:        how its protocol shares the error among looks, as `LooksPlan.rule` says it, in entries of a harness
                  that kept nothing else of the protocol; empty in all others.
     terms:       what its protocol fixes, key by key, as `harness.judge.terms` packs it; empty where an entry before it
@@ -99,6 +109,7 @@ class Look:
     rule: str = ""
     terms: str = ""
     labels: str = ""
+    groups: str = ""
 
     def __post_init__(self) -> None:
         for name in ("index", "n"):
@@ -138,6 +149,12 @@ class Look:
             raise LedgerError(str(error)) from None
         if n_labels > self.n or (self.pictures and self.labels and n_labels != n_pictures):
             raise LedgerError(f"it holds labels of {n_labels} pictures, of which it has {n_pictures} in {self.n} cells")
+        try:
+            n_groups = n_grouped(self.groups)
+        except InvalidGroups as error:
+            raise LedgerError(str(error)) from None
+        if n_groups is not None and (n_groups > self.n or (self.pictures and n_groups != n_pictures)):
+            raise LedgerError(f"it holds groups of {n_groups} pictures, of which it has {n_pictures} in {self.n} cells")
         try:
             unpack_terms(self.terms)
         except InvalidTerms as error:
@@ -190,9 +207,11 @@ def parse_ledger(content: bytes, *, where: str) -> tuple[Look, ...]:
     """
     *lines, rest = content.split(b"\n")
     looks: list[Look] = []
+    sizes: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         try:
             looks.append(_follow(looks, _parsed(line)))
+            _count_pictures(looks[-1], sizes)
         except LedgerError as error:
             raise LedgerError(f"{where}, line {number}: {error}. {RESTORE}.") from None
     if rest:
@@ -232,6 +251,23 @@ def _follow(before: Sequence[Look], look: Look) -> Look:
     return look
 
 
+def _count_pictures(look: Look, sizes: dict[str, int]) -> None:
+    """Refuse a look whose pictures, labels or groups are of more or fewer pictures than its cells have elsewhere.
+
+    sizes: digest of cells -> of how many pictures the looks before it keep something; this look is added.
+    """
+    kept = {
+        "pictures": len(unpack_pictures(look.pictures)) if look.pictures else None,
+        "labels": len(unpack_labels(look.labels).of) if look.labels else None,
+        "groups": n_grouped(look.groups),
+    }
+    for name, n in kept.items():
+        if n is not None and sizes.setdefault(look.cells, n) != n:
+            raise LedgerError(
+                f"its {name} are those of {n} pictures, and an entry of the same cells has {sizes[look.cells]}"
+            )
+
+
 # --- writing ----------------------------------------------------------------------------------
 
 
@@ -251,6 +287,7 @@ def record_look(
     pictures: str = "",
     terms: str = "",
     labels: str = "",
+    groups: str = "",
 ) -> Look:
     """Put one look on record, at the end of a chain that was found whole, and return it once it is on the disk.
 
@@ -259,11 +296,12 @@ def record_look(
 
     Args:
         path: the ledger; it is made, and its folder too, where there is none.
-        run, set, source, cells, n, model, predictions, protocol, role, answers, pictures, terms, labels: see `Look`.
+        run, set, source, cells, n, model, predictions, protocol, role: see `Look`.
+        answers, pictures, terms, labels, groups: see `Look`, too.
             Answers are kept once for each digest of predictions, and while the chain is short of its limit; without
             them a look is known by its digest alone, which never makes its number smaller. Pictures are kept once for
             each digest of cells, always: without them its number could be too small. Terms and labels are, too: the
-            first look fixes them.
+            first look fixes them. Groups are kept wherever they are not those of the first entry of the same cells.
     Raises:
         LedgerError: the chain is broken or full, another run holds the lock for more than 5 s, or nothing can be
             written there.
@@ -293,6 +331,8 @@ def record_look(
                 entry["labels"] = labels
             if terms and not any(each.terms for each in before):
                 entry["terms"] = terms
+            if groups != next((each.groups for each in before if each.groups), ""):
+                entry["groups"] = groups
             new = answers and not any(each.predictions == predictions and each.answers for each in looks)
             look = _sealed({**entry, "answers": answers} if new else entry)
             if new and len(ledger_bytes((*looks, look))) > MOST_BYTES_WITH_ANSWERS:
@@ -335,6 +375,9 @@ def merge_looks(path: Path, others: Mapping[str, Sequence[Look]]) -> tuple[Look,
                         f"{name} has looks of {path} in another order, and no ledger can continue both. Merge into the "
                         "one that the newest packs continue, which is the main branch's, and leave the other"
                     )
+            sizes: dict[str, int] = {}
+            for look in merged:
+                _count_pictures(look, sizes)
             if len(merged) > len(held):
                 _write(path, merged)
     except OSError as error:

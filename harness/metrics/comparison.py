@@ -23,6 +23,7 @@ from harness.metrics.paired import (
 )
 from harness.metrics.paired_groups import PairedGroups, effective_pairs, grouped_difference_bounds
 from harness.metrics.paired_scores import PairedScores, paired_scores
+from harness.metrics.partitions import Regrouping, of_groups
 from harness.metrics.predictions import Predictions, grouping_of
 from harness.protocol.needs import NEW_IMAGES, PROBABILITIES
 
@@ -66,6 +67,7 @@ class Comparison:
     by_group:   (n_groups, n_classes, 2, 2) int64, the table patient by patient (slide, site); None where not known.
     intracluster_correlation, grouped_by: as an `Evaluation` has them.
     relabelled: cells whose label is another one than in the baseline's pack; they are left out of all else.
+    regrouped:  the groups of the baseline's pack and the candidate's, where it knows any and these are others.
     scores:     how far the probabilities of both are from the labels; None where only the baseline's classes are known.
     """
 
@@ -80,6 +82,7 @@ class Comparison:
     grouped_by: str = "patients or slides"
     scores: PairedScores | None = None
     relabelled: tuple[RelabelledCell, ...] = ()
+    regrouped: Regrouping | None = None
 
     def counts(self, cell_class: str | None = None) -> tuple[int, int, int]:
         """(baseline alone right, candidate alone right, cells) of one class, or of all."""
@@ -142,7 +145,18 @@ def compare(
         n_changed=changed,
         intracluster_correlation=intracluster_correlation,
     )
-    return replace(found, scores=paired_scores(ours, theirs), relabelled=relabelled)
+    return replace(
+        found,
+        scores=paired_scores(ours, theirs),
+        relabelled=relabelled,
+        regrouped=_regrouped(candidate, baseline),
+    )
+
+
+def _regrouped(candidate: Predictions, baseline: Predictions) -> Regrouping | None:
+    """What became of the baseline's groups, of the same cells; a baseline that knows none asks for none."""
+    now, before = (of_groups(each.digests, each.groups) for each in (candidate, baseline))
+    return Regrouping(before.told, now.told) if before.known and before.told != now.told else None
 
 
 def _where_labels_stand(

@@ -7,12 +7,14 @@ anew is only found by a signature, so that it is always said who signed, and a k
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from harness.core.errors import EvidenceError
 from harness.core.text import first_few
-from harness.judge.margins import margins_of
+from harness.judge.margins import margins_of, rest_of
+from harness.metrics.predictions import Predictions
 from harness.pack.outcome import read_passed
 from harness.pack.read import Pack, open_pack, read_classes, read_predictions, read_protocol_digest, require_field
 from harness.pack.report_check import PageCheck
@@ -45,7 +47,7 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], tr
         run_id=require_field(pack, "run", "id", kind=str),
         commit=require_field(pack, "environment", "commit", kind=str),
         classes=theirs,
-        predictions=MappingProxyType({name: read_predictions(pack, name) for name in sets if _asked(name, run)}),
+        predictions=MappingProxyType({name: _grouped(pack, name, run) for name in sets if _asked(name, run)}),
         protocol_digest=read_protocol_digest(pack),
         passed=read_passed(pack),
         sums_digest=pack.sums_digest,
@@ -54,7 +56,14 @@ def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], tr
         corrupted=MappingProxyType(run.corrupted),
         robustness=run.protocol.robustness,
         margins=margins_of(run.protocol),
+        rest=rest_of(run.protocol),
     )
+
+
+def _grouped(pack: Pack, name: str, run: RunResults) -> Predictions:
+    """The predictions of one set, with the groups that its judge knew."""
+    judged = run.predictions.get(name)
+    return replace(read_predictions(pack, name), groups=judged.groups if judged and run.rules.grouped else None)
 
 
 def _asked(name: str, run: RunResults) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.core.errors import EvidenceError, IncomparableSets
 from harness.judge.amended import Change, changes_in
 from harness.judge.asking import ask
+from harness.judge.regrouped import groups_beside_baseline
 from harness.judge.relabelled import beside_baseline
 from harness.judge.verdicts import Verdict
 from harness.metrics.comparison import Comparison, compare
@@ -29,7 +30,8 @@ class PackComparison:
 
     protocol:  the candidate's.
     corrupted: kind of corruption -> the two on the test part with it.
-    moved:     where the candidate's protocol asks less than the baseline's did, or labels are others, declared or not.
+    moved:     where the candidate's protocol asks less than the baseline's did, or labels or groups are others,
+               declared or not.
     """
 
     baseline: Baseline
@@ -79,7 +81,10 @@ def compare_packs(baseline: Path, candidate: Path, *, trust: Trust | None = None
     today = datetime.fromisoformat(run.started_at).date()
     verdicts = tuple(ask(criterion, evidence, today=today) for criterion in criteria)
     relabelled = beside_baseline(compared.items())
-    moved = changes_in(protocol, (), run=run.run_id, baseline=theirs.compared, relabelled=relabelled)
+    regrouped = groups_beside_baseline(compared.items())
+    moved = changes_in(
+        protocol, (), run=run.run_id, baseline=theirs.compared, relabelled=relabelled, regrouped=regrouped
+    )
     return PackComparison(theirs, protocol, verdicts, tuple(compared.values()), corrupted, moved)
 
 

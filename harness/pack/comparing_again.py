@@ -27,6 +27,7 @@ TAKEN = (
     "that the baseline said what predictions/baseline/ has: its own pack holds the same predictions, and `python -m "
     "harness compare` compares the two packs"
 )
+GROUPS_TAKEN = "which cells of the baseline are of one patient, slide or site: its own pack names them"
 TAKEN_OF_OLD = (
     "what the baseline called each cell: its predictions are in its own pack, and `python -m harness compare` compares "
     "the two; here counts and bounds follow from the listed discordant cells"
@@ -98,7 +99,8 @@ def compared_again(held: Held, note: Note) -> Compared:
     baseline = held.baseline
     if baseline is not None:
         baseline = replace(baseline, predictions=theirs, corrupted=theirs_corrupted)
-    taken = [*([TAKEN] if theirs else []), *([TAKEN_OF_OLD] if old and sets else [])]
+    grouped = [GROUPS_TAKEN] if any(each.groups is not None for each in theirs.values()) else []
+    taken = [*grouped, *([TAKEN] if theirs else []), *([TAKEN_OF_OLD] if old and sets else [])]
     return Compared(sets, kinds, baseline, tuple(taken))
 
 
@@ -116,6 +118,8 @@ def _of_both(
     run = _baseline_run(held, place.field, note)
     try:
         theirs = read_further(held.pack, place.file, stated.get("predictions"), set_name=place.set)
+        groups = decoded(tuple[str, ...] | None, stated.get("groups"), f"{place.field} > groups")
+        theirs = replace(theirs, groups=groups)
         found = compare(
             held.grouped(ours),
             theirs,

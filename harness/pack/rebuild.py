@@ -47,9 +47,10 @@ from harness.judge.continuity import KnownChain
 from harness.judge.criteria import not_judged
 from harness.judge.ledger import START, LedgerError, Look, cells_digest, parse_ledger
 from harness.judge.looks import look_number
-from harness.judge.margins import Margin
+from harness.judge.margins import Margin, Rest
 from harness.judge.pretrained import nobody_asked
 from harness.judge.proofs import Proof
+from harness.judge.regrouped import groups_beside_baseline, unlike_columns
 from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures, unlike_ledger
 from harness.judge.rescored import Rescored, chosen
 from harness.judge.rules import KNOWN, OLDEST, RULES, Rules
@@ -289,6 +290,7 @@ class _Rebuilding:
                 run=self.run_id,
                 baseline=None if self.baseline is None else self.baseline.compared,
                 relabelled=relabelled,
+                regrouped=groups_beside_baseline(self.comparisons.items()),
                 rules=self.rules,
             ),
             fits=self.fits,
@@ -540,6 +542,7 @@ class _Rebuilding:
                 sums_digest=require_field(self.pack, "baseline", "sums", kind=str),
                 check=self._of(BaselineCheck | None, "baseline", "check"),
                 margins=self._of(tuple[Margin, ...] | None, "baseline", "margins"),
+                rest=self._of(Rest | None, "baseline", "rest"),
             )
             if self.baseline.margins is not None:
                 self.not_recomputed.append("which margins the baseline's protocol had: its own pack has the protocol")
@@ -865,6 +868,8 @@ class _Rebuilding:
                 self._note(
                     LEDGER, f"entry {look.index}, terms", f"they are not the protocol's at {'.'.join(each.steps)}"
                 )
+        for kind in unlike_columns(look.groups, found.columns, n=look.n) if look.groups else ():
+            self._note(LEDGER, f"entry {look.index}, groups", f"{kind!r} does not divide the cells as in the pack")
         if look.answers and not unpack_answers(look.answers).equals(answers_of(found)):
             self._note(LEDGER, f"entry {look.index}, answers", "they are not those of the predictions in the pack")
         for name, value in wanted.items():

@@ -26,6 +26,7 @@ from harness.metrics.label_errors import TRAINED_ON, LabelSuspect, suspects_by_s
 from harness.metrics.macro import multiclass_summary
 from harness.metrics.paired import mcnemar_exact
 from harness.metrics.paired_scores import brier_difference
+from harness.metrics.partitions import without_names
 from harness.metrics.predictions import Predictions
 from harness.metrics.stability import Robustness
 from harness.metrics.summary import summarise
@@ -419,6 +420,7 @@ def baseline_record(baseline: Baseline) -> dict[str, object]:
         "protocol": baseline.protocol_digest,
         "sums": baseline.sums_digest,
         "check": baseline.check and asdict(baseline.check),
+        "rest": baseline.rest and asdict(baseline.rest),
         "margins": None if baseline.margins is None else [asdict(each) for each in baseline.margins],
     }
 
@@ -450,7 +452,8 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
 
 def _compared(results: RunResults, name: str, found: Comparison) -> dict[str, object]:
     theirs = None if results.baseline is None else results.baseline.predictions.get(name)
-    return comparison_record(found) | {"predictions": stated_of(theirs)}
+    groups = None if theirs is None or theirs.groups is None else without_names(theirs.groups)
+    return comparison_record(found) | {"predictions": stated_of(theirs), "groups": groups}
 
 
 def _of_baseline(results: RunResults, kind: str) -> Predictions | None:

@@ -14,6 +14,7 @@ Stated = bool | int | float | str | date | tuple[Any, ...] | dict[str, Any] | No
 
 
 LABELS = "labels"  # begins the key of corrected labels, which are of the data: "labels.test"
+GROUPS = "groups"  # begins the key of moved patients, slides, sites and other columns, which are of the data, too
 
 
 class Amendment(Record):
@@ -21,6 +22,8 @@ class Amendment(Record):
 
     key:    of the whole protocol, with dots, such as "criteria.A1.floor"; an entry goes by its id, name or criterion.
             "labels.SET" names cells of a set whose labels were corrected: path as it is now -> label, before and now.
+            "groups.SET" names the columns whose groups have other cells: patient, slide, site or another -> how many
+            groups, and a digest of which cells share one, as the run prints them.
     old:    what it was at the first look, as the ledger has it; left out where the key was not there.
     new:    what this protocol says; left out where it has no such key.
     reason: why it was changed, for the report.
@@ -38,6 +41,11 @@ class Amendment(Record):
     @property
     def of_labels(self) -> bool:
         return self.key.startswith(f"{LABELS}.")
+
+    @property
+    def of_data(self) -> bool:
+        """Whether it is of the data, whose present values no protocol says."""
+        return self.of_labels or self.key.startswith(f"{GROUPS}.")
 
     @model_validator(mode="after")
     def _of_values(self) -> Amendment:

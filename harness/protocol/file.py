@@ -100,7 +100,7 @@ def _refuse_idle_amendments(path: Path, protocol: Protocol) -> None:
     """An amendment says what this protocol says now; what it was, the ledger knows."""
     fixed = terms_of(protocol).tree if protocol.amendments else {}
     for each in protocol.amendments:
-        if each.of_labels:  # what these are now, the data say
+        if each.of_data:  # what these are now, the data say
             continue
         here, now = f"protocol {path}: amendments: {each.key!r}", at(fixed, each.key)
         if not says(each.new, now):

@@ -27,16 +27,18 @@ def verdict_words(results: RunResults) -> list[str]:
     said = []
     if results.undeclared:
         labels = [change for change in results.undeclared if change.of_labels]
-        moved = [change for change in results.undeclared if not (change.baseline or change.of_labels)]
-        looser = [change for change in results.undeclared if change.baseline and not change.of_labels]
+        moved = [change for change in results.undeclared if not (change.baseline or change.of_data)]
+        looser = [change for change in results.undeclared if change.baseline and not change.of_data]
         if labels:
             n, sets = len(_cells(results.relabelled)), ", ".join(dict.fromkeys(each.set for each in labels))
             word = "label was" if n == 1 else "labels were"
             said.append(f"{n} {word} corrected after a look at {sets}, and no amendment declares it")
+        if groups := [change for change in results.undeclared if change.of_groups]:
+            said.append(f"cells are in other groups than at a look, and no amendment declares it: {_moves(groups)}")
         if moved:
             said.append(f"the protocol changed after a look, and no amendment declares it: {_moves(moved)}")
         if looser:
-            said.append(f"a margin is looser than the baseline's, and no amendment declares it: {_moves(looser)}")
+            said.append(f"less is asked than of the baseline, and no amendment declares it: {_moves(looser)}")
     if declared:
         said.append(f"amended after a look: {_moves(declared)}")
     return said
@@ -84,7 +86,7 @@ def change_told(change: Change) -> str:
     """Such as "criteria.A1.floor was 0.98 when test was first looked at (run R, 2026-01-15), and is 0.95 now: why"."""
     when = f"when {change.set} was first looked at (run {change.run}, {change.time[:10]})"
     if change.baseline:
-        when = f"in the {'pack' if change.of_labels else 'protocol'} of the baseline {change.run}"
+        when = f"in the {'pack' if change.of_data else 'protocol'} of the baseline {change.run}"
     told = f"{change.key} was {_shown(change.old)} {when}, and is {_shown(change.new)} now"
     if change.told:
         return f"{told}: not required, so that nothing need be declared"

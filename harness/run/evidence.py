@@ -12,6 +12,7 @@ from harness.data.records import Manifest
 from harness.judge.amended import changes_in
 from harness.judge.labels import picture_of
 from harness.judge.ledger import Look, read_ledger
+from harness.judge.regrouped import groups_beside_baseline
 from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures
 from harness.judge.rescored import Rescored
 from harness.metrics.calibration_records import CalibrationReport
@@ -83,6 +84,7 @@ def reached(run: Graph) -> dict[str, Any]:
             run=options.run_id,
             baseline=None if options.baseline is None else options.baseline.compared,
             relabelled=relabelled,
+            regrouped=groups_beside_baseline(comparisons.items()),
         ),
         "relabelled": relabelled,
         "timings": tuple(run.results(timing.timed).values()),

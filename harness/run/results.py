@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.judge.chances import Chances
     from harness.judge.continuity import KnownChain
     from harness.judge.ledger import Look
-    from harness.judge.margins import Margin
+    from harness.judge.margins import Margin, Rest
     from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof
     from harness.judge.relabelled import Relabelled
@@ -206,7 +206,7 @@ class Baseline:
     name:            of the pack.
     run_id, commit:  the run's, and the commit it was made from ("unknown" outside a checkout).
     classes:         the class vocabulary, in order.
-    predictions:     set name -> predictions, in the order asked for. Without groups: the CSV has none.
+    predictions:     set name -> predictions, in the order asked for; with the groups that it was judged by.
     protocol_digest: of the protocol that it was judged by, recomputed from the protocol in the pack.
     passed:          whether that run passed, in agreement with its verdicts.
     sums_digest:     SHA-256 of its SHA256SUMS.
@@ -216,6 +216,7 @@ class Baseline:
     robustness:      how its protocol corrupts cells.
     margins:         what its protocol required of a candidate beside a baseline; None of an older harness's pack of a
                      candidate, which did not record it.
+    rest:            what these margins rest on: looks, groups of cells, waivers; None as `margins`.
     """
 
     name: str
@@ -231,11 +232,12 @@ class Baseline:
     corrupted: Mapping[str, Predictions] = field(default_factory=dict)
     robustness: RobustnessPlan | None = None
     margins: tuple[Margin, ...] | None = None
+    rest: Rest | None = None
 
     @property
     def compared(self) -> Compared:
         """What a protocol must not ask less than."""
-        return Compared(self.run_id, self.margins or ())
+        return Compared(self.run_id, self.margins or (), self.rest)
 
     def not_corrupted_alike(self, kind: str, plan: RobustnessPlan) -> str | None:
         """Why its predictions of cells with a corruption are not of the cells of this plan; None where they are."""

@@ -15,6 +15,7 @@ from harness.judge.continuity import lost_ledger
 from harness.judge.labels import pack_labels
 from harness.judge.ledger import LedgerError, cells_digest, read_ledger, record_look
 from harness.judge.looks import look_number
+from harness.judge.partitions import pack_groups
 from harness.judge.pictures import pack_pictures
 from harness.judge.terms import pack_terms
 from harness.metrics.calibration import calibration_report
@@ -66,8 +67,26 @@ def shown_labels(run: Asking, set_name: str) -> str:
     return pack_labels(zip(run(pixel_digests, set_name), labels, strict=True))
 
 
+@stage(images, pixel_digests)
+def shown_groups(run: Asking, set_name: str) -> str:
+    """Which pictures of one set share a patient, slide, site or other column, as the ledger keeps it."""
+    columns = (image.columns for image in run(images, set_name))
+    return pack_groups(zip(run(pixel_digests, set_name), columns, strict=True))
+
+
 @stage(
-    pictures, pixel_digests, shown_labels, images, listing, source, opening, answered, given, keeps=Scoring, runs=OPENS
+    pictures,
+    pixel_digests,
+    shown_labels,
+    shown_groups,
+    images,
+    listing,
+    source,
+    opening,
+    answered,
+    given,
+    keeps=Scoring,
+    runs=OPENS,
 )
 def seen(run: Asking, set_name: str, seed: int) -> Seen:
     """The probabilities of one part or external set by the classifier of one seed; scored once, then kept.
@@ -227,6 +246,7 @@ def _look(run: Asking, found: Predictions, seed: int) -> int | None:
         pictures=pack_pictures(run(pixel_digests, found.set)),
         terms=pack_terms(protocol),
         labels=run(shown_labels, found.set),
+        groups=run(shown_groups, found.set),
     )
     if not own:
         return None
