@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from harness.core.digests import digest_of
+from harness.protocol.adaptation import AdaptationPlan
 from harness.protocol.amendments import Amendment
 from harness.protocol.expectations import ExpectationSuite
 from harness.protocol.hopes import HopedTruth
@@ -487,6 +488,7 @@ class ExternalPlan(DeclaredSet):
     synthetic:   of the embedded protocol: which cells are drawn for it.
     independence: "shown" needs facts that the protocol states in `description`; "not shown" cannot satisfy an
     external criterion, whatever the accuracy.
+    adaptation:  by which of its cells a classifier is adapted to it; only its other cells are judged then.
     """
 
     name: Name
@@ -494,6 +496,8 @@ class ExternalPlan(DeclaredSet):
     independence: Literal["shown", "not shown"]
     images: ImageRules
     synthetic: Literal["second-laboratory", "nine-monocytes"] | None = None
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    adaptation: AdaptationPlan | None = Field(default=None, exclude_if=lambda plan: plan is None)
 
     @field_validator("name")
     @classmethod
@@ -883,6 +887,11 @@ class Protocol(_Record):
                 raise ValueError(
                     f"criterion {criterion.id}: metric {metric.name!r} needs the table `{metric.protocol_table}`"
                 )
+            if metric.adapted and self.adaptation_of(criterion.set) is None:
+                raise ValueError(
+                    f"criterion {criterion.id}: metric {metric.name!r} needs external.{criterion.set}.adaptation, "
+                    "which says with which cells the classifier is adapted, and how"
+                )
             if criterion.cell_class is not None and criterion.cell_class not in self.dataset.classes:
                 raise ValueError(
                     f"criterion {criterion.id}: unknown class {criterion.cell_class!r}; "
@@ -943,6 +952,10 @@ class Protocol(_Record):
             labels=home.labels if own.labels is None else own.labels,
             columns=home.columns if own.columns is None else own.columns,
         )
+
+    def adaptation_of(self, set_name: str) -> AdaptationPlan | None:
+        """How a classifier is adapted to an external set; None where nothing is declared."""
+        return next((plan.adaptation for plan in self.external if plan.name == set_name), None)
 
     def pin_of(self, set_name: str) -> str | None:
         """The digest that the dataset or an external set must have; None where the protocol states none."""
