@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import MeanColour
+import torch
+from drawn import CLASSES, MeanColour, classifier_of
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -29,8 +30,10 @@ from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.measurements import NothingRecorded
 from harness.metrics.paired import tango_bounds
 from harness.metrics.predictions import Predictions
-from harness.model.adapting import adapt, folds
+from harness.model.adapting import adapt, folds, way_of
 from harness.model.images import frames_of
+from harness.model.networks import normalise
+from harness.model.retuned import fine_tuned, with_statistics_of
 from harness.pack.verify import verify_pack
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
@@ -138,6 +141,80 @@ def test_folds_ask_every_cell_once_and_deal_every_class_out():
     assert sorted(np.concatenate([asked for _, asked in parts]).tolist()) == list(range(17))
     assert all(set(inside) | set(asked) == set(range(17)) for inside, asked in parts)
     assert [int((labels[asked] == 0).sum()) for _, asked in parts] == [2, 2, 2, 2, 2]
+
+
+# --- the weights of a network ---------------------------------------------------------------------
+
+
+def network() -> torch.nn.Sequential:
+    torch.manual_seed(1)
+    body = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3), torch.nn.BatchNorm2d(6), torch.nn.ReLU())
+    return torch.nn.Sequential(
+        body, torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(6, len(CLASSES)))
+    )
+
+
+def test_batch_norm_statistics_are_those_of_the_drawn_cells_and_the_classifier_stays_as_it_was():
+    door = classifier_of(network())
+    before = {name: tensor.clone() for name, tensor in door.network.state_dict().items()}
+    arrays = np.random.default_rng(1).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
+    adapted = with_statistics_of(door.network, arrays, door.how, door.torch_device)
+    with torch.no_grad():
+        seen = door.network[0][0](normalise(torch.from_numpy(arrays), door.how))  # type: ignore[index]
+    norm = adapted[0][1]  # type: ignore[index]
+    assert torch.allclose(norm.running_mean, seen.mean(dim=(0, 2, 3)), atol=1e-5)
+    assert torch.allclose(norm.running_var, seen.var(dim=(0, 2, 3)), rtol=1e-4)
+    assert not norm.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in door.network.state_dict().items())
+    changed = {name for name, tensor in adapted.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert all("running" in name or "num_batches" in name for name in changed)
+
+
+def test_fine_tuning_learns_the_drawn_cells_to_the_same_bits_and_leaves_the_classifier_as_it_was():
+    door, labels = classifier_of(network()), np.array([0, 1, 2] * 6)
+    before = door.network.state_dict()["1.2.weight"].clone()
+    drawn, asked = coloured(labels.tolist(), seed=1), coloured([0, 1, 2] * 4, seed=2)
+    first, again = (
+        adapt(door, drawn, labels, asked, method="fine-tune", seed=5).probabilities.tobytes() for _ in range(2)
+    )
+    assert first == again
+    assert first != adapt(door, drawn, labels, asked, method="none", seed=5).probabilities.tobytes()
+    assert torch.equal(door.network.state_dict()["1.2.weight"], before)
+
+
+def test_fine_tuning_lowers_the_loss_on_the_drawn_cells():
+    door, labels = classifier_of(network()), np.array([0, 1, 2] * 6)
+    arrays = door.prepare(coloured(labels.tolist(), seed=1))
+    adapted = fine_tuned(door.network, arrays, labels, door.how, door.torch_device, seed=5)
+    of_own = [each.forward(arrays)[np.arange(len(labels)), labels] for each in (door, door.beside(adapted))]
+    assert np.log(of_own[1]).mean() > np.log(of_own[0]).mean()
+
+
+# --- which way ------------------------------------------------------------------------------------
+
+
+def test_cross_validation_takes_what_has_most_of_the_drawn_cells_right_and_says_what_could_not_be_tried():
+    labels = np.array([0, 1, 2] * 4)
+    drawn, asked = coloured(labels.tolist(), seed=1), coloured([2, 0], seed=2)
+    found = adapt(Featured(), drawn, labels, asked, method="cross-validation", seed=1)
+    assert found.method == "head"
+    assert found.scores == {"none": 4, "head": 12}  # it always says blue: four of twelve
+    assert set(found.notes) == {"batch-norm", "fine-tune"}
+    assert "not a torch network" in found.notes["fine-tune"]
+
+
+def test_where_nothing_gains_the_classifier_is_left_as_it_was():
+    blue = np.array([2] * 6)
+    asked = coloured([0, 2], seed=2)
+    found = adapt(Featured(), coloured(blue.tolist(), seed=1), blue, asked, method="cross-validation", seed=1)
+    assert (found.method, found.scores) == ("none", {"none": 6, "head": 6})
+    assert found.probabilities.tolist() == [[0.05, 0.15, 0.8]] * 2
+
+
+def test_a_network_without_statistics_has_none_to_estimate():
+    plain = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Flatten()), torch.nn.Linear(3, len(CLASSES)))
+    with pytest.raises(NotApplicable, match="batch-norm"):
+        way_of("batch-norm", classifier_of(plain), seed=1)
 
 
 # --- the numbers ----------------------------------------------------------------------------------
@@ -255,7 +332,7 @@ def test_the_ledger_knows_the_pictures_that_a_classifier_was_adapted_with(tmp_pa
 ADAPTED = """extends = "tiny.toml"
 [[external]]
 name = "second_laboratory"
-adaptation = { cells = 20, seed = 1, method = "head" }
+adaptation = { cells = 20, seed = 1, method = "cross-validation" }
 [[criteria]]
 id = "AD1"
 question = "external"

@@ -12,7 +12,9 @@ from sklearn.preprocessing import StandardScaler
 from harness.core.errors import NotApplicable
 from harness.model.classifier import Classifier, embed, predict
 from harness.model.images import Images
-from harness.protocol.adaptation import Method
+from harness.model.retuned import fine_tuned, has_statistics, with_statistics_of
+from harness.model.torch_network import WholeTorchNetwork
+from harness.protocol.adaptation import CHOICE, Method
 
 FOLDS = 5
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, of standardised features
@@ -51,8 +53,17 @@ def adapt(
     Raises:
         NotApplicable: the classifier cannot be adapted so.
     """
-    way = way_of(method, classifier, seed=seed)
-    return AdaptedAnswers(method, way.fit(way.prepare(drawn), labels, way.prepare(asked)))
+    if method != CHOICE:
+        way = way_of(method, classifier, seed=seed)
+        return AdaptedAnswers(method, way.fit(way.prepare(drawn), labels, way.prepare(asked)))
+    ways, notes = possible_ways(classifier, seed=seed)
+    shown = {name: way.prepare(drawn) for name, way in ways.items()}
+    scores: dict[str, int] = {}
+    for name, way in ways.items():
+        scores[name] = cross_validated(way.fit, shown[name], labels, seed=seed)
+    best = max(ways, key=lambda name: scores[name])  # of ways that tie the first, which changes least
+    found = ways[best].fit(shown[best], labels, ways[best].prepare(asked))
+    return AdaptedAnswers(best, found, scores, notes)
 
 
 def way_of(method: Method, classifier: Classifier, *, seed: int) -> Way:
@@ -60,17 +71,76 @@ def way_of(method: Method, classifier: Classifier, *, seed: int) -> Way:
     Raises:
         NotApplicable: the classifier cannot be adapted so.
     """
-    return _new_head(classifier, seed=seed)
+    return WAYS[method](classifier, seed)
+
+
+def possible_ways(classifier: Classifier, *, seed: int) -> tuple[dict[Method, Way], dict[str, str]]:
+    """(the ways that this classifier can be adapted in, why not in the others), those that change least first."""
+    ways: dict[Method, Way] = {}
+    notes: dict[str, str] = {}
+    for method in WAYS:
+        try:
+            ways[method] = way_of(method, classifier, seed=seed)
+        except NotApplicable as error:
+            notes[method] = str(error)
+    return ways, notes
+
+
+def cross_validated(fit: Fit, shown: np.ndarray, labels: np.ndarray, *, seed: int) -> int:
+    """How many of the drawn cells are right, each asked of what was adapted without its fold."""
+    right = 0
+    for inside, outside in folds(labels, seed=seed):
+        told = fit(shown[inside], labels[inside], shown[outside])
+        right += int((told.argmax(axis=1) == labels[outside]).sum())
+    return right
+
+
+# --- as it was ----------------------------------------------------------------------------------
+
+
+def _unchanged(classifier: Classifier, seed: int) -> Way:
+    return Way(lambda images: predict(classifier, images, known_steady=True), lambda drawn, labels, asked: asked)
+
+
+# --- the weights of a torch network -------------------------------------------------------------
+
+
+def _batch_norm(classifier: Classifier, seed: int) -> Way:
+    network = _network_of(classifier)
+    if not has_statistics(network.network):
+        raise NotApplicable("its network has no batch-norm layer whose statistics could be estimated anew")
+
+    def fit(drawn: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        adapted = with_statistics_of(network.network, drawn, network.how, network.torch_device)
+        return network.beside(adapted).forward(asked)
+
+    return Way(network.prepare, fit)
+
+
+def _fine_tuning(classifier: Classifier, seed: int) -> Way:
+    network = _network_of(classifier)
+
+    def fit(drawn: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        adapted = fine_tuned(network.network, drawn, labels, network.how, network.torch_device, seed=seed)
+        return network.beside(adapted).forward(asked)
+
+    return Way(network.prepare, fit)
+
+
+def _network_of(classifier: Classifier) -> WholeTorchNetwork:
+    if not isinstance(classifier, WholeTorchNetwork):
+        raise NotApplicable(f"{classifier.card.name} ({classifier.card.door}) is not a torch network that is open here")
+    return classifier
 
 
 # --- a new head on fixed features ---------------------------------------------------------------
 
 
-def _new_head(classifier: Classifier, *, seed: int) -> Way:
+def _new_head(classifier: Classifier, seed: int) -> Way:
     n_classes = len(classifier.card.classes)
 
     def prepare(images: Images) -> np.ndarray:
-        return np.hstack([embed(classifier, images), predict(classifier, images)])
+        return np.hstack([embed(classifier, images), predict(classifier, images, known_steady=True)])
 
     def fit(drawn: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
         features, others = drawn[:, :-n_classes], asked[:, :-n_classes]
@@ -134,3 +204,12 @@ def folds(labels: np.ndarray, *, seed: int) -> Iterator[tuple[np.ndarray, np.nda
     fold[dealt] = np.arange(len(labels)) % n
     for each in range(n):
         yield np.flatnonzero(fold != each), np.flatnonzero(fold == each)
+
+
+# Those that change least come first.
+WAYS: Mapping[Method, Callable[[Classifier, int], Way]] = {
+    "none": _unchanged,
+    "batch-norm": _batch_norm,
+    "head": _new_head,
+    "fine-tune": _fine_tuning,
+}

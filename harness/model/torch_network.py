@@ -36,6 +36,23 @@ class WholeTorchNetwork(PreparedClassifier):
     def device(self) -> str:
         return self._machine.device
 
+    @property
+    def network(self) -> nn.Module:
+        """As it is on the device; whoever changes it changes a copy."""
+        return self._network
+
+    @property
+    def how(self) -> Preprocessing:
+        return self._how
+
+    @property
+    def torch_device(self) -> torch.device:
+        return self._device
+
+    def beside(self, network: nn.Module) -> WholeTorchNetwork:
+        """Another network behind the same preprocessing, such as this one after it was adapted."""
+        return WholeTorchNetwork(self._card, network, self._machine)
+
     def forward(self, arrays: np.ndarray) -> np.ndarray:
         """Softmax of the logits, taken in float64."""
         return _probabilities(self._outputs(self._network, arrays)) if len(arrays) else self._none

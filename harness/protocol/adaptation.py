@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field
 
 from harness.protocol.record import Record
 
-Method = Literal["head"]
-METHODS = get_args(Method)
+Method = Literal["none", "batch-norm", "head", "fine-tune", "cross-validation"]
+CHOICE: Method = "cross-validation"  # chooses among the others
 MOST_CELLS = 100  # what a laboratory labels in an afternoon; published adaptations need no more
 
 
@@ -19,7 +19,11 @@ class AdaptationPlan(Record):
     cells:  at most how many are drawn: of every class alike as far as the set allows, never more than half of a class;
             patients, slides and pictures are drawn whole.
     seed:   of the draw, and of whatever else the adaptation draws.
-    method: "head": a new last layer on the classifier's own features, a logistic regression.
+    method: "batch-norm": the statistics of its batch-norm layers estimated anew on the drawn cells, without labels, and
+            then fixed; "head": a new last layer on the classifier's own features, a logistic regression whose
+            strength cross-validation chooses; "fine-tune": all weights trained on for some epochs; "none": nothing;
+            "cross-validation": whichever of these has most of the drawn cells right, each asked of what was adapted
+            without it. No other cell has a say.
     """
 
     cells: int = Field(ge=2, le=MOST_CELLS)
