@@ -72,7 +72,7 @@ class Metric:
     range:            the smallest and the largest value that a criterion's bound may state.
     sets:             the only sets that it is measured on; empty where its questions say all.
     kinds:            of a metric per corruption or per column: where the protocol lists them.
-    protocol_table:   an optional table of the protocol that it cannot do without.
+    protocol_table:   an optional table of the protocol, by its dotted name, that it cannot do without.
     trials:           what the trials of a proportion of cells are; empty where it is none.
     proportion_floor: a floor on the metric as a floor on that proportion.
     holm:             "one class fails" is said after Holm's correction over the criteria on other classes, or kinds.

@@ -238,6 +238,7 @@ def calibration_of(
         binning="equal-width",
         alpha=plan.miscoverage,
         level=DISPLAY_LEVEL,
+        referral=plan.referral,
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=protocol.training.seed,
         intracluster_correlation=protocol.clusters.intracluster_correlation,

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -595,15 +596,29 @@ class BaselinePlan(_Record):
     needed: Literal["optional", "required"] = "optional"
 
 
+class ReferralPlan(_Record):
+    """Cells below a threshold of confidence are referred to a person; it is chosen on validation by learn-then-test.
+
+    max_risk: the share of wrong answers among the cells that are answered that the threshold has to keep.
+    level:    how sure that is, whatever number of thresholds is tried.
+    """
+
+    max_risk: OpenFraction
+    level: float = Field(default=0.95, ge=0.5, le=HIGHEST_LEVEL)
+
+
 class CalibrationPlan(_Record):
     """How confidence is examined.
 
     n_bins:      equal-width bins of confidence, half-open (lo, hi].
     miscoverage: the share of cells that split-conformal sets may miss.
+    referral:    the rule by which unsure cells are referred, for `selective_risk` and `referral_rate`.
     """
 
     n_bins: int = Field(default=15, ge=2, le=100)
     miscoverage: OpenFraction = 0.05
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    referral: ReferralPlan | None = Field(default=None, exclude_if=lambda plan: plan is None)
 
 
 class RobustnessPlan(_Record):
@@ -883,7 +898,7 @@ class Protocol(_Record):
                     f"criterion {criterion.id}: {metric.name} is measured on set {' or '.join(map(repr, metric.sets))} "
                     "alone"
                 )
-            if metric.protocol_table is not None and getattr(self, metric.protocol_table) is None:
+            if metric.protocol_table is not None and attrgetter(metric.protocol_table)(self) is None:
                 raise ValueError(
                     f"criterion {criterion.id}: metric {metric.name!r} needs the table `{metric.protocol_table}`"
                 )

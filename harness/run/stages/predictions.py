@@ -183,6 +183,7 @@ def calibration(run: Asking, set_name: str) -> CalibrationReport | Unavailable:
         binning="equal-width",
         alpha=plan.miscoverage,
         level=DISPLAY_LEVEL,
+        referral=plan.referral,
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=run.setting.protocol.training.seed,
         intracluster_correlation=run.setting.protocol.clusters.intracluster_correlation,
