@@ -97,6 +97,9 @@ class _Assuming(NothingRecorded):
     def ensemble(self, set_name: str) -> Comparison | Unavailable:
         return self._compared(self._measurements.ensemble(set_name))
 
+    def adaptation(self, set_name: str) -> Comparison | Unavailable:
+        return self._compared(self._measurements.adaptation(set_name))
+
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         return self._compared(self._measurements.comparison(set_name, kind=kind))
 

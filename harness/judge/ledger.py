@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
@@ -39,17 +39,11 @@ from harness.judge.pictures import InvalidPictures, unpack_pictures
 from harness.judge.terms import InvalidTerms, unpack_terms
 from harness.metrics.predictions import Predictions
 
-Role = Literal["judged", "seed"]
+Role = Literal["judged", "seed", "fit", "adapted"]
 
-ROLES = ("judged", "seed")
-OPTIONAL = (
-    "answers",
-    "groups",
-    "labels",
-    "pictures",
-    "rule",
-    "terms",
-)  # absent where an entry has nothing to say there
+ROLES = get_args(Role)
+# Absent where an entry has nothing to say there.
+OPTIONAL = ("answers", "groups", "labels", "pictures", "rule", "terms")
 START = "0" * 64  # what the first entry names as the one before it
 LOCK_TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 2**20  # a hundred thousand looks without answers
@@ -75,7 +69,9 @@ class Look:
     model:       digest of the weights.
     predictions: digest of the predictions.
     protocol:    digest of the protocol.
-    role:        "judged" where criteria were decided on it; "seed" where it only shows what a training seed does.
+    role:        "judged" where criteria were decided on it; "seed" where it only shows what a training seed does;
+                 "fit" where a classifier was adapted with its cells, which are never judged again; "adapted" where the
+                 classifier so adapted was judged.
     previous:    the hash of the entry before; 64 zeros in the first.
     hash:        SHA-256 of the canonical JSON of all other fields.
     answers:     the probabilities, as `harness.judge.answers` packs them; empty in entries of an older harness and of

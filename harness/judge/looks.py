@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.judge.answers import unpack_answers
-from harness.judge.ledger import Look
+from harness.judge.ledger import Look, Role
 from harness.judge.pictures import unpack_pictures
+from harness.metrics.adaptation import adapted_to
+from harness.protocol.records import Criterion
 
 
 class Shown(NamedTuple):
@@ -40,6 +42,7 @@ def look_number(
     predictions: str,
     answers: str = "",
     pictures: str = "",
+    role: Role = "judged",
 ) -> int:
     """Which look at these cells, their source or any picture of them these predictions are: 1 for the first ever.
 
@@ -56,11 +59,12 @@ def look_number(
       its source and cells alone.
     - A "seed" look of the same run takes no number: its protocol named every seed beforehand. In a later run it counts
       like any other, so that the best of twenty seeds is look 20 when it is judged.
+    - Nor do a classifier and itself after it was adapted count for each other in one run, whose protocol named both.
 
     Args:
         looks: the chain, with or without the look that is asked for.
         run: the run that asks, for predictions that were never judged before.
-        source, cells, predictions, answers, pictures: see `Look`.
+        source, cells, predictions, answers, pictures, role: see `Look`.
     """
     shown = Shown(source, cells, pictures)
     known = _pictures_by_cells(looks, shown)
@@ -71,12 +75,12 @@ def look_number(
             _Judged(cells, predictions, answers),
         ]
     )
-    judged = next((n for n, look in enumerate(related) if choices[n] == own and look.role == "judged"), None)
+    judged = next((n for n, look in enumerate(related) if choices[n] == own and look.role == role), None)
     in_run = run if judged is None else related[judged].run
     counted = [
         n
         for n in range(len(related) if judged is None else judged)
-        if choices[n] != own and (related[n].role == "judged" or related[n].run != in_run)
+        if choices[n] != own and (related[n].role == role or related[n].run != in_run)
     ]
     by_source = {choices[n] for n in counted if related[n].source == source or related[n].cells == cells}
     return 1 + max(len(by_source), _of_most_seen(known.get(cells), [(choices[n], related[n]) for n in counted], known))
@@ -158,3 +162,23 @@ def _same_answers(one: _Judged, other: _Judged) -> bool:
     if not one.answers or not other.answers:
         return False  # an older entry, or too large a set: told apart by digest, which never gives a look away
     return unpack_answers(one.answers).is_same_look_as(unpack_answers(other.answers))
+
+
+def looked_at(criterion: Criterion) -> str:
+    """Under which name a run counts the looks at the cells of a criterion."""
+    return adapted_to(criterion.set) if criterion.entry.adapted else criterion.set
+
+
+def fitted_among(looks: Iterable[Look], pictures: str) -> list[tuple[Look, int]]:
+    """The entries whose cells a classifier was adapted with, and how many of these pictures each of them holds."""
+    own = unpack_pictures(pictures)
+    held = [(look, int(np.isin(own, unpack_pictures(look.pictures)).sum())) for look in fits_on(looks)]
+    return [(look, n) for look, n in held if n]
+
+
+def fits_on(looks: Iterable[Look]) -> list[Look]:
+    """The entries of cells that a classifier was adapted with, each set of cells once, with its pictures."""
+    looks = list(looks)
+    cells = {look.cells for look in looks if look.role == "fit"}
+    pictured = {look.cells: look for look in reversed(looks) if look.cells in cells and look.pictures}
+    return list(pictured.values())

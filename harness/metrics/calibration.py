@@ -43,6 +43,8 @@ from harness.metrics.distributions import beta_quantile, betabinomial_quantile
 from harness.metrics.intervals import check_level
 from harness.metrics.predictions import Predictions
 from harness.metrics.predictive_values import ppv_at_prevalence, prevalence_shift
+from harness.metrics.referral import referral_of
+from harness.protocol.records import ReferralPlan
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).tiny)
 COLDEST, HOTTEST = 0.05, 20.0  # a fitted temperature outside says that the set cannot tell, not what T is
@@ -496,6 +498,7 @@ def calibration_report(
     intracluster_correlation: float = 0.0,
     rates_together: RatesTogether | None = "MOVER",
     counted: bool | None = True,
+    referral: ReferralPlan | None = None,
 ) -> CalibrationReport:
     """Everything this module measures of one target set, with temperature and conformal threshold from `fit`.
 
@@ -507,6 +510,7 @@ def calibration_report(
         seed: of the simulated null; kept in the report, so that the same report can be made again.
         intracluster_correlation: the least that is assumed of cells of one group; without groups it changes nothing.
         rates_together: as `ppv_at_prevalence` takes it of independent cells; None as an older judge did.
+        referral: the risk that a threshold of confidence, chosen on `fit`, has to keep; None asks for none.
         counted: whether differential counts are compared with the prevalence; None of an older judge, which did not.
     Raises:
         FittedOnTarget, InvalidPredictions, UndefinedStatistic: as the parts do.
@@ -562,6 +566,15 @@ def calibration_report(
             prevalence,
             level=level,
             by_group=evaluation.by_group,
+            assumed_correlation=intracluster_correlation,
+        ),
+        referral=None
+        if referral is None or fit is None
+        else referral_of(
+            fit,
+            target,
+            max_risk=referral.max_risk,
+            level=referral.level,
             assumed_correlation=intracluster_correlation,
         ),
         grouped_by=evaluation.grouped_by if evaluation.grouped else None,

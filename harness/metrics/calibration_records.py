@@ -183,6 +183,29 @@ class SelectiveGuarantee:
 
 
 @dataclass(frozen=True, slots=True)
+class Referral:
+    """What becomes of a set whose cells below a confidence are referred to a person (`harness.metrics.referral`).
+
+    max_risk, level: the share of wrong answers that the threshold keeps, and how sure that is.
+    threshold:   the confidence from which on cells are answered; None where none is shown to keep the risk: no answers.
+    chosen_on, n_chosen_on: the set that it was chosen on, and its cells.
+    errors, answered, n: wrong answers, answers, and cells of this set.
+    errors_by_group, referred_by_group: (wrong, answers) and (referred, cells) of each patient, where these are known.
+    """
+
+    max_risk: float
+    level: float
+    threshold: float | None
+    chosen_on: str
+    n_chosen_on: int
+    errors: int
+    answered: int
+    n: int
+    errors_by_group: tuple[tuple[int, int], ...] | None = None
+    referred_by_group: tuple[tuple[int, int], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClassPpv:
     """Of the cells called `cell_class`, the share that are, where the classes have the stated prevalence.
 
@@ -308,6 +331,7 @@ class CalibrationReport:
     rates_together: how the bounds of `ppv` are made of those of the rates; None of an older judge, which knew one way.
     counts:         per class, what a differential count makes of the stated prevalence; None where none was stated, or
                     of an older judge.
+    referral:       what is answered and what is referred; None where the protocol asks for no such rule.
     """
 
     set: str
@@ -328,3 +352,4 @@ class CalibrationReport:
     grouped_by: str | None = None
     rates_together: RatesTogether | None = None
     counts: tuple[ClassCountBias, ...] | None = None
+    referral: Referral | None = None

@@ -27,6 +27,7 @@ class Fit:
     shared: dict[str, int]
 
 
+DRAWN = ", drawn"  # ends the name of the cells of an external set that a classifier is adapted with
 FITTING_PARTS = ("train", "validation")
 
 
@@ -47,7 +48,7 @@ def fits_on_judged_cells(fits: Iterable[Fit]) -> tuple[str, ...]:
     """One line for each fit that knows cells which it is judged on; a set by its name, a cell by its content."""
     lines = []
     for fit in fits:
-        if fit.on not in FITTING_PARTS:
+        if fit.on not in FITTING_PARTS and not fit.on.endswith(DRAWN):
             lines.append(f"{fit.what} was fitted on {fit.on}, which is judged; fit on {' or '.join(FITTING_PARTS)}")
         lines += [
             f"{fit.what} was fitted on {fit.on}, which holds {n} of the images of {name}"

@@ -61,6 +61,9 @@ class Measurements(Protocol):
     def ensemble(self, set_name: str) -> Comparison | Unavailable:
         """The classifiers of all seeds together, paired with the best of them."""
 
+    def adaptation(self, set_name: str) -> Comparison | Unavailable:
+        """The classifier adapted to an external set, beside itself as it was, on the cells that were not drawn."""
+
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         """Candidate and baseline on one set, paired by cell; kind: with this corruption at its agreed severity."""
 
@@ -106,6 +109,9 @@ class NothingRecorded:
 
     def ensemble(self, set_name: str) -> Comparison | Unavailable:
         self._refuse(f"the seeds' answers on {set_name}")
+
+    def adaptation(self, set_name: str) -> Comparison | Unavailable:
+        self._refuse(f"an adaptation to {set_name}")
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         self._refuse(f"a comparison on {set_name}")

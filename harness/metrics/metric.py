@@ -72,7 +72,7 @@ class Metric:
     range:            the smallest and the largest value that a criterion's bound may state.
     sets:             the only sets that it is measured on; empty where its questions say all.
     kinds:            of a metric per corruption or per column: where the protocol lists them.
-    protocol_table:   an optional table of the protocol that it cannot do without.
+    protocol_table:   an optional table of the protocol, by its dotted name, that it cannot do without.
     trials:           what the trials of a proportion of cells are; empty where it is none.
     proportion_floor: a floor on the metric as a floor on that proportion.
     holm:             "one class fails" is said after Holm's correction over the criteria on other classes, or kinds.
@@ -85,6 +85,7 @@ class Metric:
     disturbed_by:     why a failure of it is not believed, such as a busy machine; None where it always is.
     covers:           of a search: what it can find, so that nobody takes "none found" for more.
     family:           what a text that states a share of it speaks of; empty of what no text states as one.
+    adapted:          whether it is of the classifier after it was adapted to the set, whose plan then says how.
     bounded:          whether its estimates have bounds; without them it is reported, and no criterion can be on it.
     """
 
@@ -111,6 +112,7 @@ class Metric:
     disturbed_by: Callable[[Measurements, Subject], str | None] | None = None
     covers: str = ""
     family: Family = ""
+    adapted: bool = False
     bounded: bool = True
 
     def estimate(self, measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:

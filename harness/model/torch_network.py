@@ -46,6 +46,23 @@ class WholeTorchNetwork(PreparedClassifier):
     def chosen_engine(self) -> str | None:
         return None if self._machine.engine == "eager" else self._machine.engine
 
+    @property
+    def network(self) -> nn.Module:
+        """As it is on the device; whoever changes it changes a copy."""
+        return self._network
+
+    @property
+    def how(self) -> Preprocessing:
+        return self._how
+
+    @property
+    def torch_device(self) -> torch.device:
+        return self._device
+
+    def beside(self, network: nn.Module) -> WholeTorchNetwork:
+        """Another network behind the same preprocessing, such as this one after it was adapted."""
+        return WholeTorchNetwork(self._card, network, self._machine)
+
     def forward(self, arrays: np.ndarray) -> np.ndarray:
         """Softmax of the logits, taken in float64."""
         return _probabilities(self._outputs(self._logits, arrays)) if len(arrays) else self._none

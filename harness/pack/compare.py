@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.core.errors import EvidenceError, IncomparableSets
 from harness.judge.amended import Change, changes_in
 from harness.judge.asking import ask
+from harness.judge.looks import looked_at
 from harness.judge.regrouped import groups_beside_baseline
 from harness.judge.relabelled import beside_baseline
 from harness.judge.verdicts import Verdict
@@ -146,7 +147,7 @@ class _TwoPacks(NothingRecorded):
         return self._corrupted.get(kind) or Unavailable(lacking)
 
     def look(self, criterion: Criterion) -> int | None:
-        return self._candidate.looks.get(criterion.set)
+        return self._candidate.looks.get(looked_at(criterion))
 
     def dependent_sets(self) -> None:
         """Nobody asks: a difference on an external set needs no independence."""

@@ -13,12 +13,16 @@ from harness.run.results import RunResults
 
 BASELINE = "baseline"
 CORRUPTED = "corrupted"
+ADAPTED, DRAWN = "adapted", "drawn"
 
 
 def further_predictions(results: RunResults) -> Iterator[tuple[str, Predictions]]:
     """Name below predictions/, without suffix, and what is written there."""
     for seed, found in results.seed_predictions.items():
         yield f"seeds/test_{seed}", found
+    for name, adapted in results.adaptations.items():
+        yield f"{ADAPTED}/{name}", adapted.predictions
+        yield f"{DRAWN}/{name}", adapted.drawn
     for kind, found in results.corrupted.items():
         yield f"{CORRUPTED}/{kind}", found
     if (baseline := results.baseline) is not None:

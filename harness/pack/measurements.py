@@ -14,8 +14,10 @@ from harness.core.errors import DataError, EvidenceError, HarnessError
 from harness.data.records import Manifest
 from harness.data.split import leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
 from harness.judge.continuity import KnownChain
+from harness.judge.looks import looked_at
 from harness.judge.pretrained import Judged, lacking, unanswered
 from harness.judge.rules import Rules
+from harness.metrics.adaptation import beside_unadapted
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
@@ -95,6 +97,18 @@ class RecordedMeasurements:
         if not set(asked) <= set(self._run.seed_predictions):
             raise NotRecorded(f"the pack has no predictions of {set_name} by the classifiers of all seeds")
         return {seed: self._run.counted(self._run.seed_predictions[seed]) for seed in asked}
+
+    def adaptation(self, set_name: str) -> Comparison | Unavailable:
+        if (reason := unanswered(set_name, self._run.judged)) is not None:
+            return reason
+        if set_name not in self._run.adaptations:
+            raise NotRecorded(f"the pack has nothing of an adaptation to {set_name}")
+        return beside_unadapted(
+            self._run.adaptations[set_name],
+            self._run.predictions[set_name],
+            copies=self._run.copies,
+            intracluster_correlation=self.protocol.clusters.intracluster_correlation,
+        )
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         if self._run.baseline is None:  # which a run asks for first
@@ -196,7 +210,7 @@ class RecordedMeasurements:
         return self._run.known_chains
 
     def look(self, criterion: Criterion) -> int | None:
-        return self._run.looks.get(criterion.set)
+        return self._run.looks.get(looked_at(criterion))
 
     def dependent_sets(self) -> Mapping[str, str] | None:
         if self._run.duplicates is None:
@@ -230,6 +244,7 @@ def calibration_of(
         binning="equal-width",
         alpha=plan.miscoverage,
         level=DISPLAY_LEVEL,
+        referral=plan.referral,
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=protocol.training.seed,
         intracluster_correlation=protocol.clusters.intracluster_correlation,

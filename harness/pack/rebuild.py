@@ -56,6 +56,7 @@ from harness.judge.rescored import Rescored, chosen
 from harness.judge.rules import KNOWN, OLDEST, RULES, Rules
 from harness.judge.terms import unpack_terms
 from harness.judge.verdicts import Outcome, Verdict
+from harness.metrics.adaptation import Adapted, adapted_to, drawn_from
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
@@ -73,10 +74,11 @@ from harness.metrics.shortcuts import ShortcutReport
 from harness.metrics.stability import Robustness
 from harness.model.ood import ood_score_of
 from harness.model.records import CommandRecord, JudgedModel, Timing, TrainingRecord
+from harness.pack.adapted import cells_of, read_adapted, unlike_draw
 from harness.pack.comparing_again import Held, compared_again, corrupted_again
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
-from harness.pack.further import read_further
+from harness.pack.further import ADAPTED, DRAWN, read_further
 from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.parity import TAKEN, parity_findings
@@ -169,6 +171,7 @@ class _Rebuilding:
         self.split: Split | None = None
         self.predictions: dict[str, Predictions] = {}
         self.seeds: dict[int, Predictions] = {}
+        self.adaptations: dict[str, Adapted] = {}
         self.evaluations: dict[str, Evaluation] = {}
         self.comparisons: dict[str, Comparison] = {}
         self.corrupted: dict[str, Predictions] = {}
@@ -223,6 +226,7 @@ class _Rebuilding:
             for each in found:
                 self._note(*each)
             self.not_recomputed += taken
+        self._draw_again()
         self._count_sets()
         self._read_parity()
         self._fit_again()
@@ -275,6 +279,7 @@ class _Rebuilding:
             seed_predictions=self.seeds,
             baseline=self.baseline,
             comparisons=self.comparisons,
+            adaptations=self.adaptations,
             corrupted=self.corrupted,
             corrupted_comparisons=self.corrupted_comparisons,
             calibrations=self.calibrations,
@@ -614,7 +619,30 @@ class _Rebuilding:
             except (HarnessError, ValueError, AttributeError) as error:
                 self._note(f"predictions/{name}.csv", "", str(error))
                 whole = False
-        return whole
+        return self._read_adaptations() and whole
+
+    def _read_adaptations(self) -> bool:
+        """What adapted classifiers said, and that the drawn cells are those that the protocol draws."""
+        if self.pack.evidence.get("adaptations") is None:  # none was declared, or by an older harness
+            return True
+        for name in require_field(self.pack, "adaptations", kind=dict):
+            try:
+                self.adaptations[name] = read_adapted(self.pack, name, self.predictions.get(name))
+            except (HarnessError, ValueError) as error:
+                self._note(f"predictions/{ADAPTED}/{name}.csv", "", str(error))
+                return False
+        return True
+
+    def _draw_again(self) -> None:
+        for name, found in self.adaptations.items():
+            plan = self.protocol.adaptation_of(name)
+            for said in unlike_draw(found, self.predictions[name], plan, self.duplicates or ()):
+                self._note(f"predictions/{DRAWN}/{name}.csv", "sha256", said)
+        if self.adaptations:
+            self.not_recomputed.append(
+                "what a classifier says after it was adapted, and what cross-validation made of the ways to adapt it: "
+                "recorded, without the adapted classifier"
+            )
 
     def _fitted_to_split(self, found: Predictions, part: str, *, file: str) -> Predictions:
         """The predictions with the groups that manifest.csv names, if their cells are those of the part."""
@@ -654,10 +682,12 @@ class _Rebuilding:
         for summary in self._of(tuple[SetSummary, ...], "sets"):
             if summary.name in counted:
                 there = Manifest(summary.name, Path(), self.protocol.dataset.classes, counted[summary.name])
-                pin = None if summary.pin is None else there.pin  # an older harness told none
+                drawn = self.adaptations.get(summary.name)
+                whole = there if drawn is None else replace(there, images=(*there.images, *cells_of(drawn.drawn)))
+                pin = None if summary.pin is None else whole.pin  # an older harness told none
                 again = replace(summary, n_images=len(there.images), counts=there.counts, digest=there.digest, pin=pin)
                 sets.append(again)
-                self._check_pin(there)
+                self._check_pin(whole)
             else:
                 sets.append(summary)
                 if summary.absent_because is None:
@@ -681,11 +711,7 @@ class _Rebuilding:
         return own | {name: self._cells_of(name) for name in self.predictions if name not in PARTS}
 
     def _cells_of(self, name: str) -> tuple[CellImage, ...]:
-        found = self.predictions[name]
-        return tuple(
-            CellImage(path, found.classes[label], sha256, 0)
-            for path, sha256, label in zip(found.paths, found.digests, found.labels.tolist(), strict=True)
-        )
+        return cells_of(self.predictions[name])
 
     def _fit_again(self) -> None:
         """Which cells things were fitted on, and how many of them are judged, counted by content."""
@@ -695,6 +721,10 @@ class _Rebuilding:
             return
         judged = {"test": self.split.test} | {n: self._cells_of(n) for n in self.predictions if n not in PARTS}
         for fit in fits:
+            drawn = {drawn_from(name): each.drawn for name, each in self.adaptations.items()}
+            if fit.on in drawn:
+                self.fits += (fit_of(fit.what, fit.on, cells_of(drawn[fit.on]), judged=judged),)
+                continue
             if fit.on not in FITTING_PARTS:
                 self.fits += (fit,)  # which the criterion on fits counts as a deviation
                 continue
@@ -781,19 +811,26 @@ class _Rebuilding:
             self.not_recomputed.append("which pictures a look showed: recorded, and the images are not in the pack")
         for look in own:
             self._check_look(look)
-            if look.role == "judged":
-                self.looks[look.set] = look_number(
+            if look.role in ("judged", "adapted"):
+                name = look.set if look.role == "judged" else adapted_to(look.set)
+                self.looks[name] = look_number(
                     self.ledger,
                     run=look.run,
                     source=look.source,
                     cells=look.cells,
                     predictions=look.predictions,
                     answers=look.answers,
+                    role=look.role,
                 )
         judged, seeds = {look.set for look in own if look.role == "judged"}, {look.predictions for look in own}
         for name in self.predictions:
             if name not in ("train", "validation", *judged):
                 self._note(LEDGER, f"set {name}", f"no look of run {self.run_id} at this set is on record")
+        for name, adapted in self.adaptations.items():
+            on_record = {(look.set, look.role, look.predictions) for look in own}
+            for role, said in (("adapted", adapted.predictions), ("fit", adapted.drawn)):
+                if (name, role, said.digest) not in on_record:
+                    self._note(LEDGER, f"set {name}", f"no entry of run {self.run_id} has these cells as {role!r}")
         for seed, found in self.seeds.items():
             if found.digest not in seeds:
                 self._note(LEDGER, f"seed {seed}", f"no look of run {self.run_id} at these predictions is on record")
@@ -845,10 +882,13 @@ class _Rebuilding:
         found = self.predictions.get(look.set)
         if look.role == "seed":
             found = next((each for each in self.seeds.values() if each.digest == look.predictions), None)
+        if look.role in ("fit", "adapted"):
+            adapted = self.adaptations.get(look.set)
+            found = None if adapted is None else adapted.drawn if look.role == "fit" else adapted.predictions
         if found is None:
             self._note(LEDGER, f"entry {look.index}", f"a look at {look.set} whose predictions are not in the pack")
             return
-        images = self._cells_of(look.set) if look.set not in PARTS else self.manifest.images if self.manifest else ()
+        images = cells_of(found) if look.set not in PARTS else self.manifest.images if self.manifest else ()
         wanted: dict[str, object] = {
             "predictions": found.digest,
             "n": len(found.digests),
@@ -857,7 +897,7 @@ class _Rebuilding:
             "source": digest_of(sorted(image.sha256 for image in images)),
         }
         judged = self.model.digest if self.model else self.training and self.training.weights_digest
-        if judged is not None and look.role == "judged":
+        if judged is not None and look.role != "seed":
             wanted["model"] = judged
         if self.given is not None:
             wanted["model"] = self.given.digest(look.set)

@@ -19,6 +19,7 @@ from harness.data.records import ImageFacts, Manifest, Reading
 from harness.judge.amended import Change
 from harness.judge.ledger import head_of, ledger_bytes
 from harness.judge.verdicts import Verdict
+from harness.metrics.adaptation import Adapted
 from harness.metrics.classification import estimate, not_counted
 from harness.metrics.comparison import Comparison, difference
 from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Evaluation
@@ -182,6 +183,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         },
         "baseline": results.baseline and baseline_record(results.baseline),
         "comparisons": {name: _compared(results, name, found) for name, found in results.comparisons.items()},
+        "adaptations": {name: _adapted(found) for name, found in results.adaptations.items()} or None,
         "corrupted": {kind: stated_of(found) for kind, found in results.corrupted.items()} or None,
         "corrupted_comparisons": {
             kind: comparison_record(found) | {"predictions": stated_of(_of_baseline(results, kind))}
@@ -400,6 +402,17 @@ def _predicted(name: str, predictions: Predictions) -> dict[str, object]:
     # Who the cells of the dataset's parts come from, manifest.csv says.
     groups, columns = (predictions.groups, predictions.columns or None) if name not in PARTS else (None, None)
     return {"digest": predictions.digest, "n": len(predictions.digests), "groups": groups, "columns": columns}
+
+
+def _adapted(found: Adapted) -> dict[str, object]:
+    groups = None if found.drawn.groups is None else list(found.drawn.groups)
+    return {
+        "method": found.method,
+        "scores": dict(found.scores),
+        "notes": dict(found.notes),
+        "adapted": stated_of(found.predictions),
+        "drawn": {**(stated_of(found.drawn) or {}), "groups": groups},
+    }
 
 
 def _robustness(found: Robustness) -> dict[str, object]:

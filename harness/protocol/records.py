@@ -9,12 +9,14 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from harness.core.digests import digest_of
+from harness.protocol.adaptation import AdaptationPlan
 from harness.protocol.amendments import Amendment
 from harness.protocol.expectations import ExpectationSuite
 from harness.protocol.hopes import HopedTruth
@@ -488,6 +490,7 @@ class ExternalPlan(DeclaredSet):
     synthetic:   of the embedded protocol: which cells are drawn for it.
     independence: "shown" needs facts that the protocol states in `description`; "not shown" cannot satisfy an
     external criterion, whatever the accuracy.
+    adaptation:  by which of its cells a classifier is adapted to it; only its other cells are judged then.
     """
 
     name: Name
@@ -495,6 +498,8 @@ class ExternalPlan(DeclaredSet):
     independence: Literal["shown", "not shown"]
     images: ImageRules
     synthetic: Literal["second-laboratory", "nine-monocytes"] | None = None
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    adaptation: AdaptationPlan | None = Field(default=None, exclude_if=lambda plan: plan is None)
 
     @field_validator("name")
     @classmethod
@@ -592,15 +597,29 @@ class BaselinePlan(_Record):
     needed: Literal["optional", "required"] = "optional"
 
 
+class ReferralPlan(_Record):
+    """Cells below a threshold of confidence are referred to a person; it is chosen on validation by learn-then-test.
+
+    max_risk: the share of wrong answers among the cells that are answered that the threshold has to keep.
+    level:    how sure that is, whatever number of thresholds is tried.
+    """
+
+    max_risk: OpenFraction
+    level: float = Field(default=0.95, ge=0.5, le=HIGHEST_LEVEL)
+
+
 class CalibrationPlan(_Record):
     """How confidence is examined.
 
     n_bins:      equal-width bins of confidence, half-open (lo, hi].
     miscoverage: the share of cells that split-conformal sets may miss.
+    referral:    the rule by which unsure cells are referred, for `selective_risk` and `referral_rate`.
     """
 
     n_bins: int = Field(default=15, ge=2, le=100)
     miscoverage: OpenFraction = 0.05
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    referral: ReferralPlan | None = Field(default=None, exclude_if=lambda plan: plan is None)
 
 
 class RobustnessPlan(_Record):
@@ -884,9 +903,14 @@ class Protocol(_Record):
                     f"criterion {criterion.id}: {metric.name} is measured on set {' or '.join(map(repr, metric.sets))} "
                     "alone"
                 )
-            if metric.protocol_table is not None and getattr(self, metric.protocol_table) is None:
+            if metric.protocol_table is not None and attrgetter(metric.protocol_table)(self) is None:
                 raise ValueError(
                     f"criterion {criterion.id}: metric {metric.name!r} needs the table `{metric.protocol_table}`"
+                )
+            if metric.adapted and self.adaptation_of(criterion.set) is None:
+                raise ValueError(
+                    f"criterion {criterion.id}: metric {metric.name!r} needs external.{criterion.set}.adaptation, "
+                    "which says with which cells the classifier is adapted, and how"
                 )
             if criterion.cell_class is not None and criterion.cell_class not in self.dataset.classes:
                 raise ValueError(
@@ -948,6 +972,10 @@ class Protocol(_Record):
             labels=home.labels if own.labels is None else own.labels,
             columns=home.columns if own.columns is None else own.columns,
         )
+
+    def adaptation_of(self, set_name: str) -> AdaptationPlan | None:
+        """How a classifier is adapted to an external set; None where nothing is declared."""
+        return next((plan.adaptation for plan in self.external if plan.name == set_name), None)
 
     def pin_of(self, set_name: str) -> str | None:
         """The digest that the dataset or an external set must have; None where the protocol states none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from harness.judge.ledger import Look, read_ledger
 from harness.judge.regrouped import groups_beside_baseline
 from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures
 from harness.judge.rescored import Rescored
+from harness.metrics.adaptation import adapted_to
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
@@ -29,6 +31,7 @@ from harness.run.rescoring import GIVEN, rescore
 from harness.run.results import SetSummary
 from harness.run.setting import Setting
 from harness.run.stages import (
+    adaptation,
     corruptions,
     data,
     external,
@@ -66,6 +69,11 @@ def reached(run: Graph) -> dict[str, Any]:
         "seed_predictions": seed_predictions(run),
         "baseline": options.baseline,
         "comparisons": comparisons,
+        "adaptations": {
+            name: found.adapted
+            for (name,), found in run.results(adaptation.adapted).items()
+            if isinstance(found, adaptation.AdaptedSeen)
+        },
         "corrupted": {} if run.result(corruptions.stress) is None else run(corruptions.corrupted),
         "corrupted_comparisons": _corrupted_comparisons(run),
         "calibrations": _calibrations(run, seen),
@@ -159,7 +167,9 @@ def seed_predictions(run: Graph) -> dict[int, Predictions]:
 def looks_taken(run: Graph) -> dict[str, int]:
     """Set -> the number of this look at it."""
     seen = run.results(predictions.seen)
-    return {each.predictions.set: each.look for each in seen.values() if each.look is not None}
+    looks = {each.predictions.set: each.look for each in seen.values() if each.look is not None}
+    after = run.results(adaptation.look).items()
+    return looks | {adapted_to(str(name)): number for (name,), number in after if number is not None}
 
 
 def model_files(run: Graph) -> dict[str, Path]:
@@ -264,7 +274,9 @@ def _summaries(run: Graph) -> tuple[SetSummary, ...]:
         if isinstance(found, Unavailable):
             summaries.append(SetSummary(name, "external", 0, {}, "", "", note, absent_because=found.reason))
         else:
-            summaries.append(_summary(run, found, "external", note))
+            whole = run(external.apart)[name] if run.result(external.external) is not None else found
+            assert isinstance(whole, Manifest)  # what was drawn of it belongs to it, and a pin is of all files
+            summaries.append(replace(_summary(run, found, "external", note), pin=whole.pin))
     return tuple(summaries)
 
 

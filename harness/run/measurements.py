@@ -20,7 +20,17 @@ from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
 from harness.run.evidence import judged_predictions
 from harness.run.graph import Graph
-from harness.run.stages import corruptions, data, given, independence, onnx, predictions, reproducibility, timing
+from harness.run.stages import (
+    adaptation,
+    corruptions,
+    data,
+    given,
+    independence,
+    onnx,
+    predictions,
+    reproducibility,
+    timing,
+)
 from harness.run.stages import training_checks as training
 
 
@@ -56,6 +66,9 @@ class LiveMeasurements:
 
     def ensemble(self, set_name: str) -> Comparison | Unavailable:
         return self._run(predictions.ensemble, set_name)
+
+    def adaptation(self, set_name: str) -> Comparison | Unavailable:
+        return self._run(adaptation.adaptation, set_name)
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         if kind is not None:
@@ -109,6 +122,9 @@ class LiveMeasurements:
         counted = QUESTIONS[criterion.question].counts_looks
         if not counted or self._run(predictions.unanswered, criterion.set) is not None:
             return None
+        if criterion.entry.adapted:
+            found = self._run(adaptation.adaptation, criterion.set)
+            return None if isinstance(found, Unavailable) else self._run(adaptation.look, criterion.set)
         return self._run(predictions.seen, criterion.set, self.protocol.training.seed).look
 
     def dependent_sets(self) -> Mapping[str, str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof
     from harness.judge.relabelled import Relabelled
+    from harness.metrics.adaptation import Adapted
     from harness.metrics.calibration_records import CalibrationReport
     from harness.metrics.comparison import Comparison
     from harness.metrics.estimates import Evaluation
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 class SetSummary:
     """What is known of one evaluated set, for the report's data section.
 
+    n_images, counts, digest: of the cells that are judged; without those that a classifier is adapted with.
     synthetic: its cells were drawn. reading: what of it was read as what; pin: what a protocol's `digest` would say of
     it; both None in packs that are older.
     """
@@ -72,6 +74,7 @@ class RunResults:
     predictions, evaluations: set name -> record, in the order train, validation, test, external sets.
     seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
+    adaptations: external set -> the classifier adapted to it, beside what was said of the drawn cells.
     corrupted: kind -> predictions of the test part with that corruption at its agreed severity, of every cell.
     corrupted_comparisons: kind -> candidate and baseline on these.
     cannot_pass: required criterion -> why it could not pass whatever the classifier does, as known before the run.
@@ -117,6 +120,7 @@ class RunResults:
     seed_predictions: dict[int, Predictions] = field(default_factory=dict)
     baseline: Baseline | None = None
     comparisons: dict[str, Comparison] = field(default_factory=dict)
+    adaptations: dict[str, Adapted] = field(default_factory=dict)
     corrupted: dict[str, Predictions] = field(default_factory=dict)
     corrupted_comparisons: dict[str, Comparison] = field(default_factory=dict)
     calibrations: dict[str, CalibrationReport] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from harness.core.errors import DataError, IncomparableSets
 from harness.core.text import first_few
 from harness.data import gx
 from harness.data.expectations import expected_by_user
-from harness.data.inspection import Inspected, inspect_files
+from harness.data.inspection import Inspected, inspect_files, picture_digests_of
 from harness.data.integrity import judge_files
 from harness.data.manifest import read_manifest
 from harness.data.records import IntegrityReport, Manifest, Split
@@ -80,6 +80,15 @@ def inspected(run: Asking, set_name: str) -> tuple[Inspected, ...]:
         progress=lambda done: run.progress(f"inspecting {set_name}", done, total, ""),
         meanwhile=gx.import_gx,  # which takes seconds
     )
+
+
+@stage(manifest, found_elsewhere, inspected)
+def picture_digests(run: Asking, set_name: str) -> Mapping[str, str]:
+    """Path of each image of the dataset or of a whole external set -> the digest of its pixels."""
+    shown = run(inspected, set_name)  # first: it refuses a set that is not there
+    found = run(manifest) if set_name == "dataset" else run(found_elsewhere)[set_name]
+    assert isinstance(found, Manifest)
+    return dict(zip((image.path for image in found.images), picture_digests_of(found.images, shown), strict=True))
 
 
 @stage(manifest, inspected)

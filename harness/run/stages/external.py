@@ -3,24 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from harness.core.errors import DataError
+from harness.data.drawing import candidates_of, copies_inside, draw_cells
 from harness.data.leakage import DuplicatePair
 from harness.data.records import CellImage, Manifest
+from harness.judge.ledger import Look, read_ledger
+from harness.judge.looks import fits_on, fitted_among
+from harness.judge.pictures import pack_pictures
 from harness.metrics.estimates import Unavailable
 from harness.metrics.leakage import made_of_the_dataset
+from harness.protocol.adaptation import AdaptationPlan
 from harness.protocol.records import PARTS
 from harness.run.graph import Asking, stage
-from harness.run.stages.data import listed, manifest, split
+from harness.run.stages.data import listed, manifest, picture_digests, split
 from harness.run.stages.independence import duplicates
 
 
 @stage(manifest, listed, duplicates)
-def external(run: Asking) -> Mapping[str, Manifest | Unavailable]:
-    """Every external set as it may be scored, or why not: also one that holds files or pictures of the dataset."""
+def apart(run: Asking) -> Mapping[str, Manifest | Unavailable]:
+    """Every external set that is one, whole."""
     return {
         name: _apart(found, run(manifest), run(duplicates)) if isinstance(found, Manifest) else found
         for name, found in run(listed).items()
+    }
+
+
+@stage(apart, duplicates)
+def drawn(run: Asking) -> Mapping[str, tuple[CellImage, ...]]:
+    """External set that is there -> the cells that the classifier is adapted with, as the protocol draws them.
+
+    None of a set to which nothing is adapted, and none where predictions are judged: nobody can be adapted then.
+    """
+    found: dict[str, tuple[CellImage, ...]] = {}
+    for name, each in run(apart).items():
+        plan = None if run.setting.options.predictions else run.setting.protocol.adaptation_of(name)
+        if isinstance(each, Manifest):
+            found[name] = () if plan is None else _drawn(each, plan, run(duplicates))
+    return found
+
+
+@stage(apart, drawn, picture_digests)
+def external(run: Asking) -> Mapping[str, Manifest | Unavailable]:
+    """Every external set as it may be scored, or why not: also one that holds files or pictures of the dataset.
+
+    Without the cells that are drawn to adapt the classifier with: neither it nor the adapted one is judged on them.
+    """
+    looks = read_ledger(run.setting.options.ledger)
+    return {
+        name: _unfitted(run, _rest(found, run(drawn)[name]), looks) if isinstance(found, Manifest) else found
+        for name, found in run(apart).items()
     }
 
 
@@ -48,6 +81,34 @@ def listing(run: Asking, set_name: str) -> Manifest:
 def images(run: Asking, set_name: str) -> tuple[CellImage, ...]:
     """The images of a part or of an external set."""
     return run(split).part(set_name) if set_name in PARTS else run(listing, set_name).images
+
+
+def _drawn(found: Manifest, plan: AdaptationPlan, pairs: Sequence[DuplicatePair]) -> tuple[CellImage, ...]:
+    cells = draw_cells(candidates_of(found.images), copies_inside(pairs, found.name), n=plan.cells, seed=plan.seed)
+    paths = {cell.path for cell in cells}
+    return tuple(image for image in found.images if image.path in paths)
+
+
+def _rest(found: Manifest, cells: Sequence[CellImage]) -> Manifest:
+    paths = {cell.path for cell in cells}
+    return replace(found, images=tuple(image for image in found.images if image.path not in paths)) if paths else found
+
+
+def _unfitted(run: Asking, found: Manifest, looks: Sequence[Look]) -> Manifest | Unavailable:
+    """An external set, or why it cannot be judged: a classifier was adapted with some of its cells, by the ledger."""
+    if not fits_on(looks):
+        return found
+    digests = run(picture_digests, found.name)
+    fitted = fitted_among(looks, pack_pictures(digests[image.path] for image in found.images))
+    if not fitted:
+        return found
+    look, n = fitted[0]
+    return Unavailable(
+        f"{n} images of set {found.name} were drawn by run {look.run} to adapt a classifier with (ledger, entry "
+        f"{look.index}): they are fits and are never judged again. Declare the same external.{found.name}.adaptation, "
+        "cells and seed, which leaves them out, or take them out of the set",
+        waivable=False,
+    )
 
 
 def _apart(found: Manifest, dataset: Manifest, pairs: Sequence[DuplicatePair]) -> Manifest | Unavailable:

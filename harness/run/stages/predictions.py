@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.core.digests import digest_of
-from harness.data.inspection import picture_digests_of
 from harness.judge import pretrained
 from harness.judge.answers import answers_of, pack_answers
 from harness.judge.continuity import lost_ledger
@@ -29,7 +28,7 @@ from harness.metrics.predictions import Predictions, predictions_of
 from harness.run.graph import Asking, stage
 from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.predictions import Scoring, read_scores
-from harness.run.stages.data import inspected
+from harness.run.stages.data import picture_digests
 from harness.run.stages.external import images, listing, missing
 from harness.run.stages.given import answered, given, judged
 from harness.run.stages.independence import duplicates
@@ -51,13 +50,11 @@ class Seen:
     look: int | None
 
 
-@stage(images, listing, inspected)
+@stage(images, listing, picture_digests)
 def pixel_digests(run: Asking, set_name: str) -> tuple[str, ...]:
     """The digest of each image's pixels, in the order of the set."""
-    all_of_it = run(listing, set_name)
-    digests = picture_digests_of(all_of_it.images, run(inspected, all_of_it.name))
-    digest_of_path = dict(zip((image.path for image in all_of_it.images), digests, strict=True))
-    return tuple(digest_of_path[image.path] for image in run(images, set_name))
+    digests = run(picture_digests, run(listing, set_name).name)
+    return tuple(digests[image.path] for image in run(images, set_name))
 
 
 @stage(images, pixel_digests)
@@ -203,6 +200,7 @@ def calibration(run: Asking, set_name: str) -> CalibrationReport | Unavailable:
         binning="equal-width",
         alpha=plan.miscoverage,
         level=DISPLAY_LEVEL,
+        referral=plan.referral,
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=run.setting.protocol.training.seed,
         intracluster_correlation=run.setting.protocol.clusters.intracluster_correlation,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.data.records import Manifest
+from harness.metrics.adaptation import drawn_from
 from harness.metrics.deviations import training_deviations
 from harness.metrics.fits import FITTING_PARTS, Fit, fit_of, fits_on_judged_cells
 from harness.model.exports import EXPORT
@@ -15,7 +16,7 @@ from harness.run.graph import Asking, stage
 from harness.run.recipes.export import RUNS, Export, read_differences, some_cells
 from harness.run.recipes.onnx import OnnxExport
 from harness.run.stages.data import manifest, split
-from harness.run.stages.external import external
+from harness.run.stages.external import drawn, external
 from harness.run.stages.given import given, judged
 from harness.run.stages.model import kept_model, models, training
 from harness.run.stages.predictions import predictions
@@ -30,7 +31,18 @@ def fit(run: Asking, what: str, on: str) -> Fit:
     return fit_of(what, on, run(split).part(on), judged=judged)
 
 
-@stage(fit, judged, given)
+@stage(split, external, drawn)
+def adaptation_fits(run: Asking) -> tuple[Fit, ...]:
+    """What is fitted on the cells that are drawn of external sets."""
+    judged = {"test": run(split).test} | {n: m.images for n, m in run(external).items() if isinstance(m, Manifest)}
+    return tuple(
+        fit_of(f"classifier adapted to {name}", drawn_from(name), cells, judged=judged)
+        for name, cells in run(drawn).items()
+        if cells
+    )
+
+
+@stage(fit, judged, given, adaptation_fits)
 def fits(run: Asking) -> tuple[Fit, ...]:
     """Everything that takes a value from cells, with the cells; the sets that are judged must be none of them."""
     fitted = [
@@ -49,7 +61,7 @@ def fits(run: Asking) -> tuple[Fit, ...]:
     answers = run(given)
     if answers is not None and "validation" not in answers.parts:
         afterwards = []
-    return tuple(run(fit, what, on) for what, on in (*fitted, *afterwards))
+    return (*(run(fit, what, on) for what, on in (*fitted, *afterwards)), *run(adaptation_fits))
 
 
 @stage(fit, manifest, predictions, models, keeps=Export, runs=RUNS)

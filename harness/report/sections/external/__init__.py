@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from markupsafe import Markup
 
+from harness.metrics.adaptation import beside_unadapted, right_after
+from harness.metrics.comparison import Comparison, difference
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation
 from harness.metrics.gaps import generalisation_gap
+from harness.metrics.paired import mcnemar_exact
 from harness.protocol.records import PARTS, ExternalPlan
 from harness.report.printing import Printer, sentence
 from harness.report.results import SetResult, absent_classes, set_result
@@ -69,7 +72,46 @@ def facts(run: RunResults) -> dict[str, object]:
     told = {name: {field: list(getattr(each, field)) for _, field in SIDES} for name, each in run.provenance.items()}
     labels = {name: each.label for name, each in run.provenance.items()}
     present = {each.set: len(each.classes) - len(absent_classes(each)) for each in _external(run)}
-    return {"gaps": gaps, "sides": told, "labels": labels, "present": present}
+    adapted = {name: _adapted(run, name) for name in run.adaptations if name in run.predictions}
+    return {"adapted": adapted, "gaps": gaps, "sides": told, "labels": labels, "present": present}
+
+
+def _adapted(run: RunResults, name: str) -> dict[str, object]:
+    """The adapted classifier beside itself as it was, in all and class by class, and what it was adapted with."""
+    found = run.adaptations[name]
+    correlation = run.protocol.clusters.intracluster_correlation
+    pair = beside_unadapted(found, run.predictions[name], copies=run.copies, intracluster_correlation=correlation)
+    every = [None, *(each for each in pair.classes if pair.counts(each)[2])]
+    counts = [(each, int((found.drawn.labels == column).sum())) for column, each in enumerate(found.drawn.classes)]
+    return {
+        "cells": {each: n for each, n in counts if n},
+        "n_drawn": len(found.drawn.digests),
+        "right_before": int(found.drawn.correct.sum()),
+        "n": pair.counts()[2],
+        "rows": [_adapted_row(pair, each) for each in every],
+        "scores": [{"name": method, "right": right} for method, right in found.scores.items()],
+    }
+
+
+def _adapted_row(pair: Comparison, cell_class: str | None) -> dict[str, object]:
+    lost, gained, n = pair.counts(cell_class)
+    before, after = (
+        right_after(pair, "adapted_accuracy", cell_class=cell_class, level=DISPLAY_LEVEL, before=before)
+        for before in (True, False)
+    )
+    gain = difference(pair, "adaptation_gain", cell_class=cell_class, level=DISPLAY_LEVEL)
+    assert isinstance(before, Estimate) and isinstance(after, Estimate) and isinstance(gain, Estimate)
+    return {
+        "name": cell_class or "all",
+        "n": n,
+        "before": asdict(before),
+        "after": asdict(after),
+        "gained": gained,
+        "lost": lost,
+        "difference": gain.value,
+        "bounds": {"lower": gain.lower, "upper": gain.upper},
+        "mcnemar_p": mcnemar_exact(lost, gained)[0],
+    }
 
 
 def limits(page: Material) -> Iterator[Limit]:
