@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from scipy import stats
 from test_ledger import sha
 
 from harness.core.errors import ProtocolError
+from harness.judge.criteria import judge
+from harness.judge.verdicts import Outcome
 from harness.metrics.calibration import calibration_report
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds
@@ -150,7 +153,7 @@ def test_the_groups_of_the_other_set_are_counted():
 
 def test_a_criterion_on_it_needs_the_rule(tmp_path):
     file = tmp_path / "referring.toml"
-    criterion = """
+    text = """
 [[criteria]]
 id = "LT1"
 question = "calibration"
@@ -161,10 +164,16 @@ level = 0.95
 rationale = "One answer of ten may be wrong."
 required = false
 """
-    file.write_text(f'extends = "{DEFAULT_PROTOCOL.as_posix()}"\n{criterion}')
+    file.write_text(f'extends = "{DEFAULT_PROTOCOL.as_posix()}"\n{text}')
     with pytest.raises(ProtocolError, match=r"calibration\.referral"):
         read_protocol(file)
     file.write_text(
-        f'extends = "{DEFAULT_PROTOCOL.as_posix()}"\n[calibration]\nreferral = {{ max_risk = 0.05 }}\n{criterion}'
+        f'extends = "{DEFAULT_PROTOCOL.as_posix()}"\n[calibration]\nreferral = {{ max_risk = 0.05 }}\n{text}'
     )
-    assert read_protocol(file).calibration.referral == PLAN
+    read = read_protocol(file)
+    assert read.calibration.referral == PLAN
+    # Too few answers decide nothing; how many would is not told of a ceiling.
+    criterion = next(each for each in read.criteria if each.id == "LT1")
+    risk, _ = estimates(said([(0.9, 20, 1)], set_name="test"), said([(0.95, 100, 0)]))
+    verdict = judge(criterion, risk, protocol=read, today=date(2026, 1, 1), look=1)
+    assert (verdict.outcome, verdict.n_to_decide) == (Outcome.INCONCLUSIVE, None)

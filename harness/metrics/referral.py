@@ -144,7 +144,7 @@ METRICS = (
         higher_is_better=False,
         needs=_NEEDS,
         measure=_measured("selective_risk"),
-        trials="answered cells",
+        counts="answered cells",
         protocol_table="calibration.referral",
     ),
     Metric(
@@ -154,7 +154,6 @@ METRICS = (
         higher_is_better=False,
         needs=_NEEDS,
         measure=_measured("referral_rate"),
-        trials="cells",
         protocol_table="calibration.referral",
     ),
 )
