@@ -26,6 +26,7 @@ from harness.data.decoding import decode, read_regular, strict_pillow
 from harness.data.hashing import THUMBNAIL_PX, ImageHashes, pixel_digest, thumbnail
 from harness.data.metadata import THUMBNAIL_PX as COARSE_PX
 from harness.data.metadata import FileFacts, SetFacts, coarse, file_facts
+from harness.data.quality import Quality, quality_of
 from harness.data.records import CellImage, ImageFacts
 from harness.data.tables import relative_path
 from harness.protocol.modes import why_not
@@ -38,6 +39,7 @@ class Shown:
 
     size_px: width and height, upright. digest: of the pixels.
     grey:    (64, 64) uint8. colour: (32, 32, 3) uint8. border: (6,) float64.
+    quality: of its grey levels and sides.
     """
 
     size_px: tuple[int, int]
@@ -45,6 +47,7 @@ class Shown:
     grey: NDArray[np.uint8]
     colour: NDArray[np.uint8]
     border: NDArray[np.float64]
+    quality: Quality
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +159,15 @@ def _shown(picture: Image.Image) -> tuple[Shown, NDArray[np.uint8]]:
     width, height = picture.size
     packed = picture.tobytes()
     colour, border = coarse(picture)
-    shown = Shown(picture.size, pixel_digest(width, height, packed), thumbnail(picture), colour, border)
+    grey = picture.convert("L")
+    shown = Shown(
+        size_px=picture.size,
+        digest=pixel_digest(width, height, packed),
+        grey=thumbnail(grey),
+        colour=colour,
+        border=border,
+        quality=quality_of(grey),
+    )
     return shown, np.frombuffer(packed, dtype=np.uint8).reshape(height, width, 3)
 
 

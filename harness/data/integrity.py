@@ -15,6 +15,7 @@ from harness.data import gx
 from harness.data.expectations import Asked, expected_of, findings_of, results_of, table_of
 from harness.data.inspection import Inspected, inspect_files
 from harness.data.pins import pin_findings
+from harness.data.quality import Quality, quality_checked, quality_findings
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
 from harness.protocol.records import PINNED_BY, ImageRules
 from harness.protocol.sets import CountRange
@@ -70,8 +71,13 @@ def judge_files(
     counts: Mapping[str, CountRange] | None,
     pin: str | None = None,
     further: Sequence[Asked] = (),
+    quality: bool = True,
 ) -> IntegrityReport:
-    """The same of files that were looked at already, in the order of the manifest."""
+    """The same of files that were looked at already, in the order of the manifest.
+
+    Args:
+        quality: whether to name what somebody should look at, too: a blurred picture breaks no rule that was declared.
+    """
     facts = tuple(seen.facts for seen in inspected)
     asked = (
         *expected_of(manifest, rules=images, counts=counts),
@@ -83,8 +89,11 @@ def judge_files(
         findings += _file_findings(image, seen, images)
     findings += [*pin_findings(manifest, pin), *_listing_findings(manifest)]
     findings += _name_findings([*(image.path for image in manifest.images), *manifest.unlisted])
+    pictures = _pictures(inspected) if quality else {}
+    findings += quality_findings(pictures)
+    checked = _checked(manifest, facts, counted=counts is not None, pinned=pin is not None, n_further=len(further))
     return IntegrityReport(
-        checked=_checked(manifest, facts, counted=counts is not None, pinned=pin is not None, n_further=len(further)),
+        checked=checked | (quality_checked(pictures) if quality else {}),
         findings=tuple(sorted(findings, key=lambda finding: (finding.rule, finding.path, finding.detail))),
         facts=facts,
         expectations=results_of(manifest, asked, found),
@@ -112,6 +121,15 @@ def _checked(
 
 
 # --- files ------------------------------------------------------------------------------------
+
+
+def _pictures(inspected: Iterable[Inspected]) -> dict[str, Quality]:
+    """Path -> what the grey levels of it come to, of every file with which nothing worse is wrong."""
+    return {
+        seen.facts.path: seen.shown.quality
+        for seen in inspected
+        if seen.shown is not None and seen.facts.error is None and seen.empty is None and not seen.altered
+    }
 
 
 def _file_findings(image: CellImage, seen: Inspected, rules: ImageRules) -> Iterator[Finding]:

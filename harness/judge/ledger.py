@@ -327,7 +327,7 @@ def record_look(
                 entry["labels"] = labels
             if terms and not any(each.terms for each in before):
                 entry["terms"] = terms
-            if groups != next((each.groups for each in before if each.groups), ""):
+            if groups and groups != next((each.groups for each in before if each.groups), ""):
                 entry["groups"] = groups
             new = answers and not any(each.predictions == predictions and each.answers for each in looks)
             look = _sealed({**entry, "answers": answers} if new else entry)

@@ -157,7 +157,9 @@ def comparable(run: Asking) -> tuple[Manifest, ...]:
 def _intact(run: Asking, found: Manifest) -> Manifest | Unavailable:
     """An external set, or why it is not one: it breaks the rules that it was given."""
     rules, pin = run.setting.rules(found.name), run.setting.protocol.pin_of(found.name)
-    findings = judge_files(found, run(inspected, found.name), images=rules, counts=None, pin=pin).findings
+    findings = judge_files(
+        found, run(inspected, found.name), images=rules, counts=None, pin=pin, quality=False
+    ).findings
     if findings:
         return Unavailable(
             f"set {found.name} is not what was declared: {len(findings)} integrity finding(s), first {findings[0]}",
