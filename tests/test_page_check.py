@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from page_edits import EDITS, added, said, without_row
 
 from harness.cli import main
+from harness.judge.amended import Change
 from harness.pack.page_check import check_page
 from harness.pack.page_values import says, says_ratio
 from harness.pack.report_check import PageCheck
@@ -300,3 +301,22 @@ def test_another_renderer_alone_is_no_finding(copy):
     found = verify_pack(copy)
     assert [*map(str, found.discrepancies)] == []
     assert found.page is PageCheck.NUMBERS
+
+
+def moved_run(n: int) -> RunResults:
+    """A run after whose first look n keys moved, none of them declared."""
+    changes = tuple(
+        Change("test", f"criteria.A{k}.floor", "0.98", "0.95", "first", "2026-01-02T00:00:00+00:00", None)
+        for k in range(n)
+    )
+    return replace(example_run(), changes=changes)
+
+
+@pytest.mark.parametrize("n", [1, 9])
+def test_whatever_moved_undeclared_stands_in_the_box_of_the_verdict(n):
+    page = Printed(moved_run(n))
+    assert page.wrong() == []
+    for k in (0, n - 1):
+        (item,) = re.findall(rf"<li>(?:(?!</li>).)*changes &gt; {k} &gt; key.*?</li>", page.html, re.S)
+        found = page.wrong(page.html.replace(item, ""))
+        assert any(place == f"changes > {k} > key" and "the box of the verdict" in said for place, said in found)

@@ -16,6 +16,7 @@ from harness.protocol.records import PARTS
 from harness.report.places import written
 
 Found = tuple[str, str]  # the place, and what is wrong there
+MOVED = 1  # of what moved and is not declared, likewise
 NAMED = 6  # of the criteria that block, in the open; the box of the verdict folds the others
 LIMITS = ["Limit", "What must not be said because of it"]
 HEADLINE = "the headline"
@@ -125,6 +126,21 @@ def _box(page: PageRead, document: Mapping[str, Any]) -> Iterator[Found]:
     """Where the box of the verdict keeps back what the run did not pass for."""
     boxed = {mark.path for mark, _ in page.marks if mark.boxed}
     shown = {mark.path for mark, _ in page.marks if mark.boxed and not mark.folded}
+    moved = [n for n, change in enumerate(document.get("changes") or ()) if not change.get("told")]
+    for n in moved:
+        for field in _moved_fields(document["changes"][n]):
+            if (path := written(("changes", n, field))) not in boxed:
+                yield (
+                    path,
+                    "this moved after a look or beside the baseline, and the box of the verdict does not say it",
+                )
+    undeclared = [n for n in moved if document["changes"][n]["amendment"] is None]
+    in_the_open = sum(written(("changes", n, "key")) in shown for n in undeclared)
+    if in_the_open < min(MOVED, len(undeclared)):
+        yield "changes", f"{len(undeclared)} moved and are not declared, and {in_the_open} are named in the open"
+    for n in range(len(document["page"]["verdict"].get("contradictions") or ())):
+        if (path := written(("page", "verdict", "contradictions", n))) not in boxed:
+            yield path, "a judged answer was not given again, and the box of the verdict does not say it"
     for path in _told(document):
         if path not in shown:
             yield path, "the box of the verdict does not say this in the open"
@@ -136,6 +152,12 @@ def _box(page: PageRead, document: Mapping[str, Any]) -> Iterator[Found]:
     named = sum(written(("verdicts", name, "criterion")) in shown for name in blocking)
     if named < min(NAMED, len(blocking)):
         yield "verdicts", f"{len(blocking)} criteria keep the run from passing, and {named} are named in the open"
+
+
+def _moved_fields(change: Mapping[str, Any]) -> Iterator[str]:
+    """What the box says of a change: its key and both values, where there are two."""
+    yield "key"
+    yield from (side for side in ("old", "new") if change[side])
 
 
 def _told(document: Mapping[str, Any]) -> Iterator[str]:
