@@ -50,6 +50,7 @@ from harness.pack import write as pack
 from harness.pack.read import open_pack
 from harness.protocol.file import read_protocol
 from harness.protocol.records import ImageRules
+from harness.run.recipes.basis import Pictures
 
 SIDE = 375  # what leukocyte.toml allows
 RULES = ImageRules(formats=("JPEG", "PNG", "TIFF"), min_side_px=1, max_side_px=SIDE)
@@ -276,8 +277,8 @@ def test_an_image_of_more_pixels_than_asked_for_is_not_decoded():
 
 def test_a_bomb_has_no_place_in_a_figure(tmp_path):
     image = listed(tmp_path, scans(80_000))
-    one = Manifest("dataset", tmp_path, CLASSES, (image,))
-    assert pack._load_shown([image.sha256], one, ("JPEG",)) == {}
+    one = Pictures(name="dataset", cells=(image,), formats=("JPEG",), root=tmp_path)
+    assert pack._load_shown([image.sha256], [one]) == {}
 
 
 def test_nothing_in_the_harness_opens_a_file_with_pillow_but_by_the_gate():
@@ -393,7 +394,8 @@ def test_an_image_that_became_something_else_is_never_waited_for(tmp_path, make)
     for read in readers(tmp_path, image).values():
         with pytest.raises(DataError, match=r"x\.jpg"):
             read()
-    assert pack._load_shown([image.sha256], Manifest("d", tmp_path, CLASSES, (image,)), ("PNG",)) == {}
+    one = Pictures(name="dataset", cells=(image,), formats=("PNG",), root=tmp_path)
+    assert pack._load_shown([image.sha256], [one]) == {}
 
 
 def test_a_folder_with_the_name_of_an_image_is_a_folder(tmp_path):
