@@ -26,11 +26,12 @@ from harness.data.split import write_split
 from harness.pack.read import EVIDENCE, SIGNATURE, open_pack
 from harness.pack.tables import as_json, documents
 from harness.report.page import render_report
-from harness.run.recipes.basis import Pictures
 from harness.run.results import RunResults
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
+
+    from harness.run.recipes.basis import Pictures
 
 SUMS = "SHA256SUMS"
 REPORT = "index.html"
@@ -143,6 +144,7 @@ def _write_files(
         (folder / "models").mkdir(exist_ok=True)
         shutil.copyfile(source, folder / "models" / name)
     from harness.report import figures as drawing  # matplotlib takes a second to import, and a reader draws nothing
+    from harness.run.recipes.basis import Pictures  # computes with torch, and whoever reads a pack needs none
 
     pictures = [] if manifest is None else [Pictures("dataset", manifest.images, tuple(formats), manifest.root)]
     shown = _load_shown(drawing.images_to_show(results), [*pictures, *elsewhere])
