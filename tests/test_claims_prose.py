@@ -71,3 +71,22 @@ def test_what_may_be_of_a_part_of_the_set_is_not_checked_against_all_of_it(sente
 def test_a_sentence_of_nothing_else_is_checked(sentence):
     assert audited(TABLE + sentence.format("90 %")).exit_code == 0
     assert audited(TABLE + sentence.format("95 %")).exit_code == 1
+
+
+@pytest.mark.parametrize("above", ["", "# Results on the test set\n\n", TABLE])
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("TP = 45, FN = 5, Sensitivity = 0.90", 0),  # 45/50
+        ("TP = 45, FN = 5, Sensitivity = 0.92", 1),
+        ("TN = 30, FP = 10, Specificity = 75 %", 0),  # 30/40
+        ("TN = 30, FP = 10, Specificity = 70 %", 1),
+        ("TP = 45, FP = 15, Precision: 0.75", 0),  # 45/60
+        ("TP = 45, FP = 15, Precision: 0.70", 1),
+        ("TP = 8, FP = 1, FN = 3, F1 = 0.80", 0),  # 16/20
+        ("TP = 8, FP = 1, FN = 3, F1 = 0.85", 1),
+        ("TP = 45, FN = 5, Specificity = 0.92", 3),  # nothing says what the negatives are
+    ],
+)
+def test_a_score_beside_the_counts_that_it_is_made_of_is_checked(above, line, code):
+    assert audited(above + line).exit_code == code

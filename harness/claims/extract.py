@@ -121,6 +121,7 @@ def extract(document: Document, file: str) -> ReportClaims:
         reading_of = read_line(line.text, classes=classes, one_set=words.one)
         accuracies = any(isinstance(saying.content, Accuracy) for saying in reading_of.sayings)
         scores = read_scores(line.text, one_set=words.one, has_accuracy=accuracies)
+        counts = any(isinstance(score.content, Outcomes) for score in scores)
         for saying in (*reading_of.sayings, *scores):
             bound = saying.set
             if bound is None or (bound == "dataset" and not saying.exact_set):
@@ -129,8 +130,9 @@ def extract(document: Document, file: str) -> ReportClaims:
             subject = (subjects.named_by if is_score else subjects.of_line)(line, saying.sentence)
             if isinstance(saying.content, RESULTS) and bound != "dataset":
                 bound = tables.name_for(line, bound)
-            if isinstance(saying.content, Worked):
-                bound = f"line {line.number}"
+            beside = bound is None and counts and isinstance(saying.content, Outcomes | Sides | Score)
+            if isinstance(saying.content, Worked) or beside:
+                bound = f"line {line.number}"  # counts and the scores right beside them need no set's name
             found.append(
                 Found(
                     bound,
