@@ -90,3 +90,52 @@ def test_a_sentence_of_nothing_else_is_checked(sentence):
 )
 def test_a_score_beside_the_counts_that_it_is_made_of_is_checked(above, line, code):
     assert audited(above + line).exit_code == code
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Class a reached a sensitivity of 95 %.",
+        "Sensitivity for a was 0.95 and for b 0.80.",
+        "The recall of b was 85 %.",
+        "The accuracy on b was 85 %, its precision 80 %.",
+        "The method has 93 % specificity in all.",
+        "A kappa value as high as 0.93 was seen.",
+    ],
+)
+@pytest.mark.parametrize("above", ["", TABLE])
+def test_a_share_that_names_a_class_or_a_metric_is_listed_where_it_is_not_bound(above, sentence):
+    result = audited(above + sentence)
+    assert result.exit_code == 3
+    assert [each for each in result.report.unread if sentence.rstrip(".") in each.message and each.line]
+
+
+def test_a_goal_is_told_and_is_no_result():
+    result = audited(TABLE + "The target sensitivity is 99 %.")
+    assert result.exit_code == 0
+    assert [each.is_result for each in result.report.unread] == [False]
+
+
+@pytest.mark.parametrize("share", ["0.90", "0.80"])
+def test_a_value_with_a_half_width_is_one_claim(share):
+    bare = audited(TABLE + f"Test accuracy was {share} ± 0.05.")
+    assert bare.exit_code == 3 and len(bare.report.unread) == 1 and not bare.report.unbound
+    said = audited(TABLE + f"Test accuracy was {share} ± 0.05 (95 % CI).")
+    assert said.exit_code == (0 if share == "0.90" else 1) and not said.report.unbound
+
+
+@pytest.mark.parametrize(("written", "code"), [("90,0 %", 0), ("80,0 %", 1), ("0,90", 0), ("0,80", 1)])
+def test_decimal_commas_are_read_where_the_document_writes_them(written, code):
+    table = TABLE.replace("0.90", "90 %")
+    assert audited(table + f"Test accuracy was {written}.").exit_code == code
+
+
+def test_commas_of_a_document_with_points_are_left_alone():
+    assert not [
+        s for s in audited(TABLE + "Precision was 0.90, accuracy 80,0 %.").statements if "80" in str(s.statement)
+    ]
+
+
+@pytest.mark.parametrize(("value", "code"), [("90.00", 0), ("85.00", 1)])
+def test_an_average_that_says_its_kind_needs_no_colon(value, code):
+    assert audited(TABLE + f"Macro F1 {value} %, 95 % interval 71.0 % to 98.0 %.").exit_code == code
