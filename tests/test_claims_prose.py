@@ -139,3 +139,9 @@ def test_commas_of_a_document_with_points_are_left_alone():
 @pytest.mark.parametrize(("value", "code"), [("90.00", 0), ("85.00", 1)])
 def test_an_average_that_says_its_kind_needs_no_colon(value, code):
     assert audited(TABLE + f"Macro F1 {value} %, 95 % interval 71.0 % to 98.0 %.").exit_code == code
+
+
+def test_a_rare_class_may_be_predicted_a_hundred_times_as_often_as_it_occurs():
+    """204 of 272 right among 14,000 predicted: precision 0.0146, recall 0.75, F1 408/14,272 = 0.0286."""
+    text = "| Class | Precision | Recall | F1 | Support |\n|---|---|---|---|---|\n| rare | 0.01 | 0.75 | 0.03 | 272 |\n"
+    assert audited(text + "| usual | 0.99 | 0.66 | 0.79 | 40,000 |\n").exit_code == 0

@@ -59,8 +59,8 @@ def left_out(text: str, number: int, contents: Sequence[Content], classes: tuple
                 what = "a mean with its spread, or a half-width: which is not said, and no one count prints a mean"
                 yield Unread(f'"{said}" (line {number}): {what}', number)
                 continue
-            why = "of a class, in words with more than one reading" if has_class else "of what, is not said in a form"
-            yield Unread(f'"{said}" (line {number}): {", ".join(open_)} {why} that is read', number)
+            why = "of a class, in words with more than one reading" if has_class else "in no form that is read"
+            yield Unread(f'"{said}" (line {number}): {", ".join(open_)} {why}', number)
 
 
 def _value(text: str) -> Fraction | None:
