@@ -145,3 +145,19 @@ def test_a_rare_class_may_be_predicted_a_hundred_times_as_often_as_it_occurs():
     """204 of 272 right among 14,000 predicted: precision 0.0146, recall 0.75, F1 408/14,272 = 0.0286."""
     text = "| Class | Precision | Recall | F1 | Support |\n|---|---|---|---|---|\n| rare | 0.01 | 0.75 | 0.03 | 272 |\n"
     assert audited(text + "| usual | 0.99 | 0.66 | 0.79 | 40,000 |\n").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "clashes"),
+    [
+        ("pip install torch==2.9.1 torchvision==0.14.1", True),
+        ("pip install torch==2.9.1 torchvision==0.24.1", False),
+        ("- `torch==2.9.1`, `torchvision==0.14.1`, `numpy==2.0`", True),
+        ("torch==2.9.1 does not go with torchvision==0.14.1", False),  # says so itself
+        ("torch==2.9.1, torch==2.8.0", False),  # a comparison
+    ],
+)
+def test_several_pins_on_one_line_are_read_where_the_line_is_a_list(line, clashes):
+    findings = audited(TABLE + line).findings
+    assert bool(findings) == clashes
+    assert all(each.kind == "versions" for each in findings)
