@@ -71,3 +71,93 @@ def test_what_may_be_of_a_part_of_the_set_is_not_checked_against_all_of_it(sente
 def test_a_sentence_of_nothing_else_is_checked(sentence):
     assert audited(TABLE + sentence.format("90 %")).exit_code == 0
     assert audited(TABLE + sentence.format("95 %")).exit_code == 1
+
+
+@pytest.mark.parametrize("above", ["", "# Results on the test set\n\n", TABLE])
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("TP = 45, FN = 5, Sensitivity = 0.90", 0),  # 45/50
+        ("TP = 45, FN = 5, Sensitivity = 0.92", 1),
+        ("TN = 30, FP = 10, Specificity = 75 %", 0),  # 30/40
+        ("TN = 30, FP = 10, Specificity = 70 %", 1),
+        ("TP = 45, FP = 15, Precision: 0.75", 0),  # 45/60
+        ("TP = 45, FP = 15, Precision: 0.70", 1),
+        ("TP = 8, FP = 1, FN = 3, F1 = 0.80", 0),  # 16/20
+        ("TP = 8, FP = 1, FN = 3, F1 = 0.85", 1),
+        ("TP = 45, FN = 5, Specificity = 0.92", 3),  # nothing says what the negatives are
+    ],
+)
+def test_a_score_beside_the_counts_that_it_is_made_of_is_checked(above, line, code):
+    assert audited(above + line).exit_code == code
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Class a reached a sensitivity of 95 %.",
+        "Sensitivity for a was 0.95 and for b 0.80.",
+        "The recall of b was 85 %.",
+        "The accuracy on b was 85 %, its precision 80 %.",
+        "The method has 93 % specificity in all.",
+        "A kappa value as high as 0.93 was seen.",
+    ],
+)
+@pytest.mark.parametrize("above", ["", TABLE])
+def test_a_share_that_names_a_class_or_a_metric_is_listed_where_it_is_not_bound(above, sentence):
+    result = audited(above + sentence)
+    assert result.exit_code == 3
+    assert [each for each in result.report.unread if sentence.rstrip(".") in each.message and each.line]
+
+
+def test_a_goal_is_told_and_is_no_result():
+    result = audited(TABLE + "The target sensitivity is 99 %.")
+    assert result.exit_code == 0
+    assert [each.is_result for each in result.report.unread] == [False]
+
+
+@pytest.mark.parametrize("share", ["0.90", "0.80"])
+def test_a_value_with_a_half_width_is_one_claim(share):
+    bare = audited(TABLE + f"Test accuracy was {share} ± 0.05.")
+    assert bare.exit_code == 3 and len(bare.report.unread) == 1 and not bare.report.unbound
+    said = audited(TABLE + f"Test accuracy was {share} ± 0.05 (95 % CI).")
+    assert said.exit_code == (0 if share == "0.90" else 1) and not said.report.unbound
+
+
+@pytest.mark.parametrize(("written", "code"), [("90,0 %", 0), ("80,0 %", 1), ("0,90", 0), ("0,80", 1)])
+def test_decimal_commas_are_read_where_the_document_writes_them(written, code):
+    table = TABLE.replace("0.90", "90 %")
+    assert audited(table + f"Test accuracy was {written}.").exit_code == code
+
+
+def test_commas_of_a_document_with_points_are_left_alone():
+    assert not [
+        s for s in audited(TABLE + "Precision was 0.90, accuracy 80,0 %.").statements if "80" in str(s.statement)
+    ]
+
+
+@pytest.mark.parametrize(("value", "code"), [("90.00", 0), ("85.00", 1)])
+def test_an_average_that_says_its_kind_needs_no_colon(value, code):
+    assert audited(TABLE + f"Macro F1 {value} %, 95 % interval 71.0 % to 98.0 %.").exit_code == code
+
+
+def test_a_rare_class_may_be_predicted_a_hundred_times_as_often_as_it_occurs():
+    """204 of 272 right among 14,000 predicted: precision 0.0146, recall 0.75, F1 408/14,272 = 0.0286."""
+    text = "| Class | Precision | Recall | F1 | Support |\n|---|---|---|---|---|\n| rare | 0.01 | 0.75 | 0.03 | 272 |\n"
+    assert audited(text + "| usual | 0.99 | 0.66 | 0.79 | 40,000 |\n").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "clashes"),
+    [
+        ("pip install torch==2.9.1 torchvision==0.14.1", True),
+        ("pip install torch==2.9.1 torchvision==0.24.1", False),
+        ("- `torch==2.9.1`, `torchvision==0.14.1`, `numpy==2.0`", True),
+        ("torch==2.9.1 does not go with torchvision==0.14.1", False),  # says so itself
+        ("torch==2.9.1, torch==2.8.0", False),  # a comparison
+    ],
+)
+def test_several_pins_on_one_line_are_read_where_the_line_is_a_list(line, clashes):
+    findings = audited(TABLE + line).findings
+    assert bool(findings) == clashes
+    assert all(each.kind == "versions" for each in findings)

@@ -65,6 +65,16 @@ VALUES: Mapping[str, Callable[[Four], Fraction | None]] = {
 }
 
 
+# What a score is made of. Where just that is printed, no other count can make it true, or wrong.
+_MADE_OF = {
+    "sensitivity": {"tp", "fn"},
+    "specificity": {"tn", "fp"},
+    "precision": {"tp", "fp"},
+    "npv": {"tn", "fn"},
+    "f1": {"tp", "fp", "fn"},
+}
+
+
 def is_about_answers(contents: Sequence[Content]) -> bool:
     return any(isinstance(content, Outcomes | Sides) for content in contents) and all(
         isinstance(content, _KINDS) for content in contents
@@ -76,6 +86,9 @@ def decide_answers(contents: Sequence[Content], rounding: Rounding, *, work: int
     found = _Question.of(contents, rounding)
     if found is None:
         return Answer.INFEASIBLE
+    direct = found.of_its_own_counts()
+    if direct is not Answer.UNDECIDED:
+        return direct
     for four in found.tables():
         if four is None:
             return Answer.UNDECIDED
@@ -127,6 +140,18 @@ class _Question:
         known = getattr(self, name)
         setattr(self, name, count)
         return known is None or known == count
+
+    def of_its_own_counts(self) -> Answer:
+        """TP 45 and FN 5 decide a sensitivity, whatever FP and TN are; UNDECIDED where something else is printed."""
+        four = Four(*(self.counts.get(name, 0) for name in ("tp", "fp", "fn", "tn")))
+        made = [(name, band) for name, band in self.bands if _MADE_OF.get(name, {"all"}) <= self.counts.keys()]
+        for name, (low, high) in made:
+            value = VALUES[name](four)
+            if not low <= (value if value is not None else Fraction(0)) <= high:
+                return Answer.INFEASIBLE
+        totals = (self.positives, self.negatives, self.n, self.errors)
+        is_all = len(made) == len(self.bands) and all(total is None for total in totals)
+        return Answer.FEASIBLE if made and is_all else Answer.UNDECIDED
 
     def tables(self) -> Iterator[Four | None]:
         """Every table with these counts, sides and size; None where they leave too much open."""

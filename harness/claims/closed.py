@@ -161,6 +161,9 @@ def _sums(table: Table) -> Iterator[Clash]:
                 yield Clash(frozenset({k, j}), "one set has one size")
 
 
+_ANY_SIZE = 10**12  # other cells set no bound here: a rare class may be predicted a hundred times as often as it occurs
+
+
 def _row_and_support(table: Table) -> Iterator[Clash]:
     """Recall x support is a whole number."""
     for j, content in table.of(Supports):
@@ -187,7 +190,7 @@ def _has_no_lane(row: Row, s: int, table: Table) -> bool:
     shares = (None if row.is_of_nothing else row.precision, row.recall, row.f1)
     precision, recall, f1 = (share.band(table.rounding) if share is not None else None for share in shares)
     try:
-        return not lanes(ClassRule((s, s), precision, recall, f1), 10 * s + 10_000)
+        return not lanes(ClassRule((s, s), precision, recall, f1), _ANY_SIZE)
     except TooMuchWork:
         return False
 

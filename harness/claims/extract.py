@@ -12,7 +12,9 @@ from fractions import Fraction
 from harness.claims.binding import Tables, bind_tables
 from harness.claims.cells import TableReading, alone, class_key
 from harness.claims.document import Document, Line, Table
+from harness.claims.left_out import left_out
 from harness.claims.merging import Found, merged
+from harness.claims.phrases import with_points, writes_commas
 from harness.claims.pins import read_pins
 from harness.claims.prose import read_line, sentences
 from harness.claims.records import (
@@ -116,11 +118,14 @@ def extract(document: Document, file: str) -> ReportClaims:
         last = numbered[_MOST_LINES - 1].number
         unread.append(Unread(f"of {len(numbered):,} lines with numbers those after line {last:,}", last))
     blocks = sorted([table.line for table in document.tables] + [number for number, _ in document.code])
+    has_commas = writes_commas(line.text for line in document.lines)
     for line in numbered[:_MOST_LINES]:
         place = Place(file, line.number, line.text)
-        reading_of = read_line(line.text, classes=classes, one_set=words.one)
+        text = with_points(line.text) if has_commas else line.text
+        reading_of = read_line(text, classes=classes, one_set=words.one)
         accuracies = any(isinstance(saying.content, Accuracy) for saying in reading_of.sayings)
-        scores = read_scores(line.text, one_set=words.one, has_accuracy=accuracies)
+        scores = read_scores(text, one_set=words.one, has_accuracy=accuracies)
+        counts = any(isinstance(score.content, Outcomes) for score in scores)
         for saying in (*reading_of.sayings, *scores):
             bound = saying.set
             if bound is None or (bound == "dataset" and not saying.exact_set):
@@ -129,8 +134,9 @@ def extract(document: Document, file: str) -> ReportClaims:
             subject = (subjects.named_by if is_score else subjects.of_line)(line, saying.sentence)
             if isinstance(saying.content, RESULTS) and bound != "dataset":
                 bound = tables.name_for(line, bound)
-            if isinstance(saying.content, Worked):
-                bound = f"line {line.number}"
+            beside = bound is None and counts and isinstance(saying.content, Outcomes | Sides | Score)
+            if isinstance(saying.content, Worked) or beside:
+                bound = f"line {line.number}"  # counts and the scores right beside them need no set's name
             found.append(
                 Found(
                     bound,
@@ -144,7 +150,8 @@ def extract(document: Document, file: str) -> ReportClaims:
                     qualified=saying.qualified,
                 )
             )
-        problems += [Problem(f"{text}: more than there are", (place,)) for text in reading_of.problems]
+        unread += left_out(text, line.number, [each.content for each in (*reading_of.sayings, *scores)], classes)
+        problems += [Problem(f"{said_of}: more than there are", (place,)) for said_of in reading_of.problems]
         covered = reading_of.covers
         if covered and covered[0] < covered[1] and (of_line := binder.of(line.text, line.heading)):
             coverage.append((of_line, *covered, place))

@@ -6,13 +6,15 @@ What may stand beside a result is a closed list: any other word may be a qualifi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 
 from harness.claims.subjects import without_names
 
 _NUM = r"\d{1,3}(?:\.\d{1,12})?"
 _CI = (
-    r"(?:(?:\d\d(?:\.\d)?\s*%[\s-]*)?(?:[A-Za-z]+[\s-]+){0,2}?(?:CI|confidence[\s-]+(?:interval|limits?))\b"
+    r"(?:(?:\d\d(?:\.\d)?\s*%[\s-]*)?(?:[A-Za-z]+[\s-]+){0,2}?(?:CI|confidence[\s-]+(?:interval|limits?)|"
+    r"(?<=\d\d % )interval)\b"
     r"(?:\s*\d\d(?:\.\d)?\s*%)?(?:\s*\([A-Za-z\s-]{1,30}\))?\s*(?:[:=,]|of|from|is|was|between)?\s*)"
 )
 
@@ -27,6 +29,14 @@ _INTERVAL = re.compile(
     rf"|{_CI}[(\[]?\s*{_span('c', 'd')}(?:\s*[)\]])?(?![\d.]*\d))",
     re.IGNORECASE,
 )
+# "0.95 +- 0.05" is a half-width only where it says so; else it may be the spread of folds, whose mean no count prints.
+_HALF_WIDTH = re.compile(
+    rf"(?<![\w.,])(?P<value>{_NUM}(?:\s*%)?)\s*(?:±|\+/-|\\pm)\s*{_NUM}(?:\s*%)?\s*"
+    r"[(\[]?\s*(?:(?:95|99|90)\s*%\s*)?(?:CI|confidence\s+(?:interval|limits?)|half[- ]width)\b\s*[)\]]?",
+    re.IGNORECASE,
+)
+_COMMA = re.compile(r"(?<![\w.,])(?:(\d{1,3}),(\d{1,2}|\d{4,12})(?=\s*%)|(0),(\d{1,12})(?![\d,.]*\d))")
+_POINT = re.compile(r"(?<![\w.,])(?:\d{1,3}\.\d{1,12}\s*%|[01]\.\d{1,12}(?![\d.]))")
 _PLAIN = re.compile(
     "a|acc|accuracies|accuracy|achieve|achieved|achieves|all|an|and|are|as|at|attain|attained|attains|be|been|"
     "being|both|by|cell|cells|classification|classified|classifier|correct|correctly|correspond|corresponding|"
@@ -48,7 +58,22 @@ def without_intervals(text: str) -> str:
     >>> without_intervals("accuracy 95.0 % (95 % CI 76.4-99.1 %)"), without_intervals("0.95 [0.76, 0.99]")
     ('accuracy 95.0 %', '0.95')
     """
-    return _INTERVAL.sub(_cut, text)
+    return _HALF_WIDTH.sub(lambda match: match["value"], _INTERVAL.sub(_cut, text))
+
+
+def writes_commas(texts: Iterable[str]) -> bool:
+    """Whether a document's shares have decimal commas, and none has a point."""
+    kept = list(texts)
+    return any(map(_COMMA.search, kept)) and not any(map(_POINT.search, kept))
+
+
+def with_points(text: str) -> str:
+    """The same text, its decimal commas written as points; a comma between thousands stays.
+
+    >>> with_points("Genauigkeit 97,4 % von 1,234 Zellen, kappa 0,91")
+    'Genauigkeit 97.4 % von 1,234 Zellen, kappa 0.91'
+    """
+    return _COMMA.sub(lambda match: f"{match[1] or match[3]}.{match[2] or match[4]}", text)
 
 
 def _cut(match: re.Match[str]) -> str:

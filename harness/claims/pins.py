@@ -11,6 +11,8 @@ import re
 from harness.claims.records import Pin, Place
 
 _PIN = re.compile(r"^\s*[-*]?\s*`?([A-Za-z][\w.\-]*)\s*==\s*(\d[\w.+]*)`?\s*(?:#.*)?$")
+_EACH = re.compile(r"(?<![\w.\-])`?([A-Za-z][\w.\-]*)(?:\[[\w,]+\])?==(\d[\w+]*(?:\.[\w+]+)*)`?")
+_AROUND = re.compile(r"[\W_]*(?:(?:\w+\s+-m\s+)?(?:uv\s+)?pip3?\s+install\b)?(?:\band\b|[^\w])*", re.IGNORECASE)
 _PROSE = re.compile(
     r"\b(PyTorch|torch|torchvision|fastai|NumPy|pandas|scikit-learn)\s+(\d+\.\d+(?:\.\d+)?)\b", re.IGNORECASE
 )
@@ -25,10 +27,13 @@ _NOT_USED = re.compile(
 
 
 def read_pins(text: str, place: Place) -> tuple[Pin, ...]:
-    """`name==version` on a line of its own, or a known package's name right before its version."""
+    """`name==version` alone or in a list on its line, or a known package's name right before its version."""
     match = _PIN.match(text)
     if match:
         return (Pin(_name(match[1]), match[2], place),)
+    listed = tuple(Pin(_name(m[1]), m[2], place) for m in _EACH.finditer(text))
+    if listed and _AROUND.fullmatch(_EACH.sub("", text)):
+        return listed if len({pin.name for pin in listed}) == len(listed) else ()
     found = tuple(Pin(_name(m[1]), m[2], place) for m in _PROSE.finditer(text))
     if not found or _NOT_USED.search(text):
         return ()

@@ -183,9 +183,7 @@ def _accuracies(
     for clause in clauses:
         if not re.search(r"\baccuracy\b|\berror rate\b", clause, re.IGNORECASE) or _NOT_A_RESULT.search(clause):
             continue
-        if _names_class(clause, classes) or re.search(
-            r"\b(?:precision|recall|f1|sensitivity)\b", clause, re.IGNORECASE
-        ):
+        if names_class(clause, classes) or re.search(r"\b(?:precision|recall|f1|sensitivity)\b", clause, re.IGNORECASE):
             continue
         is_error = bool(re.search(r"\berror rate\b", clause, re.IGNORECASE))
         if is_error and re.search(r"\baccuracy\b", clause, re.IGNORECASE):
@@ -234,13 +232,13 @@ def _counted(
     for match in _OF.finditer(clause):
         k, n = whole(match[1]), whole(match[2])
         noun = (match[3] or "").lower()
-        if noun.startswith("class") or (noun and _names_class(noun, classes)) or loose(clause, match.start()):
+        if noun.startswith("class") or (noun and names_class(noun, classes)) or loose(clause, match.start()):
             continue
         right, wrong = bool(_RIGHT.search(clause)), bool(_WRONG.search(clause))
         if right == wrong:
             continue
         # The share of one class is not the share of the set.
-        if _names_class(clause, classes) or _NOT_A_RESULT.search(clause):
+        if names_class(clause, classes) or _NOT_A_RESULT.search(clause):
             continue
         if re.search(r"\b(?:precision|recall|f1|sensitivity|specificity)\b", clause, re.IGNORECASE):
             continue
@@ -273,7 +271,7 @@ def _errors(
     clause: str, sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None]
 ) -> Iterator[Saying]:
     """ "k errors", "k misclassifications", "k misclassified": of the whole set, so not where a class is named."""
-    if _names_class(clause, classes) or _NOT_A_RESULT.search(clause):
+    if names_class(clause, classes) or _NOT_A_RESULT.search(clause):
         return
     if _ELSEWHERE.search(sentence) or _SOME.search(sentence):
         return
@@ -364,7 +362,7 @@ def _without_counts(text: str, classes: tuple[str, ...]) -> str:
     return re.sub(only, " ", text, flags=re.IGNORECASE)
 
 
-def _names_class(text: str, classes: tuple[str, ...]) -> bool:
+def names_class(text: str, classes: tuple[str, ...]) -> bool:
     if not classes:
         return False
     # "external monocyte dataset" names a set by its class; that is not a statement about the class.
@@ -443,7 +441,7 @@ def _class_shares(sentence: str, classes: tuple[str, ...], one_set: Callable[[st
         return
     named = _classes_named(label, classes)
     leftover = re.sub(
-        rf"(?<!\w){_class_pattern(classes)}(?:e?s)?(?!\w)|\band\b|[,&/\s]", "", label, flags=re.IGNORECASE
+        rf"^class\s|(?<!\w){_class_pattern(classes)}(?:e?s)?(?!\w)|\band\b|[,&/\s]", "", label, flags=re.IGNORECASE
     )
     if not named or leftover:
         return

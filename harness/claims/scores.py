@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
+from harness.claims.phrases import without_intervals
 from harness.claims.prose import Saying, loose, sentences
 from harness.claims.records import (
     Averages,
@@ -52,6 +53,12 @@ _LABEL = re.compile(
     rf"(?P<name>{'|'.join(f'(?:{words})' for _, words in _NAMES)})(?![\w])"
     r"(?:\s*[(\[](?P<kind>[^)\]]*)[)\]])?(?P<after>\s*(?:score|value|rate))?"
     r"\s*(?:[:=\u2013\u2014-]+|\bof\b|\bis\b|\bwas\b)\s*(?P<rest>.*)$",
+    re.IGNORECASE,
+)
+# An average that says its kind needs no colon where it is all that the sentence says: "Macro F1 94.65 %."
+_AVERAGE_FIRST = re.compile(
+    r"^\W*((?:macro|weighted)[\s-]+(?:F[-_ ]?1(?:[-_ ]?score)?|recall|precision))\s+"
+    r"(?=(?:\d{1,3}(?:\.\d{1,12})?\s*%|[01]?\.\d{1,12})\.?$)",
     re.IGNORECASE,
 )
 _KIND = re.compile(r"\b(macro|weighted|micro)\b", re.IGNORECASE)
@@ -124,6 +131,7 @@ def _worked(sentence: str, has_accuracy: bool) -> Iterator[Content]:
 
 def _labelled(sentence: str) -> Iterator[Content]:
     """ "Sensitivity: 75 %", "macro F1 = 0.91", several of them apart by commas or semicolons."""
+    sentence = _AVERAGE_FIRST.sub(r"\1: ", without_intervals(sentence))
     for part in re.split(r"[;|]|,\s+(?=[A-Za-z])", sentence):
         match = _LABEL.match(part.strip())
         if match is None:

@@ -1,0 +1,79 @@
+"""Which shares of a line of prose name a metric and were read as nothing? They are listed, never left out silently."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from fractions import Fraction
+
+from harness.claims.phrases import without_intervals
+from harness.claims.prose import loose, names_class, sentences
+from harness.claims.records import Content, Printed, Unread, printed
+
+_METRIC = (
+    r"(?:sensitivit(?:y|ies)|specificit(?:y|ies)|recalls?|precisions?|kappa|\u03ba|MCC|NPV|PPV|"
+    r"F[-_ ]?1(?:[- ]?(?:scores?|measure))?)"
+)
+_CORRECT = r"(?:accurac(?:y|ies))"
+_VALUE = r"(?<![\w.,/=-])(?P<{0}>\d{{1,3}}(?:\.\d{{1,12}})?\s*%|[01]?\.\d{{1,12}})"
+_VALUE += r"(?![\w./]*\d|\s*[-\u2013\u2014]\s*\d|\s*(?:CI|confidence)\b)"
+_BETWEEN = r"[^\d.;%=:]{0,60}(?:=|:)?[^\d.;%=:]{0,3}"
+
+
+def _beside(words: str) -> re.Pattern[str]:
+    after, before = _VALUE.format("after"), _VALUE.format("before")
+    return re.compile(rf"\b{words}(?!\w){_BETWEEN}{after}|{before}\s*(?:\w+\s+)?{words}(?!\w)", re.IGNORECASE)
+
+
+_SCORE, _SCORE_OR_ACCURACY = _beside(_METRIC), _beside(f"(?:{_METRIC}|{_CORRECT})")
+_SPREAD = re.compile(r"\s*(?:\u00b1|\+/-|\\pm)\s*\d")
+_NO_RESULT = re.compile(
+    r"\b(?:targets?|floor|goals?|require\w*|thresholds?|criteri(?:on|a)|chance|guess\w*|expect\w*|would|could|should|must|if|"
+    r"literature|published|et al|authors|e\.g|example|at least|at most|minimum|power|assum\w*|suppos\w*|"
+    r"plan\w*|baseline|previous\w*)\b|[<>\u2264\u2265]",
+    re.IGNORECASE,
+)
+
+
+def left_out(text: str, number: int, contents: Sequence[Content], classes: tuple[str, ...]) -> Iterator[Unread]:
+    """
+    Args:
+        text: one line of prose, markup removed. number: its line.
+        contents: what was read from it.
+    """
+    read = {share.value for content in contents for share in _shares_of(content)}
+    for sentence in sentences(without_intervals(text.replace("`", ""))):
+        has_class = names_class(sentence, classes)
+        has_spread = bool(_SPREAD.search(sentence))
+        any_metric = _SCORE_OR_ACCURACY if has_class or has_spread else _SCORE
+        matches = list(any_metric.finditer(sentence))
+        values = [(m["after"] or m["before"], m.start("after") if m["after"] else m.start("before")) for m in matches]
+        open_ = [value for value, at in values if not loose(sentence, at) and _value(value) not in read]
+        if open_:
+            said = " ".join(sentence.split())[:100]
+            if _NO_RESULT.search(sentence):
+                yield Unread(f'"{said}" (line {number}): a goal, an assumption or what others reached', number, False)
+                continue
+            if has_spread:
+                what = "a mean with its spread, or a half-width: which is not said, and no one count prints a mean"
+                yield Unread(f'"{said}" (line {number}): {what}', number)
+                continue
+            why = "of a class, in words with more than one reading" if has_class else "in no form that is read"
+            yield Unread(f'"{said}" (line {number}): {", ".join(open_)} {why}', number)
+
+
+def _value(text: str) -> Fraction | None:
+    share = printed(text)
+    return share.value if share is not None else None
+
+
+def _shares_of(content: object) -> Iterator[Printed]:
+    if isinstance(content, Printed):
+        yield content
+    elif isinstance(content, tuple):
+        for part in content:
+            yield from _shares_of(part)
+    elif is_dataclass(content):
+        for field in fields(content):
+            yield from _shares_of(getattr(content, field.name))
