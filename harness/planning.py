@@ -118,13 +118,17 @@ def _stated(protocol: Protocol) -> tuple[Cells, str]:
             f"{protocol.source.name} does not say how many images there are. Name them with --data DIR, or state "
             "images_per_class in [dataset]."
         )
-    images = [
+    drawn = draw_split(Manifest("dataset", Path(), plan.classes, sorted_by_path(stand_ins(counts))), protocol.split)
+    return {part: drawn.part(part) for part in PARTS}, sized_by
+
+
+def stand_ins(counts: Mapping[str, int]) -> list[CellImage]:
+    """As many different cells of each class, of which nobody knows more than that they are there."""
+    return [
         CellImage(f"{label}/{number}", label, digest_of([label, number]), 0)
         for label, n in counts.items()
         for number in range(n)
     ]
-    divided = draw_split(Manifest("dataset", Path(), plan.classes, sorted_by_path(images)), protocol.split)
-    return {part: divided.part(part) for part in PARTS}, sized_by
 
 
 # --- in words -------------------------------------------------------------------------------------
