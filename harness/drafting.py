@@ -82,7 +82,7 @@ def out_of_reach(made: Draft, protocol: Protocol) -> tuple[str, ...]:
     """
     if not all(sum(counts.values()) for counts in made.sizes.values()):  # which `unknown` says
         return ()
-    cells = {part: stand_ins(counts) for part, counts in made.sizes.items()}
+    cells = {part: stand_ins(counts, part) for part, counts in made.sizes.items()}
     best = BestCase(protocol, cells, device=None, judged=None, compares=True)
     hopeless = cannot_pass(best, today=datetime.now(UTC).date())
     return tuple(f"{_few(names)}: {why}." for why, names in by_reason(hopeless).items())
