@@ -106,7 +106,7 @@ def _divided(protocol: Protocol, found: Manifest, data: Path) -> Split:
 
 
 def _stated(protocol: Protocol) -> tuple[Cells, str]:
-    """The parts of as many cells as the protocol states, and every set that is drawn; of others nobody knows the size."""
+    """The parts of as many cells as the protocol states, and every set that is drawn; no size of others is known."""
     plan = protocol.dataset
     if plan.synthetic is not None:
         counts, sized_by = dict(_drawn(protocol)), "as the protocol draws them"
