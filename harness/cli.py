@@ -534,12 +534,13 @@ def _run_init(asked: argparse.Namespace) -> int:
     from harness.core.places import INSTALLED
     from harness.core.threads import available_cores
     from harness.data.survey import survey
-    from harness.drafting import draft, write_draft
+    from harness.drafting import draft, out_of_reach, write_draft
 
     found = survey(asked.folder, workers=available_cores())
     out: Path = asked.out or Path(f"{found.root.resolve().name}.toml")
     made = draft(found, out=out)
     protocol, replaced = write_draft(made, out=out, force=asked.force)
+    hopeless = out_of_reach(made, protocol)
     if asked.json:
         said = {
             "protocol": str(out),
@@ -548,6 +549,7 @@ def _run_init(asked: argparse.Namespace) -> int:
             "counts": found.counts,
             "criteria": len(protocol.criteria),
             "unknown": made.unknown,
+            "cannot_pass": hopeless,
         }
         _print(json.dumps(said, indent=2))
         return HOLDS
@@ -558,6 +560,10 @@ def _run_init(asked: argparse.Namespace) -> int:
     _print("What the images could not tell, and you are to state or know:")
     for each in made.unknown:
         _print(f"- {each}")
+    if hopeless:
+        _print("What cannot pass on so few images, whatever the classifier does:")
+        for each in hopeless:
+            _print(f"- {each}")
     options = f"--protocol={shlex.quote(str(out))} --data={shlex.quote(str(found.root))}"
     _print(f"next: {PROGRAM if INSTALLED else _program()} {RUN} {options}")
     return HOLDS

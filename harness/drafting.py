@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.core.errors import DataError
@@ -14,13 +15,16 @@ from harness.core.text import first_few, visible
 from harness.data.split import apportionment
 from harness.data.suggestions import toml_key, toml_text
 from harness.data.survey import Survey
+from harness.judge.prospects import BestCase, by_reason, cannot_pass
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.metrics.multiplicity import level_of_part
+from harness.planning import stand_ins
 from harness.protocol.file import read_protocol
 from harness.protocol.modes import why_not
 from harness.protocol.records import FORMATS, PARTS, UNUSED, Protocol
 
 GENERIC = "generic.toml"  # a bare name is that of a shipped protocol
+EXTENDS = f"\nextends = {toml_text(GENERIC)}\n"
 RATIOS = {"train": 0.7, "validation": 0.15, "test": 0.15}  # of base.toml
 FIRST_LOOK = level_of_part(level=0.95, parts=2)  # what "first-look" of base.toml leaves of 95 %
 FLOORS = {"accuracy": (0.9, 0.85, 0.8, 0.7, 0.6, 0.5), "recall": (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)}
@@ -35,20 +39,22 @@ class Draft:
     """A protocol file for a folder, which is named as --data as it lies there.
 
     unknown: what the images cannot tell, one sentence each.
+    sizes:   part -> class -> how many images a run would find there; of a part that it cannot draw, none.
     """
 
     protocol: str
     unknown: tuple[str, ...]
+    sizes: Mapping[str, Mapping[str, int]]
 
 
 def draft(found: Survey, *, out: Path) -> Draft:
     """The draft for a surveyed folder; out: where the protocol will lie, which names it."""
     unknown = tuple(_unknown(found))
-    return Draft(_protocol(found, out, unknown), unknown)
+    return Draft(_protocol(found, out, unknown), unknown, _sizes(found))
 
 
 def write_draft(made: Draft, *, out: Path, force: bool) -> tuple[Protocol, bool]:
-    """Write the file and read the protocol back as a run would.
+    """Write the file, read the protocol back as a run would, and note in the file what cannot pass on so few images.
 
     Returns:
         The protocol, and whether a file was there before.
@@ -60,18 +66,40 @@ def write_draft(made: Draft, *, out: Path, force: bool) -> tuple[Protocol, bool]
     replaced = os.path.lexists(out)
     if replaced and not force:
         raise DataError(f"{out} is there already, and nothing was written. Name another with --out, or add --force.")
+    _write(out, made.protocol)
+    protocol = read_protocol(out)
+    if hopeless := out_of_reach(made, protocol):
+        noted = "\n".join(["# What cannot pass on so few images, whatever the classifier does:", *_comment(hopeless)])
+        _write(out, made.protocol.replace(EXTENDS, f"#\n{noted}\n{EXTENDS}", 1))
+    return protocol, replaced
+
+
+def out_of_reach(made: Draft, protocol: Protocol) -> tuple[str, ...]:
+    """What no classifier passes on so few images, as `harness plan` has it; nothing where a run has no split to judge.
+
+    Returns:
+        A sentence for each reason, with the criteria that it holds for and, where a number is known, how many would do.
+    """
+    if not all(sum(counts.values()) for counts in made.sizes.values()):  # which `unknown` says
+        return ()
+    cells = {part: stand_ins(counts, part) for part, counts in made.sizes.items()}
+    best = BestCase(protocol, cells, device=None, judged=None, compares=True)
+    hopeless = cannot_pass(best, today=datetime.now(UTC).date())
+    return tuple(f"{_few(names)}: {why}." for why, names in by_reason(hopeless).items())
+
+
+def _write(out: Path, text: str) -> None:
     try:
-        write_atomically(out, made.protocol.encode())
+        write_atomically(out, text.encode())
     except OSError as error:
         raise DataError(f"{out} cannot be written ({error.strerror}). Name another place with --out.") from None
-    return read_protocol(out), replaced
 
 
 # --- the protocol ---------------------------------------------------------------------------------
 
 
 def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
-    n_test = _test_counts(found)
+    n_test = _sizes(found)["test"]
     total, least = sum(n_test.values()), min(n_test.values())
     accuracy, recall = _floor("accuracy", total), _floor("recall", least)
     sides = [side for each in found.readable for side in (each.width_px, each.height_px) if side is not None]
@@ -80,7 +108,7 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
         "# before the run: it is hashed into the evidence. docs/protocol-keys.md has every key.\n#\n"
         "# What the images could not tell:",
         *_comment(unknown),
-        f"\nextends = {toml_text(GENERIC)}\n",
+        EXTENDS,
         "[identity]",
         f"id = {toml_text(_identity(out))}",
         f"title = {toml_text(f'{len(found.classes)} classes of {_name_of(found)}')}",
@@ -208,11 +236,20 @@ def _trained_px(sides: Sequence[int]) -> int:
 # --- what so many images can show -----------------------------------------------------------------
 
 
-def _test_counts(found: Survey) -> dict[str, int]:
-    """Class -> images of the test part: by the part folders, or as the protocol's ratios draw it."""
-    if found.divided:
-        return found.counts_in("test")
-    return {name: apportionment(n, RATIOS)["test"] for name, n in found.counts.items()}
+def _sizes(found: Survey) -> dict[str, dict[str, int]]:
+    """Part -> class -> images: by the part folders, or as the protocol's ratios draw them; none where they cannot."""
+    if not found.divided:
+        scarce = any(n < FEWEST_OF_A_CLASS for n in found.counts.values())
+        return _apportioned(dict.fromkeys(found.counts, 0) if scarce else found.counts, RATIOS)
+    sizes = {part: found.counts_in(part) for part in PARTS}
+    if "validation" not in found.parts:
+        sizes |= _apportioned(sizes["train"], {part: RATIOS[part] for part in ("train", "validation")})
+    return sizes
+
+
+def _apportioned(counts: Mapping[str, int], ratios: Mapping[str, float]) -> dict[str, dict[str, int]]:
+    shares = {name: apportionment(n, ratios) for name, n in counts.items()}
+    return {part: {name: of[part] for name, of in shares.items()} for part in ratios}
 
 
 def _floor(metric: str, n: int) -> float:

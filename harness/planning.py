@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.core.digests import digest_of
 from harness.core.errors import MissingData
+from harness.core.places import reach_fixtures
 from harness.core.text import first_few
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, Manifest, Split, sorted_by_path
@@ -105,26 +106,39 @@ def _divided(protocol: Protocol, found: Manifest, data: Path) -> Split:
 
 
 def _stated(protocol: Protocol) -> tuple[Cells, str]:
-    """The parts of as many cells as the protocol states; no set from elsewhere, whose sizes no protocol states."""
+    """The parts of as many cells as the protocol states, and every set that is drawn; no size of others is known."""
     plan = protocol.dataset
     if plan.synthetic is not None:
-        counts = dict.fromkeys(plan.classes, plan.synthetic.images_per_class)
-        sized_by = "as the protocol draws them"
+        counts, sized_by = dict(_drawn(protocol)), "as the protocol draws them"
     elif plan.images_per_class is not None:
-        counts = {name: expected.least for name, expected in plan.counts.items()}
+        counts = {"dataset": {name: expected.least for name, expected in plan.counts.items()}}
         sized_by = "as the protocol states in images_per_class, without groups"
     else:
         raise MissingData(
             f"{protocol.source.name} does not say how many images there are. Name them with --data DIR, or state "
             "images_per_class in [dataset]."
         )
-    images = [
-        CellImage(f"{label}/{number}", label, digest_of([label, number]), 0)
+    sets = {name: stand_ins(of_set, name) for name, of_set in counts.items()}
+    whole = Manifest("dataset", Path(), plan.classes, sorted_by_path(sets.pop("dataset")))
+    divided = draw_split(whole, protocol.split)
+    return {part: divided.part(part) for part in PARTS} | sets, sized_by
+
+
+def _drawn(protocol: Protocol) -> Mapping[str, Mapping[str, int]]:
+    """Set -> class -> how many synthetic cells a run draws; "dataset" is the one that is divided."""
+    reach_fixtures()
+    from fixtures.drawing import smears_for
+
+    return {name: each.counts for name, each in smears_for(protocol, workers=1).sets.items()}
+
+
+def stand_ins(counts: Mapping[str, int], name: str) -> list[CellImage]:
+    """As many different cells of each class of a set, of which nobody knows more than that they are there."""
+    return [
+        CellImage(f"{label}/{number}", label, digest_of([name, label, number]), 0)
         for label, n in counts.items()
         for number in range(n)
     ]
-    divided = draw_split(Manifest("dataset", Path(), plan.classes, sorted_by_path(images)), protocol.split)
-    return {part: divided.part(part) for part in PARTS}, sized_by
 
 
 # --- in words -------------------------------------------------------------------------------------

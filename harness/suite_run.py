@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from harness.cli import PROGRAM, RUN
-from harness.core.places import INSTALLED, PROJECT, SUITES
+from harness.core.places import INSTALLED, PROJECT, SUITES, reach_fixtures
 
 # The suites' own configuration, not that of the project in whose folder somebody works.
 OWN = ("-c", str(PROJECT / "pyproject.toml"), "--rootdir", str(PROJECT), "-p", "harness.plugin", str(SUITES))
@@ -19,8 +19,7 @@ def run_suites(given: Sequence[str]) -> int:
     """Run the suites with these options of pytest and of a validation run; the exit code is the run's."""
     import pytest
 
-    if str(PROJECT) not in sys.path:
-        sys.path.append(str(PROJECT))  # holds `fixtures`
+    reach_fixtures()
     code = int(pytest.main([*OWN, *TOLERANT, *given]))
     if code == pytest.ExitCode.USAGE_ERROR:
         print(f"`{PROGRAM} {RUN} --help` lists every option; those of a run stand under `validation`.", file=sys.stderr)

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from fixtures.drawing import smears_for
+from harness.core.places import PROTOCOLS
 from harness.data.records import CellImage
 from harness.judge.chances import OF_PATIENTS, Chances, How, chances
 from harness.judge.criteria import judge, level_at
@@ -21,13 +23,12 @@ from harness.judge.prospects import BestCase
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded
 from harness.planning import lines, plan
-from harness.plugin import SUITES
 from harness.protocol.file import read_protocol
 from harness.protocol.hopes import HopedTruth
 from harness.protocol.records import ClusterPlan, Protocol
 
 TODAY = date(2026, 1, 15)
-LEUKOCYTE = read_protocol(SUITES / "protocols" / "leukocyte.toml")
+LEUKOCYTE = read_protocol(PROTOCOLS / "leukocyte.toml")
 PAIR = ("basophil", "monocyte")
 PROJECT = Path(__file__).parents[1]
 
@@ -227,6 +228,20 @@ def test_without_data_the_protocol_says_how_many_cells_there_are_and_what_cannot
     assert other.hopeless == {}
     unknown = next(c for c in other.chances.each if c.criterion == "E1")
     assert unknown.why == "how many cells set external_monocytes has is not known: name the data with --data"
+
+
+def test_the_sets_of_a_protocol_that_draws_its_cells_are_as_many_as_a_run_draws():
+    protocol = read_protocol(PROTOCOLS / "embedded.toml")
+    found = plan(protocol, None, today=TODAY, workers=1)
+    drawn = smears_for(protocol, workers=1).sets
+    sizes = {name: sum(each.counts.values()) for name, each in drawn.items()}
+    assert sizes == {"dataset": 1000, "second_laboratory": 200, "nine_monocytes": 9}
+    of = dict(found.sizes)
+    assert sum(of.pop(part) for part in ("train", "validation", "test")) == sizes.pop("dataset")
+    assert of == sizes
+    assert not any("not known" in line for line in lines(found))
+    # Nine of the training source: too few, and what an external set must not be.
+    assert "not shown to be independent" in next(c.why for c in found.chances.each if c.criterion == "E2")
 
 
 # --- the job --------------------------------------------------------------------------------------

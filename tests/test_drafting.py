@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from harness.data.manifest import read_manifest
 from harness.data.records import Manifest, Split
 from harness.data.split import draw_split
 from harness.data.survey import survey
-from harness.drafting import _floor, draft, write_draft
+from harness.drafting import _floor, draft, out_of_reach, write_draft
+from harness.judge.prospects import by_reason
 from harness.metrics.intervals import clopper_pearson_bounds
+from harness.planning import plan
 from harness.protocol.file import read_protocol
 from harness.protocol.records import FORMATS, PARTS, Protocol
 
@@ -244,6 +247,48 @@ def test_a_proposed_floor_is_one_that_a_flawless_result_shows_where_any_can(n: i
     floor = _floor("recall", n)
     reached = clopper_pearson_bounds(n, n, level=0.95)[0]
     assert floor <= reached or floor == 0.2
+
+
+@pytest.mark.parametrize(
+    "places",
+    [{"a": 5, "b": 12}, {"train/a": 9, "train/b": 9, "test/a": 1, "test/b": 7}, {"a": 60, "b": 130}],
+    ids=["drawn", "part folders", "another many"],
+)
+def test_what_cannot_pass_is_what_the_plan_for_the_same_images_says(tmp_path: Path, out: Path, places: dict[str, int]):
+    root = filled(tmp_path / "animals", places)
+    made = drafted(root, out)
+    protocol, _ = write_draft(made, out=out, force=False)
+    hopeless = plan(protocol, root, today=date(2026, 1, 1), workers=1).hopeless
+    said = out_of_reach(made, protocol)
+    assert said == tuple(f"{', '.join(names)}: {why}." for why, names in by_reason(hopeless).items())
+    comment = " ".join(line.removeprefix("#").strip() for line in out.read_text().splitlines())
+    assert all(f"- {each}" in comment for each in said)
+    assert ("What cannot pass" in comment) == bool(said)
+    assert read_protocol(out).digest == protocol.digest  # a comment is no rule
+
+
+def test_the_number_that_would_do_is_told_where_the_floors_are_beyond_reach(tmp_path: Path, capsys, monkeypatch):
+    """By hand: n without an error show a floor p at a first look of 97.5 % where p**n <= 0.025."""
+    needed = {floor: next(n for n in range(1, 99) if floor**n <= 0.025) for floor in (0.5, 0.2)}
+    assert needed == {0.5: 6, 0.2: 3}
+    filled(tmp_path / "few", {"a": 5, "b": 12})
+    filled(tmp_path / "enough", {"a": 200, "b": 200}, size=8)
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "few"]) == 0
+    text = capsys.readouterr().out
+    for said in ("A1: without a single error it is 1 (3/3)", "R1-a: without a single error it is 1 (1/1)"):
+        assert said in text
+    assert "about 6 cells without an error would be needed" in text
+    assert "about 3 cells of the class without an error would be needed" in text
+    assert main(["init", "enough", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cannot_pass"] == []
+    assert "cannot pass" not in Path("enough.toml").read_text()
+
+
+def test_where_no_split_exists_nothing_more_is_told(tmp_path: Path, out: Path):
+    made = drafted(filled(tmp_path / "x", {"a": 2, "b": 9}), out)
+    protocol, _ = write_draft(made, out=out, force=False)
+    assert out_of_reach(made, protocol) == ()
 
 
 # --- what is refused ------------------------------------------------------------------------------

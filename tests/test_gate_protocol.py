@@ -89,3 +89,15 @@ def test_nothing_is_required_that_most_machines_or_folders_lack():
     assert {criterion.set for criterion in required} <= {"dataset", "training", "test", "any", "export"}
     assert not {criterion.set for criterion in GATE.criteria} & set(DEVICES)
     assert (GATE.external, GATE.waivers, GATE.baseline.needed) == ((), (), "optional")
+
+
+def test_the_truth_that_the_plan_hopes_for_is_the_one_that_the_floors_were_chosen_by():
+    assert GATE.plan is not None
+    assert GATE.plan.accuracy == GOOD
+    assert f"truly right on {100 * GATE.plan.accuracy:g} % of cells" in TEXT
+
+
+def test_the_leukocyte_protocols_state_of_the_study_what_the_publication_says_and_no_more():
+    for protocol in (GATE, PUBLISHED):
+        assert set(protocol.study.said()) == {"source", "licence", "device", "stain"}
+    assert read_protocol(FILE.with_name("embedded.toml")).study.said() == {}  # synthetic cells are of no hospital

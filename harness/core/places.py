@@ -6,6 +6,7 @@ nothing but `harness` appears among a user's installed packages; pyproject.toml 
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -20,3 +21,9 @@ PROTOCOLS = SUITES / "protocols"
 def module_root(top: str) -> Path:
     """The folder that holds one of our top-level packages: `harness`, or `fixtures`."""
     return PACKAGE.parent if top == PACKAGE.name else PROJECT
+
+
+def reach_fixtures() -> None:
+    """`import fixtures` works from here on, as the last place where it is looked for."""
+    if str(PROJECT) not in sys.path:
+        sys.path.append(str(PROJECT))
