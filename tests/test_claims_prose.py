@@ -161,3 +161,14 @@ def test_several_pins_on_one_line_are_read_where_the_line_is_a_list(line, clashe
     findings = audited(TABLE + line).findings
     assert bool(findings) == clashes
     assert all(each.kind == "versions" for each in findings)
+
+
+def test_a_class_called_zero_is_not_named_by_the_zero_of_a_fraction():
+    rows = (
+        "           0       0.96      0.95      0.96      2624",
+        "           1       0.95      0.96      0.96      2576",
+    )
+    table = "\n".join(
+        ("              precision    recall  f1-score   support\n", *rows, "", f"    accuracy{0.96:31}      5200")
+    )
+    assert audited(f"Test data accuracy: 0.9568\n\n```\n{table}```\n").exit_code == 0

@@ -685,6 +685,7 @@ def test_every_criterion_gets_one_verdict_gate_by_gate():
     assert [v.criterion.id for v in verdicts if v.criterion.gate == "data"] == [
         *(f"D{i}" for i in range(1, 11)),
         "D12",
+        *(f"Q{i}" for i in range(1, 7)),
     ]
     decided = {verdict.criterion.id: verdict for verdict in verdicts if verdict.outcome is not Outcome.NOT_JUDGED}
     assert decided == {"A1": passed, "D3": count}

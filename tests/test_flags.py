@@ -28,7 +28,7 @@ from harness.protocol.questions import QUESTIONS
 @pytest.fixture(scope="session")
 def run(pytestconfig):
     state = run_state(pytestconfig)
-    options = SimpleNamespace(ledger=pytestconfig.rootpath / "ledger.jsonl")
+    options = SimpleNamespace(ledger=pytestconfig.rootpath / "ledger.jsonl", model=None, predictions=("a table",))
     setting = SimpleNamespace(device="cpu", options=options)
     state.run = SimpleNamespace(setting=setting, result=lambda stage: None, spent=Spent())
     return state.run

@@ -68,6 +68,7 @@ def test_without_a_split_everything_is_judged_but_what_needs_images_training_or_
     assert unasked(UNSPLIT) - unasked(SPLIT_GIVEN) == {
         *("leaked_units", "split_size_mismatches", "listing_order_changes", "path_prefix_changes"),
         *("duplicates_across_parts", "judged_cells_in_fits", "conformal_coverage"),
+        *("selective_risk", "referral_rate"),
     }
 
 

@@ -27,6 +27,7 @@ def _beside(words: str) -> re.Pattern[str]:
 
 
 _SCORE, _SCORE_OR_ACCURACY = _beside(_METRIC), _beside(f"(?:{_METRIC}|{_CORRECT})")
+_FRACTION = re.compile(r"\d+[.,]\d+")
 _SPREAD = re.compile(r"\s*(?:\u00b1|\+/-|\\pm)\s*\d")
 _NO_RESULT = re.compile(
     r"\b(?:targets?|floor|goals?|require\w*|thresholds?|criteri(?:on|a)|chance|guess\w*|expect\w*|would|could|should|must|if|"
@@ -44,7 +45,7 @@ def left_out(text: str, number: int, contents: Sequence[Content], classes: tuple
     """
     read = {share.value for content in contents for share in _shares_of(content)}
     for sentence in sentences(without_intervals(text.replace("`", ""))):
-        has_class = names_class(sentence, classes)
+        has_class = names_class(_FRACTION.sub(" ", sentence), classes)  # a class called 0 is not named by 0.95
         has_spread = bool(_SPREAD.search(sentence))
         any_metric = _SCORE_OR_ACCURACY if has_class or has_spread else _SCORE
         matches = list(any_metric.finditer(sentence))

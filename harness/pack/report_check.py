@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ from harness.claims.printing import as_json as claims_json
 from harness.core.errors import HarnessError
 from harness.core.text import visible
 from harness.data.records import Manifest
-from harness.pack.differences import compared, first_of, in_lines
+from harness.pack.differences import compared, differences, first_of, in_lines, plain
 from harness.pack.page_check import check_page
 from harness.pack.page_reading import Picture, read_page
 from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack
@@ -81,7 +82,7 @@ def check_report(
         yield from first_of(found, REPORT)
     if how is PageCheck.WHOLE:
         yield from _printed_again(pack, run, manifest, document, content, pictures, sums)
-    for each in _claims(pack, page, {*before, REPORT}):
+    for each in _claims(pack, page, {*before, REPORT}, whole=how is PageCheck.WHOLE):
         yield replace(each, message=f"{each.message}{_newer(run)}")
         return  # one is enough: what is counted differently once is counted differently all along
 
@@ -162,8 +163,15 @@ def _newer(run: RunResults) -> str:
     return f"; if this harness is another than the run's (commit {commit}), verify with the run's"
 
 
-def _claims(pack: Pack, page: str, files: set[str]) -> Iterator[Discrepancy]:
-    """What `python -m harness claims` says of the page, as it was written beside it."""
+# Of an audit, what a reader that understands more of the same page must come to as well.
+DECIDED = ("schema", "report", "holds", "findings")
+
+
+def _claims(pack: Pack, page: str, files: set[str], *, whole: bool) -> Iterator[Discrepancy]:
+    """What `python -m harness claims` says of the page, as it was written beside it.
+
+    whole: whether the page was printed by this harness. Another one's audit may have read fewer of its statements.
+    """
     report = extract(read_html(page), REPORT)
     stated = report.statements or report.unbound or report.problems or report.pins
     if not stated:
@@ -171,4 +179,14 @@ def _claims(pack: Pack, page: str, files: set[str]) -> Iterator[Discrepancy]:
             yield Discrepancy(CLAIMS, "", "the page states nothing that it could be an audit of")
         return
     found = audit(report, rounding="nearest", exists=lambda name: str(PurePosixPath(name)) in files)
-    yield from compared(pack, CLAIMS, as_json(claims_json(found)))
+    today = claims_json(found)
+    if whole or CLAIMS not in pack.files:
+        yield from compared(pack, CLAIMS, as_json(today))
+        return
+    written = json.loads(pack.read(CLAIMS))
+    if not isinstance(written, dict):
+        yield Discrepancy(CLAIMS, "", "it is not an audit: an object of JSON is expected")
+        return
+    for name in DECIDED:
+        for field, message in differences(written.get(name), plain(today.get(name)), name):
+            yield Discrepancy(CLAIMS, field, message)

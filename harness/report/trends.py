@@ -99,12 +99,12 @@ def _ends(reading: Reading) -> tuple[float, float, float]:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Two to five round numbers between two others.
+    """Two to six round numbers between two others.
 
     >>> _round_values(0.903, 0.987), _round_values(180.0, 342.0)
     ([0.92, 0.94, 0.96, 0.98], [200.0, 250.0, 300.0])
     """
-    rough = (high - low) / 4
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
     first = math.ceil(low / step - 1e-9)
