@@ -29,8 +29,8 @@ from harness.protocol.questions import QUESTIONS
 def run(pytestconfig):
     state = run_state(pytestconfig)
     options = SimpleNamespace(ledger=pytestconfig.rootpath / "ledger.jsonl", model=None, predictions=("a table",))
-    setting = SimpleNamespace(device="cpu", options=options)
-    state.run = SimpleNamespace(setting=setting, result=lambda stage: None, spent=Spent())
+    setting = SimpleNamespace(device="cpu", options=options, protocol=state.protocol)
+    state.run = SimpleNamespace(setting=setting, result=lambda stage: None, results=lambda stage: {}, spent=Spent())
     return state.run
 
 @pytest.fixture
