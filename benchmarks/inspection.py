@@ -18,7 +18,6 @@ Imports are no part of any side (great-expectations' and CleanVision's take seco
 from __future__ import annotations
 
 import argparse
-import math
 import subprocess
 import sys
 import tempfile
@@ -32,8 +31,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.stats import t as student_t
 
+from benchmarks._ratios import LEVEL, ratio_of
 from harness.data import gx
 from harness.data.inspection import Inspected, hashes_of, inspect_files, set_facts_of
 from harness.data.integrity import judge_files
@@ -45,7 +44,7 @@ from harness.data.resemblance import resembling
 from harness.metrics.shortcuts import find_shortcuts
 from harness.protocol.records import ImageRules
 
-LEVEL, NETWORK_PX = 0.95, 224
+NETWORK_PX = 224
 RULES = ImageRules(formats=("JPEG", "PNG"), min_side_px=1, max_side_px=4096)
 PEER = "cleanvision==0.3.7"
 PEER_CODE = """
@@ -60,28 +59,6 @@ kinds = lab.issue_summary.set_index("issue_type")["num_images"].to_dict()
 print(took, kinds, sep="\\t")
 """
 Side = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """Seconds of one side over seconds of another, by pairs; lower and upper of a two-sided interval at LEVEL."""
-
-    value: float
-    lower: float
-    upper: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.lower:.3f}, {self.upper:.3f}]"
-
-
-def ratio_of(one: Sequence[float], other: Sequence[float]) -> Ratio:
-    """
-    >>> str(ratio_of([10.3, 10.4, 10.3], [10, 10.2, 9.9]))
-    '1.030 [1.004, 1.056]'
-    """
-    logs = np.log(np.asarray(one, dtype=float) / np.asarray(other, dtype=float))
-    half = student_t.ppf((1 + LEVEL) / 2, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
-    return Ratio(*(math.exp(each) for each in (logs.mean(), logs.mean() - half, logs.mean() + half)))
 
 
 def in_turn(one: Side, other: Side, *, pairs: int) -> tuple[list[float], list[float]]:

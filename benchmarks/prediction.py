@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import math
 import random
 import sys
 import tempfile
@@ -36,9 +35,9 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.vision.augment import Resize, ResizeMethod
 from fastai.vision.data import ImageBlock
-from scipy.stats import t as student
 from torch import nn
 
+from benchmarks._ratios import Ratio, ratio_of
 from fixtures.smears import HOME, write_smears
 from harness.core.errors import EngineUnavailable
 from harness.core.progress import silent
@@ -57,20 +56,7 @@ from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, WeightsPlan
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 FASTAI, AGAIN = "fastai get_preds", "fastai get_preds, again"
 NEAR = 1e-3  # two probabilities that are nearer may change places by rounding
-LEVEL = 0.95
 QUIET: dict[str, Any] = {"workers": available_cores(), "progress": silent, "label": ""}
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """A geometric mean over rounds with its interval; infinite of a single round."""
-
-    value: float
-    lower: float
-    upper: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.lower:.3f}, {self.upper:.3f}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +69,7 @@ class Spent:
 
 def ratio(ours: Sequence[Spent], theirs: Sequence[Spent]) -> Ratio:
     """How many times as fast ours is, from seconds of the same rounds."""
-    logs = np.log([each.wall_s for each in theirs]) - np.log([each.wall_s for each in ours])
-    n, mean = len(logs), float(np.mean(logs))
-    half = student.ppf((1 + LEVEL) / 2, n - 1) * float(np.std(logs, ddof=1)) / math.sqrt(n) if n > 1 else math.inf
-    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+    return ratio_of([each.wall_s for each in theirs], [each.wall_s for each in ours])
 
 
 @contextmanager
