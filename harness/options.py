@@ -39,6 +39,14 @@ def add_options(group: pytest.OptionGroup) -> None:
         help="an external set (repeatable); else looked for in the folder NAME beside the data folder",
     )
     group.addoption(
+        "--unknown",
+        metavar="NAME=DIR",
+        action="append",
+        default=[],
+        help="cells of classes that the classifier does not know, loose or one sub-folder per kind (repeatable): how "
+        "many are confidently called one that it knows; else looked for as an external set is",
+    )
+    group.addoption(
         "--model",
         metavar="FILE",
         type=Path,

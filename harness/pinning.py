@@ -50,7 +50,7 @@ def pins(
         DataError: a set that the protocol does not declare.
         HarnessError: the data or the pack cannot be read.
     """
-    if strange := [name for name in elsewhere if name not in {plan.name for plan in protocol.external}]:
+    if strange := [name for name in elsewhere if name not in {plan.name for plan in (*protocol.external, *protocol.unknown)}]:
         raise DataError(f"--external={strange[0]}: the protocol declares no such set, and a pin is stated in it.")
     pack = None if against is None else open_pack(against)
     if pack is not None:
@@ -81,7 +81,7 @@ def _images_of(pack: Pack, name: str) -> tuple[CellImage, ...] | None:
 
 def lines(found: Sequence[PinnedSet]) -> Iterator[str]:
     for each in found:
-        table = "[dataset]" if each.name == "dataset" else f"[[external]] of {each.name}"
+        table = "[dataset]" if each.name == "dataset" else f"the table of {each.name}"
         told = {None: f"the protocol pins none: state it in {table}", each.found: "as the protocol pins it"}
         yield f"{each.name}: {each.n_images:,} images; {told.get(each.stated, f'the protocol pins {each.stated}')}"
         yield f'  digest = "{each.found}"'

@@ -15,7 +15,7 @@ from harness.core.digests import digest_of
 from harness.core.errors import MissingData
 from harness.core.places import reach_fixtures
 from harness.core.text import first_few
-from harness.data.manifest import read_manifest
+from harness.data.manifest import read_manifest, read_strangers
 from harness.data.records import CellImage, Manifest, Split, sorted_by_path
 from harness.data.split import draw_split, read_split
 from harness.data.tables import columns_of
@@ -63,7 +63,7 @@ def plan(protocol: Protocol, data: Path | None, *, today: date, workers: int) ->
     # A baseline may be given to the run, and which device it will have is not known: neither has a model here.
     best = BestCase(protocol, cells, device=None, judged=None, compares=True)
     sizes = {name: None if isinstance(found, Unavailable) else len(found) for name, found in cells.items()}
-    sizes |= {each.name: None for each in protocol.external if each.name not in cells}
+    sizes |= {each.name: None for each in (*protocol.external, *protocol.unknown) if each.name not in cells}
     found = chances(best, cells, protocol.plan, today=today)
     looked_at = ("test", *(each.name for each in protocol.external))
     there = {name: best.flawless(name) for name in looked_at if sizes[name]}
@@ -75,25 +75,28 @@ def _listed(protocol: Protocol, data: Path, *, workers: int) -> Cells:
     sets = listed_sets(protocol, data, {}, workers=workers)
     divided = _divided(protocol, sets["dataset"], data)
     cells: dict[str, Sequence[CellImage] | Unavailable] = {part: divided.part(part) for part in PARTS}
-    for each in protocol.external:
+    for each in (*protocol.external, *protocol.unknown):
         cells[each.name] = (
             sets[each.name].images
             if each.name in sets
-            else Unavailable(f"external set {each.name} is not there: no folder {each.name} beside the data")
+            else Unavailable(f"set {each.name} is not there: no folder {each.name} beside the data")
         )
     return cells
 
 
 def listed_sets(protocol: Protocol, data: Path, elsewhere: Mapping[str, Path], *, workers: int) -> dict[str, Manifest]:
-    """The dataset, and every external set of the protocol that lies beside it or is named, as a run lists them."""
+    """The dataset, and every set of the protocol that lies beside it or is named, as a run lists them."""
 
     def listed(location: Path, name: str) -> Manifest:
+        if (strange := protocol.unknown_plan(name)) is not None:
+            return read_strangers(location, name=name, known=protocol.dataset.classes, workers=workers, names=strange)
         parts = protocol.dataset.parts if name == "dataset" else None
         names, classes = protocol.names_in(name), protocol.dataset.classes
         return read_manifest(location, name=name, classes=classes, workers=workers, names=names, parts=parts)
 
     near = (data if data.is_dir() else data.parent).resolve().parent
-    beside = {each.name: near / each.name for each in protocol.external if (near / each.name).is_dir()}
+    sets = (*protocol.external, *protocol.unknown)
+    beside = {each.name: near / each.name for each in sets if (near / each.name).is_dir()}
     return {"dataset": listed(data, "dataset")} | {
         name: listed(folder, name) for name, folder in (beside | dict(elsewhere)).items()
     }

@@ -46,6 +46,14 @@ SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
     ("PSD", 0, b"8BPS"),
     ("PDF", 0, b"%PDF-"),
 )
+FORMAT_OF_SUFFIX = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".bmp", ".dib"), "BMP"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    ".png": "PNG",
+    ".gif": "GIF",
+    ".webp": "WEBP",
+}
 JPEG_SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
 REFUSED_AS_TOO_LARGE = "refused before decoding"
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from harness.data import gx
+from harness.data.decoding import FORMAT_OF_SUFFIX
 from harness.data.expectations import Asked, expected_of, findings_of, results_of, table_of
 from harness.data.inspection import Inspected, inspect_files
 from harness.data.pins import pin_findings
@@ -19,15 +20,6 @@ from harness.data.quality import Quality, quality_checked, quality_findings
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
 from harness.protocol.records import PINNED_BY, ImageRules
 from harness.protocol.sets import CountRange
-
-FORMAT_OF_SUFFIX = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
-    **dict.fromkeys((".bmp", ".dib"), "BMP"),
-    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
-    ".png": "PNG",
-    ".gif": "GIF",
-    ".webp": "WEBP",
-}
 
 
 def inspect(

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from harness.core.errors import DataError, MissingData
 from harness.core.spreadsheet import active
 from harness.core.text import shortened
-from harness.data.decoding import MOST_BYTES, open_regular
+from harness.data.decoding import FORMAT_OF_SUFFIX, MOST_BYTES, open_regular
 from harness.data.folders import Listing, Placed, Walk, linked, list_folder
 from harness.data.records import CellImage, Manifest, Reading, pin_of, sorted_by_path
 from harness.data.suggestions import labels_table, not_a_class
@@ -109,6 +109,56 @@ def read_manifest(
             f"set {name!r}: {location} holds no image of any class{detail}. Expected are sub-folders named "
             f"{', '.join([*classes, *names.label_of])}, or rows whose paths are relative to {listed.root}."
         )
+    return _manifest_of(listed, name=name, classes=classes, workers=workers)
+
+
+def read_strangers(
+    location: Path, *, name: str, known: Sequence[str], workers: int, names: SetNames | None = None
+) -> Manifest:
+    """List and hash the images of a set whose cells are of classes that a classifier does not know.
+
+    Its classes are the kinds of cell that are found there: the sub-folders, or the labels of the table; of images that
+    lie loose in the folder there is one kind, called as the set.
+
+    Args:
+        location: a folder with one sub-folder per kind of cell, one of images, or a table as in `read_manifest`.
+        known: the classes that the classifier knows.
+        names: which kind a sub-folder or label stands for, where it is not called so; what columns are called.
+    Raises:
+        DataError: as `read_manifest`; also a kind that is one of the known classes, or loose images beside sub-folders.
+    """
+    names = names or SetNames()
+    walk = Walk(location, scan)
+    if location.is_file():
+        rows = read_table(location, required=("label",), refusal=DataError, columns=names.columns, set_name=name).rows
+        written, loose = [row.cells["label"] for row in rows], []
+    elif location.is_dir():
+        entries = walk.entries()
+        written = [entry.name for entry, is_folder in entries if is_folder]
+        loose = [entry.name for entry, is_folder in entries if not is_folder]
+    else:
+        written, loose = [], []
+    kinds = tuple(sorted({names.label_of.get(each, each) for each in written}))
+    if same := sorted(set(kinds) & set(known)):
+        raise DataError(
+            f"set {name!r}: {location} has cells of {same[0]!r}, which is a class that the classifier knows. Move them "
+            "to an external set, or say under `labels` what they are."
+        )
+    images = [each for each in loose if PurePosixPath(each).suffix.lower() in FORMAT_OF_SUFFIX]
+    if kinds and images:
+        raise DataError(
+            f"set {name!r}: {location} has sub-folders, and loose images beside them, first {images[0]!r}. Move these "
+            "into a sub-folder that is called as their kind of cell."
+        )
+    if images:
+        others = tuple(each for each in loose if each not in images)
+        reading = Reading(litter=tuple(sorted(walk.litter)))
+        listed = _Listed(location, dict.fromkeys(images, _Row(name)), others, reading)
+        return _manifest_of(listed, name=name, classes=(name,), workers=workers)
+    return read_manifest(location, name=name, classes=kinds, workers=workers, names=names)
+
+
+def _manifest_of(listed: _Listed, *, name: str, classes: tuple[str, ...], workers: int) -> Manifest:
     with ThreadPoolExecutor(workers) as pool:
         images = pool.map(lambda item: _hashed(listed.root, *item), sorted(listed.images.items()))
         return Manifest(

@@ -21,7 +21,8 @@ from harness.protocol.records import Protocol
 from harness.protocol.terms import Steps, Terms, Tree, canonical, plain, says, terms_of
 
 # Tables whose entries are added and removed one by one.
-ENTRIES = ("criteria", "external", "waivers")
+BESIDE = ("external", "unknown")  # sets that lie beside the dataset
+ENTRIES = ("criteria", *BESIDE, "waivers")
 PARTS_LOOKED_AT = ("test",)
 
 
@@ -215,11 +216,12 @@ def _all_usual(steps: Steps, value: Any, usual: frozenset[Steps]) -> bool:
 def _concerns(found: Difference, held: Tree, now: Tree, sets: set[str]) -> bool:
     """Whether a difference is one for cells of these sets: what is asked of another set, its own first look fixes."""
     match found.steps:
-        case ("external", name, *_):
+        case (table, name, *_) if table in BESIDE:
             return name in sets
         case ("criteria" | "waivers", name, *_):
             asked = {each.get("set") for each in (_criterion(held, name), _criterion(now, name)) if each}
-            looked_at = {*PARTS_LOOKED_AT, *held.get("external", {}), *now.get("external", {})}
+            beside = (name for tree in (held, now) for table in BESIDE for name in tree.get(table, {}))
+            looked_at = {*PARTS_LOOKED_AT, *beside}
             return not asked or not asked <= looked_at or bool(asked & sets)
     return True
 

@@ -40,6 +40,7 @@ NOBODY_KNOWS = {
     "regression": "they rest on the cells that the baseline gets wrong",
     "calibration": "they rest on the confidences",
     "robustness": "they rest on answers to disturbed cells",
+    "unknown": "they rest on answers to cells of other classes",
     "external": "they rest on more than how many cells are right",
     "throughput": "they rest on times",
 }

@@ -19,6 +19,7 @@ from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import Measurements, NothingRecorded, NotRecorded
 from harness.metrics.metric import CellsOf
+from harness.metrics.predictions import Predictions
 from harness.metrics.slices import judged_slices
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion
@@ -86,6 +87,9 @@ class _Assuming(NothingRecorded):
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         found = self._measurements.evaluation(set_name)
         return found if isinstance(found, Unavailable) else self._assumed(found)
+
+    def unknown(self, set_name: str) -> Predictions | Unavailable:
+        return self._measurements.unknown(set_name)  # its bounds take the correlation of the evaluation
 
     def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
         found = self._measurements.slices(set_name, column)

@@ -21,7 +21,7 @@ from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded, NotRecorded
-from harness.metrics.predictions import Predictions, predictions_of
+from harness.metrics.predictions import Predictions, predictions_of, widened
 from harness.metrics.slices import evaluate_slices
 from harness.model.records import Timing
 from harness.protocol.questions import QUESTIONS
@@ -82,9 +82,13 @@ class BestCase(NothingRecorded):
         return evaluate_slices(predictions, column, intracluster_correlation=plan.intracluster_correlation)
 
     def flawless(self, set_name: str) -> Predictions:
-        """Predictions without an error of a set that is there."""
+        """Predictions without an error of a set that is there; of cells of unknown classes, without any confidence."""
         cells, classes = self._cells[set_name], self.protocol.dataset.classes
         assert not isinstance(cells, Unavailable)  # asked by the caller
+        if self.protocol.unknown_plan(set_name) is not None:
+            every = (*classes, *sorted({cell.label for cell in cells}))
+            unsure = widened(np.full((len(cells), len(classes)), 1 / len(classes)), every)
+            return predictions_of(cells, unsure, set_name=set_name, classes=every)
         right = np.eye(len(classes))[labels_of(cells, classes)]
         return predictions_of(cells, right, set_name=set_name, classes=classes)
 
@@ -92,6 +96,10 @@ class BestCase(NothingRecorded):
         found = self.evaluation(set_name)
         assert isinstance(found, Evaluation)  # seeds are judged on the test part, which is always there
         return dict.fromkeys(self.protocol.training.every_seed, found)
+
+    def unknown(self, set_name: str) -> Predictions | Unavailable:
+        found = self.evaluation(set_name)
+        return found if isinstance(found, Unavailable) else self.flawless(set_name)
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         if self._compares:

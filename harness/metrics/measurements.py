@@ -15,6 +15,7 @@ from harness.metrics.estimates import Evaluation, Unavailable
 if TYPE_CHECKING:
     from harness.metrics.calibration_records import CalibrationReport
     from harness.metrics.comparison import Comparison
+    from harness.metrics.predictions import Predictions
     from harness.metrics.stability import Robustness
     from harness.model.records import Timing
     from harness.protocol.records import Protocol as ValidationProtocol
@@ -50,7 +51,7 @@ class Measurements(Protocol):
         """Why one of a metric's `needs` cannot be met; None where it can."""
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
-        """The confusion matrix of one part or external set."""
+        """The confusion matrix of one part or external set; of one of unknown classes, with their columns."""
 
     def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
         """Value of a column, "" for none -> the confusion matrix of those cells of one part or external set."""
@@ -63,6 +64,9 @@ class Measurements(Protocol):
 
     def adaptation(self, set_name: str) -> Comparison | Unavailable:
         """The classifier adapted to an external set, beside itself as it was, on the cells that were not drawn."""
+
+    def unknown(self, set_name: str) -> Predictions | Unavailable:
+        """What the classifier said of cells of classes that it does not know, one for each picture."""
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         """Candidate and baseline on one set, paired by cell; kind: with this corruption at its agreed severity."""
@@ -112,6 +116,9 @@ class NothingRecorded:
 
     def adaptation(self, set_name: str) -> Comparison | Unavailable:
         self._refuse(f"an adaptation to {set_name}")
+
+    def unknown(self, set_name: str) -> Predictions | Unavailable:
+        self._refuse(f"cells of unknown classes in {set_name}")
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         self._refuse(f"a comparison on {set_name}")

@@ -107,6 +107,16 @@ class Predictions:
         return digest_of([[digest, label, row.hex()] for digest, label, row in rows])
 
 
+def widened(probabilities: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Probabilities with a column of zeros for each class that the classifier does not know: it names none of them.
+
+    >>> widened(np.array([[0.25, 0.75]]), ["monocyte", "neutrophil", "blast"]).tolist()
+    [[0.25, 0.75, 0.0]]
+    """
+    further = np.zeros((len(probabilities), len(classes) - probabilities.shape[1]))
+    return np.hstack([probabilities, further]) if further.size else probabilities
+
+
 def predictions_of(
     images: Sequence[CellImage], probabilities: np.ndarray, *, set_name: str, classes: tuple[str, ...]
 ) -> Predictions:

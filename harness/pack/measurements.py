@@ -70,6 +70,9 @@ class RecordedMeasurements:
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         if (reason := unanswered(set_name, self._run.judged)) is not None:
             return reason
+        if (strange := self._run.unknown.get(set_name)) is not None:
+            correlation = self.protocol.clusters.intracluster_correlation
+            return evaluate(self._run.counted(strange), intracluster_correlation=correlation)
         if set_name not in self._run.evaluations:
             raise NotRecorded(f"the pack has no predictions of {set_name}")
         return self._run.evaluations[set_name]
@@ -109,6 +112,13 @@ class RecordedMeasurements:
             copies=self._run.copies,
             intracluster_correlation=self.protocol.clusters.intracluster_correlation,
         )
+
+    def unknown(self, set_name: str) -> Predictions | Unavailable:
+        if (reason := unanswered(set_name, self._run.judged)) is not None:
+            return reason
+        if set_name not in self._run.unknown:
+            raise NotRecorded(f"the pack has no answers on {set_name}")
+        return self._run.counted(self._run.unknown[set_name])
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         if self._run.baseline is None:  # which a run asks for first

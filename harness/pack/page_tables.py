@@ -112,6 +112,12 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "became_wrong": "Became wrong",
         "became_right": "Became right",
     },
+    "page > disturbances > unknown > * > rows": {
+        "name": "Kind of cell",
+        "confident": "Confidently called",
+        "called": "Called most often",
+        "of_these": "Called so",
+    },
     "page > disturbances > without_a_cell": {
         "name": "Kind",
         "auroc > value": "AUROC",
@@ -255,6 +261,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
         ("robustness", "curves"): page["disturbances"]["worst"],
         ("robustness", "flips"): robust.get("flips"),
         ("page", "disturbances", "without_a_cell"): page["disturbances"]["without_a_cell"],
+        **{("page", "disturbances", "unknown", n, "rows"): True for n in page["disturbances"].get("unknown", {})},
         **{(f"predictions/{name}.csv",): page["failures"]["wrong"][name] for name in judged},
         **{("page", "failures", "unsure", n): found for n, found in page["failures"].get("unsure", {}).items()},
         ("relabelled",): document.get("relabelled"),

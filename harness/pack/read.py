@@ -516,7 +516,7 @@ def read_protocol_digest(pack: Pack) -> str:
 # --- predictions ------------------------------------------------------------------------------
 
 
-def read_predictions(pack: Pack, set_name: str) -> Predictions:
+def read_predictions(pack: Pack, set_name: str, *, further_classes: Sequence[str] = ()) -> Predictions:
     """What the classifier said of each cell of a set, to the last bit, checked against the evidence.
 
     Raises:
@@ -528,7 +528,7 @@ def read_predictions(pack: Pack, set_name: str) -> Predictions:
             f"{pack.name} has no predictions of the set {set_name!r}; its sets are "
             f"{', '.join(map(repr, evaluated)) or 'none'}. Name one of these, or another pack."
         )
-    classes, name = read_classes(pack), f"predictions/{set_name}.csv"
+    classes, name = (*read_classes(pack), *further_classes), f"predictions/{set_name}.csv"
     where = f"{pack.name}/{name}"
     rows = _Rows(where, classes, pack.read(name))
     try:

@@ -78,7 +78,7 @@ from harness.pack.adapted import cells_of, read_adapted, unlike_draw
 from harness.pack.comparing_again import Held, compared_again, corrupted_again
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
-from harness.pack.further import ADAPTED, DRAWN, read_further
+from harness.pack.further import ADAPTED, DRAWN, UNKNOWN, read_further
 from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.parity import TAKEN, parity_findings
@@ -172,6 +172,7 @@ class _Rebuilding:
         self.predictions: dict[str, Predictions] = {}
         self.seeds: dict[int, Predictions] = {}
         self.adaptations: dict[str, Adapted] = {}
+        self.unknown: dict[str, Predictions] = {}
         self.evaluations: dict[str, Evaluation] = {}
         self.comparisons: dict[str, Comparison] = {}
         self.corrupted: dict[str, Predictions] = {}
@@ -218,7 +219,7 @@ class _Rebuilding:
             found, taken = check_given(
                 self.pack,
                 self.given,
-                predictions=self.predictions,
+                predictions=self.predictions | self.unknown,
                 images=self._images(),
                 split=self.split,
                 classes=self.protocol.dataset.classes,
@@ -280,6 +281,7 @@ class _Rebuilding:
             baseline=self.baseline,
             comparisons=self.comparisons,
             adaptations=self.adaptations,
+            unknown=self.unknown,
             corrupted=self.corrupted,
             corrupted_comparisons=self.corrupted_comparisons,
             calibrations=self.calibrations,
@@ -619,7 +621,7 @@ class _Rebuilding:
             except (HarnessError, ValueError, AttributeError) as error:
                 self._note(f"predictions/{name}.csv", "", str(error))
                 whole = False
-        return self._read_adaptations() and whole
+        return self._read_adaptations() and self._read_unknown() and whole
 
     def _read_adaptations(self) -> bool:
         """What adapted classifiers said, and that the drawn cells are those that the protocol draws."""
@@ -630,6 +632,26 @@ class _Rebuilding:
                 self.adaptations[name] = read_adapted(self.pack, name, self.predictions.get(name))
             except (HarnessError, ValueError) as error:
                 self._note(f"predictions/{ADAPTED}/{name}.csv", "", str(error))
+                return False
+        return True
+
+    def _read_unknown(self) -> bool:
+        """What the classifier said of cells of classes that it does not know."""
+        if self.pack.evidence.get("unknown") is None:  # none was shown, or by an older harness
+            return True
+        for name, stated in require_field(self.pack, "unknown", kind=dict).items():
+            try:
+                kinds = self._of(tuple[str, ...], "unknown", name, "kinds")
+                found = read_further(self.pack, f"{UNKNOWN}/{name}", stated, set_name=name, further_classes=kinds)
+                if known := {found.classes[label] for label in found.labels.tolist()} - {*kinds}:
+                    raise EvidenceError(f"it has cells of {', '.join(sorted(known))}, which the classifier knows")
+                if found.probabilities[:, len(self.protocol.dataset.classes) :].any():
+                    raise EvidenceError("it has probabilities of classes that the classifier does not know")
+                groups = self._of(tuple[str, ...] | None, "unknown", name, "groups")
+                columns = self._of(dict[str, tuple[str, ...]], "unknown", name, "columns")
+                self.unknown[name] = replace(found, groups=groups, columns=columns)
+            except HarnessError as error:
+                self._note(f"predictions/{UNKNOWN}/{name}.csv", "", str(error))
                 return False
         return True
 
@@ -675,13 +697,16 @@ class _Rebuilding:
 
     def _count_sets(self) -> None:
         """Sizes and digests of the sets, from manifest.csv and from the predictions of external sets."""
-        counted = {name: self._cells_of(name) for name in self.predictions if name not in PARTS}
+        counted = {name: self._cells_of(name) for name in self._beside}
         if self.manifest is not None:
             counted["dataset"] = self.manifest.images
         sets = []
         for summary in self._of(tuple[SetSummary, ...], "sets"):
             if summary.name in counted:
-                there = Manifest(summary.name, Path(), self.protocol.dataset.classes, counted[summary.name])
+                stranger = self.unknown.get(summary.name)
+                classes = self.protocol.dataset.classes
+                kinds = classes if stranger is None else stranger.classes[len(classes) :]
+                there = Manifest(summary.name, Path(), kinds, counted[summary.name])
                 drawn = self.adaptations.get(summary.name)
                 whole = there if drawn is None else replace(there, images=(*there.images, *cells_of(drawn.drawn)))
                 pin = None if summary.pin is None else whole.pin  # an older harness told none
@@ -708,10 +733,15 @@ class _Rebuilding:
     def _images(self) -> dict[str, tuple[CellImage, ...]]:
         """The images that the pack lists, of the dataset and of every external set that was scored."""
         own = {} if self.manifest is None else {"dataset": self.manifest.images}
-        return own | {name: self._cells_of(name) for name in self.predictions if name not in PARTS}
+        return own | {name: self._cells_of(name) for name in self._beside}
+
+    @property
+    def _beside(self) -> dict[str, Predictions]:
+        """Set beside the dataset -> what was said of it: the external sets, then those of unknown classes."""
+        return {name: found for name, found in self.predictions.items() if name not in PARTS} | self.unknown
 
     def _cells_of(self, name: str) -> tuple[CellImage, ...]:
-        return cells_of(self.predictions[name])
+        return cells_of(self._beside[name])
 
     def _fit_again(self) -> None:
         """Which cells things were fitted on, and how many of them are judged, counted by content."""
@@ -823,7 +853,7 @@ class _Rebuilding:
                     role=look.role,
                 )
         judged, seeds = {look.set for look in own if look.role == "judged"}, {look.predictions for look in own}
-        for name in self.predictions:
+        for name in self.predictions | self.unknown:
             if name not in ("train", "validation", *judged):
                 self._note(LEDGER, f"set {name}", f"no look of run {self.run_id} at this set is on record")
         for name, adapted in self.adaptations.items():
@@ -839,7 +869,9 @@ class _Rebuilding:
         """Which cells have another label than before: by the ledger, their paths as recorded, and by the baseline."""
         held: tuple[Relabelled, ...] = self._of(tuple[Relabelled, ...] | None, "relabelled") or ()
         seen = tuple(cell for cell in held if cell.picture)
-        for said in unlike_ledger(seen, corrected_pictures(self.ledger, run=self.run_id), self.predictions):
+        for said in unlike_ledger(
+            seen, corrected_pictures(self.ledger, run=self.run_id), self.predictions | self.unknown
+        ):
             self._note(EVIDENCE, "relabelled", said)
         if seen:
             self.not_recomputed.append("which of the cells of a label show the picture that had another one: recorded")
@@ -879,7 +911,7 @@ class _Rebuilding:
             self.not_recomputed.append("that the ledger had the looks of a chain that was merged into it: recorded")
 
     def _check_look(self, look: Look) -> None:
-        found = self.predictions.get(look.set)
+        found = (self.predictions | self.unknown).get(look.set)
         if look.role == "seed":
             found = next((each for each in self.seeds.values() if each.digest == look.predictions), None)
         if look.role in ("fit", "adapted"):

@@ -184,6 +184,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "baseline": results.baseline and baseline_record(results.baseline),
         "comparisons": {name: _compared(results, name, found) for name, found in results.comparisons.items()},
         "adaptations": {name: _adapted(found) for name, found in results.adaptations.items()} or None,
+        "unknown": {name: _of_unknown(found, results) for name, found in results.unknown.items()} or None,
         "corrupted": {kind: stated_of(found) for kind, found in results.corrupted.items()} or None,
         "corrupted_comparisons": {
             kind: comparison_record(found) | {"predictions": stated_of(_of_baseline(results, kind))}
@@ -195,6 +196,11 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "page": page_facts(results),
         "renderer": renderer(),
     }
+
+
+def _of_unknown(found: Predictions, results: RunResults) -> dict[str, object]:
+    kinds = found.classes[len(results.protocol.dataset.classes) :]
+    return {**(stated_of(found) or {}), "kinds": list(kinds), "groups": found.groups, "columns": dict(found.columns)}
 
 
 def metrics(results: RunResults, evaluation: Evaluation) -> dict[str, object]:

@@ -21,6 +21,7 @@ class Question:
 
     gate:              at which its criteria are judged; gate_per_class: where they speak of one class, if elsewhere.
     sets:              what a criterion may name as its set; on_external: also the external sets of the protocol.
+    on_unknown:        or its sets of cells of classes that the classifier does not know.
     counts_looks:      its criteria are judged on cells that training must not know, so each look at them counts.
     needs_independence: an external set satisfies it only where its independence of the training source is shown.
     """
@@ -29,12 +30,13 @@ class Question:
     gate: str
     sets: tuple[str, ...]
     on_external: bool = False
+    on_unknown: bool = False
     gate_per_class: str = ""
     counts_looks: bool = False
     needs_independence: bool = False
 
-    def sets_among(self, external: Sequence[str]) -> tuple[str, ...]:
-        return (*self.sets, *(external if self.on_external else ()))
+    def sets_among(self, external: Sequence[str], unknown: Sequence[str]) -> tuple[str, ...]:
+        return (*self.sets, *(external if self.on_external else ()), *(unknown if self.on_unknown else ()))
 
 
 # In the order in which pytest asks them: data before split before model.
@@ -66,6 +68,7 @@ QUESTIONS = {
         Question(
             name="external", gate="elsewhere", sets=(), on_external=True, counts_looks=True, needs_independence=True
         ),
+        Question(name="unknown", gate="elsewhere", sets=(), on_unknown=True, counts_looks=True),
         # Asked when every set is scored that will be, so that all of them are compared. It belongs to the gate at which
         # the test part is first looked at: what an exported file says of judged cells is no less true elsewhere.
         Question(name="export", gate="accuracy", sets=("export",)),

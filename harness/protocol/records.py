@@ -63,6 +63,7 @@ ANY = "any"  # flips under at least one transform; inputs of every kind together
 # What may be decoded; `harness.data.decoding` knows more by their first bytes, and names them.
 Format = Literal["JPEG", "PNG", "BMP", "TIFF", "WEBP"]
 FORMATS = get_args(Format)
+CONFIDENT_AT = 0.9  # of a set of unknown cells that says nothing else
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -481,25 +482,17 @@ class ReproducibilityPlan(_Record):
     epochs: int = Field(ge=1)
 
 
-class ExternalPlan(DeclaredSet):
-    """A set from elsewhere, only ever evaluated. Its `labels` and `columns` are the dataset's where it states none.
+class _SetBeside(DeclaredSet):
+    """A set that lies beside the dataset and is only ever evaluated.
 
     name:        how criteria call it; a folder of this name beside the data folder is taken for it.
     description: what the images are, where they come from, and what shows that they are independent.
     images:      what every image file of it must be.
-    synthetic:   of the embedded protocol: which cells are drawn for it.
-    independence: "shown" needs facts that the protocol states in `description`; "not shown" cannot satisfy an
-    external criterion, whatever the accuracy.
-    adaptation:  by which of its cells a classifier is adapted to it; only its other cells are judged then.
     """
 
     name: Name
     description: Text
-    independence: Literal["shown", "not shown"]
     images: ImageRules
-    synthetic: Literal["second-laboratory", "nine-monocytes"] | None = None
-    # Left out of the content where there is none, so that a protocol without one keeps its digest.
-    adaptation: AdaptationPlan | None = Field(default=None, exclude_if=lambda plan: plan is None)
 
     @field_validator("name")
     @classmethod
@@ -507,6 +500,31 @@ class ExternalPlan(DeclaredSet):
         if value.casefold() in RESERVED_SETS:
             raise ValueError(f"an external set cannot be called {value!r}: that is a part of the dataset")
         return value
+
+
+class ExternalPlan(_SetBeside):
+    """A set from elsewhere, only ever evaluated. Its `labels` and `columns` are the dataset's where it states none.
+
+    synthetic:   of the embedded protocol: which cells are drawn for it.
+    independence: "shown" needs facts that the protocol states in `description`; "not shown" cannot satisfy an
+    external criterion, whatever the accuracy.
+    adaptation:  by which of its cells a classifier is adapted to it; only its other cells are judged then.
+    """
+
+    independence: Literal["shown", "not shown"]
+    synthetic: Literal["second-laboratory", "nine-monocytes"] | None = None
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    adaptation: AdaptationPlan | None = Field(default=None, exclude_if=lambda plan: plan is None)
+
+
+class UnknownPlan(_SetBeside):
+    """A set of cells of classes that the classifier does not know. Its `labels` say which folder is which kind of cell.
+
+    confident_at: a cell to which the classifier gives one of its own classes at least this probability is confidently
+                  called something that it is not.
+    """
+
+    confident_at: OpenFraction = CONFIDENT_AT
 
 
 # Of thirty candidates gated on one test part this rule keeps most power: docs/decisions/0037 has the simulation.
@@ -694,7 +712,7 @@ class Criterion(_Record):
     rationale: why this bound, for whoever reads the verdict; whoever changes the bound of a base states another.
     required: whether the run passes only with it; else it is reported for information.
     set:    "dataset" for integrity, split, leakage and reproducibility; "training"; "validation", "test" or an external
-            set's name; for throughput the device: "mps", "cuda", "cpu" or "any".
+            set's name, or that of a set of unknown cells; for throughput the device: "mps", "cuda", "cpu" or "any".
     kind:   for robustness: of the disturbance, the transform or the input without a cell; "any" takes all together;
             for worst_slice the column.
     floor, ceiling: exactly one. A floor acts on the lower bound, a ceiling on the upper.
@@ -847,6 +865,8 @@ class Protocol(_Record):
     model: Annotated[ModelPlan | None, NOT_FIXED] = None
     reproducibility: ReproducibilityPlan
     external: tuple[ExternalPlan, ...] = ()
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    unknown: tuple[UnknownPlan, ...] = Field(default=(), exclude_if=lambda sets: not sets)
     criteria: tuple[Criterion, ...] = Field(min_length=1)
     throughput: ThroughputPlan
     # How the candidate answers. Left out of the content where eager torch does, so that a protocol keeps its digest.
@@ -880,17 +900,17 @@ class Protocol(_Record):
             raise ValueError(f"the criterion ids {duplicates} are used more than once; give each its own")
         if not any(criterion.required for criterion in self.criteria):
             raise ValueError("no criterion is required, so every run would pass; require at least one")
-        external = [plan.name for plan in self.external]
-        if len({name.casefold() for name in external}) != len(external):
-            raise ValueError(f"the external sets {external} are not distinct when case is ignored")
+        external, unknown = [plan.name for plan in self.external], [plan.name for plan in self.unknown]
+        if len({name.casefold() for name in (*external, *unknown)}) != len(external) + len(unknown):
+            raise ValueError(f"the sets {[*external, *unknown]} are not distinct when case is ignored")
         for plan in self.external:
             plan.refuse_foreign_labels(f"external.{plan.name}.labels", self.dataset.classes)
         for criterion in self.criteria:
-            sets = QUESTIONS[criterion.question].sets_among(external)
+            sets = QUESTIONS[criterion.question].sets_among(external, unknown)
             if criterion.set not in sets:
                 raise ValueError(
                     f"criterion {criterion.id}: question {criterion.question!r} has no set {criterion.set!r}; "
-                    f"it can be one of {', '.join(sets) or 'none: no external set is declared'}"
+                    f"it can be one of {', '.join(sets) or 'none: no such set is declared'}"
                 )
             if criterion.required and criterion.set == "validation":
                 raise ValueError(
@@ -973,13 +993,23 @@ class Protocol(_Record):
             columns=home.columns if own.columns is None else own.columns,
         )
 
+    def unknown_plan(self, set_name: str) -> UnknownPlan | None:
+        """What is declared of a set of classes that the classifier does not know; None where nothing is."""
+        return next((plan for plan in self.unknown if plan.name == set_name), None)
+
+    def confident_at(self, set_name: str) -> float:
+        """From which probability on a cell of such a set, declared or not, is confidently called what it is not."""
+        plan = self.unknown_plan(set_name)
+        return CONFIDENT_AT if plan is None else plan.confident_at
+
     def adaptation_of(self, set_name: str) -> AdaptationPlan | None:
         """How a classifier is adapted to an external set; None where nothing is declared."""
         return next((plan.adaptation for plan in self.external if plan.name == set_name), None)
 
     def pin_of(self, set_name: str) -> str | None:
         """The digest that the dataset or an external set must have; None where the protocol states none."""
-        sets: dict[str, DeclaredSet] = {"dataset": self.dataset, **{plan.name: plan for plan in self.external}}
+        beside: tuple[_SetBeside, ...] = (*self.external, *self.unknown)
+        sets: dict[str, DeclaredSet] = {"dataset": self.dataset, **{plan.name: plan for plan in beside}}
         return None if (plan := sets.get(set_name)) is None else plan.digest
 
     def kinds_of(self, metric: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ SECTION_OF = {
     "regression": "comparison",
     "calibration": "confidence",
     "robustness": "disturbances",
+    "unknown": "disturbances",
     "external": "external",
     "throughput": "speed",
 }
@@ -78,6 +79,7 @@ def _section_of(criterion: Criterion, evaluated: Sequence[str]) -> str:
 
 def _file_of(criterion: Criterion, files: Sequence[str]) -> str | None:
     """The file of the pack that a criterion's numbers follow from."""
-    table = f"predictions/{criterion.set}.csv"
+    beside = "unknown/" if criterion.question == "unknown" else ""
+    table = f"predictions/{beside}{criterion.set}.csv"
     name = table if table in files else FILE_OF.get(criterion.question, "evidence.json")
     return name if name in files else None

@@ -24,7 +24,7 @@ from harness.metrics.predictions import Predictions
 from harness.model.engines import told as engine_told
 from harness.model.exports import CLASSIFIER, EXPORT
 from harness.model.training import best_weights
-from harness.protocol.records import PARTS, ExternalPlan
+from harness.protocol.records import PARTS
 from harness.run.graph import Graph
 from harness.run.recipes.basis import Pictures
 from harness.run.rescoring import GIVEN, rescore
@@ -74,6 +74,7 @@ def reached(run: Graph) -> dict[str, Any]:
             for (name,), found in run.results(adaptation.adapted).items()
             if isinstance(found, adaptation.AdaptedSeen)
         },
+        "unknown": unknown_predictions(run),
         "corrupted": {} if run.result(corruptions.stress) is None else run(corruptions.corrupted),
         "corrupted_comparisons": _corrupted_comparisons(run),
         "calibrations": _calibrations(run, seen),
@@ -154,6 +155,12 @@ def judged_predictions(run: Graph) -> dict[str, Predictions]:
     names, seed = [*PARTS, *_externals(run)], run.setting.protocol.training.seed
     seen = run.results(predictions.seen)
     return {name: seen[name, seed].predictions for name in names if (name, seed) in seen}
+
+
+def unknown_predictions(run: Graph) -> dict[str, Predictions]:
+    """Set of cells of classes that the judged classifier does not know -> what it said of them."""
+    seen, seed = run.results(predictions.seen), run.setting.protocol.training.seed
+    return {name: seen[name, seed].predictions for name in run.setting.unknown if (name, seed) in seen}
 
 
 def seed_predictions(run: Graph) -> dict[int, Predictions]:
@@ -245,9 +252,14 @@ def _given(run: Graph) -> GivenPredictions | None:
 
 def _externals(run: Graph) -> Mapping[str, Manifest | Unavailable]:
     """The external sets, where anybody has looked for them; as they lie there, where the run ended before that."""
+    return {name: found for name, found in _beside(run).items() if name not in run.setting.unknown}
+
+
+def _beside(run: Graph) -> Mapping[str, Manifest | Unavailable]:
+    """The same with the sets of cells of unknown classes."""
     if run.result(independence.duplicates) is None:  # may be what ended it: it must not cost the pack
         return run.result(data.listed) or {}
-    return run(external.external)
+    return {**run(external.external), **run(external.unknown)}
 
 
 def _evaluation(run: Graph, name: str) -> Evaluation:
@@ -268,15 +280,16 @@ def _summaries(run: Graph) -> tuple[SetSummary, ...]:
     protocol, summaries = run.setting.protocol, []
     if (dataset := run.result(data.manifest)) is not None:
         summaries.append(_summary(run, dataset, "dataset", protocol.dataset.description))
-    plans: dict[str, ExternalPlan] = {plan.name: plan for plan in protocol.external}
-    for name, found in _externals(run).items():
-        note = plans[name].description if name in plans else "named on the command line; no criteria"
+    notes = {plan.name: plan.description for plan in (*protocol.external, *protocol.unknown)}
+    for name, found in _beside(run).items():
+        note = notes.get(name, "named on the command line; no criteria")
+        role = "unknown" if name in run.setting.unknown else "external"
         if isinstance(found, Unavailable):
-            summaries.append(SetSummary(name, "external", 0, {}, "", "", note, absent_because=found.reason))
+            summaries.append(SetSummary(name, role, 0, {}, "", "", note, absent_because=found.reason))
         else:
             whole = run(external.apart)[name] if run.result(external.external) is not None else found
             assert isinstance(whole, Manifest)  # what was drawn of it belongs to it, and a pin is of all files
-            summaries.append(replace(_summary(run, found, "external", note), pin=whole.pin))
+            summaries.append(replace(_summary(run, found, role, note), pin=whole.pin))
     return tuple(summaries)
 
 

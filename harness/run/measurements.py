@@ -12,6 +12,7 @@ from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.leakage import n_looked_at
 from harness.metrics.measurements import Count
+from harness.metrics.predictions import Predictions
 from harness.metrics.slices import evaluate_slices
 from harness.metrics.stability import Robustness
 from harness.metrics.timing import ANSWERED, differing_answers
@@ -69,6 +70,10 @@ class LiveMeasurements:
 
     def adaptation(self, set_name: str) -> Comparison | Unavailable:
         return self._run(adaptation.adaptation, set_name)
+
+    def unknown(self, set_name: str) -> Predictions | Unavailable:
+        reason = self._run(predictions.unanswered, set_name)
+        return reason if reason is not None else self._run(predictions.counted, set_name)
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         if kind is not None:

@@ -75,6 +75,8 @@ class RunResults:
     seed_predictions: training seed -> its classifier's predictions of the test part, where several were trained.
     baseline: the run that was compared with; comparisons, calibrations: set name -> record.
     adaptations: external set -> the classifier adapted to it, beside what was said of the drawn cells.
+    unknown: set of cells of classes that the classifier does not know -> what it said of them: one column more for each
+             kind of cell, of zeros.
     corrupted: kind -> predictions of the test part with that corruption at its agreed severity, of every cell.
     corrupted_comparisons: kind -> candidate and baseline on these.
     cannot_pass: required criterion -> why it could not pass whatever the classifier does, as known before the run.
@@ -121,6 +123,7 @@ class RunResults:
     baseline: Baseline | None = None
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     adaptations: dict[str, Adapted] = field(default_factory=dict)
+    unknown: dict[str, Predictions] = field(default_factory=dict)
     corrupted: dict[str, Predictions] = field(default_factory=dict)
     corrupted_comparisons: dict[str, Comparison] = field(default_factory=dict)
     calibrations: dict[str, CalibrationReport] = field(default_factory=dict)

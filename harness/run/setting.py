@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class RunOptions:
 
     run_id:    what the run is called in the ledger and in its pack.
     external:  set name -> folder.
+    unknown:   set name -> folder with cells of classes that the classifier does not know.
     synthetic: the names of the sets that were drawn; "dataset" is the one that is split.
     ledger:    the file in which every look at a test or external set is recorded.
     known_chains: chains of looks that the ledger must continue.
@@ -50,6 +51,7 @@ class RunOptions:
     baseline: Baseline | None = None
     model: GivenClassifier | None = None
     predictions: tuple[PredictionsTable, ...] = ()
+    unknown: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def split_is_stated(self) -> bool:
@@ -93,11 +95,16 @@ class Setting:
     def classes(self) -> tuple[str, ...]:
         return self.protocol.dataset.classes
 
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The sets of cells of classes that the classifier does not know, of protocol and command line."""
+        return tuple(dict.fromkeys([*(plan.name for plan in self.protocol.unknown), *self.options.unknown]))
+
     def rules(self, set_name: str) -> ImageRules:
-        """What the protocol says of the images of the dataset or of an external set."""
+        """What the protocol says of the images of the dataset or of a set beside it."""
         if set_name == "dataset":
             return self.protocol.dataset.images
-        for plan in self.protocol.external:
+        for plan in (*self.protocol.external, *self.protocol.unknown):
             if plan.name == set_name:
                 return plan.images
         return UNDECLARED

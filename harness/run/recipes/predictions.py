@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.progress import Report
-from harness.metrics.predictions import Predictions, predictions_of
+from harness.metrics.predictions import Predictions, predictions_of, widened
 from harness.model.classifier import Classifier, predict
 from harness.run.recipes.basis import Pictures, place, rows_by_digest
 from harness.run.recipes.classifier import Source
@@ -48,4 +48,4 @@ def read_scores(folder: Path, pictures: Pictures, classes: tuple[str, ...]) -> t
     with np.load(folder / CACHE_FILE) as kept:
         scored = tuple(kept["digests"].tolist())
         ordered = kept["probabilities"][rows_by_digest(scored, pictures.cells)]
-    return predictions_of(pictures.cells, ordered, set_name=pictures.name, classes=classes), scored
+    return predictions_of(pictures.cells, widened(ordered, classes), set_name=pictures.name, classes=classes), scored

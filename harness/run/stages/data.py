@@ -12,7 +12,7 @@ from harness.data import gx
 from harness.data.expectations import expected_by_user
 from harness.data.inspection import Inspected, inspect_files, picture_digests_of
 from harness.data.integrity import judge_files
-from harness.data.manifest import read_manifest
+from harness.data.manifest import read_manifest, read_strangers
 from harness.data.records import IntegrityReport, Manifest, Split
 from harness.data.split import check_split, draw_split, read_split
 from harness.metrics.comparison import refuse_other_cells
@@ -42,7 +42,7 @@ def manifest(run: Asking) -> Manifest:
 
 @stage()
 def found_elsewhere(run: Asking) -> Mapping[str, Manifest | Unavailable]:
-    """Every external set of protocol and command line as it lies there, or that it is not there."""
+    """Every set beside the dataset, of protocol and command line, as it lies there, or that it is not there."""
     options, sets = run.setting.options, dict[str, Manifest | Unavailable]()
     for name in dict.fromkeys([*(plan.name for plan in run.setting.protocol.external), *options.external]):
         folder = options.external.get(name)
@@ -58,7 +58,20 @@ def found_elsewhere(run: Asking) -> Mapping[str, Manifest | Unavailable]:
                 workers=options.workers,
                 names=run.setting.protocol.names_in(name),
             )
-    return sets
+    return sets | {name: _of_unknown_classes(run.setting, name) for name in run.setting.unknown}
+
+
+def _of_unknown_classes(setting: Setting, name: str) -> Manifest | Unavailable:
+    folder, plan = setting.options.unknown.get(name), setting.protocol.unknown_plan(name)
+    if folder is None:
+        return Unavailable(f"set {name} is not there: no --unknown {name}=DIR, no folder {name} beside the data")
+    return read_strangers(
+        folder,
+        name=name,
+        known=setting.classes,
+        workers=setting.options.workers,
+        names=plan,
+    )
 
 
 @stage(manifest, found_elsewhere)

@@ -23,11 +23,8 @@ from harness.run.stages.independence import duplicates
 
 @stage(manifest, listed, duplicates)
 def apart(run: Asking) -> Mapping[str, Manifest | Unavailable]:
-    """Every external set that is one, whole."""
-    return {
-        name: _apart(found, run(manifest), run(duplicates)) if isinstance(found, Manifest) else found
-        for name, found in run(listed).items()
-    }
+    """Every set beside the dataset that is one, whole."""
+    return {name: _apart(run, found) if isinstance(found, Manifest) else found for name, found in run(listed).items()}
 
 
 @stage(apart, duplicates)
@@ -54,27 +51,43 @@ def external(run: Asking) -> Mapping[str, Manifest | Unavailable]:
     return {
         name: _unfitted(run, _rest(found, run(drawn)[name]), looks) if isinstance(found, Manifest) else found
         for name, found in run(apart).items()
+        if name not in run.setting.unknown
     }
 
 
-@stage(external)
+@stage(apart, picture_digests)
+def unknown(run: Asking) -> Mapping[str, Manifest | Unavailable]:
+    """Every set of cells of classes that the classifier does not know, as it may be scored, or why not."""
+    looks, sets = read_ledger(run.setting.options.ledger), run(apart)
+    found = {name: sets[name] for name in run.setting.unknown}
+    return {name: _unfitted(run, each, looks) if isinstance(each, Manifest) else each for name, each in found.items()}
+
+
+@stage(external, unknown)
 def missing(run: Asking, set_name: str) -> Unavailable | None:
-    """Why an external set cannot be had; None for one that is there, and for the dataset's parts."""
-    found = None if set_name in PARTS else run(external)[set_name]
+    """Why a set beside the dataset cannot be had; None for one that is there, and for the dataset's parts."""
+    found = None if set_name in PARTS else {**run(external), **run(unknown)}[set_name]
     return found if isinstance(found, Unavailable) else None
 
 
-@stage(manifest, external)
+@stage(manifest, external, unknown)
 def listing(run: Asking, set_name: str) -> Manifest:
     """The manifest that the images of a part or of an external set are listed in.
 
     Raises:
         DataError: the external set is not there; ask `missing` first.
     """
-    found = run(manifest) if set_name in PARTS else run(external)[set_name]
+    found = run(manifest) if set_name in PARTS else {**run(external), **run(unknown)}[set_name]
     if isinstance(found, Unavailable):
         raise DataError(found.reason)
     return found
+
+
+@stage(listing)
+def vocabulary(run: Asking, set_name: str) -> tuple[str, ...]:
+    """The columns that probabilities of a set have: the classes, then the kinds of cell that are none of them."""
+    kinds = run(listing, set_name).classes if set_name in run.setting.unknown else ()
+    return (*run.setting.classes, *kinds)
 
 
 @stage(split, listing)
@@ -111,17 +124,15 @@ def _unfitted(run: Asking, found: Manifest, looks: Sequence[Look]) -> Manifest |
     )
 
 
-def _apart(found: Manifest, dataset: Manifest, pairs: Sequence[DuplicatePair]) -> Manifest | Unavailable:
-    """An external set, or why it is not one: it holds files of the dataset, or is made of its pictures."""
-    own = {image.sha256 for image in dataset.images}
+def _apart(run: Asking, found: Manifest) -> Manifest | Unavailable:
+    """A set beside the dataset, or why it is not one: it holds files of the dataset, or is made of its pictures."""
+    role = "unknown" if found.name in run.setting.unknown else "external"
+    own = {image.sha256 for image in run(manifest).images}
     shared = [image.path for image in found.images if image.sha256 in own]
     if shared:
-        return _not_external(
-            found, f"{len(shared)} of its {len(found.images)} images are also in the dataset, first {shared[0]!r}"
+        why: str | None = (
+            f"{len(shared)} of its {len(found.images)} images are also in the dataset, first {shared[0]!r}"
         )
-    made_of = made_of_the_dataset(pairs, found.name, len(found.images))
-    return found if made_of is None else _not_external(found, made_of)
-
-
-def _not_external(found: Manifest, why: str) -> Unavailable:
-    return Unavailable(f"set {found.name} is not external: {why}", waivable=False)
+    else:
+        why = made_of_the_dataset(run(duplicates), found.name, len(found.images))
+    return found if why is None else Unavailable(f"set {found.name} is not {role}: {why}", waivable=False)

@@ -79,6 +79,7 @@ def provenance(run: Asking) -> Mapping[str, Provenance]:
             rng=rng,
         )
         for each in run(comparable)
+        if each.name not in run.setting.unknown
     }
 
 

@@ -24,12 +24,12 @@ from harness.metrics.comparison import Comparison, compare
 from harness.metrics.copies import counted_once
 from harness.metrics.ensemble import ensemble_beside_best
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
-from harness.metrics.predictions import Predictions, predictions_of
+from harness.metrics.predictions import Predictions, predictions_of, widened
 from harness.run.graph import Asking, stage
 from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.predictions import Scoring, read_scores
 from harness.run.stages.data import picture_digests
-from harness.run.stages.external import images, listing, missing
+from harness.run.stages.external import images, listing, missing, vocabulary
 from harness.run.stages.given import answered, given, judged
 from harness.run.stages.independence import duplicates
 from harness.run.stages.model import opening, pictures, source
@@ -78,6 +78,7 @@ def shown_groups(run: Asking, set_name: str) -> str:
     shown_groups,
     images,
     listing,
+    vocabulary,
     source,
     opening,
     answered,
@@ -103,7 +104,7 @@ def seen(run: Asking, set_name: str, seed: int) -> Seen:
         label=set_name if own else f"{set_name}, seed {seed}",
     )
     kept = run.keep(f"predictions-{set_name}", recipe, anew=bool(recipe.source.card.asked_anew))
-    found, scored = read_scores(kept, shown, run.setting.classes)
+    found, scored = read_scores(kept, shown, run(vocabulary, set_name))
     return Seen(found, scored, None if set_name in FITTING_SETS else _look(run, found, seed))
 
 
@@ -210,8 +211,8 @@ def calibration(run: Asking, set_name: str) -> CalibrationReport | Unavailable:
 def _as_given(run: Asking, set_name: str, seed: int) -> Seen:
     """What the files say of one set: every cell once, in the order of the set."""
     cells = run(images, set_name)
-    probabilities = run(answered, set_name).probabilities(cells, of=set_name)
-    found = predictions_of(cells, probabilities, set_name=set_name, classes=run.setting.classes)
+    probabilities, classes = run(answered, set_name).probabilities(cells, of=set_name), run(vocabulary, set_name)
+    found = predictions_of(cells, widened(probabilities, classes), set_name=set_name, classes=classes)
     return Seen(found, found.digests, None if set_name in FITTING_SETS else _look(run, found, seed))
 
 

@@ -1,11 +1,13 @@
-"""What corruptions of the test cells change, and what inputs without a cell are taken for."""
+"""What corruptions of the test cells change, and what inputs without a cell, or with an unknown one, are taken for."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
 from harness.data.corruptions import AMOUNTS
+from harness.metrics.estimates import DISPLAY_LEVEL, Estimate
 from harness.metrics.robustness import SeverityCurve
+from harness.metrics.unknown import Confusion, confidently_known, confused_with
 from harness.report.section import Material, Section
 from harness.run.results import RunResults
 
@@ -41,6 +43,27 @@ def facts(run: RunResults) -> dict[str, object]:
     return {
         "worst": [{"cell_class": p.worst.cell_class, "k": p.worst.k, "n": p.worst.n} for p in points],
         "without_a_cell": _without_a_cell(run),
+        **({"unknown": {name: _unknown(run, name) for name in run.unknown}} if run.unknown else {}),
+    }
+
+
+def _unknown(run: RunResults, name: str) -> dict[str, object]:
+    """What cells of classes that the classifier does not know are taken for, in all and kind by kind."""
+    found, at = run.counted(run.unknown[name]), run.protocol.confident_at(name)
+    correlation = run.protocol.clusters.intracluster_correlation
+    share = confidently_known(found, at=at, intracluster_correlation=correlation, level=DISPLAY_LEVEL)
+    assert isinstance(share, Estimate)  # a set without an image is refused
+    rows = confused_with(found, run.protocol.dataset.classes, at=at)
+    return {"at": at, "share": asdict(share), "rows": [_unknown_row(each) for each in rows]}
+
+
+def _unknown_row(found: Confusion) -> dict[str, object]:
+    called = max(found.called, key=lambda name: found.called[name])
+    return {
+        "name": found.kind,
+        "confident": {"k": found.n_confident, "n": found.n},
+        "called": called,
+        "of_these": {"k": found.called[called], "n": found.n},
     }
 
 
