@@ -50,7 +50,8 @@ def pins(
         DataError: a set that the protocol does not declare.
         HarnessError: the data or the pack cannot be read.
     """
-    if strange := [name for name in elsewhere if name not in {plan.name for plan in (*protocol.external, *protocol.unknown)}]:
+    declared = {plan.name for plan in (*protocol.external, *protocol.unknown)}
+    if strange := [name for name in elsewhere if name not in declared]:
         raise DataError(f"--external={strange[0]}: the protocol declares no such set, and a pin is stated in it.")
     pack = None if against is None else open_pack(against)
     if pack is not None:
