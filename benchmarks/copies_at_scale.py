@@ -24,9 +24,7 @@ import math
 import resource
 import subprocess
 import sys
-import threading
 import time
-import venv
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -36,18 +34,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks._flat_search import IMAGEDEDUP, FaissFlat, peer_in
 from benchmarks._ratios import LEVEL, ratio_of
 from benchmarks.duplicate_search import drawn
 from benchmarks.inspection import Side, in_turn
-from harness.data.banding import BandedIndex, Bits, banded_index, met, packed
+from harness.data.banding import Bits, banded_index, met, packed
 from harness.data.recognition import recognised
 from harness.data.resemblance import BANDING, MAX_DISTANCE, N_BITS, all_views, resembling
 from harness.metrics.intervals import clopper_pearson_bounds
 
-SEED, AT_ONCE, ONE_IN, ONE_IN_FOR_RECALL = 1, 250, 500, 10
-PEERS = ("faiss-cpu==1.15.1", "imagededup==0.3.3.post2")
+SEED, AT_ONCE, ONE_IN, ONE_IN_FOR_RECALL = 1, 250, 500, 5
 WAYS = {"whole frames": resembling, "landmarks": recognised}
-Ints = NDArray[np.int64]
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -140,92 +137,6 @@ def exponents(searches: list[Search]) -> str:
     return f"exponent of CPU time, {searches[0].way}: " + "; ".join(steps)
 
 
-# --- peers ----------------------------------------------------------------------------------------
-
-FAISS = """
-import sys, time, numpy, faiss
-faiss.omp_set_num_threads(int(sys.argv[1]))
-radius = int(sys.argv[2]) + 1  # faiss's is strict
-def received(stream):
-    n = int.from_bytes(stream.read(8), "little")
-    return numpy.frombuffer(stream.read(8 * n), numpy.uint8).reshape(-1, 8)
-index = None
-while sys.stdin.buffer.peek(1):
-    hashes = received(sys.stdin.buffer)
-    began = time.process_time()
-    if index is None:
-        index = faiss.IndexBinaryFlat(64)
-        index.add(hashes)
-        continue
-    limits, _, target = index.range_search(hashes, radius)
-    asked = numpy.repeat(numpy.arange(len(hashes)), numpy.diff(limits.astype(numpy.int64)))
-    found = numpy.array([asked, target], dtype=numpy.int64)
-    head = numpy.array([time.process_time() - began, found.shape[1]])
-    sys.stdout.buffer.write(head.tobytes() + found.tobytes())
-    sys.stdout.buffer.flush()
-"""
-IMAGEDEDUP = """
-import sys, time, logging, numpy
-from imagededup.methods import PHash
-logging.disable()
-hashes = numpy.load(sys.argv[1])
-encodings = {str(row): f"{int(each):016x}" for row, each in enumerate(hashes)}
-began = time.process_time()
-found = PHash(verbose=False).find_duplicates(
-    encoding_map=encodings, max_distance_threshold=int(sys.argv[2]), num_dist_workers=1
-)
-print(time.process_time() - began, sum(map(len, found.values())))
-"""
-
-
-def peer_in(place: Path) -> Path:
-    """The interpreter of an environment that holds the peers; made where there is none."""
-    python = place / "bin" / "python"
-    if not python.is_file():
-        venv.create(place, with_pip=True)
-    has = subprocess.run([python, "-c", "import faiss, imagededup"], capture_output=True, check=False).returncode == 0
-    if not has:
-        subprocess.run([python, "-m", "pip", "install", "-q", *PEERS], check=True)
-    return python
-
-
-class FaissFlat:
-    """Looks up as `banding.met` does, but compares all with all, in a process of the peers' environment."""
-
-    def __init__(self, python: Path, *, max_distance: int, threads: int) -> None:
-        self.command = [str(python), "-c", FAISS, str(threads), str(max_distance)]
-        self.max_distance = max_distance
-        self.process: subprocess.Popen[bytes] | None = None
-        self.lock = threading.Lock()
-        self.cpu_s = 0.0
-
-    def __call__(self, index: BandedIndex, bits: Bits, *, max_distance: int) -> tuple[Ints, Ints]:
-        if max_distance != self.max_distance:
-            raise ValueError(f"asked for a distance of {max_distance}, started for {self.max_distance}")
-        with self.lock:
-            if self.process is None:
-                self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-                self.send(index.hashes)
-            self.send(packed(bits))
-            seconds, n = np.frombuffer(self.read(16))
-            self.cpu_s += float(seconds)
-            asked, target = np.frombuffer(self.read(16 * int(n)), dtype=np.int64).reshape(2, -1)
-        return asked, target
-
-    def send(self, hashes: NDArray[np.uint64]) -> None:
-        assert self.process is not None and self.process.stdin is not None
-        self.process.stdin.write(len(hashes).to_bytes(8, "little") + hashes.tobytes())
-        self.process.stdin.flush()
-
-    def read(self, n: int) -> bytes:
-        assert self.process is not None and self.process.stdout is not None
-        return self.process.stdout.read(n)
-
-    def close(self) -> None:
-        if self.process is not None:
-            self.process.communicate()
-
-
 # --- recall and peers -----------------------------------------------------------------------------
 
 
@@ -248,7 +159,7 @@ def recall(n: int, scratch: Path, python: Path, *, workers: int) -> str:
     lower, _ = clopper_pearson_bounds(met_too, len(exact), level=LEVEL)
     return (
         f"{n:,} pictures: exact search reports {len(exact):,} pairs, bands report {met_too:,} of them: recall "
-        f"{met_too / len(exact):.5f}, at least {lower:.5f}; pairs by bands alone: {len(by_bands - exact)}. "
+        f"{met_too / len(exact):.6f}, at least {lower:.6f}; pairs by bands alone: {len(by_bands - exact)}. "
         f"CPU: bands {took:.0f} s, exact {all_against_all:.0f} s"
     )
 
