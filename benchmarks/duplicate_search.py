@@ -49,12 +49,10 @@ def synthetic(n: int) -> tuple[ImageHashes, int]:
     A planted one is a mirrored copy with noise of one grey level, at the end of the list.
     """
     rng = np.random.default_rng(SEED)
-    frequency = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64)[None])
-    frequency[0, 0] = np.inf
     n_planted = n // 500
     thumbnails = np.empty((n, 64, 64), dtype=np.uint8)
     for at in range(0, n - n_planted, 250):
-        thumbnails[at : min(at + 250, n - n_planted)] = _cells(min(250, n - n_planted - at), frequency**-1.5, rng)
+        thumbnails[at : min(at + 250, n - n_planted)] = drawn(min(250, n - n_planted - at), rng)
     copies = thumbnails[rng.choice(n - n_planted, n_planted, replace=False), :, ::-1]
     noisy = copies + rng.normal(0, 1, copies.shape)
     thumbnails[n - n_planted :] = noisy.round().clip(0, 255)
@@ -63,8 +61,11 @@ def synthetic(n: int) -> tuple[ImageHashes, int]:
     return ImageHashes("synthetic", names, ("cell",) * n, names, names, sizes, thumbnails), n_planted
 
 
-def _cells(n: int, amplitude: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    clouds = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((n, 64, 64))) * amplitude, s=(64, 64))
+def drawn(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(n, 64, 64) grey levels, 0 to 255: a dark disc near the middle, on clouds."""
+    frequency = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64)[None])
+    frequency[0, 0] = np.inf
+    clouds = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((n, 64, 64))) * frequency**-1.5, s=(64, 64))
     clouds /= clouds.std(axis=(1, 2), keepdims=True)
     at = (np.arange(64) - 31.5) / 64
     middle, radius, depth = rng.normal(0, 0.04, (n, 2)), rng.uniform(0.2, 0.36, n), rng.uniform(40, 90, n)

@@ -199,6 +199,29 @@ def test_planted_fault_black_corners_would_be_found():
     assert (ours[[0, 0, -1, -1], [0, -1, 0, -1]] > 150).all()
 
 
+@pytest.mark.parametrize(("height", "width", "margin"), [(64, 64, 40), (16, 23, 9), (50, 31, 3), (20, 64, 0)])
+def test_a_picture_fades_beyond_its_edge_as_it_would_if_all_of_the_canvas_were_computed(height, width, margin):
+    pixels = np.random.default_rng(margin).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    canvas = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric").astype(np.float32)
+    plane = disturbances._background_plane(pixels, margin)(slice(None), slice(None))
+    down, across = (np.maximum(0, np.abs(np.arange(-margin, n + margin) * 2 - (n - 1)) - (n - 1)) / 2
+                    for n in (height, width))  # fmt: skip
+    outside = np.maximum(down[:, None], across[None]) / min(height, width)
+    share = ((outside - disturbances.MIRRORED) / (disturbances.FADED - disturbances.MIRRORED)).clip(0, 1)
+    canvas += share.astype(np.float32)[:, :, None] * (plane - canvas)
+    assert np.array_equal(disturbances._continued(pixels, margin), canvas.clip(0, 255).round().astype(np.uint8))
+
+
+def test_contrast_is_looked_up_level_by_level_as_if_it_were_computed_pixel_by_pixel(cells):
+    for severity in SEVERITIES[1:]:
+        image, factor = cells[severity], AMOUNTS["contrast"].at(severity)
+        changed, middle = disturb(image, "contrast", severity, np.random.default_rng(severity)), image.mean()
+        either_way = [
+            (middle + (image - middle) * each).clip(0, 255).round().astype(np.uint8) for each in (factor, 1 / factor)
+        ]
+        assert any(np.array_equal(changed, each) for each in either_way)
+
+
 def test_a_shrunken_cell_is_not_mirrored_into_view():
     cell = a_cell(96, 96)
     for seed in range(4):

@@ -19,6 +19,7 @@ from fixtures.duplicates import PLANTS, DetectorRecord, measure_detector
 from fixtures.smears import HOME, SECOND, Laboratory, draw_cell
 from harness.core.errors import DataError, MissingData
 from harness.core.progress import silent
+from harness.data.banding import met, packed
 from harness.data.hashing import THUMBNAIL_PX, ImageHashes, hash_pictures, thumbnail
 from harness.data.inspection import hash_images
 from harness.data.leakage import (
@@ -338,6 +339,28 @@ def test_whether_a_pair_is_found_does_not_depend_on_the_others(mixed):
     whole = {(pair.first.path, pair.second.path) for pair in find_duplicates([mixed], workers=1)}
     alone = [reordered(mixed, [n, 20 + n]) for n in range(10)]
     assert {pair[:2] for hashes in alone for pair in found(hashes)} == whole
+
+
+def test_thumbnails_may_lie_on_disk_and_a_choice_of_them_is_searched(mixed, tmp_path):
+    np.save(tmp_path / "thumbnails.npy", mixed.thumbnails)
+    mapped = np.load(tmp_path / "thumbnails.npy", mmap_mode="r")
+    whole, chosen = resembling(mapped, workers=1), np.arange(3, 27)
+    assert len(whole.first) == 10
+    some = resembling(mapped, workers=2, rows=chosen)
+    within = np.isin(whole.first, chosen) & np.isin(whole.second, chosen)
+    assert 0 < within.sum() < 10
+    for name in ("first", "second", "poses", "detail"):
+        assert (getattr(some, name) == getattr(whole, name)[within]).all()
+
+
+def test_bands_find_what_is_found_when_all_hashes_are_compared_with_all(mixed):
+    def all_with_all(index, bits, *, max_distance):
+        apart = np.bitwise_count(packed(bits)[:, None] ^ index.hashes)
+        return np.nonzero(apart <= max_distance)
+
+    exact, by_bands = (resembling(mixed.thumbnails, workers=1, meet=meet) for meet in (all_with_all, met))
+    assert len(exact.first) == 10
+    assert (exact.first == by_bands.first).all() and (exact.second == by_bands.second).all()
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow], deadline=None)

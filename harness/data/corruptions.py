@@ -16,6 +16,7 @@ digests of disturbed pixels prove nothing across machines.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -346,7 +347,7 @@ def _brightness(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixe
 
 def _contrast(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
     grey = float(pixels.mean())
-    return _levels(grey + (pixels - grey) * _either_way(factor, rng))
+    return _levels(grey + (np.arange(256) - grey) * _either_way(factor, rng)).take(pixels)
 
 
 def _noise(pixels: Pixels, sd: float, rng: np.random.Generator) -> Pixels:
@@ -406,14 +407,22 @@ def _continued(pixels: Pixels, margin: int) -> Pixels:
     Black or grey corners would tell a network that the image was turned.
     """
     height, width = pixels.shape[:2]
-    padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric").astype(np.float32)
-    y, x = np.arange(-margin, height + margin), np.arange(-margin, width + margin)
-    outside = np.maximum(
-        np.maximum(-y, y - (height - 1)).clip(min=0)[:, None], np.maximum(-x, x - (width - 1)).clip(min=0)[None, :]
-    )
-    share = np.clip((outside / min(height, width) - MIRRORED) / (FADED - MIRRORED), 0.0, 1.0).astype(np.float32)
-    padded += share[:, :, None] * (_background_plane(pixels, margin) - padded)
-    return _levels(padded)
+    mirrored = [np.pad(np.arange(n), margin, mode="symmetric") for n in (height, width)]
+    canvas = pixels.take(mirrored[0], axis=0).take(mirrored[1], axis=1)
+    fading = max(0, math.ceil(margin - MIRRORED * min(height, width)))  # so many pixels from the canvas's edge inwards
+    if fading == 0:
+        return canvas
+    plane = _background_plane(pixels, margin)
+    at = [np.arange(-margin, n + margin) for n in (height, width)]
+    away = [np.maximum(-each, each - (n - 1)).clip(min=0) for each, n in zip(at, (height, width), strict=True)]
+    first, last, between = slice(0, fading), slice(-fading, None), slice(fading, -fading)
+    for rows, columns in ((first, slice(None)), (last, slice(None)), (between, first), (between, last)):
+        outside = np.maximum(away[0][rows, None], away[1][None, columns])
+        share = np.clip((outside / min(height, width) - MIRRORED) / (FADED - MIRRORED), 0.0, 1.0).astype(np.float32)
+        part = canvas[rows, columns].astype(np.float32)
+        part += share[:, :, None] * (plane(rows, columns) - part)
+        canvas[rows, columns] = _levels(part)
+    return canvas
 
 
 # --- things in the way ------------------------------------------------------------------------
@@ -426,17 +435,21 @@ def _bubble(pixels: Pixels, percent: float, rng: np.random.Generator) -> Pixels:
     highlight_turn = rng.uniform(0, 2 * np.pi)
     radius, px = percent / 200, 1.0 / min(pixels.shape[:2])
     u, v = x - distance * np.cos(turn), y - distance * np.sin(turn)
-    inside = np.hypot(u, v) / radius
     edge = max(px, 0.02 * radius) / radius
+    reach = radius * (1.0 + edge / 2.0)  # beyond it nothing changes, and nothing is computed
+    rows, columns = (slice(*np.searchsorted(each.ravel(), (-reach, reach))) for each in (v, u))
+    u, v = u[:, columns], v[rows]
+    inside = np.hypot(u, v) / radius
     cover = np.clip((1.0 - inside) / edge + 0.5, 0.0, 1.0)[:, :, None]
-    image = pixels.astype(np.float32)
-    below = _blurred(image, 0.15 * radius * min(pixels.shape[:2]))
+    below = _blurred(pixels.astype(np.float32), 0.15 * radius * min(pixels.shape[:2]))[rows, columns]
     below += 0.35 * (_background_colour(pixels).astype(np.float32) - below)
     rim = np.exp(-0.5 * ((inside - 0.88) / max(0.07, 0.7 * edge)) ** 2)[:, :, None]
     below *= 1.0 - 0.65 * rim
     gleam = np.hypot(u - 0.42 * radius * np.cos(highlight_turn), v - 0.42 * radius * np.sin(highlight_turn))
     below += np.exp(-0.5 * (gleam / (0.14 * radius)) ** 2)[:, :, None] * (250.0 - below) * 0.9
-    return _levels(image + cover * (below - image))
+    changed, image = pixels.copy(), pixels[rows, columns].astype(np.float32)
+    changed[rows, columns] = _levels(image + cover * (below - image))
+    return changed
 
 
 def _with_second_cell(pixels: Pixels, other: Pixels, percent: float, rng: np.random.Generator) -> Pixels:
@@ -447,17 +460,16 @@ def _with_second_cell(pixels: Pixels, other: Pixels, percent: float, rng: np.ran
     right, down = round(percent / 100 * side * np.cos(turn)), round(percent / 100 * side * np.sin(turn))
     mine, theirs = _background_colour(pixels), _background_colour(other)
     light = other / theirs
-    y, x = _coordinates(height, width)
-    near = np.clip((CELL_RADIUS - np.hypot(x, y)) / CELL_EDGE + 0.5, 0.0, 1.0)
+    darkest = np.minimum(np.minimum(light[:, :, 0], light[:, :, 1]), light[:, :, 2])
     # Empty slide inside the disc stays this image's own: only what takes light is pasted, with a soft outline.
-    stained = _blurred(np.clip((0.96 - light.min(axis=2)) / 0.10, 0.0, 1.0)[:, :, None], 0.008 * side)[:, :, 0]
-    cover = near * np.clip(stained, 0.0, 1.0)
+    stained = _blurred(np.clip((0.96 - darkest) / 0.10, 0.0, 1.0)[:, :, None], 0.008 * side)[:, :, 0]
+    cover = _middle(height, width) * np.clip(stained, 0.0, 1.0)
     to_y, to_x = slice(max(0, down), min(height, height + down)), slice(max(0, right), min(width, width + right))
     from_y, from_x = slice(max(0, -down), min(height, height - down)), slice(max(0, -right), min(width, width - right))
-    image = pixels.astype(np.float64)
-    part = image[to_y, to_x]
+    changed, part = pixels.copy(), pixels[to_y, to_x].astype(np.float64)
     part += cover[from_y, from_x, None] * (light[from_y, from_x] * mine - part)
-    return _levels(image)
+    changed[to_y, to_x] = _levels(part)
+    return changed
 
 
 _DRAWERS: Mapping[str, Callable[[Pixels, float, np.random.Generator], Pixels]] = {
@@ -482,7 +494,8 @@ def _either_way(factor: float, rng: np.random.Generator) -> float:
 
 
 def _levels(values: Floats) -> Pixels:
-    levels: Pixels = np.rint(np.clip(values, 0.0, 255.0)).astype(np.uint8)
+    clipped = np.clip(values, 0.0, 255.0)
+    levels: Pixels = np.rint(clipped, out=clipped).astype(np.uint8)
     return levels
 
 
@@ -501,14 +514,18 @@ def _blurred(image: Floats, sigma_px: float) -> Floats:
 
 def _background_colour(pixels: Pixels) -> NDArray[np.float64]:
     """(3,) the colour of the empty slide: the median of the brighter half of the image's border, never black."""
-    ring = pixels[_ring(*pixels.shape[:2])]
-    light = ring.sum(axis=1, dtype=np.int64)
+    ring = pixels.reshape(-1, 3).take(_ring_places(*pixels.shape[:2]), axis=0)
+    light = ring[:, 0].astype(np.int64) + ring[:, 1] + ring[:, 2]
     colour: NDArray[np.float64] = np.median(ring[light >= np.median(light)], axis=0)
     return np.maximum(colour, 1.0)
 
 
-def _background_plane(pixels: Pixels, margin: int) -> Floats:
-    """(h + 2 margin, w + 2 margin, 3) the empty slide around the image, as unevenly lit as its border shows."""
+def _background_plane(pixels: Pixels, margin: int) -> Callable[[slice, slice], Floats]:
+    """The empty slide around the image, as unevenly lit as its border shows.
+
+    Returns:
+        (rows, columns) -> what of the (h + 2 margin, w + 2 margin, 3) colours lies there.
+    """
     height, width = pixels.shape[:2]
     ring = _ring(height, width)
     colours, (y, x) = pixels[ring].astype(np.float64), _coordinates(height, width)
@@ -522,10 +539,14 @@ def _background_plane(pixels: Pixels, margin: int) -> Floats:
     )
     wide_y, wide_x = _coordinates(height + 2 * margin, width + 2 * margin)
     grown = min(height + 2 * margin, width + 2 * margin) / min(height, width)
-    plane = level + (wide_y * grown)[:, :, None] * down + (wide_x * grown)[:, :, None] * across
     # A slope is believed as far as the border showed it, and no further.
     low, high = np.quantile(colours[empty], (0.1, 0.9), axis=0)
-    return np.asarray(np.clip(plane, low, high), dtype=np.float32)
+
+    def seen(rows: slice, columns: slice) -> Floats:
+        vertically, horizontally = (wide_y * grown)[rows, :, None] * down, (wide_x * grown)[:, columns, None] * across
+        return np.asarray(np.clip(level + vertically + horizontally, low, high), dtype=np.float32)
+
+    return seen
 
 
 @cache
@@ -534,6 +555,18 @@ def _ring(height: int, width: int) -> NDArray[np.bool_]:
     ring = np.ones((height, width), dtype=bool)
     ring[thick:-thick, thick:-thick] = False
     return ring
+
+
+@cache
+def _ring_places(height: int, width: int) -> NDArray[np.int64]:
+    return np.flatnonzero(_ring(height, width))
+
+
+@cache
+def _middle(height: int, width: int) -> NDArray[np.float64]:
+    """(h, w) what is pasted of a second cell: 1 in the middle, 0 beyond a soft edge."""
+    y, x = _coordinates(height, width)
+    return np.clip((CELL_RADIUS - np.hypot(x, y)) / CELL_EDGE + 0.5, 0.0, 1.0)
 
 
 @cache

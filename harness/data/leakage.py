@@ -143,31 +143,31 @@ class _Near:
 
 def _near(owners: Sequence[tuple[ImageHashes, int]], *, workers: int) -> Iterator[_Near]:
     """By the whole frame first, which names a transform best; then, of those not found so, by landmarks."""
-    thumbnails = _searched(owners)
-    upright = resembling(_unframed(thumbnails), workers=workers)
+    thumbnails = _thumbnails(owners)
+    small = np.array([_too_small(hashes.sizes_px[row])[0] for hashes, row in owners], dtype=bool)
+    compared = np.flatnonzero(~(featureless(thumbnails) | small))
+    upright = resembling(thumbnails, workers=workers, rows=compared[~_framed(thumbnails, compared)])
     seen = set(zip(upright.first.tolist(), upright.second.tolist(), strict=True))
     for index in range(len(upright.first)):
         a, b = int(upright.first[index]), int(upright.second[index])
         sizes = [hashes.sizes_px[row] for hashes, row in (owners[a], owners[b])]
         forth, back = (_transform(upright, index, sizes, reverse=reverse) for reverse in (False, True))
         yield _Near(a, b, forth, back, _rounded(upright.correlation[index]), _rounded(upright.detail[index]))
-    kept = np.flatnonzero(~featureless(thumbnails))
-    turned = recognised(thumbnails[kept] if len(kept) < len(thumbnails) else thumbnails, workers=workers)
+    turned = recognised(thumbnails, workers=workers, rows=compared)
     for index in range(len(turned.first)):
-        a, b = int(kept[turned.first[index]]), int(kept[turned.second[index]])
+        a, b = int(turned.first[index]), int(turned.second[index])
         if (a, b) not in seen:
             sizes = [hashes.sizes_px[row] for hashes, row in (owners[a], owners[b])]
             forth, back = (motion_in_words(turned.motions[index], *sizes, reverse=reverse) for reverse in (False, True))
             yield _Near(a, b, forth, back, _rounded(turned.correlation[index]), _rounded(turned.detail[index]))
 
 
-def _unframed(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Blank, and so in no pair by the whole frame, where much was laid around or over it: frames are alike."""
-    framed = np.concatenate([
-        pictured(thumbnails[at : at + FRAMES_AT_ONCE]).mean(axis=(1, 2)) < LEAST_PICTURED
-        for at in range(0, max(1, len(thumbnails)), FRAMES_AT_ONCE)
+def _framed(thumbnails: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of each row, whether much was laid around or over it: by the whole frame, frames are alike."""
+    return np.concatenate([
+        pictured(thumbnails[rows[at : at + FRAMES_AT_ONCE]]).mean(axis=(1, 2)) < LEAST_PICTURED
+        for at in range(0, max(1, len(rows)), FRAMES_AT_ONCE)
     ])  # fmt: skip
-    return np.where(framed[:, None, None], np.uint8(0), thumbnails) if framed.any() else thumbnails
 
 
 def _rounded(correlation: np.floating[Any]) -> float:
@@ -235,13 +235,6 @@ def _places(sets: Sequence[ImageHashes]) -> tuple[list[ListedImage], list[tuple[
 
 def _too_small(sizes_px: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray(sizes_px.reshape(-1, 2).min(axis=1) < LEAST_SEARCHED_PX)
-
-
-def _searched(owners: Sequence[tuple[ImageHashes, int]]) -> NDArray[np.uint8]:
-    """The thumbnails; blank, and so in no pair, where the image is too small."""
-    thumbnails = _thumbnails(owners)
-    small = np.array([_too_small(hashes.sizes_px[row])[0] for hashes, row in owners], dtype=bool)
-    return np.where(small[:, None, None], np.uint8(0), thumbnails) if small.any() else thumbnails
 
 
 def _thumbnails(owners: Sequence[tuple[ImageHashes, int]]) -> NDArray[np.uint8]:

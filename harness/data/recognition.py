@@ -67,18 +67,20 @@ class _Spots:
         return Landmarks(self.image[rows].astype(np.int64), self.place[rows], scales, self.share[rows], maps)
 
 
-def recognised(thumbnails: NDArray[np.uint8], *, workers: int) -> Recognised:
+def recognised(thumbnails: NDArray[np.uint8], *, workers: int, rows: Ints | None = None) -> Recognised:
     """Every pair that is found. Leave out blank ones (`resemblance.featureless`): all resemble each other.
 
     Args:
-        thumbnails: (n, 64, 64) uint8.
+        thumbnails: (n, 64, 64) uint8; they may lie on disk (`numpy.memmap`): only some hundreds are copied at a time.
         workers: threads. The result does not depend on it.
+        rows: which are compared, rising; all if not given.
     """
-    chunks = range(0, max(1, len(thumbnails)), IMAGES_PER_CHUNK)
+    rows = np.arange(len(thumbnails)) if rows is None else rows
+    chunks = [rows[at : at + IMAGES_PER_CHUNK] for at in range(0, max(1, len(rows)), IMAGES_PER_CHUNK)]
     with ThreadPoolExecutor(workers) as pool:
-        spots = _joined(list(pool.map(lambda at: _spots(thumbnails, at), chunks)))
+        spots = _joined(list(pool.map(lambda chunk: _spots(thumbnails, chunk), chunks)))
         index = banded_index(spots.vectors > 0, banding_for(len(spots.image)))
-        found = list(pool.map(lambda at: _found_from(thumbnails, at, spots, index), chunks))
+        found = list(pool.map(lambda chunk: _found_from(thumbnails, chunk, spots, index), chunks))
     return _each_pair_once(found)
 
 
@@ -88,10 +90,10 @@ def banding_for(n_spots: int) -> Banding:
     return Banding(N_COMPONENTS, n_bands=N_BANDS, band_bits=bits)
 
 
-def _spots(thumbnails: NDArray[np.uint8], at: int) -> _Spots:
-    found = landmarks(thumbnails[at : at + IMAGES_PER_CHUNK], scales=(1.0,))
+def _spots(thumbnails: NDArray[np.uint8], chunk: Ints) -> _Spots:
+    found = landmarks(thumbnails[chunk], scales=(1.0,))
     maps = (found.maps * STEPS_PER_UNIT).round().clip(-127, 127).astype(np.int8)
-    image = (found.image + at).astype(np.int32)
+    image = chunk[found.image].astype(np.int32)
     return _Spots(image, found.place, found.share, maps, described(found.maps).astype(np.float16))
 
 
@@ -99,19 +101,21 @@ def _joined(parts: list[_Spots]) -> _Spots:
     return _Spots(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Spots.__slots__))
 
 
-def _found_from(thumbnails: NDArray[np.uint8], at: int, spots: _Spots, index: BandedIndex) -> tuple[Pairing, Agreement]:
-    """The pairs that landmarks of pictures at, at + 1, ... find; their `one` is among these."""
-    asked = landmarks(thumbnails[at : at + IMAGES_PER_CHUNK], scales=SCALES)
+def _found_from(
+    thumbnails: NDArray[np.uint8], chunk: Ints, spots: _Spots, index: BandedIndex
+) -> tuple[Pairing, Agreement]:
+    """The pairs that landmarks of the pictures in rows `chunk` find; their `one` is among these."""
+    asked = landmarks(thumbnails[chunk], scales=SCALES)
     vectors = described(asked.maps)
     spot, target = met(index, vectors > 0, max_distance=MAX_DISTANCE)
-    others = asked.image[spot] + at != spots.image[target]
+    others = chunk[asked.image[spot]] != spots.image[target]
     spot, target = spot[others], target[others]
     alike = _row_products(vectors, spot, spots.vectors, target) >= MIN_LIKENESS
     spot, target = spot[alike], target[alike]
     one, other = asked[spot], spots.landmarks(target)
     pairing, likeness = paired(one, other)
     chosen = _most_alike(pairing, likeness, np.minimum(one.share, other.share))
-    pairing = Pairing(pairing.one + at, pairing.other, pairing.motion)
+    pairing = Pairing(chunk[pairing.one], pairing.other, pairing.motion)
     return registered(thumbnails, thumbnails, pairing[chosen])
 
 

@@ -15,6 +15,7 @@ neither on the order nor on the number of the others.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,7 @@ from harness.data.hashing import THUMBNAIL_PX
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Meet = Callable[..., tuple[Ints, Ints]]  # as `banding.met`
 
 N_MODES = 8  # coefficients per axis; the constant one is not part of the hash
 N_BITS = N_MODES**2 - 1
@@ -90,15 +92,19 @@ class _Candidates:
         return _Candidates(self.source[chosen], self.target[chosen], self.pose[chosen], self.window[chosen])
 
 
-def resembling(thumbnails: NDArray[np.uint8], *, workers: int) -> Resemblances:
+def resembling(
+    thumbnails: NDArray[np.uint8], *, workers: int, rows: Ints | None = None, meet: Meet = met
+) -> Resemblances:
     """Every pair that is found; `featureless` thumbnails are in none.
 
     Args:
-        thumbnails: (n, 64, 64) uint8.
+        thumbnails: (n, 64, 64) uint8; they may lie on disk (`numpy.memmap`): only some hundreds are copied at a time.
         workers: threads. The result does not depend on it.
+        rows: which are compared, rising; all that are not featureless if not given.
+        meet: how hashes that are near are looked up. A measurement of recall gives a search that misses none.
     """
-    kept = np.flatnonzero(~featureless(thumbnails))
-    candidates = _candidates(thumbnails[kept] if len(kept) < len(thumbnails) else thumbnails, workers=workers)
+    kept = np.flatnonzero(~featureless(thumbnails)) if rows is None else rows
+    candidates = _candidates(thumbnails, kept, workers=workers, meet=meet)
     candidates = _Candidates(kept[candidates.source], kept[candidates.target], candidates.pose, candidates.window)
     chunks = [candidates[at : at + PAIRS_PER_CHUNK] for at in range(0, len(candidates.source), PAIRS_PER_CHUNK)]
     with ThreadPoolExecutor(workers) as pool:
@@ -164,7 +170,7 @@ def _length(rows: Floats) -> Floats:
     return np.asarray(np.maximum(np.sqrt(np.einsum("ni,ni->n", rows, rows)), 1e-9))
 
 
-def _all_views(thumbnails: Floats) -> Floats:
+def all_views(thumbnails: Floats) -> Floats:
     """(n, windows, 8, 63): every window in every pose."""
     n = len(thumbnails)
     views = np.empty((n, len(_windows()), N_POSES, N_MODES, N_MODES), dtype=np.float32)
@@ -192,24 +198,24 @@ class _Index:
     banded: BandedIndex
 
 
-def _index(thumbnails: NDArray[np.uint8]) -> _Index:
-    n = len(thumbnails)
+def _candidates(thumbnails: NDArray[np.uint8], rows: Ints, *, workers: int, meet: Meet) -> _Candidates:
+    """Numbered as in `rows`."""
+    n = len(rows)
     vectors, slopes = np.empty((n, N_BITS), dtype=np.float32), np.empty((n, 4, N_BITS), dtype=np.float16)
-    for at in range(0, n, IMAGES_PER_CHUNK):
-        chunk = thumbnails[at : at + IMAGES_PER_CHUNK].astype(np.float32)
+
+    def pictures(at: int) -> Floats:
+        return thumbnails[rows[at : at + IMAGES_PER_CHUNK]].astype(np.float32)
+
+    def read(at: int) -> None:
+        chunk = pictures(at)
         vectors[at : at + IMAGES_PER_CHUNK] = _hashable(_coefficients(chunk, _windows()[0]))
         slopes[at : at + IMAGES_PER_CHUNK] = _slopes(chunk)
-    return _Index(vectors, slopes, banded_index(vectors > 0, BANDING))
-
-
-def _candidates(thumbnails: NDArray[np.uint8], *, workers: int) -> _Candidates:
-    index = _index(thumbnails)
-
-    def search(at: int) -> _Candidates:
-        return _looked_up(index, _all_views(thumbnails[at : at + IMAGES_PER_CHUNK].astype(np.float32)), at)
 
     with ThreadPoolExecutor(workers) as pool:
-        parts = list(pool.map(search, range(0, len(thumbnails), IMAGES_PER_CHUNK)))
+        chunks = range(0, n, IMAGES_PER_CHUNK)
+        list(pool.map(read, chunks))
+        index = _Index(vectors, slopes, banded_index(vectors > 0, BANDING))
+        parts = list(pool.map(lambda at: _looked_up(index, all_views(pictures(at)), at, meet), chunks))
     if not parts:
         return _Candidates(*(np.empty(0, dtype=np.int64) for _ in range(4)))
     return _Candidates(
@@ -217,11 +223,11 @@ def _candidates(thumbnails: NDArray[np.uint8], *, workers: int) -> _Candidates:
     )
 
 
-def _looked_up(index: _Index, views: Floats, first: int) -> _Candidates:
+def _looked_up(index: _Index, views: Floats, first: int, meet: Meet) -> _Candidates:
     """Whole frames that some view of thumbnails first, first + 1, ... comes close to; of each pose the best window."""
     n_poses, per_image = views.shape[2], views.shape[1] * views.shape[2]
     flat = views.reshape(-1, N_BITS)
-    view, target = met(index.banded, flat > 0, max_distance=MAX_DISTANCE)
+    view, target = meet(index.banded, flat > 0, max_distance=MAX_DISTANCE)
     others = target != view // per_image + first
     view, target = view[others], target[others]
     correlation = _row_products(flat, view, index.vectors, target)
