@@ -85,7 +85,7 @@ def inspected(run: Asking, set_name: str) -> tuple[Inspected, ...]:
         return inspect_files(
             found.images, found.root, rules=rules, workers=workers, progress=told, meanwhile=gx.import_gx
         )
-    root = found.root.resolve()
+    root = found.root.absolute()
     slices = spread.map(
         Inspection(root, rules),
         found.images,
