@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -24,8 +25,15 @@ from harness.model.corrupted import corrupted_predictions
 from harness.model.elsewhere import Answering, Corrupting, Reopened, Shown
 from harness.model.engines import answered_by
 from harness.model.images import Images, images_of
+from harness.model.model_file import read_model
 from harness.model.trained import card_of
+from harness.plugin import DEFAULT_PROTOCOL
+from harness.protocol.file import read_protocol
 from harness.protocol.records import RobustnessPlan
+from harness.run.graph import Graph
+from harness.run.setting import RunOptions, Setting
+from harness.run.stages import model, spread
+from harness.run.store import Store
 from harness.run.workers import ADDRESS, Dask
 
 if importlib.util.find_spec("distributed") is None:
@@ -125,9 +133,9 @@ def test_a_run_on_workers_keeps_and_judges_what_one_without_does(dask: Cluster, 
     again = tiny("--engine=dask", **{ADDRESS: dask.address})
     assert again.returncode == done.returncode, again.stdout[-3000:]
     assert kept(reports) == before
-    spread = (reports / "latest").resolve()
-    assert spread != pack
-    said = evidence_of(spread)["environment"]["spread by"]
+    beside = (reports / "latest").resolve()
+    assert beside != pack
+    said = evidence_of(beside)["environment"]["spread by"]
     for what in (
         "inspecting dataset",
         "scoring test",
@@ -137,15 +145,43 @@ def test_a_run_on_workers_keeps_and_judges_what_one_without_does(dask: Cluster, 
     ):
         assert f"{what} 1 slice on 2 workers" in said
     assert f"spread by {said}" in again.stdout
-    assert dask.address not in (spread / "evidence.json").read_text()
+    assert dask.address not in (beside / "evidence.json").read_text()
     assert "spread by" not in evidence_of(pack)["environment"]
     timed = {name for name in verdicts_of(pack) if name.startswith("T")}
     for name, verdict in verdicts_of(pack).items():
         if name not in timed:
-            assert verdicts_of(spread)[name]["estimate"] == verdict["estimate"], name
+            assert verdicts_of(beside)[name]["estimate"] == verdict["estimate"], name
 
 
-def test_a_command_is_asked_on_this_machine_and_the_run_says_so():
+def test_a_model_file_is_opened_again_from_what_its_stage_keeps(
+    trained: Path, cold: Cold, place: Path, tmp_path: Path, manifest: Manifest
+):
+    protocol = read_protocol(place / "tiny.toml")
+    given = read_model(cold[1] / "models" / "classifier.safetensors", protocol, trusted=())
     by = Dask("tcp://nobody")
-    by.stays_here("scoring", "the command that answers is a process of this machine")
-    assert by.told.endswith(": scoring on this machine, as the command that answers is a process of this machine")
+    options = RunOptions("test", tmp_path, {}, frozenset(), None, "cpu", 1, tmp_path / "ledger.jsonl", spread=by)
+    run = Graph(
+        Setting.of(protocol, replace(options, model=given)), store=Store(tmp_path, fresh=False), progress=silent
+    )
+    found = run(spread.reopened, 42)
+    assert isinstance(found, Reopened)
+    assert found.place.read_bytes() == given.content
+    assert found.trusted == ()
+    images, _ = some(manifest)
+    elsewhere, _ = pickle.loads(pickle.dumps(found)).open(1)
+    here = run(model.source, 42).open()
+    assert elsewhere.predict_proba(images).tobytes() == here.predict_proba(images).tobytes()
+
+
+def test_a_command_is_asked_on_this_machine_and_the_run_says_so(tmp_path: Path):
+    class Command:
+        kept_as = ()
+
+    by = Dask("tcp://nobody")
+    options = RunOptions("test", tmp_path, {}, frozenset(), None, "cpu", 1, tmp_path / "ledger.jsonl", spread=by)
+    setting = Setting.of(read_protocol(DEFAULT_PROTOCOL), replace(options, model=Command()))  # type: ignore[arg-type]
+    run = Graph(setting, store=Store(tmp_path, fresh=False), progress=silent)
+    assert run(spread.answering, 42) is None
+    assert run(spread.corrupting) is None
+    why = "on this machine, as the command that answers is a process of this machine"
+    assert by.told.endswith(f": scoring {why}; corrupting cells {why}")
