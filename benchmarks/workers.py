@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import pickle
-import resource
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,8 +41,11 @@ def main() -> int:
     asked = parser.parse_args()
     root = asked.data.absolute()
     classes = tuple(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))
+    tracemalloc.start()
     listed = read_manifest(root, name="dataset", classes=classes, workers=1).images
     images = listed[:: max(1, len(listed) // asked.images)][: asked.images]
+    print(f"memory of the manifest: {tracemalloc.get_traced_memory()[0] / len(listed):,.0f} bytes an image")
+    tracemalloc.stop()
     sample = readable_sample((root / image.path, image.sha256) for image in images)
 
     def local() -> list[Inspected]:
@@ -53,12 +56,18 @@ def main() -> int:
         work()
         return time.perf_counter() - began
 
-    began = resource.getrusage(resource.RUSAGE_SELF)
+    tracemalloc.start()
+    held = local()
+    print(f"memory of what the pass keeps: {tracemalloc.get_traced_memory()[0] / len(held):,.0f} bytes an image")
+    tracemalloc.stop()
+    print(f"{len(images)} of {len(listed)} images, intervals of {LEVEL:.0%}")
+    began = time.process_time()
+    read_manifest(root, name="dataset", classes=classes, workers=1)
+    print(f"processor time of the manifest: {(time.process_time() - began) / len(listed) * 1000:.2f} ms an image")
+    began = time.process_time()
     shown = local()
-    ended = resource.getrusage(resource.RUSAGE_SELF)
-    spent = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
-    print(f"{len(images)} images, intervals of {LEVEL:.0%}")
-    print(f"processor time of the pass here: {spent / len(images) * 1000:.2f} ms an image")
+    print(f"processor time of the pass here: {(time.process_time() - began) / len(images) * 1000:.2f} ms an image")
+    print(f"bytes of a file: {sum(image.n_bytes for image in listed) / len(listed):,.0f}")
     print(f"bytes that come back: {len(pickle.dumps(shown)) / len(images):,.0f} an image")
     print(f"bytes that are sent: {len(pickle.dumps(images)) / len(images):,.0f} an image")
     first, again = zip(*((seconds(local), seconds(local)) for _ in range(asked.pairs)), strict=True)
