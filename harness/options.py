@@ -130,6 +130,14 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption("--reports", metavar="DIR", type=Path, default=DEFAULT_REPORTS, help="where packs are written")
     group.addoption("--fresh", action="store_true", help="make every stage anew instead of reusing kept results")
     group.addoption(
+        "--engine",
+        choices=("local", "dask"),
+        default="local",
+        help="what spreads the work of each image over machines: this process, or the workers of the scheduler that "
+        "DASK_SCHEDULER_ADDRESS names (extra [dask]; docs/scale.md). Which library computes a network is another "
+        "question: engine in [prediction] of the protocol",
+    )
+    group.addoption(
         "--workers", type=_positive, default=available_cores(), help="threads that decode (default: one per core)"
     )
 

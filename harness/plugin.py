@@ -337,6 +337,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
         _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
     for line in _time_told(state):
         _line(terminalreporter, line)
+    if where := _spread_told(state):
+        _line(terminalreporter, f"spread by {where}")
     for line in ledger_told(results):
         _line(terminalreporter, line)
     for line in custody_told(results):
@@ -362,6 +364,12 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int,
 
 def _time_told(state: RunState) -> list[str]:
     return [] if state.run is None else spent_told(state.run.spent, total_s=time.monotonic() - state.started)
+
+
+def _spread_told(state: RunState) -> str:
+    """What workers of `--engine dask` did, and what they did not; "" without them."""
+    spread = state.run.setting.options.spread if state.run is not None else None
+    return "" if spread is None else spread.told
 
 
 def _line(terminal: TerminalReporter, text: str, **style: bool) -> None:
@@ -548,7 +556,9 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         seconds=time.monotonic() - state.started,
         command=shlex.join(as_called([*map(str, config.invocation_params.args)])),
         protocol=state.protocol,
-        environment=environment(device=device, source=state.source, engine=engine_asked(state.run.setting)),
+        environment=environment(
+            device=device, source=state.source, engine=engine_asked(state.run.setting), spread=_spread_told(state)
+        ),
         packages=state.packages,
         proof=proof_of_this_code(config.getoption("--reports")),
         custody=_custody(session, state),

@@ -26,6 +26,7 @@ KEPT_IN = {
     "timm": {"model"},
     "great_expectations": {"data"},
     "matplotlib": {"report"},
+    "distributed": {"run"},
     "jinja2": {"report"},
     "pytest": set(),
     "mlflow": set(),

@@ -145,7 +145,7 @@ def test_a_second_cell_never_is_the_cell_itself_and_duplicates_share_a_fate(cell
     doubled = np.concatenate([cells, cells[:2]])
     found = corrupt_set(doubled, [*digests, *digests[:2]], "second_cell", 5, seed=3)
     assert np.array_equal(found[:2], found[-2:])
-    partners = disturbances._partners(digests, seed=3)
+    partners = disturbances.second_cells_of(digests, seed=3)
     assert (partners != np.arange(len(cells))).all()
     assert len(set(partners.tolist())) > 5
 

@@ -55,6 +55,10 @@ class EngineUnavailable(HarnessError, RuntimeError):
     """The engine that the protocol names is not installed, or does not compute this network on this device."""
 
 
+class WorkersError(HarnessError, RuntimeError):
+    """The workers of `--engine dask` cannot be reached, are not what this run is, or are gone."""
+
+
 class StoreError(HarnessError, RuntimeError):
     """The folder of kept stage results cannot be used."""
 

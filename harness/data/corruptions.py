@@ -155,7 +155,9 @@ def disturb(
     return _DRAWERS[kind](pixels, AMOUNTS[kind].at(severity), rng)
 
 
-def corruption(digests: Sequence[str], kind: str, severity: int, *, seed: int) -> Change:
+def corruption(
+    digests: Sequence[str], kind: str, severity: int, *, seed: int, second_cells: Sequence[int] | None = None
+) -> Change:
     """One kind of mishap for every image of a set, each its own: as a function of the set's images and of one's place.
 
     What happens to an image depends on (seed, kind, its content) alone, for "second_cell" also on which other contents
@@ -165,10 +167,14 @@ def corruption(digests: Sequence[str], kind: str, severity: int, *, seed: int) -
     Args:
         digests: (n,) hex SHA-256 of each image's file.
         seed: 0 or above.
+        second_cells: (n,) the place of each image's second cell, where these images are a slice of the set;
+            `second_cells_of` the set says which image it is. None: these are the set.
     Raises:
         UnknownDisturbance, DataError: as `disturb`; or no second content in the set. The change raises them, too.
     """
-    others = _partners(digests, seed=seed) if kind == "second_cell" else None
+    others = None
+    if kind == "second_cell":
+        others = second_cells_of(digests, seed=seed) if second_cells is None else second_cells
 
     def change(image: Callable[[int], Pixels], index: int) -> Pixels:
         pixels = image(index)
@@ -176,6 +182,20 @@ def corruption(digests: Sequence[str], kind: str, severity: int, *, seed: int) -
         return disturb(pixels, kind, severity, _generator(seed, kind, digests[index]), other=other)
 
     return change
+
+
+def second_cells_of(digests: Sequence[str], *, seed: int) -> NDArray[np.int64]:
+    """For each image the place of another with other content, whatever the order of the set."""
+    contents = sorted(set(digests))
+    if len(contents) < 2:
+        raise DataError(f"{len(digests)} images show {len(contents)} contents. A second cell needs a second content.")
+    rank = {digest: place for place, digest in enumerate(contents)}
+    place = {digest: index for index, digest in reversed(list(enumerate(digests)))}
+    chosen = []
+    for digest in digests:
+        step = int(_generator(seed, "partner", digest).integers(1, len(contents)))
+        chosen.append(place[contents[(rank[digest] + step) % len(contents)]])
+    return np.array(chosen, dtype=np.int64)
 
 
 def resized(pixels: Pixels, height_px: int, width_px: int | None = None) -> Pixels:
@@ -591,20 +611,6 @@ def _generator(seed: int, kind: str, digest: str) -> np.random.Generator:
     except ValueError:
         raise DataError(f"{digest!r} is not a digest. Give the hex SHA-256 of the image's file.") from None
     return np.random.default_rng([seed, int.from_bytes(kind.encode(), "big"), content])
-
-
-def _partners(digests: Sequence[str], *, seed: int) -> NDArray[np.int64]:
-    """For each image the place of another with other content, whatever the order of the set."""
-    contents = sorted(set(digests))
-    if len(contents) < 2:
-        raise DataError(f"{len(digests)} images show {len(contents)} contents. A second cell needs a second content.")
-    rank = {digest: place for place, digest in enumerate(contents)}
-    place = {digest: index for index, digest in reversed(list(enumerate(digests)))}
-    chosen = []
-    for digest in digests:
-        step = int(_generator(seed, "partner", digest).integers(1, len(contents)))
-        chosen.append(place[contents[(rank[digest] + step) % len(contents)]])
-    return np.array(chosen, dtype=np.int64)
 
 
 def _triple(values: Floats) -> tuple[float, float, float]:

@@ -113,6 +113,25 @@ def inspect_files(
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The task of `inspect_files` for a slice of the images. root: absolute, and the same wherever it is done."""
+
+    root: Path
+    rules: ImageRules
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ("pillow", "numpy")
+
+    @property
+    def device(self) -> None:
+        return None
+
+    def __call__(self, images: Sequence[CellImage], threads: int, /) -> tuple[Inspected, ...]:
+        return inspect_files(images, self.root, rules=self.rules, workers=threads)
+
+
 def _count(futures: Iterable[Future[Inspected]], progress: Callable[[int], None] | None) -> None:
     if progress is None:
         return

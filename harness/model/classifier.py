@@ -115,12 +115,20 @@ class Piped(Classifier, Protocol):
         ...
 
 
-def predict(classifier: Classifier, images: Images, *, known_steady: bool = False) -> np.ndarray:
+def predict(
+    classifier: Classifier,
+    images: Images,
+    *,
+    known_steady: bool = False,
+    answers: Callable[[Images], np.ndarray] | None = None,
+) -> np.ndarray:
     """Probabilities of every image, each scored exactly once, after checks that apply to every classifier.
 
     Args:
         known_steady: the same classifier has just answered as many images steadily: that is asked once, not again of
             each of dozens of passes over the same cells. Every row is there and finite in any case.
+        answers: who answers in its place, such as the same classifier on other machines; it is asked itself for what is
+            checked.
     Returns:
         (n, n_classes) float64 in the order of the images.
     Raises:
@@ -135,7 +143,7 @@ def predict(classifier: Classifier, images: Images, *, known_steady: bool = Fals
         assert isinstance(classifier, PlainlyScoring)  # as `_checked` asks
         return classifier.forward_plainly(classifier.prepare(images.take(some)))
 
-    found = _whole(classifier, classifier.predict_proba(images), images)
+    found = _whole(classifier, (answers or classifier.predict_proba)(images), images)
     return found if known_steady else _checked(classifier, found, images, answer, plainly)
 
 

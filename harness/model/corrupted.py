@@ -15,7 +15,13 @@ from harness.protocol.records import RobustnessPlan
 
 
 def corrupted_predictions(
-    classifier: Classifier, images: Images, plan: RobustnessPlan, *, digests: Sequence[str], machine: Machine
+    classifier: Classifier,
+    images: Images,
+    plan: RobustnessPlan,
+    *,
+    digests: Sequence[str],
+    machine: Machine,
+    second_cells: Sequence[int] | None = None,
 ) -> dict[str, np.ndarray]:
     """Probabilities of the same cells, corrupted and turned.
 
@@ -23,18 +29,19 @@ def corrupted_predictions(
     where it prepares none. Its card says which. The next cells are corrupted while a batch is answered.
 
     Args:
-        digests: (n,) hex SHA-256 of each image's file.
+        digests: (n_cells,) hex SHA-256 of the file of each image that is corrupted: of the first ones of `images`.
         machine: that the classifier was opened for.
+        second_cells: as of `corruption`: their places in `images`, which may hold some behind those that are corrupted.
     Returns:
         "<kind> <severity>" or the name of a transform -> (n_cells, n_classes) float64 in the order of `images`.
     """
     changes: dict[str, Change] = {
-        f"{kind} {severity}": corruption(digests, kind, severity, seed=plan.seed)
+        f"{kind} {severity}": corruption(digests, kind, severity, seed=plan.seed, second_cells=second_cells)
         for kind in plan.kinds
         for severity in plan.severities
     }
     changes |= {name: _turning(name) for name in plan.invariances}
-    score = _scoring(classifier, images, machine)
+    score = _scoring(classifier, images, len(digests), machine)
     found: dict[str, np.ndarray] = {}
     for done, (name, change) in enumerate(changes.items()):
         machine.progress("corrupting cells", done, len(changes), name)
@@ -51,9 +58,16 @@ class _Scoring(Protocol):
     def __call__(self, change: Change, *, known_steady: bool) -> np.ndarray: ...
 
 
-def _scoring(classifier: Classifier, images: Images, machine: Machine) -> _Scoring:
+def _scoring(classifier: Classifier, images: Images, n: int, machine: Machine) -> _Scoring:
+    """Scores the first `n` of the images."""
+    scored = images if n == len(images) else images.take(range(n))
+
+    def score_frames(change: Change, *, known_steady: bool) -> np.ndarray:
+        changed = images.changed(change)
+        return predict(classifier, changed if scored is images else changed.take(range(n)), known_steady=known_steady)
+
     if not isinstance(classifier, Preparing):
-        return lambda change, *, known_steady: predict(classifier, images.changed(change), known_steady=known_steady)
+        return score_frames
     arrays = classifier.prepare(images)
 
     def score(change: Change, *, known_steady: bool) -> np.ndarray:
@@ -64,9 +78,7 @@ def _scoring(classifier: Classifier, images: Images, machine: Machine) -> _Scori
         def some_of(places: np.ndarray) -> np.ndarray:
             return np.stack([change(arrays.__getitem__, int(place)) for place in places])
 
-        batches = batches_ahead(
-            fill, len(arrays), arrays.shape[1:], workers=machine.workers, batch_size=machine.batch_size
-        )
-        return predict_batches(classifier, batches, some_of, images, known_steady=known_steady)
+        batches = batches_ahead(fill, n, arrays.shape[1:], workers=machine.workers, batch_size=machine.batch_size)
+        return predict_batches(classifier, batches, some_of, scored, known_steady=known_steady)
 
     return score

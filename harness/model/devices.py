@@ -38,6 +38,16 @@ def n_threads() -> int:
     return torch.get_num_threads()
 
 
+def instructions(device: str) -> str:
+    """What the last bit of an answer depends on beside versions and threads: the GPU, or the CPU's vector instructions.
+
+    Raises:
+        DeviceUnavailable: this machine has no such device.
+    """
+    chosen = choose_device(device)
+    return torch.backends.cpu.get_cpu_capability() if chosen.type == "cpu" else device_name(chosen)
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until the device has finished what it was given, so that a clock read now is honest."""
     if device.type == "mps":

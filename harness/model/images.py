@@ -67,6 +67,11 @@ def images_of(cells: Sequence[CellImage], root: Path, *, formats: Sequence[str],
     return _of(files, tuple(cell.path for cell in cells), label)
 
 
+def images_in(files: Sequence[ImageFile], names: Sequence[str]) -> Images:
+    """The images in these files, under these names; their progress is not shown."""
+    return _of(tuple(files), tuple(names), "")
+
+
 def files_of(paths: Sequence[Path], *, formats: Sequence[str]) -> Images:
     """The images in these files, whose bytes are not checked: for timing."""
     return _of(tuple(ImageFile(path, tuple(formats)) for path in paths), tuple(map(str, paths)), "")

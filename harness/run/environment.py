@@ -55,12 +55,13 @@ class Source:
     tracked: str | None
 
 
-def environment(*, device: str, source: Source, engine: str = "") -> dict[str, str]:
+def environment(*, device: str, source: Source, engine: str = "", spread: str = "") -> dict[str, str]:
     """Name -> value of everything the evidence says of the machine.
 
     Args:
         device: as `devices.device_name` calls it.
         engine: what computed the answers that were judged and timed; "" where nothing was asked.
+        spread: what workers of `--engine dask` did; "" where all was done on this machine.
         source: the harness's own, as it was when the run began: a run takes hours, and what is there when it ends need
             not be what ran.
     """
@@ -74,6 +75,7 @@ def environment(*, device: str, source: Source, engine: str = "") -> dict[str, s
         "cores": str(os.cpu_count()),
         "device": device,
         **({"engine": engine} if engine else {}),
+        **({"spread by": spread} if spread else {}),
         "bfloat16 in the processor": ", ".join(bfloat16_flags()) or "not stated",
     }
     facts |= {name: version(name) for name in DISTRIBUTIONS}

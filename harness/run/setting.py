@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core.mapping import MapEngine
 from harness.judge.continuity import KnownChain
 from harness.model.devices import choose_device
 from harness.model.engines import engine_for, told
@@ -37,6 +38,7 @@ class RunOptions:
     baseline:  the run that this one is compared with, if any.
     model:     the classifier that is judged instead of training one, if any.
     predictions: tables of predictions that are judged instead of asking a classifier, if any.
+    spread:    what per-image stages are spread over other machines by; None where all is done on this one.
     """
 
     run_id: str
@@ -52,6 +54,7 @@ class RunOptions:
     model: GivenClassifier | None = None
     predictions: tuple[PredictionsTable, ...] = ()
     unknown: Mapping[str, Path] = field(default_factory=dict)
+    spread: MapEngine | None = None
 
     @property
     def split_is_stated(self) -> bool:

@@ -13,6 +13,7 @@ from harness.data.records import labels_of
 from harness.metrics.detection import ood_score
 from harness.model.classifier import Classifier
 from harness.model.corrupted import corrupted_predictions
+from harness.model.images import Images
 from harness.model.ood import ood_features, ood_score_of
 from harness.protocol.records import DetectionPlan, RobustnessPlan
 from harness.run.recipes.basis import Pictures, place, rows_by_digest
@@ -28,6 +29,7 @@ class Corruptions:
 
     parts: the dataset's, by name.
     open:  opens the classifier, where its answers were not kept.
+    corrupted: who corrupts and scores the images in the classifier's place, to the bit; None where it does.
     """
 
     parts: Mapping[str, Pictures]
@@ -36,6 +38,7 @@ class Corruptions:
     robustness: RobustnessPlan | None
     detection: DetectionPlan | None
     open: Callable[[], Classifier]
+    corrupted: Callable[[Images], dict[str, np.ndarray]] | None = None
 
     def made_of(self) -> Mapping[str, object]:
         return {
@@ -52,8 +55,12 @@ class Corruptions:
         digests = [cell.sha256 for cell in test.ordered]
         found: dict[str, np.ndarray] = {}
         if self.robustness is not None:
-            found |= corrupted_predictions(
-                classifier, test.images(), self.robustness, digests=digests, machine=self.source.machine
+            found |= (
+                self.corrupted(test.images())
+                if self.corrupted is not None and digests
+                else corrupted_predictions(
+                    classifier, test.images(), self.robustness, digests=digests, machine=self.source.machine
+                )
             )
         if (plan := self.detection) is not None:
             train = self.parts["train"]

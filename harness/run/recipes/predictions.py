@@ -11,6 +11,7 @@ import numpy as np
 from harness.core.progress import Report
 from harness.metrics.predictions import Predictions, predictions_of, widened
 from harness.model.classifier import Classifier, predict
+from harness.model.images import Images
 from harness.run.recipes.basis import Pictures, place, rows_by_digest
 from harness.run.recipes.classifier import Source
 
@@ -23,12 +24,14 @@ class Scoring:
 
     open:  opens the classifier, where its answers were not kept.
     label: what progress calls the set.
+    answers: who answers in the classifier's place, to the bit; None where it does.
     """
 
     pictures: Pictures
     source: Source
     open: Callable[[], Classifier]
     label: str
+    answers: Callable[[Images], np.ndarray] | None = None
 
     def made_of(self) -> Mapping[str, object]:
         return {
@@ -38,7 +41,7 @@ class Scoring:
         }
 
     def make(self, folder: Path, progress: Report) -> None:
-        probabilities = predict(self.open(), self.pictures.images(label=self.label))
+        probabilities = predict(self.open(), self.pictures.images(label=self.label), answers=self.answers)
         digests = [cell.sha256 for cell in self.pictures.ordered]
         np.savez(folder / CACHE_FILE, digests=digests, probabilities=probabilities)
 

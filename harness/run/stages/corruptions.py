@@ -21,9 +21,10 @@ from harness.run.recipes.corruptions import SCORES, Corruptions, read_corruption
 from harness.run.stages.independence import duplicates
 from harness.run.stages.model import card, opening, pictures, source
 from harness.run.stages.predictions import predictions, without_baseline
+from harness.run.stages.spread import corrupting
 
 
-@stage(pictures, source, opening, keeps=Corruptions, runs=OPENS)
+@stage(pictures, source, opening, corrupting, keeps=Corruptions, runs=OPENS)
 def stress(run: Asking) -> dict[str, np.ndarray]:
     """What the classifier predicts for the test part corrupted and turned, and the out-of-distribution scores.
 
@@ -37,6 +38,7 @@ def stress(run: Asking) -> dict[str, np.ndarray]:
         robustness=protocol.robustness,
         detection=protocol.detection,
         open=run(opening, protocol.training.seed),
+        corrupted=run(corrupting),
     )
     kept = run.keep("robustness", recipe, anew=bool(recipe.source.card.asked_anew))
     return read_corruptions(kept, parts["test"])

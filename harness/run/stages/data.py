@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
 
 from harness.core.errors import DataError, IncomparableSets
+from harness.core.mapping import readable_sample
 from harness.core.text import first_few
 from harness.data import gx
 from harness.data.expectations import expected_by_user
-from harness.data.inspection import Inspected, inspect_files, picture_digests_of
+from harness.data.inspection import Inspected, Inspection, inspect_files, picture_digests_of
 from harness.data.integrity import judge_files
 from harness.data.manifest import read_manifest, read_strangers
 from harness.data.records import IntegrityReport, Manifest, Split
@@ -84,15 +86,28 @@ def inspected(run: Asking, set_name: str) -> tuple[Inspected, ...]:
     found = run(manifest) if set_name == "dataset" else run(found_elsewhere)[set_name]
     if isinstance(found, Unavailable):
         raise DataError(found.reason)
-    total = len(found.images)
-    return inspect_files(
+    total, rules, label = len(found.images), run.setting.rules(set_name), f"inspecting {set_name}"
+
+    def told(done: int) -> None:
+        run.progress(label, done, total, "")
+
+    spread = run.setting.options.spread
+    if spread is None:
+        workers = run.setting.options.workers
+        # The import takes seconds.
+        return inspect_files(
+            found.images, found.root, rules=rules, workers=workers, progress=told, meanwhile=gx.import_gx
+        )
+    root = found.root.absolute()
+    slices = spread.map(
+        Inspection(root, rules),
         found.images,
-        found.root,
-        rules=run.setting.rules(set_name),
-        workers=run.setting.options.workers,
-        progress=lambda done: run.progress(f"inspecting {set_name}", done, total, ""),
-        meanwhile=gx.import_gx,  # which takes seconds
+        label=label,
+        multiple=1,
+        sample=readable_sample((root / image.path, image.sha256) for image in found.images),
+        done=told,
     )
+    return tuple(itertools.chain.from_iterable(slices))
 
 
 @stage(manifest, found_elsewhere, inspected)

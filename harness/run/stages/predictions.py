@@ -33,6 +33,7 @@ from harness.run.stages.external import images, listing, missing, vocabulary
 from harness.run.stages.given import answered, given, judged
 from harness.run.stages.independence import duplicates
 from harness.run.stages.model import opening, pictures, source
+from harness.run.stages.spread import answering
 
 FITTING_SETS = ("train", "validation")  # the sets that training may know: nobody counts the looks at them
 
@@ -81,6 +82,7 @@ def shown_groups(run: Asking, set_name: str) -> str:
     vocabulary,
     source,
     opening,
+    answering,
     answered,
     given,
     keeps=Scoring,
@@ -102,6 +104,7 @@ def seen(run: Asking, set_name: str, seed: int) -> Seen:
         source=run(source, seed),
         open=run(opening, seed),
         label=set_name if own else f"{set_name}, seed {seed}",
+        answers=run(answering, seed),
     )
     kept = run.keep(f"predictions-{set_name}", recipe, anew=bool(recipe.source.card.asked_anew))
     found, scored = read_scores(kept, shown, run(vocabulary, set_name))
