@@ -26,20 +26,17 @@ def explained_again(found: Explanations, run: RunResults) -> tuple[Explanations,
         rows = {digest: row for row, digest in reversed(list(enumerate(seen.digests)))}
         made = []
         for place, cell in enumerate(cells):
-            problems += ((f"sets > {name} > {place} > {field}", said) for field, said in _broken(cell, found, run))
+            broken = [(f"sets > {name} > {place} > {field}", said) for field, said in _broken(cell, found, run)]
+            problems += broken
             row = rows[cell.sha256]
             called, reference = seen.classes[seen.predicted[row]], seen.classes[seen.labels[row]]
-            made.append(replace(_agreed(cell), path=seen.paths[row], label=reference, predicted=called))
+            agreed = None if broken or cell.map is None or cell.control is None else agreement(cell.map, cell.control)
+            told = {"path": seen.paths[row], "label": reference, "predicted": called, "agreement": agreed}
+            made.append(replace(cell, **told))
         sets[name] = tuple(made)
-    return replace(found, sets=sets, n_compared=_n_compared(found, run)), problems
-
-
-def _agreed(cell: Explained) -> Explained:
-    try:
-        agreed = None if cell.map is None or cell.control is None else agreement(cell.map, cell.control)
-    except ValueError:
-        agreed = None  # and it was said already that a map cannot be read
-    return replace(cell, agreement=agreed)
+    if problems:
+        return replace(found, sets={}), problems  # nothing can be drawn of a map that is none
+    return replace(found, sets=sets, n_compared=_n_compared(found, run)), []
 
 
 def _n_compared(found: Explanations, run: RunResults) -> int:
