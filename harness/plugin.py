@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -527,9 +527,11 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
     from harness.model.devices import choose_device, device_name
     from harness.pack.write import write_pack
     from harness.proof import proof_of_this_code
+    from harness.report.sections.failures import to_explain
     from harness.run.environment import environment
     from harness.run.evidence import (
         engine_asked,
+        explained,
         external_pictures,
         given_files,
         model_files,
@@ -568,6 +570,9 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         stopped_because=state.stopped_because,
         **reached(state.run),
     )
+    with state.run.spent.on("maps and nearest training pictures"):
+        if shown := to_explain(state.results):
+            state.results = replace(state.results, explanations=explained(state.run, shown))
     try:
         with state.run.spent.on("figures, page and pack"):
             state.pack = write_pack(

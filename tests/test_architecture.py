@@ -24,6 +24,7 @@ KEPT_IN = {
     "onnxruntime": {"model"},
     "openvino": {"model"},
     "timm": {"model"},
+    "captum": {"model"},
     "great_expectations": {"data"},
     "matplotlib": {"report"},
     "distributed": {"run"},

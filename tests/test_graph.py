@@ -172,7 +172,7 @@ TOOLING = {
 }
 # What computes for some classifiers or recipes alone: their card or the recipe names its version (test_recipes.py,
 # test_architectures.py), and a new one retrains nothing.
-NAMED = {"onnx", "onnxruntime", "onnxscript", "openvino", "timm"}
+NAMED = {"captum", "onnx", "onnxruntime", "onnxscript", "openvino", "timm"}
 
 
 def test_the_version_of_every_library_that_a_recipe_computes_with_is_in_its_key():

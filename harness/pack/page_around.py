@@ -12,6 +12,7 @@ from harness.pack.page_reading import Mark, PageRead
 PNG = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+=*")
 WITH_CELLS = re.compile(
     r"predictions/.+\.csv|comparisons > .+ > discordant|page > (labels > suspects|failures > unsure) > .+"
+    r"|explanations > sets > .+"
 )
 OPENING, CLOSING = "([\"'\u201c\u2018", ")],.;:!?\"'\u201d\u2019"
 # What each sign of a bound stands before.

@@ -6,15 +6,14 @@ share, to the count, and to the percent of the threshold of anything else. Beyon
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.pack.page_maps import MAPS, WRITTEN, mismapped
 from harness.pack.page_reading import Plot
 from harness.report.places import Places, parsed
 
 CLOSE = 0.06  # places are written with one decimal
-WRITTEN = re.compile(r"-?[0-9]{1,4}(\.[0-9]+)?")  # what Python and a browser read as the same number
 FRAME = {"viewbox": "0 0 200 16", "aria-hidden": "true", "class": "forest"}
 ARROWS = {-1: "0,8 6,4 6,12", 1: "200,8 194,4 194,12"}
 Shape = tuple[str, Mapping[str, str | float]]
@@ -23,6 +22,8 @@ Shape = tuple[str, Mapping[str, str | float]]
 def misdrawn(plot: Plot, places: Places) -> str | None:
     """What is wrong with a drawing, or None."""
     steps = parsed(plot.path or "")
+    if steps[:2] == MAPS:
+        return mismapped(plot, steps, places)
     if len(steps) != 2 or steps[0] != "verdicts":
         return f"a drawing is of {plot.path!r}, and not of a verdict"
     if {name: value for name, value in plot.frame.items() if name != "data-plot"} != FRAME:

@@ -109,7 +109,8 @@ class Tile:
 
 @dataclass(slots=True)
 class Picture:
-    """src: as it stands; caption: of its figure; digest: the full one that stands next, in the same row of a table.
+    """src: as it stands; caption: of its figure; digest: the full one that stands next, in the same row of a table;
+    several pictures before it are all of it.
 
     rows: what that table lists.
     """
@@ -169,7 +170,7 @@ class _Reader(HTMLParser):
         self.cell: Cell | None = None
         self.last = ""
         self.ended: Mark | None = None  # the mark that ended right here
-        self.picture: Picture | None = None  # of this row of a table
+        self.pictures: list[Picture] = []  # of this row of a table, whose digest has not come yet
         self.box = 0  # how deep the box of the verdict is open
         self.headline = 0  # how deep the headline is
         self.tile: Tile | None = None
@@ -196,7 +197,7 @@ class _Reader(HTMLParser):
                 self.table = TableRead(given.get("data-rows"), given.get("data-some"), "details" in self.open)
                 self.page.tables.append(self.table)
             case "tr":
-                self.picture = None
+                self.pictures = []
                 if self.table is not None and "tbody" in self.open:
                     self.table.body.append([])
             case "td" | "th" if self.table is not None:
@@ -242,8 +243,10 @@ class _Reader(HTMLParser):
             self.page.problems.append(f"a value stands among the headings of a table: {self.mark.path}")
         if self.ended is not None and not self.ended.text[-1:].isspace():
             self.page.problems.append(f"one <data> follows right after {self.ended.text[:100]!r}")
-        if self.mark.title is not None and self.picture is not None and self.picture.digest is None:
-            self.picture.digest = self.mark.title
+        if self.mark.title is not None:
+            for picture in self.pictures:
+                picture.digest = self.mark.title
+            self.pictures = []
 
     def _draw(self, tag: str, given: dict[str, str]) -> None:
         if tag == "svg" and self.cell is not None:
@@ -254,8 +257,9 @@ class _Reader(HTMLParser):
             self.page.problems.append(f"<{tag}> stands where no report draws anything")
 
     def _add_picture(self, src: str) -> None:
-        self.picture = Picture(src, "figure" in self.open, self.table.rows if self.table is not None else None)
-        self.page.pictures.append(self.picture)
+        picture = Picture(src, "figure" in self.open, self.table.rows if self.table is not None else None)
+        self.pictures.append(picture)
+        self.page.pictures.append(picture)
 
     def _begin_cell(self, tag: str, given: dict[str, str]) -> None:
         columns = given.get("colspan", "1")
@@ -279,7 +283,7 @@ class _Reader(HTMLParser):
             case "data":
                 self.mark, self.ended = None, self.mark
             case "tr":
-                self.picture = None
+                self.pictures = []
             case "td" | "th":
                 if self.table is not None and self.cell is not None and "thead" in self.open:
                     self.table.heads += [_plain(self.cell.text)] * self.cell.n_columns

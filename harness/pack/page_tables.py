@@ -133,6 +133,16 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "other": "Next class",
         "p_other": "Its probability",
     },
+    "explanations > sets > *": {
+        "path": "File",
+        "sha256": "Digest",
+        "label": "Reference",
+        "predicted": "Predicted",
+        "agreement": "Agreement",
+        "nearest > 0 > label": "Nearest in training",
+        "nearest > 0 > sha256": "Nearest in training",
+        "nearest > 0 > distance": "Nearest in training",
+    },
     "relabelled": {
         "set": "Set",
         "path": "File",
@@ -181,6 +191,7 @@ SOMETIMES = frozenset(
     (
         *("estimate", "estimate > value", "estimate > n", "estimate > lower", "estimate > upper", "estimate > level"),
         *("look", "n_to_decide", "power", "level", "floor", "ceiling", "set", "n_images", "digest"),
+        *("agreement", "nearest > 0 > label", "nearest > 0 > sha256", "nearest > 0 > distance"),
     )
 )
 
@@ -236,6 +247,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
     shown = [name for name in document["evaluations"] if name != "train"]
     judged = [name for name in document["predictions"] if name not in ("train", "validation")]
     calibrated = document["calibrations"]
+    explained = (document.get("explanations") or {}).get("sets", {})
     suspects = page.get("labels", {}).get("suspects", {})  # older pages have no such section
     wanted: dict[tuple[object, ...], object] = {
         ("verdicts",): True,
@@ -264,6 +276,7 @@ def _expected(document: Mapping[str, Any]) -> list[str]:
         **{("page", "disturbances", "unknown", n, "rows"): True for n in page["disturbances"].get("unknown", {})},
         **{(f"predictions/{name}.csv",): page["failures"]["wrong"][name] for name in judged},
         **{("page", "failures", "unsure", n): found for n, found in page["failures"].get("unsure", {}).items()},
+        **{("explanations", "sets", name): cells for name, cells in explained.items()},
         ("relabelled",): document.get("relabelled"),
         **{("page", "labels", "suspects", name): found for name, found in suspects.items()},
         ("timings",): document["timings"],

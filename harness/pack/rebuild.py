@@ -63,6 +63,7 @@ from harness.metrics.comparison import Comparison
 from harness.metrics.copies import counted_once
 from harness.metrics.counts import exact_count
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation, Unavailable
+from harness.metrics.explanations import Explanations
 from harness.metrics.fits import FITTING_PARTS, Fit, fit_of
 from harness.metrics.measurements import NotRecorded
 from harness.metrics.parity import Parity
@@ -78,6 +79,7 @@ from harness.pack.adapted import cells_of, read_adapted, unlike_draw
 from harness.pack.comparing_again import Held, compared_again, corrupted_again
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
+from harness.pack.explained import explained_again
 from harness.pack.further import ADAPTED, DRAWN, UNKNOWN, read_further
 from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
@@ -317,6 +319,7 @@ class _Rebuilding:
             rules=self.rules,
             stopped_because=self._of(str | None, "run", "stopped_because"),
         )
+        results = replace(results, explanations=self._explain_again(results))
         results = replace(results, verdicts=self._judge_again(RecordedMeasurements(results, self.manifest)))
         return Rebuilt(results, self.manifest, tuple(self.discrepancies), tuple(self.not_recomputed))
 
@@ -894,6 +897,18 @@ class _Rebuilding:
             "what the classifier said of the cells that were scored again: recorded, and compared"
         )
         return found
+
+    def _explain_again(self, results: RunResults) -> Explanations | None:
+        found: Explanations | None = self._of(Explanations | None, "explanations")
+        if found is None:
+            return None
+        self.not_recomputed.append(
+            "where the classifier's gradients and features lead: maps and distances are recorded, and compared"
+        )
+        again, problems = explained_again(found, results)
+        for field, message in problems:
+            self._note(EVIDENCE, f"explanations > {field}", message)
+        return again
 
     def _read_chains(self) -> None:
         """The chains that the ledger had to continue: a head that stands in it is one that it continues."""

@@ -167,6 +167,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "duplicates": None if results.duplicates is None else [asdict(pair) for pair in results.duplicates],
         "shortcuts": results.shortcuts and asdict(results.shortcuts),
         "provenance": {name: asdict(found) for name, found in results.provenance.items()},
+        "explanations": results.explanations and asdict(results.explanations),
         "robustness": results.robustness and _robustness(results.robustness),
         "fits": [asdict(fit) for fit in results.fits],
         "looks": results.looks,

@@ -38,7 +38,7 @@ from harness.run.results import RunResults
 
 Record = TypeVar("Record")
 # What evidence.json of an earlier harness does not record.
-LATER = ("rules", "chances", "known_chains", "custody", "rescored", "contradictions")
+LATER = ("rules", "chances", "known_chains", "custody", "rescored", "contradictions", "explanations")
 
 # What arithmetic on records says when somebody else chose what is in them.
 BROKEN = (HarnessError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)

@@ -17,7 +17,7 @@ from harness.report.calibration_plots import reliability_diagram, risk_coverage
 from harness.report.counts import dataset_counts, part_counts
 from harness.report.plots import Tile
 from harness.report.robustness_plots import detection_figure, disturbance_sheet, severity_figure
-from harness.report.sections.failures import shown_cells
+from harness.report.sections.failures import lookalikes, shown_cells
 from harness.report.sections.labels import shown_suspects
 from harness.report.wording import MANY_CLASSES, probability, proportion, short
 from harness.run.results import RunResults
@@ -53,7 +53,7 @@ def images_to_show(run: RunResults) -> tuple[str, ...]:
     if run.protocol.report.images == "none":
         return ()
     test = _counted_test(run)
-    digests = _discordant(run) | _suspected(run) | shown_cells(run)
+    digests = _discordant(run) | _suspected(run) | shown_cells(run) | lookalikes(run)
     if test is not None:
         digests |= {test.digests[row] for row in _wrong_rows(test)}
     if run.protocol.report.images == "all":
@@ -64,7 +64,7 @@ def images_to_show(run: RunResults) -> tuple[str, ...]:
 
 def draw_thumbnails(run: RunResults, images: Mapping[str, np.ndarray], *, side_px: int = 96) -> dict[str, bytes]:
     """A small PNG of each cell that the page lists with its picture and whose pixels are given, by digest."""
-    wanted = sorted(shown_cells(run) | _discordant(run) | _suspected(run))
+    wanted = sorted(shown_cells(run) | _discordant(run) | _suspected(run) | lookalikes(run))
     return {digest: _thumbnail(images[digest], side_px) for digest in wanted if digest in images}
 
 

@@ -20,6 +20,7 @@ from harness.metrics.adaptation import adapted_to
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
+from harness.metrics.explanations import Explanations
 from harness.metrics.predictions import Predictions
 from harness.model.engines import told as engine_told
 from harness.model.exports import CLASSIFIER, EXPORT
@@ -34,6 +35,7 @@ from harness.run.stages import (
     adaptation,
     corruptions,
     data,
+    explanations,
     external,
     given,
     independence,
@@ -240,6 +242,11 @@ def rescored(
         roots={name: each.root for name, each in shown.items()},
         formats={name: each.formats for name, each in shown.items()},
     )
+
+
+def explained(run: Graph, shown: explanations.Shown) -> Explanations:
+    """Why these cells are called what they are called, as far as the judged classifier shows it."""
+    return run(explanations.explanations, shown)
 
 
 def _given(run: Graph) -> GivenPredictions | None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from harness.metrics.calibration_records import CalibrationReport
     from harness.metrics.comparison import Comparison
     from harness.metrics.estimates import Evaluation
+    from harness.metrics.explanations import Explanations
     from harness.metrics.fits import Fit
     from harness.metrics.parity import Parity
     from harness.metrics.provenance_records import Provenance
@@ -86,6 +87,7 @@ class RunResults:
     duplicates: pictures that are in two places, within and across sets; None where they were not searched.
     uncompared: pictures too smooth or too small to be compared but by their pixels.
     shortcuts: what can be guessed of a class without seeing the cell; provenance: external set -> where it is from.
+    explanations: of the cells that the page pictures; None where none is, or by an older harness.
     robustness: what disturbed cells of the test part and inputs without a cell came to.
     known_chains: chains of looks that the ledger had to continue, as they were known before the run.
     custody: what could have had a hand in the run; None where an older harness did not look.
@@ -142,6 +144,7 @@ class RunResults:
     uncompared: tuple[ListedImage, ...] = ()
     shortcuts: ShortcutReport | None = None
     provenance: dict[str, Provenance] = field(default_factory=dict)
+    explanations: Explanations | None = None
     robustness: Robustness | None = None
     reproducibility: tuple[ProcessDigests, ...] = ()
     timings: tuple[Timing, ...] = ()

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.metrics.predictions import Predictions
 from harness.protocol.records import PARTS
 from harness.report.section import Material, Section
+from harness.report.veils import veils
 from harness.report.wording import MOST_ROWS
 from harness.run.results import RunResults
 
@@ -48,8 +50,20 @@ class Unsure:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """One explained cell. veils: the drawings of its map and its control, to be laid over its picture."""
+
+    sha256: str
+    veils: tuple[tuple[str, Markup], ...]
+    nearest: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetView:
-    """One set. pictured: whether any of its misclassified cells has a picture; unsure_pictured: of the unsure ones."""
+    """One set. pictured: whether any of its misclassified cells has a picture; unsure_pictured: of the unsure ones.
+
+    looks: its cells that were explained.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -58,6 +72,7 @@ class SetView:
     unsure: tuple[Unsure, ...]
     pictured: bool
     unsure_pictured: bool
+    looks: tuple[Look, ...]
 
     @property
     def folded(self) -> bool:
@@ -77,9 +92,24 @@ def view(page: Material) -> list[SetView]:
                 unsure=unsure,
                 pictured=any(cell.digest in page.thumbnails for cell in cells),
                 unsure_pictured=any(cell.sha256 in page.thumbnails for cell in unsure),
+                looks=_looks(page.run, name),
             )
         )
     return found
+
+
+def _looks(run: RunResults, name: str) -> tuple[Look, ...]:
+    found = run.explanations
+    if found is None:
+        return ()
+    return tuple(
+        Look(
+            cell.sha256,
+            () if found.method is None else veils(cell, found.method, ("explanations", "sets", name, place)),
+            tuple(each.sha256 for each in cell.nearest),
+        )
+        for place, cell in enumerate(found.sets.get(name, ()))
+    )
 
 
 def _judged(run: RunResults) -> dict[str, Predictions]:
@@ -138,17 +168,42 @@ def shown_cells(run: RunResults) -> set[str]:
     allowed = run.protocol.report.images
     if allowed == "none":
         return set()
-    shown = set()
-    for found in _judged(run).values():
-        pairs, pictured = _pairs(run, found), Counter[Pair]()
-        for cell in misclassified(run, found):
-            pair = pairs[cell.line - 2]
-            if pictured[pair] < MOST_OF_A_PAIR and pictured.total() < MOST_OF_A_SET:
-                pictured[pair] += 1
-                shown.add(cell.digest)
-        if allowed == "all":
-            shown |= {each.sha256 for each in unsure_of(run, found)}
-    return shown
+    return {digest for found in _judged(run).values() for digest in _shown_of(run, found)}
+
+
+def _shown_of(run: RunResults, found: Predictions) -> tuple[str, ...]:
+    """The same of one set, in the order of the page, each once."""
+    shown: dict[str, None] = {}
+    pairs, pictured = _pairs(run, found), Counter[Pair]()
+    for cell in misclassified(run, found):
+        pair = pairs[cell.line - 2]
+        if pictured[pair] < MOST_OF_A_PAIR and pictured.total() < MOST_OF_A_SET:
+            pictured[pair] += 1
+            shown[cell.digest] = None
+    if run.protocol.report.images == "all":
+        shown |= dict.fromkeys(each.sha256 for each in unsure_of(run, found))
+    return tuple(shown)
+
+
+def to_explain(run: RunResults) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """(set, (digest, what it was called) of each cell that the page pictures): whose maps it shows, set by set.
+
+    None where the protocol lets no picture out, or has none drawn: a map is seen over its picture.
+    """
+    if run.protocol.report.images == "none" or not run.protocol.report.figures:
+        return ()
+    asked = []
+    for name, found in _judged(run).items():
+        called = {digest: found.classes[found.predicted[row]] for row, digest in enumerate(found.digests)}
+        asked.append((name, tuple((digest, called[digest]) for digest in _shown_of(run, found))))
+    return tuple((name, cells) for name, cells in asked if cells)
+
+
+def lookalikes(run: RunResults) -> set[str]:
+    """Digests of the training pictures that stand beside these cells; they are no errors."""
+    if run.explanations is None or run.protocol.report.images != "all":
+        return set()
+    return {each.sha256 for cells in run.explanations.sets.values() for cell in cells for each in cell.nearest}
 
 
 # --- what else is known of a cell ---

@@ -1,0 +1,80 @@
+"""Does a drawing over a picture show the map that is recorded? Made again from the evidence, place by place."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from harness.metrics.explanations import told
+from harness.pack.page_reading import Plot
+from harness.report.places import Places
+
+MAPS = ("explanations", "sets")
+KINDS = ("map", "control")
+LEVELS = 10  # of darkness; the brightest is not drawn
+WRITTEN = re.compile(r"-?[0-9]{1,4}(\.[0-9]+)?")  # what Python and a browser read as the same number
+CLOSE = 0.11  # places are written with one decimal
+
+
+def mismapped(plot: Plot, steps: tuple[str, ...], places: Places) -> str | None:
+    """What is wrong with the drawing of a map, or None."""
+    classes = plot.frame.get("class", "").split()
+    if len(steps) != 4 or len(classes) != 2 or classes[0] != "veil" or classes[1] not in KINDS:
+        return f"a drawing is of {plot.path!r}, and of no map"
+    try:
+        cell, method = places.at(*steps), places.at("explanations", "method")
+        rows, columns, crop = method["rows"], method["columns"], float(method["crop"])
+        values = bytes.fromhex(cell[classes[1]])
+        wanted = {"viewbox": "0 0 100 100", "role": "img", "class": " ".join(classes), "data-plot": plot.path}
+        wanted["aria-label"] = told(cell[classes[1]], rows=rows, columns=columns)
+    except (LookupError, TypeError, ValueError):
+        return f"a drawing is of {plot.path!r}, which has no {classes[1]}"
+    if plot.frame != wanted:
+        return f"the {classes[1]} of {cell['path']} is framed or told in another way than a report's"
+    seen = _seen(plot, rows, columns, crop)
+    if seen is None or any(level != (255 - v) * LEVELS // 256 for level, v in zip(seen, values, strict=True)):
+        return f"the {classes[1]} of {cell['path']} is drawn otherwise than it is recorded"
+    return None
+
+
+def _seen(plot: Plot, rows: int, columns: int, crop: float) -> list[int] | None:
+    """How dark each place is drawn, row after row; None where a shape is no part of such a drawing."""
+    edge = 50 * (1 - crop)
+    height, width = 100 * crop / rows, 100 * crop / columns
+    dark = [0] * (rows * columns)
+    covered: set[int] = set()
+    frames = 0
+    for tag, given in plot.shapes:
+        box = _box(given)
+        if tag != "rect" or box is None:
+            return None
+        x, y, across, down = box
+        kind = given["class"]
+        if kind == "unseen":
+            frames += 1
+            if edge > 0 and min(x + across, y + down, 100 - x, 100 - y) > edge + CLOSE:
+                return None
+            continue
+        row, first, n = round((y - edge) / height), round((x - edge) / width), round(across / width)
+        exact = (edge + row * height, edge + first * width, n * width, height)
+        if any(abs(one - other) > CLOSE for one, other in zip((y, x, across, down), exact, strict=True)):
+            return None
+        if not (0 <= row < rows and first >= 0 and 0 < n <= columns - first and kind[:1] == "v" and kind[1:].isdigit()):
+            return None
+        own = {row * columns + column for column in range(first, first + n)}
+        if own & covered:
+            return None
+        covered |= own
+        for place in own:
+            dark[place] = int(kind[1:])
+    return dark if frames == (4 if edge > 0 else 0) else None
+
+
+def _box(given: dict[str, Any]) -> tuple[float, float, float, float] | None:
+    if set(given) != {"class", "x", "y", "width", "height"}:
+        return None
+    texts = [given[name] for name in ("x", "y", "width", "height")]
+    if not all(map(WRITTEN.fullmatch, texts)):
+        return None
+    x, y, across, down = map(float, texts)
+    return x, y, across, down

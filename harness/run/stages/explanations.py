@@ -1,0 +1,33 @@
+"""Why is a cell called what it is called? Asked when all is judged, of the cells that the page pictures."""
+
+from __future__ import annotations
+
+from harness.core.errors import HarnessError
+from harness.metrics.explanations import Explanations
+from harness.run.graph import Asking, stage
+from harness.run.recipes.classifier import OPENS
+from harness.run.recipes.explanations import Explaining, read_explanations
+from harness.run.stages.model import opening, pictures, source
+
+# (set name, (digest of a cell, the class that it was called) of each) of each; a stage remembers what it was asked.
+Shown = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+GIVEN = "predictions were given, and no classifier that could be asked"
+
+
+@stage(pictures, source, opening, keeps=Explaining, runs=OPENS)
+def explanations(run: Asking, shown: Shown) -> Explanations:
+    """Maps and nearest training pictures of these cells, or why there are none; never what ends a run."""
+    if run.setting.options.predictions:
+        return Explanations({}, no_maps=GIVEN, no_nearest=GIVEN)
+    seed = run.setting.protocol.training.seed
+    try:
+        recipe = Explaining(
+            shown=dict(shown),
+            sets={name: run(pictures, name) for name, _ in shown},
+            train=run(pictures, "train"),
+            source=run(source, seed),
+            open=run(opening, seed),
+        )
+        return read_explanations(run.keep("explanations", recipe))
+    except HarnessError as error:  # such as a picture that has gone since it was scored
+        return Explanations({}, no_maps=str(error), no_nearest=str(error))

@@ -1,0 +1,317 @@
+"""Saliency maps beside a control, and nearest training pictures: what is computed, shown, left out and verified."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drawn import CLASSES, MeanColour, classifier_of
+from example_run import example_pixels, example_run, page_of, write_example_dataset
+from scipy.stats import rankdata
+from sklearn.neighbors import NearestNeighbors
+from test_comparing import pack_of, run_named
+from test_verify import edit_json, mend_sums
+from torch import nn
+
+from harness.core.errors import NotApplicable
+from harness.core.progress import silent
+from harness.data.records import Manifest
+from harness.metrics.explanations import (
+    N_NEAREST,
+    Explained,
+    Explanations,
+    Lookalike,
+    Method,
+    agreement,
+    nearest,
+    packed,
+    places_of,
+    told,
+)
+from harness.model import saliency
+from harness.model.classifier import Classifier, Machine
+from harness.model.records import Preprocessing
+from harness.pack.explained import explained_again
+from harness.pack.verify import verify_pack
+from harness.protocol.reporting import ReportPlan
+from harness.report.figures import draw_thumbnails, images_to_show
+from harness.report.sections.failures import lookalikes, to_explain
+from harness.run.recipes.basis import Pictures
+from harness.run.recipes.classifier import Source
+from harness.run.recipes.explanations import Explaining, read_explanations
+from harness.run.results import RunResults
+from harness.run.stages import explanations as stages
+
+HOW = Preprocessing(size_px=32, resize="squish")
+CPU = torch.device("cpu")
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    """Body and head; its last convolution sees 8 by 8 places, and nothing follows that bends its outputs."""
+    torch.manual_seed(seed)
+    body = nn.Sequential(nn.Conv2d(3, 6, 4, stride=2, padding=1), nn.ReLU(), nn.Conv2d(6, 4, 4, stride=2, padding=1))
+    return nn.Sequential(body, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))).eval()
+
+
+def noise(n: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+
+
+# --- the map -------------------------------------------------------------------------------------
+
+
+def test_a_map_of_averaged_outputs_is_their_sum_weighted_by_the_head_and_cut_at_zero():
+    pytest.importorskip("captum", reason="the extra [explain] is not installed")
+    net, targets = network(), np.array([0, 3, 4])
+    layer, (rows, columns) = saliency.stage_of(net, saliency.blank(HOW))
+    assert (layer, rows, columns) == ("0", 8, 8)
+    found = saliency.grad_cam(net, layer, noise(), targets, HOW, CPU)
+    with torch.no_grad():
+        outputs = net[0](saliency.normalise(torch.from_numpy(noise()), HOW)).double().numpy()
+    # The gradient of a class's logit by each output is its weight of that channel over 64 places, the same everywhere.
+    weights = net[1][2].weight.detach().double().numpy()[targets] / 64
+    np.testing.assert_allclose(found, np.maximum(np.einsum("nc,nchw->nhw", weights, outputs), 0), atol=1e-7)
+
+
+def test_a_network_that_answers_by_what_is_red_is_bright_where_the_red_spot_is():
+    pytest.importorskip("captum", reason="the extra [explain] is not installed")
+    net = network()
+    with torch.no_grad():
+        for each in (net[0][0], net[0][2]):
+            each.weight.zero_()
+            each.bias.zero_()
+        net[0][0].weight[0, 0] = net[0][2].weight[0, 0] = 1.0  # one channel, of red alone
+        net[1][2].weight.copy_(torch.eye(5, 4))
+    spot = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    spot[0, 24:30, 2:8, 0] = 255
+    found = saliency.grad_cam(net, "0", spot, np.array([0]), HOW, CPU)[0]
+    assert told(packed(found), rows=8, columns=8) == "brightest at the bottom left"
+    nowhere = saliency.grad_cam(net, "0", spot, np.array([1]), HOW, CPU)[0]  # a class that nothing speaks for
+    assert told(packed(nowhere), rows=8, columns=8) == "no place speaks for the class"
+
+
+def test_where_a_map_is_bright_is_told_in_words():
+    bright = np.zeros((8, 8))
+    bright[6:, :2] = 1.0
+    assert told(packed(bright), rows=8, columns=8) == "brightest at the bottom left"
+    assert told(packed(np.zeros((8, 8))), rows=8, columns=8) == "no place speaks for the class"
+    assert told(packed(np.ones((8, 8))), rows=8, columns=8) == "brightest at the centre"
+
+
+def test_a_control_is_the_same_for_its_seed_and_the_network_stays_as_it_was():
+    net = network()
+    before = {name: each.clone() for name, each in net.state_dict().items()}
+    one, again, other = (dict(saliency.randomised(net, seed=seed).named_parameters()) for seed in (0, 0, 1))
+    for name, each in net.named_parameters():
+        assert torch.equal(net.state_dict()[name], before[name])
+        assert torch.equal(one[name], again[name])
+        assert not torch.equal(one[name], each)
+        assert not torch.equal(one[name], other[name])
+    wide = nn.Sequential(nn.Linear(500, 200))
+    own, drawn = (next(each.parameters()).detach() for each in (wide, saliency.randomised(wide)))
+    assert float(drawn.std()) == pytest.approx(float(own.std()), rel=0.02)
+
+
+def test_the_stage_is_the_last_that_tells_places_apart():
+    deep = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=4, padding=1), nn.Conv2d(4, 4, 3, stride=2, padding=1), nn.Conv2d(4, 4, 3, stride=2)
+    )
+    assert saliency.stage_of(deep, saliency.blank(HOW)) == ("1", (4, 4))
+    with pytest.raises(NotApplicable, match="no convolutional stage"):
+        saliency.stage_of(nn.Sequential(nn.Conv2d(3, 4, 8, stride=8), nn.Flatten()), saliency.blank(HOW))
+    with pytest.raises(NotApplicable, match="4 by 4 places"):
+        saliency.stage_of(nn.Sequential(nn.Conv2d(3, 4, 16, stride=16), nn.Conv2d(4, 4, 1)), saliency.blank(HOW))
+
+
+def test_agreement_is_the_correlation_of_ranks():
+    rng = np.random.default_rng(2)
+    one, other = (packed(rng.random((7, 7)).round(1)) for _ in range(2))  # with ties
+    ranks = [rankdata(places_of(each)) for each in (one, other)]
+    assert agreement(one, other) == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-12)
+    assert agreement(one, one) == pytest.approx(1.0)
+    assert agreement(one, packed(np.zeros((7, 7)))) is None
+
+
+def test_the_nearest_are_those_of_an_exhaustive_search():
+    rng = np.random.default_rng(3)
+    features, others = rng.normal(size=(6, 5)), rng.normal(size=(40, 5))
+    distances, rows = NearestNeighbors(n_neighbors=N_NEAREST, metric="cosine").fit(others).kneighbors(features)
+    found = nearest(features, others, [f"{i:03d}" for i in range(40)])
+    assert [[row for row, _ in each] for each in found] == rows.tolist()
+    np.testing.assert_allclose([[d for _, d in each] for each in found], distances, atol=1e-12)
+    alike = nearest(features[:1], np.tile(others[0], (5, 1)), ["d", "b", "e", "a", "c"])
+    assert [row for row, _ in alike[0]] == [3, 1, 4]
+
+
+# --- the recipe ----------------------------------------------------------------------------------
+
+
+class Gone:
+    """A `Source` that is never opened: the recipe is handed what opens."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.card, self.machine = classifier.card, Machine("cpu", 8, workers=1, progress=silent)
+
+
+def recipe(classifier: Classifier, manifest: Manifest) -> Explaining:
+    asked, train = manifest.images[:4], manifest.images[4:]
+    pictures = Pictures("test", asked, ("PNG",), manifest.root)
+    source: Source = Gone(classifier)  # type: ignore[assignment]
+    shown = {"test": tuple((image.sha256, CLASSES[place % 5]) for place, image in enumerate(asked))}
+    trained = dataclasses.replace(pictures, name="train", cells=train)
+    return Explaining(shown, {"test": pictures}, trained, source, lambda: classifier)
+
+
+def explained(classifier: Classifier, manifest: Manifest, folder: Path) -> Explanations:
+    recipe(classifier, manifest).make(folder, silent)
+    return read_explanations(folder)
+
+
+def test_each_cell_has_its_own_map_and_its_own_neighbours_whatever_the_order_on_disk(manifest, tmp_path):
+    pytest.importorskip("captum", reason="the extra [explain] is not installed")
+    door = classifier_of(network())
+    found = explained(door, manifest, tmp_path)
+    assert found.no_maps is None and found.no_nearest is None and found.method is not None
+    assert (found.method.rows, found.method.columns, found.n_compared) == (8, 8, len(manifest.images) - 4)
+    whole = recipe(door, manifest)
+    for cell, (digest, called) in zip(found.sets["test"], whole.shown["test"], strict=True):
+        assert (cell.sha256, cell.predicted) == (digest, called)
+        alone = dataclasses.replace(
+            whole.sets["test"], cells=tuple(c for c in whole.sets["test"].cells if c.sha256 == digest)
+        )
+        array = door.prepare(alone.images())
+        own = saliency.grad_cam(door.network, "0", array, np.array([CLASSES.index(called)]), door.how, CPU)[0]
+        difference = places_of(packed(own)).astype(int) - places_of(cell.map or "").astype(int)
+        assert np.abs(difference).max() <= 1  # batches of another size sum in another order
+        assert cell.agreement == agreement(cell.map or "", cell.control or "")
+        assert [each.distance for each in cell.nearest] == sorted(each.distance for each in cell.nearest)
+    assert explained(door, manifest, tmp_path) == found
+
+
+def test_what_a_door_does_not_have_is_said_and_the_rest_is_there(manifest, tmp_path, monkeypatch):
+    found = explained(MeanColour(), manifest, tmp_path)
+    assert found.sets == {}
+    assert found.no_maps == "mean colour (test) is no torch network that is open here"
+    assert found.no_nearest == "mean colour (test) cannot give the features that it sees in an image"
+    monkeypatch.setattr(saliency, "captum_version", lambda: None)
+    found = explained(classifier_of(network()), manifest, tmp_path)
+    assert found.no_maps == 'the extra "explain" is not installed (captum)'
+    assert all(len(cell.nearest) == N_NEAREST and cell.map is None for cell in found.sets["test"])
+
+
+def test_predictions_that_were_given_have_neither():
+    class Asked:
+        class setting:  # noqa: N801
+            class options:  # noqa: N801
+                predictions = ("a file",)
+
+    found = stages.explanations.make(Asked(), (("test", ()),))  # type: ignore[arg-type]
+    assert found.sets == {}
+    assert found.no_maps == found.no_nearest == "predictions were given, and no classifier that could be asked"
+
+
+# --- the page and the pack -----------------------------------------------------------------------
+
+
+def with_explanations(run: RunResults, *, crop: float = 1.0) -> RunResults:
+    rng = np.random.default_rng(4)
+    train = sorted(run.split.train, key=lambda image: image.sha256)[:N_NEAREST]  # type: ignore[union-attr]
+    near = tuple(Lookalike(each.sha256, each.path, each.label, 0.1 * n) for n, each in enumerate(train))
+    sets = {}
+    for name, cells in to_explain(run):
+        found, made = run.predictions[name], []
+        for digest, called in cells:
+            row = found.digests.index(digest)
+            maps = [packed(np.maximum(rng.normal(size=(3, 4)), 0)) for _ in range(2)]
+            label = found.classes[found.labels[row]]
+            made.append(Explained(digest, found.paths[row], label, called, *maps, agreement(*maps), near))
+        sets[name] = tuple(made)
+    method = Method("captum 0.9.0", "0.5", 3, 4, "squish", crop, 0)
+    return dataclasses.replace(
+        run,
+        explanations=Explanations(sets, method, n_compared=len(run.split.train)),  # type: ignore[union-attr]
+    )
+
+
+def showing(run: RunResults, **plan: object) -> RunResults:
+    report = ReportPlan(**plan)  # type: ignore[arg-type]
+    return dataclasses.replace(run, protocol=run.protocol.model_copy(update={"report": report}))
+
+
+@pytest.mark.parametrize("plan", [{"images": "none"}, {"figures": False}])
+def test_nothing_is_explained_that_is_not_pictured(plan):
+    run = showing(example_run(n_wrong=9), **plan)
+    assert to_explain(run) == ()
+    page = page_of(run)
+    assert "veil" not in page.partition("</style>")[2]
+    assert ("The protocol has no figure drawn" in page) is ("figures" in plan)
+
+
+def test_training_pictures_are_no_errors():
+    run = with_explanations(example_run(n_wrong=9))
+    shown = lookalikes(run)
+    assert len(shown) == N_NEAREST and shown <= set(images_to_show(run))
+    assert shown <= set(draw_thumbnails(run, example_pixels(images_to_show(run))))
+    narrow = showing(run, images="errors")
+    assert not lookalikes(narrow)
+    assert not shown & set(images_to_show(narrow))
+
+
+def test_a_page_without_maps_or_neighbours_says_why():
+    run = dataclasses.replace(
+        example_run(n_wrong=9), explanations=Explanations({}, no_maps="it is a graph", no_nearest="it has no features")
+    )
+    page = page_of(run)
+    assert "No saliency maps: <data" in page and "it is a graph</data>" in page
+    assert "No nearest training pictures: <data" in page and "it has no features</data>" in page
+
+
+def test_a_pack_with_explanations_holds_and_every_edit_of_them_is_found(tmp_path: Path):
+    manifest = write_example_dataset(tmp_path / "data")
+    run = with_explanations(run_named("explained", n_wrong=9), crop=0.875)
+    pack = pack_of(run, manifest, tmp_path / "reports")
+    assert [str(each) for each in verify_pack(pack).discrepancies] == []
+    page, evidence = (pack / "index.html").read_text(), (pack / "evidence.json").read_text()
+
+    def follows(content: dict) -> None:
+        cells = content["explanations"]["sets"]["test"]
+        cells[0]["agreement"], cells[1]["predicted"], cells[2]["path"] = 0.999, "another", "another.png"
+
+    def contradicts(content: dict) -> None:
+        cells = content["explanations"]["sets"]["test"]
+        cells[0]["nearest"][0]["label"], cells[1]["map"], cells[2]["control"] = "another", "ff", "no map"
+        cells[3]["nearest"].pop()
+
+    for edit, fields in (
+        (follows, ("0 > agreement", "1 > predicted", "2 > path")),
+        (contradicts, ("0 > nearest", "1 > map", "2 > control", "3 > nearest")),
+    ):
+        edit_json(pack, "evidence.json", edit)
+        mend_sums(pack)
+        found = " ".join(map(str, verify_pack(pack).discrepancies))
+        assert all(f"explanations > sets > test > {field}" in found for field in fields), found
+        (pack / "evidence.json").write_text(evidence)
+    first, second = (part.partition("</svg>")[0] for part in page.split('<svg class="veil map"')[1:3])
+    shade = first.partition('<rect class="v')[2][0]
+    other = "1" if shade != "1" else "2"
+    edited = page.replace(first, first.replace(f'class="v{shade}"', f'class="v{other}"', 1), 1)
+    (pack / "index.html").write_text(edited.replace(second, second.replace('label="', 'label="not ', 1), 1))
+    mend_sums(pack)
+    found = " ".join(map(str, verify_pack(pack).discrepancies))
+    assert "drawn otherwise than it is recorded" in found and "is framed or told in another way" in found
+
+
+def test_other_cells_than_those_that_are_pictured_are_found():
+    run = with_explanations(example_run(n_wrong=9))
+    whole = run.explanations
+    assert whole is not None and explained_again(whole, run) == (whole, [])
+    fewer = dataclasses.replace(whole, sets=whole.sets | {"test": whole.sets["test"][1:]})
+    assert explained_again(fewer, run)[1] == [("sets", "these are not the cells that the page pictures")]
+
+
+def test_what_the_whole_picture_was_shown_has_no_frame():
+    page = page_of(with_explanations(example_run(n_wrong=9)))
+    assert 'class="veil map"' in page and 'class="unseen"' not in page
