@@ -118,6 +118,7 @@ RECIPES: list[tuple[Any, dict[str, tuple[list[Any], list[Any]]]]] = [
             ),
             "open": ([], [lambda: cast(Any, 1)]),
             "label": ([], ["test, seed 1"]),
+            "answers": ([], [lambda images: cast(Any, 1)]),
         },
     ),
     (
@@ -129,6 +130,7 @@ RECIPES: list[tuple[Any, dict[str, tuple[list[Any], list[Any]]]]] = [
             "robustness": ([None, PROTOCOL.robustness.model_copy(update={"seed": 1})], []),  # type: ignore[union-attr]
             "detection": ([None, PROTOCOL.detection.model_copy(update={"seed": 1})], []),  # type: ignore[union-attr]
             "open": ([], [lambda: cast(Any, 1)]),
+            "corrupted": ([], [lambda images: cast(Any, 1)]),
         },
     ),
     (
