@@ -31,6 +31,14 @@ def latency(timing: Timing, *, metric: str, level: float) -> Estimate:
     return _timed(timing, timing.samples_s, metric=metric, level=level, quantile=quantile_of(timing.scenario), unit="s")
 
 
+# Metric -> the scenario and span that it is a percentile of.
+LATENCIES = {
+    "latency_s": ("SingleStream", "decode-to-label"),
+    "model_latency_s": ("SingleStream", "model-only"),
+    "multistream_latency_s": ("MultiStream", "decode-to-label"),
+}
+
+
 def quantile_of(scenario: str) -> float:
     """Which percentile of its seconds is its figure, by LoadGen's rules."""
     return 0.99 if scenario == "MultiStream" else 0.9
@@ -102,8 +110,8 @@ def _latency(name: str, span: str, what: str) -> Metric:
         higher_is_better=False,
         per="device",
         needs=_needs(span),
-        measure=_measure(name, "SingleStream", span, latency),
-        disturbed_by=_busy("SingleStream", span),
+        measure=_measure(name, *LATENCIES[name], latency),
+        disturbed_by=_busy(*LATENCIES[name]),
         range=(0.0, math.inf),
         counts="samples",
     )
@@ -206,7 +214,7 @@ METRICS = (
         higher_is_better=False,
         per="device",
         needs=_needs("decode-to-label"),
-        measure=_measure("multistream_latency_s", "MultiStream", "decode-to-label", latency),
+        measure=_measure("multistream_latency_s", *LATENCIES["multistream_latency_s"], latency),
         disturbed_by=_busy("MultiStream", "decode-to-label"),
         range=(0.0, math.inf),
         counts="samples",

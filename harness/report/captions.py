@@ -29,6 +29,15 @@ CAPTIONS = {
 }
 
 CAPTIONS |= {
+    "generalisation_gap": (
+        "What is lost elsewhere",
+        "Points with whiskers for each external set, as in the table above.",
+    ),
+    "latency_distribution": (
+        "How long a query takes",
+        "A histogram for each scenario, with its median, 90th percentile and 99th percentile.",
+    ),
+    "duplicate_pairs": ("Pictures in two places", "Both pictures of each pair side by side, the least alike first."),
     "severity_curves": ("Accuracy over severity", "One panel a disturbance; the table has the counts."),
     "disturbances": ("What the severities look like", "Rows: disturbances; columns: severities, on one train cell."),
     "inputs_without_a_cell": ("Strangeness of cells and of inputs without one", "Histograms, with the threshold."),

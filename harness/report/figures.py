@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
 
+from harness.data.leakage import DuplicatePair
 from harness.data.records import CellImage
 from harness.metrics.classification import estimate
-from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation
+from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation
+from harness.metrics.gaps import generalisation_gap
 from harness.metrics.predictions import Predictions
+from harness.metrics.timing import LATENCIES
 from harness.protocol.records import PARTS
 from harness.report import plots
 from harness.report.calibration_plots import reliability_diagram, risk_coverage
 from harness.report.counts import dataset_counts, part_counts
+from harness.report.further_plots import gaps, latencies
 from harness.report.plots import Tile
 from harness.report.robustness_plots import detection_figure, disturbance_sheet, severity_figure
 from harness.report.sections.failures import lookalikes, shown_cells
@@ -24,8 +29,9 @@ from harness.run.results import RunResults
 
 N_COLUMNS = 5
 MOST_CELLS_SHOWN = 25
+MOST_PAIRS_SHOWN = 12
 # Figures made of cells, by what `report.images` lets the report show; without their pictures they would say nothing.
-_OF_ANY_CELL = frozenset({"sample_images", "correct_predictions_test", "disturbances"})
+_OF_ANY_CELL = frozenset({"sample_images", "correct_predictions_test", "disturbances", "duplicate_pairs"})
 LEFT_OUT = {"all": frozenset[str](), "errors": _OF_ANY_CELL, "none": _OF_ANY_CELL | {"incorrect_predictions_test"}}
 
 
@@ -44,6 +50,8 @@ def draw_figures(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str,
         | _figures_of_results(run, images)
         | _figures_of_confidence(run)
         | _figures_of_robustness(run, images)
+        | _figures_of_speed(run)
+        | _figures_of_copies(run, images)
     )
     return {name: png for name, png in drawn.items() if name not in LEFT_OUT[run.protocol.report.images]}
 
@@ -58,6 +66,9 @@ def images_to_show(run: RunResults) -> tuple[str, ...]:
         digests |= {test.digests[row] for row in _wrong_rows(test)}
     if run.protocol.report.images == "all":
         digests |= {image.sha256 for cells in _samples(run).values() for image in cells}
+        listed = _listed(run)
+        both = {(each.set, each.path) for pair in _duplicate_pairs(run) for each in (pair.first, pair.second)}
+        digests |= {listed[place] for place in both if place in listed}
         digests |= set() if test is None else {test.digests[row] for row in _correct_rows(test)}
     return tuple(sorted(digests))
 
@@ -156,9 +167,23 @@ def _figures_of_results(run: RunResults, images: Mapping[str, np.ndarray]) -> di
             [estimate(each, "accuracy", cell_class=None, level=DISPLAY_LEVEL) for each in (test, *external)],
             floors={c.set: c.floor for c in run.protocol.criteria if c.metric == "accuracy" and c.floor is not None},
         )
+    figures |= _figure_of_gaps(run)
     if (predictions := _counted_test(run)) is not None:
         figures |= _figures_of_test_cells(predictions, images)
     return figures
+
+
+def _figure_of_gaps(run: RunResults) -> dict[str, bytes]:
+    test = run.evaluations.get("test")
+    if test is None or not test.n:
+        return {}
+    found = [generalisation_gap(test, each, level=DISPLAY_LEVEL) for each in external_evaluations(run)]
+    drawn = [each for each in found if isinstance(each, Estimate) and each.value is not None]
+    ceilings = {
+        c.set: c.ceiling for c in run.protocol.criteria if c.metric == "generalisation_gap" and c.ceiling is not None
+    }
+    title = "What is lost elsewhere: percentage points of accuracy"
+    return {"generalisation_gap": gaps(title, drawn, ceilings=ceilings)} if drawn else {}
 
 
 def _class_floors(run: RunResults) -> dict[tuple[str, str], float]:
@@ -194,6 +219,51 @@ def _figures_of_robustness(run: RunResults, images: Mapping[str, np.ndarray]) ->
         cells = found.strangeness[found.detection.set]
         figures["inputs_without_a_cell"] = detection_figure(found.detection, cells=cells, others=others)
     return figures
+
+
+def _figures_of_speed(run: RunResults) -> dict[str, bytes]:
+    """Of the scenarios that ask query by query, one image over and over apart: it says what decoding would hide."""
+    timed = [each for each in run.timings if (each.scenario, each.span) in LATENCIES.values() and len(each.samples_s)]
+    if not timed:
+        return {}
+    asked = {LATENCIES[c.metric]: c.ceiling for c in run.protocol.criteria if c.metric in LATENCIES and c.ceiling}
+    places = {n: asked[key] for n, each in enumerate(timed) if (key := (each.scenario, each.span)) in asked}
+    return {"latency_distribution": latencies("How long a query takes", timed, ceilings=places)}
+
+
+def _duplicate_pairs(run: RunResults) -> list[DuplicatePair]:
+    """As many as the figure has room for; the doubtful ones, which somebody should look at, come first."""
+    return sorted(run.duplicates or (), key=lambda pair: (pair.kind == "same pixels", pair.detail))[:MOST_PAIRS_SHOWN]
+
+
+def _listed(run: RunResults) -> dict[tuple[str, str], str]:
+    """(set, path) of an image -> its digest, as far as the run knows it."""
+    found = {
+        (name, path): d
+        for name, each in run.predictions.items()
+        for d, path in zip(each.digests, each.paths, strict=True)
+    }
+    parts = () if run.split is None else (run.split.part(name) for name in PARTS)
+    return found | {("dataset", image.path): image.sha256 for part in parts for image in part}
+
+
+def _figures_of_copies(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """Both pictures of each pair side by side, two pairs a row."""
+    pairs, digests = _duplicate_pairs(run), _listed(run)
+    if not pairs:
+        return {}
+    tiles = []
+    for pair in pairs:
+        for which, other in ((pair.first, pair.transform), (pair.second, f"correlation {pair.detail:.3f}")):
+            pixels = images.get(digests.get((which.set, which.path), ""))
+            lines = [f"{which.set}, {which.label}", PurePosixPath(which.path).name, other]
+            tiles.append(Tile(pixels, "\n".join(plots.legible(line, at_most=24) for line in lines)))
+    title = f"Pictures in two places: {len(pairs)} of {len(run.duplicates or ())} pairs, the least alike first"
+    return {
+        "duplicate_pairs": plots.gallery(
+            title, [("", tiles[at : at + 4]) for at in range(0, len(tiles), 4)], n_columns=4
+        )
+    }
 
 
 def _discordant(run: RunResults) -> set[str]:

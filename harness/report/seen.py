@@ -8,6 +8,8 @@ import numpy as np
 
 from harness.core.text import visible
 from harness.metrics.estimates import Evaluation
+from harness.metrics.timing import LATENCIES
+from harness.model.records import Timing
 from harness.protocol.records import PARTS
 from harness.report.counts import dataset_counts
 from harness.run.results import RunResults
@@ -33,6 +35,16 @@ def _said(name: str, run: RunResults) -> str:
         case "test_vs_external":
             shown = {k: each.n_correct / each.n for k, each in _shown(run).items() if each.n}
             return _extremes(shown, most="Highest: {}", least="lowest: {}", same="")
+        case "generalisation_gap" if (test := run.evaluations.get("test")) is not None and test.n:
+            own = test.n_correct / test.n
+            lost = {k: own - each.n_correct / each.n for k, each in _shown(run).items() if k != "test" and each.n}
+            if len(lost) == 1:
+                name, gap = next(iter(lost.items()))
+                return f"It is less accurate on {name}." if gap > 0 else f"It is no less accurate on {name}."
+            return _extremes(lost, most="Most is lost on {}", least="least on {}", same="As much is lost everywhere.")
+        case "latency_distribution":
+            spread = {_query(each): max(each.samples_s) / min(each.samples_s) for each in run.timings if _drawn(each)}
+            return _extremes(spread, most="Queries differ most in {}", least="least in {}", same="")
         case "per_class_metrics" if "test" in run.evaluations:
             recalls = _recalls(run.evaluations["test"])
             return _extremes(recalls, most="Recall is highest for {}", least="lowest for {}", same="Recalls are alike.")
@@ -42,6 +54,14 @@ def _said(name: str, run: RunResults) -> str:
             lows = {each.kind: min(point.accuracy for point in each.points) for each in run.robustness.curves}
             return _extremes(lows, most="The curve of {} falls least", least="that of {} most", same="")
     return ""
+
+
+def _drawn(timing: Timing) -> bool:
+    return (timing.scenario, timing.span) in LATENCIES.values() and bool(timing.samples_s)
+
+
+def _query(timing: Timing) -> str:
+    return f"{timing.scenario}, {timing.span}"
 
 
 def _shown(run: RunResults) -> dict[str, Evaluation]:
