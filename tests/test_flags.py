@@ -28,7 +28,8 @@ from harness.protocol.questions import QUESTIONS
 @pytest.fixture(scope="session")
 def run(pytestconfig):
     state = run_state(pytestconfig)
-    options = SimpleNamespace(ledger=pytestconfig.rootpath / "ledger.jsonl", model=None, predictions=("a table",))
+    ledger = pytestconfig.rootpath / "ledger.jsonl"
+    options = SimpleNamespace(ledger=ledger, model=None, predictions=("a table",), spread=None)
     setting = SimpleNamespace(device="cpu", options=options, protocol=state.protocol)
     state.run = SimpleNamespace(setting=setting, result=lambda stage: None, results=lambda stage: {}, spent=Spent())
     return state.run
