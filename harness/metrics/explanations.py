@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import spearmanr
 
 N_NEAREST = 3
 FULL = 255  # the largest value of a map
@@ -106,6 +105,8 @@ def agreement(first: str, second: str) -> float | None:
     one, other = places_of(first), places_of(second)
     if len(np.unique(one)) < 2 or len(np.unique(other)) < 2:
         return None
+    from scipy.stats import spearmanr  # a second to import, and few packs hold a map
+
     return float(spearmanr(one, other).statistic)
 
 
