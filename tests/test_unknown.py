@@ -202,6 +202,23 @@ def test_a_kind_that_the_classifier_knows_is_refused_by_either_name(tmp_path: Pa
         read(tmp_path, SetNames(labels={"Monos": "monocyte"}))
 
 
+@pytest.mark.parametrize("folder", ["Monocyte", "MONOCYTES", "mono-cyte", "odd/monocyte", "odd/2024/Monocytes"])
+def test_neither_another_spelling_nor_a_level_below_hides_a_known_class(tmp_path: Path, folder: str):
+    draw(tmp_path / folder)
+    draw(tmp_path / "blast")
+    with pytest.raises(DataError, match=r"has cells of 'monocyte' \('.*'\), which is a class"):
+        read(tmp_path)
+
+
+def test_parts_of_a_data_set_are_no_kinds_and_other_levels_are_part_of_theirs(tmp_path: Path):
+    draw(tmp_path / "a" / "blast" / "slide 7", 2)
+    draw(tmp_path / "a" / "monoblast")
+    assert read(tmp_path / "a") == {"blast": 2, "monoblast": 1}
+    draw(tmp_path / "b" / "train" / "blast")
+    with pytest.raises(DataError, match="has the part folder 'train', and such a set is scored whole"):
+        read(tmp_path / "b")
+
+
 def test_loose_images_beside_sub_folders_are_refused(tmp_path: Path):
     draw(tmp_path)
     draw(tmp_path / "blast")

@@ -25,6 +25,7 @@ from harness.data.folders import Listing, Placed, Walk, linked, list_folder
 from harness.data.records import CellImage, Manifest, Reading, pin_of, sorted_by_path
 from harness.data.suggestions import labels_table, not_a_class
 from harness.data.tables import FILENAME, Table, TableRow, read_table, relative_path
+from harness.protocol.records import part_called
 from harness.protocol.sets import SLICES, ColumnPlan, SetNames
 
 GROUP_COLUMNS = ("patient", "slide", "site")
@@ -139,11 +140,7 @@ def read_strangers(
     else:
         written, loose = [], []
     kinds = tuple(sorted({names.label_of.get(each, each) for each in written}))
-    if same := sorted(set(kinds) & set(known)):
-        raise DataError(
-            f"set {name!r}: {location} has cells of {same[0]!r}, which is a class that the classifier knows. Move them "
-            "to an external set, or say under `labels` what they are."
-        )
+    _refuse_known([(kind, kind) for kind in kinds], known, set_name=name, location=location)
     images = [each for each in loose if PurePosixPath(each).suffix.lower() in FORMAT_OF_SUFFIX]
     if kinds and images:
         raise DataError(
@@ -155,7 +152,38 @@ def read_strangers(
         reading = Reading(litter=tuple(sorted(walk.litter)))
         listed = _Listed(location, dict.fromkeys(images, _Row(name)), others, reading)
         return _manifest_of(listed, name=name, classes=(name,), workers=workers)
-    return read_manifest(location, name=name, classes=kinds, workers=workers, names=names)
+    found = read_manifest(location, name=name, classes=kinds, workers=workers, names=names)
+    if location.is_dir():  # a kind may be divided further, by slide or day, but not into known classes
+        inside = [(step, image.path) for image in found.images for step in image.path.split("/")[1:-1]]
+        _refuse_known(inside, known, set_name=name, location=location)
+    return found
+
+
+def _refuse_known(steps: Iterable[tuple[str, str]], known: Sequence[str], *, set_name: str, location: Path) -> None:
+    """
+    Args:
+        steps: a name of a kind, or of a folder below one, and where it was met.
+    Raises:
+        DataError: one of them is a known class, however it is spelt, or a part of a data set.
+    """
+    classes = {_plainly(each): each for each in known}
+    for step, where in steps:
+        if (same := classes.get(_plainly(step))) is not None:
+            spelt = "" if where == same else f" ({where!r})"
+            raise DataError(
+                f"set {set_name!r}: {location} has cells of {same!r}{spelt}, which is a class that the classifier "
+                "knows. Move them to an external set, or say under `labels` what they are."
+            )
+        if step == where and part_called(step, None) is not None:
+            raise DataError(
+                f"set {set_name!r}: {location} has the part folder {step!r}, and such a set is scored whole. Name one "
+                "of the folders in it, with one sub-folder per kind of cell."
+            )
+
+
+def _plainly(name: str) -> str:
+    """A name without what spellings of one class differ by: case, spaces, hyphens, the plural."""
+    return re.sub(r"[\s_-]", "", name.casefold()).removesuffix("s")
 
 
 def _manifest_of(listed: _Listed, *, name: str, classes: tuple[str, ...], workers: int) -> Manifest:
