@@ -309,7 +309,11 @@ def test_other_cells_than_those_that_are_pictured_are_found():
     whole = run.explanations
     assert whole is not None and explained_again(whole, run) == (whole, [])
     fewer = dataclasses.replace(whole, sets=whole.sets | {"test": whole.sets["test"][1:]})
-    assert explained_again(fewer, run)[1] == [("sets", "these are not the cells that the page pictures")]
+    none = dataclasses.replace(whole, sets={})  # as where nothing could be explained, and then both reasons are told
+    for found in (fewer, none):
+        assert explained_again(found, run)[1] == [("sets", "these are not the cells that the page pictures")]
+    told = dataclasses.replace(none, no_maps="none here", no_nearest="none here", method=None, n_compared=0)
+    assert explained_again(told, run) == (told, [])
 
 
 def test_what_the_whole_picture_was_shown_has_no_frame():

@@ -15,7 +15,8 @@ Problem = tuple[str, str]  # field, and what is wrong there
 def explained_again(found: Explanations, run: RunResults) -> tuple[Explanations, list[Problem]]:
     """The same with what follows from predictions, split and maps made anew, and where it contradicts them."""
     problems: list[Problem] = []
-    wanted = dict(to_explain(run)) if found.sets else {}
+    nothing_given = found.no_maps is not None and found.no_nearest is not None
+    wanted = {} if nothing_given else dict(to_explain(run))
     if {name: [cell.sha256 for cell in cells] for name, cells in found.sets.items()} != {
         name: [digest for digest, _ in cells] for name, cells in wanted.items()
     }:
