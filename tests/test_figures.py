@@ -37,6 +37,8 @@ EVERY_FIGURE = {
     "confusion_matrix_external",
     "per_class_metrics",
     "test_vs_external",
+    "generalisation_gap",
+    "latency_distribution",
     "correct_predictions_test",
     "incorrect_predictions_test",
 }
@@ -65,7 +67,7 @@ def said(monkeypatch):
     return texts
 
 
-def test_a_complete_run_has_all_thirteen_figures_and_two_of_each_examined_set(drawn):
+def test_a_complete_run_has_all_figures_and_two_of_each_examined_set(drawn):
     examined = {
         f"{stem}_{name}" for stem in ("reliability_diagram", "risk_coverage") for name in ("test", "nine-monocytes")
     }
@@ -84,7 +86,7 @@ def test_every_figure_is_a_readable_png_of_sensible_size(drawn):
 
 def test_figures_stay_small_enough_to_be_kept_for_years(drawn):
     # The pictures are noisy, the worst case for a PNG. The same figures in full colour take 3.2 MB.
-    assert sum(map(len, drawn.values())) < 900_000
+    assert sum(map(len, drawn.values())) < 1_000_000
 
 
 def test_a_compact_png_is_hardly_told_from_its_original():
