@@ -103,7 +103,7 @@ def test_the_layout_is_complete_and_holds_nothing_else(written, run):
     expected |= {f"models/{name}" for name in ("best_model_phase1.pth", "best_model_phase2.pth", "export.pkl")}
     expected |= {"claims.json"}
     found = set(files_of(written))
-    assert len({name for name in found if name.startswith("figures/")}) == 13 + 2 * len(run.calibrations)
+    assert len({name for name in found if name.startswith("figures/")}) == 15 + 2 * len(run.calibrations)
     assert {name for name in found if not name.startswith("figures/")} == expected
 
 
