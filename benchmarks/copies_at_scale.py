@@ -43,24 +43,24 @@ from harness.data.recognition import recognised
 from harness.data.resemblance import BANDING, MAX_DISTANCE, N_BITS, all_views, resembling
 from harness.metrics.intervals import clopper_pearson_bounds
 
-SEED, AT_ONCE, ONE_IN, ONE_IN_FOR_RECALL = 1, 250, 500, 5
+AT_ONCE, ONE_IN, ONE_IN_FOR_RECALL = 250, 500, 5
 WAYS = {"whole frames": resembling, "landmarks": recognised}
 
 
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def thumbnails_in(folder: Path, n: int, *, one_in: int) -> tuple[Path, Path]:
+def thumbnails_in(folder: Path, n: int, *, one_in: int, seed: int) -> tuple[Path, Path]:
     """Files of n thumbnails, and of the original of each of the first n // one_in; made where they are missing."""
-    pictures, originals = (folder / f"{what}-{n}-{one_in}.npy" for what in ("thumbnails", "originals"))
+    pictures, originals = (folder / f"{what}-{n}-{one_in}-{seed}.npy" for what in ("thumbnails", "originals"))
     if not originals.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        rng = np.random.default_rng([SEED, n, one_in])
+        rng = np.random.default_rng([seed, n, one_in])
         n_copies = n // one_in
         chosen = n_copies + rng.choice(n - n_copies, n_copies, replace=False)
         file = np.lib.format.open_memmap(pictures, mode="w+", dtype=np.uint8, shape=(n, 64, 64))
         for at in range(0, n, AT_ONCE):
-            file[at : at + AT_ONCE] = drawn(min(AT_ONCE, n - at), np.random.default_rng([SEED, at]))
+            file[at : at + AT_ONCE] = drawn(min(AT_ONCE, n - at), np.random.default_rng([seed, at]))
         for row, original in enumerate(chosen):
             file[row] = copied(file[original], rng)
         file.flush()
@@ -109,8 +109,8 @@ def searched(way: str, pictures: Path, originals: Path, *, workers: int) -> Sear
     return Search(way, len(thumbnails), wall, cpu, peak, len(chosen), n_found, len(found.first) - n_found)
 
 
-def in_a_process(way: str, n: int, scratch: Path, *, workers: int) -> Search:
-    files = thumbnails_in(scratch, n, one_in=ONE_IN)
+def in_a_process(way: str, n: int, scratch: Path, *, workers: int, seed: int) -> Search:
+    files = thumbnails_in(scratch, n, one_in=ONE_IN, seed=seed)
     command = [sys.executable, "-m", "benchmarks", "copies_at_scale", "--one", way, *map(str, files)]
     done = subprocess.run([*command, "--workers", str(workers)], stdout=subprocess.PIPE, text=True, check=True)
     return Search(**json.loads(done.stdout))
@@ -144,9 +144,9 @@ def pairs_of(found: Any) -> set[tuple[int, int]]:
     return set(zip(found.first.tolist(), found.second.tolist(), strict=True))
 
 
-def recall(n: int, scratch: Path, python: Path, *, workers: int) -> str:
+def recall(n: int, scratch: Path, python: Path, *, workers: int, seed: int) -> str:
     """Of the pairs that exact search reports, how many are reported by bands."""
-    pictures, _ = thumbnails_in(scratch, n, one_in=ONE_IN_FOR_RECALL)
+    pictures, _ = thumbnails_in(scratch, n, one_in=ONE_IN_FOR_RECALL, seed=seed)
     thumbnails = np.load(pictures, mmap_mode="r")
     flat = FaissFlat(python, max_distance=MAX_DISTANCE, threads=workers)
     began = time.process_time()
@@ -164,9 +164,9 @@ def recall(n: int, scratch: Path, python: Path, *, workers: int) -> str:
     )
 
 
-def beside(n: int, scratch: Path, python: Path, *, pairs: int) -> str:
+def beside(n: int, scratch: Path, python: Path, *, pairs: int, seed: int) -> str:
     """Processor seconds from hashes to pairs in reach: bands, faiss's flat index and imagededup, on one core."""
-    pictures, _ = thumbnails_in(scratch, n, one_in=ONE_IN)
+    pictures, _ = thumbnails_in(scratch, n, one_in=ONE_IN, seed=seed)
     thumbnails = np.load(pictures, mmap_mode="r")
     views = np.concatenate([hashed(thumbnails[at : at + AT_ONCE]) for at in range(0, n, AT_ONCE)])
     upright = views[:, 0]
@@ -227,6 +227,7 @@ def main() -> None:
     parser.add_argument("--beside", type=int, help="so many pictures beside faiss and imagededup")
     parser.add_argument("--pairs", type=int, default=4, help="pairs of each comparison (default: 4)")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1, help="other pictures (default: 1)")
     parser.add_argument("--scratch", type=Path, default=Path("build/copies_at_scale"), help="4 KiB a picture")
     parser.add_argument("--peers", type=Path, default=Path("build/peers/copies_at_scale"), help="their environment")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
@@ -236,12 +237,16 @@ def main() -> None:
         print(json.dumps(asdict(searched(way, Path(pictures), Path(originals), workers=asked.workers))))
         return
     for way in asked.ways if asked.sizes else ():
-        searches = [in_a_process(way, n, asked.scratch, workers=asked.workers) for n in sorted(asked.sizes)]
+        searches = [
+            in_a_process(way, n, asked.scratch, workers=asked.workers, seed=asked.seed) for n in sorted(asked.sizes)
+        ]
         print(table(searches), exponents(searches) if len(searches) > 1 else "", sep="\n", flush=True)
     if asked.recall:
-        print(recall(asked.recall, asked.scratch, peer_in(asked.peers), workers=asked.workers), flush=True)
+        by = peer_in(asked.peers)
+        print(recall(asked.recall, asked.scratch, by, workers=asked.workers, seed=asked.seed), flush=True)
     if asked.beside:
-        print(beside(asked.beside, asked.scratch, peer_in(asked.peers), pairs=asked.pairs), flush=True)
+        by = peer_in(asked.peers)
+        print(beside(asked.beside, asked.scratch, by, pairs=asked.pairs, seed=asked.seed), flush=True)
 
 
 if __name__ == "__main__":
