@@ -304,7 +304,7 @@ def register_index(jobs: Parsers) -> None:
         "index",
         help="what did the runs of a folder come to, one after another, and what changed between them?",
         description="Writes DIR/index.html, one file without scripts: the runs of DIR newest first, their verdicts, "
-        "looks, trends of their estimates, and what changed from run to run. Entries that are no pack, or do not "
+        "looks, trends of their estimates, and what changed between runs. Entries that are not packs, or do not "
         "verify, are listed as such. 1: there is such an entry.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="where the packs lie, such as reports")

@@ -369,7 +369,7 @@ REFUSED = {
     ),
     "doubled phase": ([('name = "phase2"', 'name = "Phase1"')], "training", r"phases .*'Phase1'.* not distinct"),
     "doubled class": ([('"monocyte"]', '"Basophil"]')], "dataset.classes", "not distinct when case is ignored"),
-    "an external set called test": ([('"elsewhere"', '"test"')], "external.test.name", "part of the dataset"),
+    "an external set called test": ([('"elsewhere"', '"test"')], "external.test.name", "that name is taken"),
     "waiver for nothing": ([('criterion = "E1"', 'criterion = "E9"')], "waiver", "'E9' names no criterion"),
     "waiver without a reason": ([("The set is not on every machine.", "no")], "waivers.E1.reason", "at least 10"),
     "waiver without an owner": ([('owner = "a maintainer"\n', "")], "waivers.E1.owner", "required and absent"),

@@ -65,7 +65,7 @@ def test_each_kind_says_what_it_is_taken_for():
     blast, smudge = confused_with(FIVE, KNOWN, at=0.9)
     assert (blast.kind, blast.n, blast.n_confident) == ("blast", 3, 2)
     assert blast.called == {"monocyte": 3, "neutrophil": 0}
-    assert (smudge.n_confident, smudge.confidently) == (1, {"monocyte": 0, "neutrophil": 1})
+    assert (smudge.n_confident, smudge.called) == (1, {"monocyte": 0, "neutrophil": 2})
 
 
 def test_cells_of_few_patients_widen_the_bound():

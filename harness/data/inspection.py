@@ -56,8 +56,8 @@ class Inspected:
 
     facts: what decoding it showed.
     file:  what its header says; None where it could not be opened or the header cannot be read.
-    shown: None where there is no picture to be had. Of a file that integrity refuses for what lies around its picture
-           (a lost end, further pictures) there is one.
+    shown: the picture; None if it cannot be decoded. A file that integrity refuses for what surrounds it (a lost end,
+           further pictures) still has one.
     empty: why it shows no cell; None where nothing says so, and where integrity does not look at the pixels.
     gone, altered: compared with what the manifest saw.
     """
@@ -71,7 +71,7 @@ class Inspected:
 
     @property
     def trouble(self) -> str | None:
-        """Why there is no picture; None where there is one."""
+        """Why the picture is missing; None if it is there."""
         if self.shown is not None:
             return None
         if self.facts.error is not None:

@@ -124,7 +124,7 @@ def read_strangers(
     Args:
         location: a folder with one sub-folder per kind of cell, one of images, or a table as in `read_manifest`.
         known: the classes that the classifier knows.
-        names: which kind a sub-folder or label stands for, where it is not called so; what columns are called.
+        names: the kind that a sub-folder or label stands for, and the names of columns, where they differ.
     Raises:
         DataError: as `read_manifest`; also a kind that is one of the known classes, or loose images beside sub-folders.
     """

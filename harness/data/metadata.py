@@ -132,7 +132,7 @@ def file_facts(opened: Image.Image, info: Mapping[Any, Any], image: CellImage, c
     """What the header of an opened file says.
 
     Args:
-        info: Pillow's `info` of it before any pixel was decoded; what comes behind the pixels is no header.
+        info: Pillow's `info` before any pixel was decoded; what follows the pixels is not part of the header.
     Raises:
         Exception: whatever Pillow's parsers make of a header that is broken.
     """

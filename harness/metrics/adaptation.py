@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from harness.metrics.clusters import share_bounds
 from harness.metrics.comparison import Comparison, compare, difference
-from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Interval, Unavailable
+from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.fits import DRAWN
-from harness.metrics.intervals import wilson_interval
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Measure, Metric, Subject
 from harness.metrics.predictions import Predictions
+from harness.metrics.shares import share_of_cells
 from harness.protocol.needs import NEW_IMAGES, PROBABILITIES
 
 if TYPE_CHECKING:
@@ -81,29 +80,17 @@ def right_after(
         sizes, hits = tables.sum(axis=(1, 2)), (tables[:, 1, :] if before else tables[:, :, 1]).sum(axis=1)
         groups = tuple((int(k), int(size)) for k, size in zip(hits, sizes, strict=True) if size)
 
-    def bounds(level: float) -> tuple[float, float]:
-        assumed = comparison.intracluster_correlation
-        return share_bounds(right, n, groups, assumed_correlation=assumed, level=level)
-
-    lower, upper = bounds(level)
-    display = wilson_interval(right, n, level=DISPLAY_LEVEL)
-    if groups is not None:
-        display = Interval(*bounds(0.5 + DISPLAY_LEVEL / 2), DISPLAY_LEVEL, "clustered")
-    return Estimate(
+    return share_of_cells(
         metric,
         comparison.set,
-        cell_class,
-        right / n,
-        lower,
-        upper,
-        level,
-        "Clopper-Pearson" if groups is None else f"Clopper-Pearson, clustered by {comparison.grouped_by}",
-        k=right,
-        n=n,
-        display=display,
-        support=n,
-        note=f"on the cells that were not drawn; {comparison.baseline}: {beside}/{n}"
-        + (f"; {INDEPENDENCE_UNKNOWN}" if groups is None else ""),
+        right,
+        n,
+        groups,
+        grouped_by=comparison.grouped_by,
+        intracluster_correlation=comparison.intracluster_correlation,
+        level=level,
+        note=f"on the cells that were not drawn; {comparison.baseline}: {beside}/{n}",
+        cell_class=cell_class,
     )
 
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from harness.core.errors import InvalidPredictions
-from harness.metrics.clusters import share_bounds
 from harness.metrics.comparison import Comparison, compare, difference
-from harness.metrics.estimates import INDEPENDENCE_UNKNOWN, Estimate, Unavailable
+from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
 from harness.metrics.predictions import Predictions
+from harness.metrics.shares import share_of_cells
 from harness.protocol.needs import OTHER_SEEDS, PROBABILITIES
 
 
@@ -58,23 +58,19 @@ def _accuracy(measurements: Measurements, subject: Subject, level: float) -> Est
     if found.by_group is not None:
         sizes, of_group = found.by_group.sum(axis=(1, 2, 3)), found.by_group[:, :, :, 1].sum(axis=(1, 2))
         groups = tuple(zip(of_group.tolist(), sizes.tolist(), strict=True))
-    lower, upper = share_bounds(right, n, groups, assumed_correlation=found.intracluster_correlation, level=level)
     alone = int(found.table[:, 1, :].sum())
-    return Estimate(
+    share = share_of_cells(
         "ensemble_accuracy",
         subject.set,
-        None,
-        right / n,
-        lower,
-        upper,
-        level,
-        "Clopper-Pearson" if groups is None else f"Clopper-Pearson, clustered by {found.grouped_by}",
-        k=right,
-        n=n,
-        support=n,
-        note=f"probabilities of all seeds averaged; {found.baseline}: {alone}/{n}"
-        + (f"; {INDEPENDENCE_UNKNOWN}" if groups is None else ""),
+        right,
+        n,
+        groups,
+        grouped_by=found.grouped_by,
+        intracluster_correlation=found.intracluster_correlation,
+        level=level,
+        note=f"probabilities of all seeds averaged; {found.baseline}: {alone}/{n}",
     )
+    return replace(share, display=None)  # packs exist that have none, and `verify` asks for the same record
 
 
 def _difference(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:

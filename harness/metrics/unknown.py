@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics.clusters import share_bounds
-from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN, Estimate, Evaluation, Interval, Unavailable
-from harness.metrics.intervals import wilson_interval
+from harness.metrics.clusters import counted_by_group
+from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
 from harness.metrics.predictions import Predictions, grouping_of
+from harness.metrics.shares import share_of_cells
 
 NAME = "unknown_confident"
 
@@ -25,15 +25,15 @@ NAME = "unknown_confident"
 class Confusion:
     """What cells of one unknown kind are taken for.
 
-    n:          cells of the kind; n_confident: those that are confidently called a class.
-    called:     class -> cells of which it is the likeliest; confidently: class -> the confident ones among them.
+    n:           cells of the kind.
+    n_confident: those that are confidently called a class.
+    called:      class -> cells of which it is the likeliest.
     """
 
     kind: str
     n: int
     n_confident: int
     called: dict[str, int]
-    confidently: dict[str, int]
 
 
 def is_confident(found: Predictions, *, at: float) -> np.ndarray:
@@ -48,14 +48,12 @@ def confused_with(found: Predictions, known: tuple[str, ...], *, at: float) -> t
         own = found.labels == label
         if own.any():
             called = Counter(found.predicted[own].tolist())
-            confidently = Counter(found.predicted[own & confident].tolist())
             rows.append(
                 Confusion(
                     kind,
                     int(own.sum()),
                     int((own & confident).sum()),
                     {name: called[place] for place, name in enumerate(known)},
-                    {name: confidently[place] for place, name in enumerate(known)},
                 )
             )
     return tuple(rows)
@@ -75,35 +73,16 @@ def confidently_known(
     k, n = int(confident.sum()), len(confident)
     if n == 0:
         return Unavailable(f"set {found.set} has no cells")
-    by_group = None
-    if found.groups is not None:
-        sizes = Counter(found.groups)
-        hits = Counter(group for group, hit in zip(found.groups, confident.tolist(), strict=True) if hit)
-        by_group = tuple((hits[group], size) for group, size in sizes.items())
-
-    def bounds(level: float) -> tuple[float, float]:
-        return share_bounds(k, n, by_group, assumed_correlation=intracluster_correlation, level=level)
-
-    lower, upper = bounds(level)
-    method, note = "Clopper-Pearson", f"; {INDEPENDENCE_UNKNOWN}"
-    display = wilson_interval(k, n, level=DISPLAY_LEVEL)
-    if found.groups is not None:
-        method, note = f"Clopper-Pearson, clustered by {grouping_of(found.groups)}", ""
-        display = Interval(*bounds(0.5 + DISPLAY_LEVEL / 2), DISPLAY_LEVEL, "clustered")
-    return Estimate(
+    return share_of_cells(
         NAME,
         found.set,
-        None,
-        k / n,
-        lower,
-        upper,
-        level,
-        method,
-        k=k,
-        n=n,
-        display=display,
-        support=n,
-        note=f"at a probability of {at:g} or more{note}",
+        k,
+        n,
+        None if found.groups is None else counted_by_group(confident, found.groups),
+        grouped_by=grouping_of(found.groups or ()),
+        intracluster_correlation=intracluster_correlation,
+        level=level,
+        note=f"at a probability of {at:g} or more",
     )
 
 

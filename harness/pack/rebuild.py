@@ -88,6 +88,7 @@ from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, r
 from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.split_check import SPLIT, check_source, source_of
 from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
+from harness.pack.unknown import read_unknown
 from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, PINNED_BY, Criterion, Protocol, part_called
 from harness.protocol.sets import SLICES
@@ -642,18 +643,10 @@ class _Rebuilding:
         """What the classifier said of cells of classes that it does not know."""
         if self.pack.evidence.get("unknown") is None:  # none was shown, or by an older harness
             return True
-        for name, stated in require_field(self.pack, "unknown", kind=dict).items():
+        for name in require_field(self.pack, "unknown", kind=dict):
             try:
-                kinds = self._of(tuple[str, ...], "unknown", name, "kinds")
-                found = read_further(self.pack, f"{UNKNOWN}/{name}", stated, set_name=name, further_classes=kinds)
-                if known := {found.classes[label] for label in found.labels.tolist()} - {*kinds}:
-                    raise EvidenceError(f"it has cells of {', '.join(sorted(known))}, which the classifier knows")
-                if found.probabilities[:, len(self.protocol.dataset.classes) :].any():
-                    raise EvidenceError("it has probabilities of classes that the classifier does not know")
-                groups = self._of(tuple[str, ...] | None, "unknown", name, "groups")
-                columns = self._of(dict[str, tuple[str, ...]], "unknown", name, "columns")
-                self.unknown[name] = replace(found, groups=groups, columns=columns)
-            except HarnessError as error:
+                self.unknown[name] = read_unknown(self.pack, name)
+            except (HarnessError, ValueError) as error:
                 self._note(f"predictions/{UNKNOWN}/{name}.csv", "", str(error))
                 return False
         return True

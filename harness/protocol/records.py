@@ -498,7 +498,7 @@ class _SetBeside(DeclaredSet):
     @classmethod
     def _no_part(cls, value: str) -> str:
         if value.casefold() in RESERVED_SETS:
-            raise ValueError(f"an external set cannot be called {value!r}: that is a part of the dataset")
+            raise ValueError(f"a set beside the dataset cannot be called {value!r}: that name is taken")
         return value
 
 

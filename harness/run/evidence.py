@@ -266,7 +266,7 @@ def _beside(run: Graph) -> Mapping[str, Manifest | Unavailable]:
     """The same with the sets of cells of unknown classes."""
     if run.result(independence.duplicates) is None:  # may be what ended it: it must not cost the pack
         return run.result(data.listed) or {}
-    return {**run(external.external), **run(external.unknown)}
+    return run(external.beside)
 
 
 def _evaluation(run: Graph, name: str) -> Evaluation:

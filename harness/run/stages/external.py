@@ -64,20 +64,26 @@ def unknown(run: Asking) -> Mapping[str, Manifest | Unavailable]:
 
 
 @stage(external, unknown)
+def beside(run: Asking) -> Mapping[str, Manifest | Unavailable]:
+    """Every set beside the dataset as it may be scored, or why not: external ones, then those of unknown classes."""
+    return {**run(external), **run(unknown)}
+
+
+@stage(beside)
 def missing(run: Asking, set_name: str) -> Unavailable | None:
     """Why a set beside the dataset cannot be had; None for one that is there, and for the dataset's parts."""
-    found = None if set_name in PARTS else {**run(external), **run(unknown)}[set_name]
+    found = None if set_name in PARTS else run(beside)[set_name]
     return found if isinstance(found, Unavailable) else None
 
 
-@stage(manifest, external, unknown)
+@stage(manifest, beside)
 def listing(run: Asking, set_name: str) -> Manifest:
-    """The manifest that the images of a part or of an external set are listed in.
+    """The manifest that the images of a part or of a set beside the dataset are listed in.
 
     Raises:
-        DataError: the external set is not there; ask `missing` first.
+        DataError: the set is not there; ask `missing` first.
     """
-    found = run(manifest) if set_name in PARTS else {**run(external), **run(unknown)}[set_name]
+    found = run(manifest) if set_name in PARTS else run(beside)[set_name]
     if isinstance(found, Unavailable):
         raise DataError(found.reason)
     return found
@@ -92,7 +98,7 @@ def vocabulary(run: Asking, set_name: str) -> tuple[str, ...]:
 
 @stage(split, listing)
 def images(run: Asking, set_name: str) -> tuple[CellImage, ...]:
-    """The images of a part or of an external set."""
+    """The images of a part or of a set beside the dataset."""
     return run(split).part(set_name) if set_name in PARTS else run(listing, set_name).images
 
 
