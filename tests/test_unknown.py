@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import subprocess
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,14 @@ from tiny_run import Pytest, evidence_of, verdicts_of
 
 from harness.core.errors import DataError, HarnessError
 from harness.data.manifest import read_strangers
+from harness.judge.criteria import judge
 from harness.judge.groups import too_few_groups
 from harness.judge.rules import RULES
+from harness.judge.sample_size import POWER
+from harness.judge.verdicts import Outcome
 from harness.metrics.classification import evaluate
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
-from harness.metrics.intervals import clopper_pearson_bounds
+from harness.metrics.intervals import clopper_pearson_bounds, probability_of_passing, trials_for_power
 from harness.metrics.measurements import NothingRecorded
 from harness.metrics.predictions import Predictions, widened
 from harness.metrics.unknown import METRICS, confidently_known, confused_with
@@ -123,6 +128,23 @@ def test_the_bound_is_taken_at_the_set_s_own_probability(tmp_path: Path):
 
     assert (k(""), k("confident_at = 0.5"), k("confident_at = 0.96")) == (3, 5, 0)
     assert CONFIDENT_AT == 0.9
+
+
+def test_an_undecided_ceiling_names_the_cells_that_would_decide_as_the_floor_on_the_rest_would(tmp_path: Path):
+    protocol = protocol_with(tmp_path)
+    (criterion,) = (each for each in protocol.criteria if each.id == "U1")
+    found = confidently_known(
+        said(*[("blast", 0.95)] * 2, *[("blast", 0.5)] * 38), at=0.9, intracluster_correlation=0.1, level=0.95
+    )
+    assert isinstance(found, Estimate)
+    assert (found.k, found.n) == (2, 40)
+    verdict = judge(criterion, replace(found, upper=0.21), protocol=protocol, today=date(2026, 1, 1), look=None)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    # 2 of 40 called known under a ceiling of 0.2 are 38 of 40 that are not, above a floor of 0.8.
+    needed = trials_for_power(38 / 40, floor=0.8, level=0.95, power=POWER)
+    assert needed is not None
+    assert verdict.n_to_decide == needed.steady
+    assert verdict.power == pytest.approx(probability_of_passing(38 / 40, 40, floor=0.8, level=0.95))
 
 
 def test_too_few_patients_pass_nothing(tmp_path: Path):
@@ -298,6 +320,42 @@ def test_unknown_cells_are_scored_judged_recorded_and_verified(
     edit_json(pack, "evidence.json", fewer)
     mend_sums(pack)
     assert any("share > k" in str(each) for each in verify_pack(pack).discrepancies)
+
+
+def test_answers_on_unknown_cells_that_exist_are_judged_and_follow_from_their_file(
+    tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
+):
+    classes = PROTOCOL.dataset.classes
+    (place / "odd.toml").write_text(ODD)
+    draw(place / "given" / "blast", 6, seed=4)
+
+    def table(name: str, rows: list[list[object]]) -> Path:
+        with (place / name).open("w", newline="") as stream:
+            csv.writer(stream).writerows([["path", *classes], *rows])
+        return place / name
+
+    with (cold[1] / "predictions/test.csv").open(newline="") as stream:
+        test = [[row["path"], *(row[f"p_{name}"] for name in classes)] for row in csv.DictReader(stream)]
+    odd = [[f"blast/{number}.png", *([0.2] * 5 if number else [1.0, 0, 0, 0, 0])] for number in range(6)]
+    done = tiny(
+        f"--protocol={place / 'odd.toml'}",
+        f"--split={cold[1] / 'data_split.csv'}",
+        f"--unknown=odd={place / 'given'}",
+        f"--predictions={table('test.csv', test)}",
+        f"--predictions=odd={table('odd.csv', odd)}",
+        suites="suites/test_unknown.py",
+    )
+    pack = (place / "reports" / "latest").resolve()
+    verdict = verdicts_of(pack)["U1"]
+    found = verdict["estimate"]
+    assert found is not None, done.stdout[:6000]
+    assert (found["k"], found["n"]) == (1, 6)
+    assert verify_pack(pack).discrepancies == ()
+
+    given = next((pack / "predictions" / "given").glob("odd*.csv"))
+    given.write_text(given.read_text().replace("1.0,0", "0.9,0.1", 1))
+    mend_sums(pack)
+    assert any("predictions/given/odd" in str(each) for each in verify_pack(pack).discrepancies)
 
 
 def test_a_set_that_is_not_there_a_picture_of_the_dataset_and_two_meanings(

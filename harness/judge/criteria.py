@@ -327,7 +327,7 @@ def _disproved_at(criterion: Criterion, estimate: Estimate, level: float) -> boo
     if estimate.paired is not None and estimate.n is not None:
         worth = estimate.effective_n
         return effective_difference_bounds(estimate.paired, estimate.n, worth, level=level)[1] < criterion.floor
-    rate, n = rate_of(estimate)
+    rate, n = rate_of(criterion, estimate)
     _, upper = effective_bounds(round(rate * n), n, estimate.effective_n or n, level=level)
     return upper < trial_floor(criterion)
 

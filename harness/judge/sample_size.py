@@ -50,7 +50,7 @@ def cells_to_decide(
     """
     hoped = hoped_rate(criterion, protocol)
     assumed: Assumed = "hoped for" if hoped is not None else "no error" if not estimate.n else "observed"
-    rate = hoped if hoped is not None else 1.0 if not estimate.n else rate_of(estimate)[0]
+    rate = hoped if hoped is not None else 1.0 if not estimate.n else rate_of(criterion, estimate)[0]
     # Further cells of the same patients are worth as little as these.
     worth = (estimate.effective_n or estimate.n) / estimate.n if estimate.n else 1.0
     return cells_for_power(criterion, rate, level=level, worth=worth), assumed
@@ -79,8 +79,8 @@ def hoped_rate(criterion: Criterion, protocol: Protocol) -> float | None:
 
 def power_at_observed(criterion: Criterion, estimate: Estimate) -> float:
     """The chance of passing with as many cells as here, if the observed rate were the true one."""
-    rate, n = rate_of(estimate)
-    if criterion.floor == 1.0:
+    rate, n = rate_of(criterion, estimate)
+    if trial_floor(criterion) == 1.0:
         return 0.0  # no finite number of cells proves that nothing is ever wrong
     trials = max(1, int(estimate.effective_n or n))
     return probability_of_passing(rate, trials, floor=trial_floor(criterion), level=estimate.level)
@@ -91,7 +91,7 @@ def cells_at_that_rate(criterion: Criterion, estimate: Estimate) -> int | None:
 
     A chance of about one half, and no promise; kept so that such packs are verified by what they say.
     """
-    rate, n = rate_of(estimate)
+    rate, n = rate_of(criterion, estimate)
     worth, floor = (estimate.effective_n or n) / n, trial_floor(criterion)
 
     def decides(n: int) -> bool:
@@ -111,13 +111,16 @@ def cells_at_that_rate(criterion: Criterion, estimate: Estimate) -> int | None:
 
 
 def trial_floor(criterion: Criterion) -> float:
-    """The floor on the scale of the trials: an F1 of F is a Jaccard index of F / (2 - F)."""
-    assert criterion.floor is not None  # every proportion's criterion is a floor
-    return criterion.entry.proportion_floor(criterion.floor)
+    """The floor on the scale of the trials: an F1 of F is a Jaccard index of F / (2 - F).
+
+    A ceiling on the share of what should not happen is a floor on the rest.
+    """
+    return 1.0 - criterion.bound if criterion.floor is None else criterion.entry.proportion_floor(criterion.floor)
 
 
-def rate_of(estimate: Estimate) -> tuple[float, int]:
-    """(observed rate, number of cells)."""
+def rate_of(criterion: Criterion, estimate: Estimate) -> tuple[float, int]:
+    """(observed rate of the trials that went as the criterion wants them, number of trials)."""
     if estimate.k is None or not estimate.n:
         raise ValueError(f"{estimate.metric} is not a proportion; only proportions have a deciding number of cells")
-    return estimate.k / estimate.n, estimate.n
+    wanted = estimate.n - estimate.k if criterion.floor is None else estimate.k
+    return wanted / estimate.n, estimate.n
