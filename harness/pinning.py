@@ -11,8 +11,11 @@ from harness.core.errors import DataError
 from harness.core.text import first_few
 from harness.data.pins import Change, Difference, differences
 from harness.data.records import CellImage
+from harness.pack.adapted import cells_of
+from harness.pack.further import UNKNOWN
 from harness.pack.read import Pack, open_pack, read_predictions, require_verified
 from harness.pack.rebuild import rebuild
+from harness.pack.unknown import read_unknown
 from harness.planning import listed_sets
 from harness.protocol.records import Protocol
 
@@ -71,11 +74,11 @@ def _compared(pack: Pack | None, name: str, images: Sequence[CellImage]) -> tupl
 def _images_of(pack: Pack, name: str) -> tuple[CellImage, ...] | None:
     """The images of a set as a pack lists them; None where it does not."""
     if name != "dataset":
+        if f"predictions/{UNKNOWN}/{name}.csv" in pack.files:
+            return cells_of(read_unknown(pack, name))
         if f"predictions/{name}.csv" not in pack.files:
             return None
-        found = read_predictions(pack, name)
-        cells = zip(found.paths, found.labels.tolist(), found.digests, strict=True)
-        return tuple(CellImage(path, found.classes[label], sha256, 0) for path, label, sha256 in cells)
+        return cells_of(read_predictions(pack, name))
     manifest = rebuild(pack).manifest
     return None if manifest is None else manifest.images
 

@@ -12,7 +12,7 @@ from harness.data.prediction_files import Answered, PredictionsTable, answers_fo
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.prediction_tables import WITHOUT_PYARROW
 from harness.data.records import CellImage, Split
-from harness.metrics.predictions import Predictions
+from harness.metrics.predictions import Predictions, widened
 from harness.pack.read import EVIDENCE, Pack
 from harness.protocol.records import PARTS
 
@@ -32,8 +32,8 @@ def check_given(
     """What does not follow from the judged files, and what could not be read here, one sentence each.
 
     Args:
-        predictions: set name -> what predictions/<set>.csv has.
-        images: "dataset" and external sets -> the images that the pack lists of them.
+        predictions: name below predictions/, without suffix -> what the file has.
+        images: "dataset" and the sets beside it -> the images that the pack lists of them.
     """
     found: list[Found] = []
     taken = [
@@ -91,11 +91,12 @@ def _compared(answers: Answered, predictions: Mapping[str, Predictions], images:
     own = {image.path: image for image in images}
     found = []
     for name, each in predictions.items():
-        if (name if name not in PARTS else "dataset") != answers.set:
+        if (each.set if each.set not in PARTS else "dataset") != answers.set:
             continue
         cells = [own[path] for path in each.paths if path in own]  # others are told of by the reader of the split
         if not answers.covers(cells) or not np.array_equal(
-            answers.probabilities(cells, of=name), each.probabilities[[path in own for path in each.paths]]
+            widened(answers.probabilities(cells, of=each.set), each.classes),
+            each.probabilities[[path in own for path in each.paths]],
         ):
             kept = ", ".join(file.kept_as for file in answers.files)
             found.append((f"predictions/{name}.csv", "probabilities", f"they are not those of {kept}"))

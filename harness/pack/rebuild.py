@@ -222,7 +222,7 @@ class _Rebuilding:
             found, taken = check_given(
                 self.pack,
                 self.given,
-                predictions=self.predictions | self.unknown,
+                predictions=self.predictions | {f"{UNKNOWN}/{name}": each for name, each in self.unknown.items()},
                 images=self._images(),
                 split=self.split,
                 classes=self.protocol.dataset.classes,
