@@ -16,7 +16,7 @@ from test_comparing import pack_of, run_named
 from test_verify import edit_json, mend_sums
 from torch import nn
 
-from harness.core.errors import NotApplicable
+from harness.core.errors import MissingData, NotApplicable
 from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.metrics.explanations import (
@@ -211,6 +211,28 @@ def test_predictions_that_were_given_have_neither():
     found = stages.explanations.make(Asked(), (("test", ()),))  # type: ignore[arg-type]
     assert found.sets == {}
     assert found.no_maps == found.no_nearest == "predictions were given, and no classifier that could be asked"
+
+
+@pytest.mark.parametrize(
+    "error", [MissingData("a cell has gone"), NotImplementedError("no gradient"), KeyError("logits")]
+)
+def test_whatever_stands_in_the_way_of_an_illustration_costs_neither_run_nor_pack(error):
+    class Asked:
+        class setting:  # noqa: N801
+            class options:  # noqa: N801
+                predictions = ()
+
+            class protocol:  # noqa: N801
+                class training:  # noqa: N801
+                    seed = 1
+
+        def __call__(self, *_):
+            raise error
+
+    found = stages.explanations.make(Asked(), (("test", ()),))  # type: ignore[arg-type]
+    assert found.sets == {}
+    assert found.no_maps == found.no_nearest
+    assert str(error) in str(found.no_maps)
 
 
 # --- the page and the pack -----------------------------------------------------------------------

@@ -29,5 +29,6 @@ def explanations(run: Asking, shown: Shown) -> Explanations:
             open=run(opening, seed),
         )
         return read_explanations(run.keep("explanations", recipe))
-    except HarnessError as error:  # such as a picture that has gone since it was scored
-        return Explanations({}, no_maps=str(error), no_nearest=str(error))
+    except Exception as error:  # whatever a network does: an illustration must not cost the evidence
+        why = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+        return Explanations({}, no_maps=why, no_nearest=why)
