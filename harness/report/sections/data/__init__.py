@@ -17,14 +17,15 @@ MOST_NAMED = 8
 
 
 def facts(run: RunResults) -> dict[str, object]:
-    """counts: set -> class -> images; files: what the files are and how many, the most frequent first.
+    """counts: set of these classes -> class -> images; files: what the files are and how many, the most frequent first.
 
     readings: set -> what was read as what, one sentence each, where there is anything to say.
     pins: set -> whether its images and labels are those that the protocol pins.
     found: rule -> findings, of which `shown` are on the page. uncompared: how many the limits do not name.
     """
     classes = run.protocol.dataset.classes
-    counts = {each.name: {name: each.counts.get(name, 0) for name in classes} for each in run.sets}
+    known = [each for each in run.sets if each.role != "unknown"]
+    counts = {each.name: {name: each.counts.get(name, 0) for name in classes} for each in known}
     more = max(0, len(run.uncompared) - MOST_NAMED)
     pins = {each.name: _pinned(each.pin, run.protocol.pin_of(each.name)) for each in run.sets if each.pin is not None}
     told = {each.name: list(reading_told(each.reading)) for each in run.sets if each.reading is not None}
