@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+from example_run import example_run, page_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.leakage import DuplicatePair, ListedImage
+from harness.judge.criteria import not_judged
 from harness.metrics.calibration import conformal_result
 from harness.metrics.classification import estimate, evaluate
 from harness.metrics.comparison import compare
 from harness.metrics.copies import copies_within, counted_once, pictures_shown_twice
-from harness.metrics.predictions import Predictions
+from harness.metrics.parity import Parity, SetParity
+from harness.metrics.predictions import Predictions, widened
+from harness.pack.write import audited
+from harness.run.results import SetSummary
 
 CLASSES = ("basophil", "eosinophil", "neutrophil")
 
@@ -129,3 +136,46 @@ def test_what_pairs_connect_is_one_picture_in_whatever_order_they_come(pairs, ra
     assert {frozenset(each) for each in pictures_shown_twice(mixed)} == found
     assert sum(map(len, found)) == len({cell for pair in pairs for cell in pair})  # no cell is in two
     assert all(any({a, b} <= each for each in found) for a, b in pairs)
+
+
+def test_a_page_that_lists_every_cell_beside_those_that_count_does_not_contradict_itself(tmp_path: Path):
+    run = example_run()
+    found = run.predictions["second-laboratory"]
+    pairs = tuple(
+        DuplicatePair(
+            *(ListedImage(found.set, found.paths[row], found.classes[found.labels[row]]) for row in rows),
+            *("near", "re-encoded", 0.99, 0.99),
+        )
+        for rows in pairwise(range(4))
+    )
+    counted = counted_once(found, pairs)
+    sets = tuple(SetParity(name, len(each.digests), 1e-7, ()) for name, each in run.predictions.items())
+    classes = (*found.classes, "blast")
+    strange = replace(
+        found,
+        set="odd",
+        classes=classes,
+        labels=np.full(len(found.labels), len(found.classes)),
+        probabilities=widened(found.probabilities, classes),
+    )
+    n = len(found.digests)
+    run = replace(
+        run,
+        verdicts=tuple(
+            not_judged(each.criterion, "not asked here") if each.criterion.set == found.set else each
+            for each in run.verdicts
+        ),
+        duplicates=pairs,
+        evaluations=run.evaluations | {found.set: evaluate(counted)},
+        parity=Parity("classifier.onnx", "0" * 64, 9, "onnxruntime", sets),
+        unknown={"odd": strange},
+        sets=(
+            *run.sets,
+            SetSummary("odd", "unknown", n, {"blast": n}, "0" * 64, "odd"),
+        ),
+    )
+    # Once with copies among the cells, whose table has another heading, and once without any.
+    for number, each in enumerate((run, replace(run, duplicates=(), evaluations=example_run().evaluations))):
+        page = tmp_path / f"{number}.html"
+        page.write_text(page_of(each), encoding="utf-8")
+        assert audited(page, classes=found.classes) is not None
