@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -317,6 +318,20 @@ def test_a_component_says_what_its_metadata_say(site):
     assert text == "pkg:pypi/typing-extensions-x@1.0%2Bcpu"
     purl = PackageURL.from_string(text)
     assert (purl.type, purl.name, purl.version) == ("pypi", "typing-extensions-x", "1.0+cpu")
+
+
+def test_the_backport_of_importlib_metadata_says_the_same():
+    """Dask imports it on Python 3.11, and from then on it answers for the standard library in that process."""
+    told = (
+        "from harness.plugin import PROJECT; from harness.run.packages import packages_here; "
+        "found = packages_here(PROJECT); print(len(found.installed), found)"
+    )
+    alone, beside = (
+        subprocess.run([sys.executable, "-c", first + told], capture_output=True, text=True, check=True).stdout
+        for first in ("", "import importlib_metadata; ")
+    )
+    assert int(alone.partition(" ")[0]) > 50
+    assert beside == alone
 
 
 def test_the_list_reads_back_and_equal_installations_give_equal_bytes():

@@ -163,8 +163,7 @@ def _found() -> dict[str, Distribution]:
     """Normalised name -> distribution; the first on the path, which is the one that an import takes."""
     found: dict[str, Distribution] = {}
     for each in distributions():
-        name = each.metadata["Name"]
-        if name:  # a folder that an interrupted installation left has none
+        if name := each.metadata.get("Name"):  # a folder that an interrupted installation left has none
             found.setdefault(canonicalize_name(name), each)
     found.pop(PROJECT, None)  # the list is of what it needs
     return found
@@ -172,10 +171,10 @@ def _found() -> dict[str, Distribution]:
 
 def _package(found: Distribution) -> Package:
     about = found.metadata
-    expression = about["License-Expression"]
-    if expression:
+    # Where the backport importlib_metadata is imported, it answers for the standard library, and [] raises KeyError.
+    if expression := about.get("License-Expression"):
         return Package(about["Name"], found.version, expression=expression)
-    stated = (about["License"] or "").strip()
+    stated = (about.get("License") or "").strip()
     if stated and stated != "UNKNOWN" and len(stated) <= LONGEST_LICENCE and "\n" not in stated:
         return Package(about["Name"], found.version, licences=(stated,))
     classifiers = (each for each in about.get_all("Classifier") or () if each.startswith(LICENCE_CLASSIFIER))
