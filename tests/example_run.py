@@ -28,6 +28,7 @@ from harness.metrics.classification import estimate, evaluate
 from harness.metrics.comparison import compare
 from harness.metrics.counts import exact_count
 from harness.metrics.estimates import Unavailable
+from harness.metrics.explanations import Explanations
 from harness.metrics.gaps import accuracy_gap
 from harness.metrics.predictions import Predictions
 from harness.metrics.reproducibility import ProcessDigests
@@ -84,6 +85,9 @@ def no_picture(key: str) -> bytes:
     return key.encode()
 
 
+NOBODY_ASKED = "these numbers are made up, and there is no classifier to ask"
+
+
 def example_run(
     *,
     file_name: Callable[[str, int], str] = plain_name,
@@ -123,6 +127,7 @@ def example_run(
         protocol=protocol,
         environment=example_environment() | (environment or {}),
         proof=example_proof(),
+        explanations=Explanations({}, no_maps=NOBODY_ASKED, no_nearest=NOBODY_ASKED),
         uncompared=(ListedImage("dataset", "basophil/smooth.png", "basophil"),),
         packages=example_packages(),
         verdicts=_verdicts(protocol, predictions),

@@ -111,7 +111,7 @@ def test_a_control_is_the_same_for_its_seed_and_the_network_stays_as_it_was():
         assert not torch.equal(one[name], each)
         assert not torch.equal(one[name], other[name])
     wide = nn.Sequential(nn.Linear(500, 200))
-    own, drawn = (next(each.parameters()).detach() for each in (wide, saliency.randomised(wide)))
+    own, drawn = (next(each.parameters()).detach() for each in (wide, saliency.randomised(wide, seed=0)))
     assert float(drawn.std()) == pytest.approx(float(own.std()), rel=0.02)
 
 
@@ -265,7 +265,7 @@ def showing(run: RunResults, **plan: object) -> RunResults:
 
 @pytest.mark.parametrize("plan", [{"images": "none"}, {"figures": False}])
 def test_nothing_is_explained_that_is_not_pictured(plan):
-    run = showing(example_run(n_wrong=9), **plan)
+    run = dataclasses.replace(showing(example_run(n_wrong=9), **plan), explanations=None)
     assert to_explain(run) == ()
     page = page_of(run)
     assert "veil" not in page.partition("</style>")[2]
@@ -316,6 +316,10 @@ def test_a_pack_with_explanations_holds_and_every_edit_of_them_is_found(tmp_path
         found = " ".join(map(str, verify_pack(pack).discrepancies))
         assert all(f"explanations > sets > test > {field}" in found for field in fields), found
         (pack / "evidence.json").write_text(evidence)
+    edit_json(pack, "evidence.json", lambda content: content.update(explanations=None))
+    mend_sums(pack)
+    assert "nothing is told of why they were called so" in " ".join(map(str, verify_pack(pack).discrepancies))
+    (pack / "evidence.json").write_text(evidence)
     first, second = (part.partition("</svg>")[0] for part in page.split('<svg class="veil map"')[1:3])
     shade = first.partition('<rect class="v')[2][0]
     other = "1" if shade != "1" else "2"
@@ -336,6 +340,41 @@ def test_other_cells_than_those_that_are_pictured_are_found():
         assert explained_again(found, run)[1] == [("sets", "these are not the cells that the page pictures")]
     told = dataclasses.replace(none, no_maps="none here", no_nearest="none here", method=None, n_compared=0)
     assert explained_again(told, run) == (told, [])
+
+
+def _edited(whole: Explanations, **changes: object) -> Explanations:
+    first, *rest = whole.sets["test"]
+    return dataclasses.replace(
+        whole,
+        sets=whole.sets | {"test": (dataclasses.replace(first, **changes), *rest)},  # type: ignore[arg-type]
+    )
+
+
+def test_what_no_run_could_have_recorded_is_found():
+    run = with_explanations(example_run(n_wrong=9))
+    whole = run.explanations
+    assert whole is not None and whole.method is not None
+    cell = whole.sets["test"][0]
+    assert cell.map is not None
+    half = bytes(value // 2 for value in bytes.fromhex(cell.map)).hex()
+    for found, field in (
+        (_edited(whole, nearest=(cell.nearest[0],) * N_NEAREST), "nearest"),
+        (_edited(whole, map=half), "map"),
+        (_edited(whole, map=cell.map.upper().replace("0", "A")), "map"),
+        (_edited(whole, control=f" {cell.control}"), "control"),
+        (dataclasses.replace(whole, no_nearest=" "), "no_nearest"),
+        *(
+            (dataclasses.replace(whole, method=dataclasses.replace(whole.method, **change)), "method")
+            for change in (
+                {"by": "hand"},
+                {"layer": "<b>x</b>"},
+                {"rows": 0, "columns": 0},
+                {"crop": -5.0},
+                {"seed": 9},
+            )
+        ),
+    ):
+        assert any(field in told for told, _ in explained_again(found, run)[1]), field
 
 
 def test_what_the_whole_picture_was_shown_has_no_frame():

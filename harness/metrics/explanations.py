@@ -6,6 +6,7 @@ same network with random ones (Adebayo et al., "Sanity checks for saliency maps"
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,7 @@ import numpy as np
 
 N_NEAREST = 3
 FULL = 255  # the largest value of a map
+SEED = 0  # of the control's weights
 # Shares of a map's largest value from which on a place is called bright in words.
 BRIGHT = 0.9
 
@@ -95,8 +97,10 @@ def places_of(packed_map: str) -> np.ndarray:
     """(rows x columns,) uint8 of a packed map.
 
     Raises:
-        ValueError: it is no hexadecimal number.
+        ValueError: it is no hexadecimal number as `packed` writes it.
     """
+    if not re.fullmatch("[0-9a-f]*", packed_map):
+        raise ValueError("a map is written in lower-case hexadecimal digits")
     return np.frombuffer(bytes.fromhex(packed_map), dtype=np.uint8)
 
 

@@ -20,7 +20,6 @@ from harness.model.records import Preprocessing
 
 LEAST_SIDE = 4  # places: a stage that sees less of the image apart cannot tell its places apart
 AT_ONCE = 16
-SEED = 0  # of the control's weights
 CAPTUM = "captum"
 
 
@@ -71,7 +70,7 @@ def _noting(finished: list[tuple[str, tuple[int, int]]], name: str) -> Callable[
     return note
 
 
-def randomised(network: nn.Module, *, seed: int = SEED) -> nn.Module:
+def randomised(network: nn.Module, *, seed: int) -> nn.Module:
     """A copy whose every parameter is drawn from a normal distribution with its own mean and standard deviation.
 
     So it computes in the same range, and knows nothing. The draw is the CPU's, whatever device the network is on.

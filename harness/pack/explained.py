@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from harness.metrics.explanations import N_NEAREST, Explained, Explanations, Method, agreement, places_of
+from harness.metrics.explanations import FULL, N_NEAREST, SEED, Explained, Explanations, Method, agreement, places_of
 from harness.report.sections.failures import to_explain
 from harness.run.results import RunResults
 
@@ -14,13 +15,14 @@ Problem = tuple[str, str]  # field, and what is wrong there
 
 def explained_again(found: Explanations, run: RunResults) -> tuple[Explanations, list[Problem]]:
     """The same with what follows from predictions, split and maps made anew, and where it contradicts them."""
-    problems: list[Problem] = []
     nothing_given = found.no_maps is not None and found.no_nearest is not None
     wanted = {} if nothing_given else dict(to_explain(run))
     if {name: [cell.sha256 for cell in cells] for name, cells in found.sets.items()} != {
         name: [digest for digest, _ in cells] for name, cells in wanted.items()
     }:
         return found, [("sets", "these are not the cells that the page pictures")]
+    if problems := list(_told_of_method(found)):
+        return replace(found, sets={}), problems
     sets = {}
     for name, cells in found.sets.items():
         seen = run.predictions[name]
@@ -40,17 +42,34 @@ def explained_again(found: Explanations, run: RunResults) -> tuple[Explanations,
     return replace(found, sets=sets, n_compared=_n_compared(found, run)), []
 
 
+def _told_of_method(found: Explanations) -> Iterable[Problem]:
+    for field, why in (("no_maps", found.no_maps), ("no_nearest", found.no_nearest)):
+        if why is not None and not why.strip():
+            yield field, "it says nothing"
+    if (found.method is None) != (found.no_maps is not None):
+        yield "method", "there are maps where it is said why there are none, or the other way round"
+    how = found.method
+    if how is not None and not (
+        re.fullmatch(r"captum [0-9][\w.+]*", how.by)
+        and re.fullmatch(r"[\w.]+", how.layer)
+        and min(how.rows, how.columns) >= 1
+        and 0 < how.crop <= 1
+        and how.seed == SEED
+    ):
+        yield "method", "no run of this harness made its maps so"
+
+
 def _n_compared(found: Explanations, run: RunResults) -> int:
     return len(run.split.train) if found.no_nearest is None and run.split is not None else 0
 
 
 def _broken(cell: Explained, found: Explanations, run: RunResults) -> Iterable[Problem]:
-    if (found.method is None) != (found.no_maps is not None):
-        yield "map", "there are maps where it is said why there are none, or the other way round"
     for field, packed in (("map", cell.map), ("control", cell.control)):
         if not _is_map(packed, found.method):
-            yield field, "it is no map of as many places as its layer has"
+            yield field, "it is no map of as many places as its layer has, 255 where it is largest"
     train = {(each.sha256, each.path, each.label) for each in run.split.train} if run.split is not None else set()
+    if len({(each.sha256, each.path) for each in cell.nearest}) != len(cell.nearest):
+        yield "nearest", "a picture is named twice"
     if len(cell.nearest) != (0 if found.no_nearest is not None else min(N_NEAREST, len(train))):
         yield "nearest", "other training pictures are named than the nearest few"
     if any((each.sha256, each.path, each.label) not in train for each in cell.nearest):
@@ -64,6 +83,7 @@ def _is_map(packed: str | None, method: Method | None) -> bool:
     if method is None or packed is None:
         return packed is None and method is None
     try:
-        return len(places_of(packed)) == method.rows * method.columns
+        places = places_of(packed)
+        return len(places) == method.rows * method.columns and places.max() in (0, FULL)
     except ValueError:
         return False

@@ -93,6 +93,8 @@ from harness.protocol.questions import GATES
 from harness.protocol.records import PARTS, PINNED_BY, Criterion, Protocol, part_called
 from harness.protocol.sets import SLICES
 from harness.protocol.terms import terms_of
+from harness.report.page import renderer
+from harness.report.sections.failures import to_explain
 from harness.run.custody import Custody
 from harness.run.packages import Declared, Packages, settled
 from harness.run.results import Baseline, BaselineCheck, RunResults, SetSummary
@@ -894,6 +896,10 @@ class _Rebuilding:
     def _explain_again(self, results: RunResults) -> Explanations | None:
         found: Explanations | None = self._of(Explanations | None, "explanations")
         if found is None:
+            if self.pack.evidence.get("renderer") == renderer() and to_explain(results):
+                self._note(
+                    EVIDENCE, "explanations", "cells are pictured, and nothing is told of why they were called so"
+                )
             return None
         self.not_recomputed.append(
             "where the classifier's gradients and features lead: maps and distances are recorded, and compared"

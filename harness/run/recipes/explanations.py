@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from harness.core.errors import NotApplicable
 from harness.core.progress import Report
 from harness.data.records import CellImage
-from harness.metrics.explanations import Explained, Explanations, Lookalike, Method, agreement, nearest, packed
+from harness.metrics.explanations import SEED, Explained, Explanations, Lookalike, Method, agreement, nearest, packed
 from harness.model import saliency
 from harness.model.classifier import Classifier, embed
 from harness.model.torch_network import WholeTorchNetwork
@@ -78,7 +78,7 @@ class Explaining:
     def _mapped(self, found: Explanations, classifier: WholeTorchNetwork, by: str) -> Explanations:
         how, device, classes = classifier.how, classifier.torch_device, classifier.card.classes
         layer, (rows, columns) = saliency.stage_of(classifier.network, saliency.blank(how).to(device))
-        control = saliency.randomised(classifier.network)
+        control = saliency.randomised(classifier.network, seed=SEED)
         sets = {}
         for name, cells in found.sets.items():
             shown = self._pictures_of(name, cells)
@@ -94,7 +94,7 @@ class Explaining:
                 replace(each, map=one, control=other, agreement=agreement(one, other))
                 for each, one, other in zip(cells, maps, controls, strict=True)
             )
-        made = Method(by, layer, rows, columns, how.resize, how.crop, saliency.SEED)
+        made = Method(by, layer, rows, columns, how.resize, how.crop, SEED)
         return replace(found, sets=sets, method=made)
 
     def _with_nearest(self, found: Explanations, classifier: Classifier) -> Explanations:
