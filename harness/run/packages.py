@@ -163,7 +163,7 @@ def _found() -> dict[str, Distribution]:
     """Normalised name -> distribution; the first on the path, which is the one that an import takes."""
     found: dict[str, Distribution] = {}
     for each in distributions():
-        if name := each.metadata.get("Name"):  # a folder that an interrupted installation left has none
+        if name := _said(each, "Name"):  # a folder that an interrupted installation left has none
             found.setdefault(canonicalize_name(name), each)
     found.pop(PROJECT, None)  # the list is of what it needs
     return found
@@ -171,16 +171,20 @@ def _found() -> dict[str, Distribution]:
 
 def _package(found: Distribution) -> Package:
     about = found.metadata
-    # Where the backport importlib_metadata is imported, it answers for the standard library, and [] raises KeyError.
-    if expression := about.get("License-Expression"):
+    if expression := _said(found, "License-Expression"):
         return Package(about["Name"], found.version, expression=expression)
-    stated = (about.get("License") or "").strip()
+    stated = (_said(found, "License") or "").strip()
     if stated and stated != "UNKNOWN" and len(stated) <= LONGEST_LICENCE and "\n" not in stated:
         return Package(about["Name"], found.version, licences=(stated,))
     classifiers = (each for each in about.get_all("Classifier") or () if each.startswith(LICENCE_CLASSIFIER))
     return Package(
         about["Name"], found.version, licences=tuple(dict.fromkeys(c.rpartition(" :: ")[2] for c in classifiers))
     )
+
+
+def _said(found: Distribution, field: str) -> str | None:
+    # Where the backport importlib_metadata is imported it answers for the standard library, and raises KeyError.
+    return found.metadata[field] if field in found.metadata else None
 
 
 def _versions(installed: Iterable[Package]) -> dict[str, str]:
