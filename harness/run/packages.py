@@ -183,8 +183,8 @@ def _package(found: Distribution) -> Package:
 
 
 def _said(found: Distribution, field: str) -> str | None:
-    # Where the backport importlib_metadata is imported it answers for the standard library, and raises KeyError.
-    return found.metadata[field] if field in found.metadata else None
+    # Not [field]: where the backport importlib_metadata is imported it answers, and raises KeyError.
+    return next(iter(found.metadata.get_all(field) or ()), None)
 
 
 def _versions(installed: Iterable[Package]) -> dict[str, str]:
