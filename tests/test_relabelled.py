@@ -156,10 +156,11 @@ def test_recorded_cells_are_those_of_the_ledgers_pictures():
     path, label = test.paths[0], test.classes[test.labels[0]]
     honest = replace(cell, path=path, old="other", new=label)
     picture = Corrected("test", honest.picture, "other", label, honest.run, honest.time)
-    assert list(unlike_ledger([honest], [picture], {"test": test})) == []
-    assert len(list(unlike_ledger([], [picture], {"test": test}))) == 1
-    assert len(list(unlike_ledger([honest], [], {"test": test}))) == 1
-    assert len(list(unlike_ledger([replace(honest, path="gone.png")], [picture], {"test": test}))) == 1
+    known = {"test": {path: label}}
+    assert list(unlike_ledger([honest], [picture], known)) == []
+    assert len(list(unlike_ledger([], [picture], known))) == 1
+    assert len(list(unlike_ledger([honest], [], known))) == 1
+    assert len(list(unlike_ledger([replace(honest, path="gone.png")], [picture], known))) == 1
 
 
 # --- beside a baseline ----------------------------------------------------------------------------

@@ -307,6 +307,18 @@ def test_unknown_cells_are_scored_judged_recorded_and_verified(
     assert "What unknown cells of odd are taken for" in page
     assert verify_pack(pack).discrepancies == ()
 
+    # A kind that is called something else is no label that was corrected after a look.
+    (place / "cells" / "smudge").rename(place / "cells" / "crushed")
+    again = tiny(
+        f"--protocol={place / 'odd.toml'}", f"--unknown=odd={place / 'cells'}", suites="suites/test_unknown.py"
+    )
+    renamed = (place / "reports" / "latest").resolve()
+    assert renamed != pack, again.stdout + again.stderr
+    assert verdicts_of(renamed)["U1"]["look"] == 1  # the same answers again
+    assert evidence_of(renamed)["relabelled"] == []
+    assert "corrected" not in again.stdout
+    assert verify_pack(renamed).discrepancies == ()
+
     # Planted: a cell of a class that it knows among them, and another probability than the one that was given.
     changed = (pack / "predictions/unknown/odd.csv").read_text()
     (pack / "predictions/unknown/odd.csv").write_text(changed.replace(",blast,", ",monocyte,", 1))

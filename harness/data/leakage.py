@@ -81,7 +81,7 @@ class DuplicatePair:
 
     def __str__(self) -> str:
         how = "the same pixels" if self.kind == "same pixels" else f"{self.transform}, correlation {self.detail:.3f}"
-        conflict = "; LABEL CONFLICT: one of the two labels is wrong" if self.label_conflict else ""
+        conflict = "; LABEL CONFLICT: one picture, two labels" if self.label_conflict else ""
         return f"{self.first} and {self.second}: {how}{conflict}"
 
 

@@ -20,6 +20,8 @@ from harness.core.errors import HarnessError
 from harness.core.strict_json import parse_json
 from harness.judge.pictures import BYTES, MOST_PICTURES
 
+# What every cell of an unknown set is called here: that it is none of the classes is all that is counted of it.
+NO_CLASS = "no class of the classifier"
 SEVERAL = 0xFFFF  # instead of a class: the cells of one picture have different labels
 
 

@@ -16,7 +16,6 @@ from harness.judge.ledger import Look
 from harness.judge.looks import Shown, shared_before
 from harness.judge.pictures import unpack_pictures
 from harness.metrics.comparison import Comparison
-from harness.metrics.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +99,19 @@ def beside_baseline(compared: Iterable[tuple[str, Comparison]]) -> tuple[Relabel
 
 
 def unlike_ledger(
-    cells: Sequence[Relabelled], pictures: Sequence[Corrected], predictions: Mapping[str, Predictions]
+    cells: Sequence[Relabelled], pictures: Sequence[Corrected], labels: Mapping[str, Mapping[str, str]]
 ) -> Iterator[str]:
-    """Where recorded cells are not those of the pictures that a ledger has under another label."""
+    """Where recorded cells are not those of the pictures that a ledger has under another label.
+
+    labels: set -> path of a cell -> its label, as a ledger calls it.
+    """
     named = {Corrected(each.set, each.picture, each.old, each.new, each.run, each.time) for each in cells}
     for picture in sorted(set(pictures) - named):
         yield f"picture {picture.picture} of {picture.set} was {picture.old}, is {picture.new}, and no cell is named"
     for picture in sorted(named - set(pictures)):
         yield f"picture {picture.picture} of {picture.set} is named, and the ledger has no other label of it"
     for cell in cells:
-        found = predictions.get(cell.set)
-        labels = {} if found is None else dict(zip(found.paths, found.labels.tolist(), strict=True))
-        if found is None or cell.path not in labels or found.classes[labels[cell.path]] != cell.new:
+        if labels.get(cell.set, {}).get(cell.path) != cell.new:
             yield f"{cell.path!r} is not a {cell.new} of predictions/{cell.set}.csv"
 
 

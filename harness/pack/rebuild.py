@@ -45,6 +45,7 @@ from harness.judge.asking import ask, decide
 from harness.judge.chances import Chances
 from harness.judge.continuity import KnownChain
 from harness.judge.criteria import not_judged
+from harness.judge.labels import NO_CLASS
 from harness.judge.ledger import START, LedgerError, Look, cells_digest, parse_ledger
 from harness.judge.looks import look_number
 from harness.judge.margins import Margin, Rest
@@ -867,9 +868,12 @@ class _Rebuilding:
         """Which cells have another label than before: by the ledger, their paths as recorded, and by the baseline."""
         held: tuple[Relabelled, ...] = self._of(tuple[Relabelled, ...] | None, "relabelled") or ()
         seen = tuple(cell for cell in held if cell.picture)
-        for said in unlike_ledger(
-            seen, corrected_pictures(self.ledger, run=self.run_id), self.predictions | self.unknown
-        ):
+        labels = {
+            name: {path: each.classes[label] for path, label in zip(each.paths, each.labels.tolist(), strict=True)}
+            for name, each in self.predictions.items()
+        }
+        labels |= {name: dict.fromkeys(each.paths, NO_CLASS) for name, each in self.unknown.items()}
+        for said in unlike_ledger(seen, corrected_pictures(self.ledger, run=self.run_id), labels):
             self._note(EVIDENCE, "relabelled", said)
         if seen:
             self.not_recomputed.append("which of the cells of a label show the picture that had another one: recorded")

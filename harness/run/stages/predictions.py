@@ -11,7 +11,7 @@ from harness.core.digests import digest_of
 from harness.judge import pretrained
 from harness.judge.answers import answers_of, pack_answers
 from harness.judge.continuity import lost_ledger
-from harness.judge.labels import pack_labels
+from harness.judge.labels import NO_CLASS, pack_labels
 from harness.judge.ledger import LedgerError, cells_digest, read_ledger, record_look
 from harness.judge.looks import look_number
 from harness.judge.partitions import pack_groups
@@ -61,7 +61,7 @@ def pixel_digests(run: Asking, set_name: str) -> tuple[str, ...]:
 @stage(images, pixel_digests)
 def shown_labels(run: Asking, set_name: str) -> str:
     """The label of each picture of one set, as the ledger keeps them."""
-    labels = (image.label for image in run(images, set_name))
+    labels = (NO_CLASS if set_name in run.setting.unknown else image.label for image in run(images, set_name))
     return pack_labels(zip(run(pixel_digests, set_name), labels, strict=True))
 
 
