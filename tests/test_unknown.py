@@ -315,7 +315,7 @@ def test_unknown_cells_are_scored_judged_recorded_and_verified(
     renamed = (place / "reports" / "latest").resolve()
     assert renamed != pack, again.stdout + again.stderr
     assert verdicts_of(renamed)["U1"]["look"] == 1  # the same answers again
-    assert evidence_of(renamed)["relabelled"] == []
+    assert not evidence_of(renamed)["relabelled"]
     assert "corrected" not in again.stdout
     assert verify_pack(renamed).discrepancies == ()
 
