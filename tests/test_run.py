@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from drawn import CLASSES, MeanColour
 from PIL import Image, ImageOps
 
 from fixtures.smears import HOME, SECOND, write_smears
-from harness.core.errors import DataError, DeviceUnavailable
+from harness.core.errors import DataError, DeviceUnavailable, InvalidPredictions
 from harness.core.progress import silent
+from harness.data.prediction_files import PredictionsTable, parse_predictions
 from harness.data.records import Manifest
 from harness.metrics.estimates import Unavailable
 from harness.model import devices
@@ -20,8 +22,9 @@ from harness.model.exports import Claims
 from harness.model.formats import Found
 from harness.model.model_file import ModelFile
 from harness.model.records import JudgedModel, Preprocessing
+from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import FORMATS, Protocol
+from harness.protocol.records import FORMATS, PARTS, Protocol
 from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting, sibling_dir
 from harness.run.stages.corruptions import robustness
@@ -30,6 +33,7 @@ from harness.run.stages.external import external
 from harness.run.stages.independence import dependent_sets, leakage_checks, provenance
 from harness.run.stages.model import card, pictures
 from harness.run.stages.predictions import evaluation, predictions
+from harness.run.stages.prospects import Prospects, prospects
 from harness.run.stages.timing import timing
 from harness.run.store import Store
 
@@ -54,6 +58,8 @@ def run_over(
     *,
     device: str = "cpu",
     model: ModelFile | None = None,
+    predictions: tuple[PredictionsTable, ...] = (),
+    split_file: Path | None = None,
     **sets: Path,
 ) -> Graph:
     options = RunOptions(
@@ -61,11 +67,12 @@ def run_over(
         data=data,
         external=sets,
         synthetic=frozenset(),
-        split_file=None,
+        split_file=split_file,
         device=device,
         workers=2,
         ledger=tmp_path / "ledger.jsonl",
         model=model,
+        predictions=predictions,
     )
     return Graph(Setting.of(protocol, options), store=Store(tmp_path / "stages", fresh=False), progress=silent)
 
@@ -188,3 +195,25 @@ def test_a_door_that_offers_probabilities_alone_is_judged_as_far_as_it_goes(
     assert "not applicable: mean colour (test) cannot answer for arrays that were prepared" in timed.reason
     assert not isinstance(timing(run, "SingleStream", "decode-to-label", lambda scenario: [1.0]), Unavailable)
     assert run(card).corruptions_act_on == "RGB frames"
+
+
+def test_what_predictions_cover_is_known_before_anything_is_decoded(protocol: Protocol, smears: Path, tmp_path: Path):
+    parts = run_over(protocol, smears, tmp_path)(split)
+    file = tmp_path / "split.csv"
+    cells = [f"{image.path},{image.label},{part}\n" for part in PARTS for image in parts.part(part)]
+    file.write_text("".join(["path,label,split\n", *cells]))
+    rows = [f"{image.path},1,0,0,0,0\n" for image in parts.test]
+
+    def prospects_of(rows: list[str]) -> Prospects:
+        text = "".join([f"path,{','.join(CLASSES)}\n", *rows])
+        table = parse_predictions(text.encode(), name="p.csv", set_name="dataset", classes=CLASSES)
+        return run_over(asking, smears, tmp_path, predictions=(table,), split_file=file)(prospects, date(2026, 1, 1))
+
+    gap = next(c for c in read_protocol(DEFAULT_PROTOCOL).criteria if c.metric == "accuracy_gap")
+    asking = protocol.model_copy(update={"criteria": (*protocol.criteria, gap.model_copy(update={"id": "F6-again"}))})
+    assert "F6-again" in run_over(asking, smears, tmp_path)(prospects, date(2026, 1, 1)).hopeless
+    assert "F6-again" not in prospects_of(rows).hopeless  # nobody answers for the training part: it is not asked
+    with pytest.raises(InvalidPredictions, match=r"1 of the \d+ images of test have no row"):
+        prospects_of(rows[1:])
+    with pytest.raises(InvalidPredictions, match="1 foreign rows"):
+        prospects_of([*rows, "elsewhere.png,1,0,0,0,0\n"])

@@ -46,7 +46,7 @@ def given(run: Asking) -> GivenPredictions | None:
     return GivenPredictions(
         tuple(files),
         cells=whose_word(run.setting, parts),
-        parts=_covered(own, parts),
+        parts=covered(own, parts),
     )
 
 
@@ -63,8 +63,12 @@ def judged(run: Asking) -> Judged:
     return run(model) or run(given)
 
 
-def _covered(own: Answered, parts: Split) -> tuple[str, ...]:
-    """The parts whose every cell has a row: the test part, and of the others all cells or none."""
+def covered(own: Answered, parts: Split) -> tuple[str, ...]:
+    """The parts whose every cell has a row: the test part, and of the others all cells or none.
+
+    Raises:
+        InvalidPredictions: the test part, or some of another, has no row.
+    """
     covered = []
     for part in PARTS:
         cells = parts.part(part)
