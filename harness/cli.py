@@ -157,7 +157,7 @@ def _run_verify(asked: argparse.Namespace) -> int:
 def register_sign(jobs: Parsers) -> None:
     parser = jobs.add_parser(
         "sign",
-        help="vouch for an evidence pack with an ed25519 key",
+        help="vouch for an evidence pack with a key",
         description="Checks every digest of a pack and writes signature.dsse.json into it: an in-toto Statement about "
         "its SHA256SUMS. Several keys may sign one pack. Whether what it says holds is for `verify` to tell.",
     )
@@ -184,6 +184,7 @@ def _run_sign(asked: argparse.Namespace) -> int:
     word = "signed" if result.added else "was signed already, and is left as it is,"
     outcome = "passed" if result.passed else "DID NOT PASS"
     _print(f"{asked.pack}, a run that {outcome}, {word} with key id {result.key_id}; signatures in it: {result.n}")
+    _print(f"by this key: {', '.join(result.files)}")
     return HOLDS
 
 
@@ -191,10 +192,13 @@ def register_keygen(jobs: Parsers) -> None:
     parser = jobs.add_parser(
         "keygen",
         help="make a key to sign evidence packs with",
-        description="Writes an ed25519 key pair in PEM: the private key to FILE, for its owner only, encrypted where "
-        "HARNESS_KEY_PASSPHRASE holds a passphrase; the public one to FILE.pub.",
+        description="Writes an ed25519 or ECDSA key pair in PEM: the private key to FILE, for its owner, encrypted "
+        "where HARNESS_KEY_PASSPHRASE holds a passphrase; the public one to FILE.pub.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a new file; none is overwritten")
+    parser.add_argument(
+        "--ecdsa", action="store_true", help="on the curve P-256, which model_signing takes; ed25519 without it"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_run_keygen)
 
@@ -202,7 +206,7 @@ def register_keygen(jobs: Parsers) -> None:
 def _run_keygen(asked: argparse.Namespace) -> int:
     from harness.pack.keys import PASSPHRASE, write_key_pair
 
-    public, key_id, encrypted = write_key_pair(asked.file)
+    public, key_id, encrypted = write_key_pair(asked.file, ecdsa=asked.ecdsa)
     if asked.json:
         made = {"private": str(asked.file), "public": str(public), "key_id": key_id, "encrypted": encrypted}
         _print(json.dumps(made))

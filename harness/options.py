@@ -124,7 +124,7 @@ def add_options(group: pytest.OptionGroup) -> None:
         "--sign-key",
         metavar="FILE",
         type=Path,
-        help="sign the pack with this ed25519 key (PEM; HARNESS_KEY_PASSPHRASE opens an encrypted one)",
+        help="sign the pack with this key (PEM, ed25519 or ECDSA; HARNESS_KEY_PASSPHRASE opens an encrypted one)",
     )
     group.addoption("--device", choices=("auto", *DEVICES), default="auto", help=f"default: {', '.join(DEVICES)}")
     group.addoption("--reports", metavar="DIR", type=Path, default=DEFAULT_REPORTS, help="where packs are written")

@@ -37,7 +37,8 @@ from harness.core.errors import EvidenceError
 from harness.judge.verdicts import Outcome
 from harness.pack.keys import PASSPHRASE, KeyFileError, read_signing_key, read_trusted_keys, write_key_pair
 from harness.pack.read import open_pack
-from harness.pack.sign import PREDICATE_TYPE, Standing, Trust, check_signature, sign_pack
+from harness.pack.sign import Standing, Trust, check_signature, sign_pack
+from harness.pack.statements import EVIDENCE_PACK_TYPE
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.plugin import PROJECT, SUITES
@@ -145,7 +146,7 @@ def test_the_statement_names_the_sums_and_the_run_and_is_one_that_in_toto_accept
     message.subject.add(name=found["subject"][0]["name"], digest=found["subject"][0]["digest"])
     message.predicate.update(found["predicate"])
     Statement.copy_from_pb(message).validate()
-    assert found["predicateType"] == PREDICATE_TYPE
+    assert found["predicateType"] == EVIDENCE_PACK_TYPE
 
 
 def test_the_verdict_of_a_run_that_did_not_pass_is_signed_as_such(signed):
@@ -168,7 +169,7 @@ def test_a_program_that_knows_dsse_and_nothing_of_the_harness_verifies_it(signed
 def test_the_sums_stay_as_they_were_and_do_not_list_the_signature(draft, signed):
     assert (signed / "SHA256SUMS").read_bytes() == (draft / "SHA256SUMS").read_bytes()
     assert SIGNATURE not in (signed / "SHA256SUMS").read_text()
-    assert {p.name for p in signed.iterdir()} - {p.name for p in draft.iterdir()} == {SIGNATURE}
+    assert {p.name for p in signed.iterdir()} - {p.name for p in draft.iterdir()} == {SIGNATURE, "test-result.dsse.json"}
 
 
 # --- what verify says -----------------------------------------------------------------------------
@@ -261,7 +262,7 @@ def test_an_expired_key_ends_a_strict_check_with_1(signed, keys, tmp_path, capsy
 FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     "another verdict": (
         lambda pack: edit_payload(pack, lambda payload: payload["predicate"].update(verdict="passed")),
-        "it signs the verdict passed, evidence.json has 'not passed'",
+        "it signs the verdict passed, the pack has 'not passed'",
     ),
     "another run": (
         lambda pack: edit_payload(pack, lambda payload: payload["predicate"].update(run="2020")),
@@ -277,7 +278,7 @@ FORGERIES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "another kind of statement": (
         lambda pack: edit_payload(pack, lambda payload: payload.update(predicateType="https://slsa.dev/provenance/v1")),
-        "not an in-toto Statement of an evidence pack",
+        "not an in-toto Statement of type urn:leukocyte-harness:evidence-pack:v1",
     ),
     "one field more": (
         lambda pack: edit_payload(pack, lambda payload: payload["predicate"].update(approved="yes")),
@@ -536,7 +537,7 @@ def test_a_private_key_is_not_taken_for_a_public_one_nor_the_other_way_round(key
 
 
 def test_a_key_of_another_kind_is_refused(tmp_path):
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(ec.SECP256K1())  # Bitcoin's curve, which model_signing does not take
     (tmp_path / "key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "key.pub").write_bytes(public)

@@ -1,6 +1,7 @@
 """Whose key is this? Key files and trust files in; a key that signs, or keys that are believed, out.
 
-ed25519 only: one kind of key is one way less to be mistaken. What is written here is what `openssl pkey` reads.
+ed25519, and ECDSA on the curves that model_signing takes: few kinds of key are few ways to be mistaken. What is written
+here is what `openssl pkey` reads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from datetime import date
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -25,12 +32,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from securesystemslib.signer import CryptoSigner, SSlibKey
+from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from harness.core.errors import HarnessError
 
 PASSPHRASE = "HARNESS_KEY_PASSPHRASE"
 MAX_BYTES = 1 << 16
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
+KINDS = "Name an ed25519 key, or an ECDSA key on P-256, P-384 or P-521"
 
 
 class KeyFileError(HarnessError, ValueError):
@@ -88,12 +97,21 @@ def read_signing_key(path: Path) -> CryptoSigner:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         why = f"the passphrase in {PASSPHRASE} does not open it" if encrypted else _not_a_key(content, error)
         raise KeyFileError(
-            f"{path} is not a private key that can be read: {why}. Name an ed25519 key in PEM (PKCS#8), such as "
+            f"{path} is not a private key that can be read: {why}. {KINDS}, in PEM (PKCS#8), such as "
             "`python -m harness keygen` writes."
         ) from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError(f"{path} holds a {type(key).__name__}. Name an ed25519 key.")
+    if not (isinstance(key, Ed25519PrivateKey) or (isinstance(key, EllipticCurvePrivateKey) and _has_curve(key))):
+        raise KeyFileError(f"{path} holds a {type(key).__name__}. {KINDS}.")
     return CryptoSigner(key)
+
+
+def is_ecdsa(key: Key) -> bool:
+    """Whether this is a key that model_signing takes."""
+    return bool(key.scheme.startswith("ecdsa-"))
+
+
+def _has_curve(key: EllipticCurvePrivateKey | EllipticCurvePublicKey) -> bool:
+    return key.curve.name in CURVES
 
 
 def _not_a_key(content: bytes, error: Exception) -> str:
@@ -146,9 +164,9 @@ def _public_key(path: Path, content: bytes) -> SSlibKey:
         key = load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm) as error:
         why = str(error).rstrip(".")
-        raise KeyFileError(f"{path} is not a public key in PEM ({why}). Name an ed25519 key.") from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise KeyFileError(f"{path} holds a {type(key).__name__}. Name an ed25519 key.")
+        raise KeyFileError(f"{path} is not a public key in PEM ({why}). {KINDS}.") from None
+    if not (isinstance(key, Ed25519PublicKey) or (isinstance(key, EllipticCurvePublicKey) and _has_curve(key))):
+        raise KeyFileError(f"{path} holds a {type(key).__name__}. {KINDS}.")
     return SSlibKey.from_crypto(key)
 
 
@@ -163,9 +181,11 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def write_key_pair(path: Path) -> tuple[Path, str, bool]:
+def write_key_pair(path: Path, *, ecdsa: bool = False) -> tuple[Path, str, bool]:
     """Make a key pair: the private key to `path`, for its owner only, the public one beside it.
 
+    Args:
+        ecdsa: on P-256, which also signs a pack's models for model_signing; else ed25519.
     Returns:
         The public key's file, its key id, and whether the private key is encrypted: with the passphrase in
         HARNESS_KEY_PASSPHRASE, where there is one.
@@ -173,7 +193,8 @@ def write_key_pair(path: Path) -> tuple[Path, str, bool]:
         KeyFileError: one of the two files exists or cannot be written.
     """
     public = path.with_name(f"{path.name}.pub")
-    key, passphrase = Ed25519PrivateKey.generate(), os.environ.get(PASSPHRASE)
+    key = generate_private_key(SECP256R1()) if ecdsa else Ed25519PrivateKey.generate()
+    passphrase = os.environ.get(PASSPHRASE)
     encryption: KeySerializationEncryption = (
         BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     )

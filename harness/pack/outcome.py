@@ -46,14 +46,14 @@ def _blocking(pack: Pack) -> str | None:
     """Why a run with these verdicts cannot have passed."""
     if require_field(pack, "run", kind=dict).get("stopped_because") is not None:
         return "it was stopped early"
-    criteria = _entries(pack, "protocol", "content", "criteria")
+    criteria = entries(pack, "protocol", "content", "criteria")
     optional = {each.get("id") for each in criteria if not each.get("required")}
     changes: object = pack.evidence.get("changes", [])  # older packs have none
     if not isinstance(changes, list) or not all(_open(each, optional) for each in changes):
         return "its protocol changed after a look, and no amendment declares it"
     if pack.evidence.get("contradictions"):
         return "cells that were scored again got other answers"
-    verdicts = _entries(pack, "verdicts")
+    verdicts = entries(pack, "verdicts")
     outcomes = {verdict.get("criterion"): verdict for verdict in verdicts}
     asked = require_field(pack, "protocol", "content", "baseline", kind=dict).get("needed")
     unasked = {
@@ -90,7 +90,12 @@ def _nobody_asked(criterion: Mapping[str, object], judged: Judged, unasked: Mapp
     return nobody_asked(metric, question, set_name, judged, **unasked)
 
 
-def _entries(pack: Pack, *keys: str) -> list[dict[str, object]]:
+def entries(pack: Pack, *keys: str) -> list[dict[str, object]]:
+    """The objects in a list of the evidence.
+
+    Raises:
+        EvidenceError: it is no list of objects.
+    """
     found = require_field(pack, *keys, kind=list)
     if not all(isinstance(entry, dict) for entry in found):
         raise EvidenceError(f"{pack.name}/{EVIDENCE}: {' > '.join(keys)} holds no entries. Fetch it anew.")

@@ -38,7 +38,11 @@ from harness.metrics.predictions import Predictions
 
 SUMS = "SHA256SUMS"
 EVIDENCE = "evidence.json"
-SIGNATURE = "signature.dsse.json"  # signs SHA256SUMS, which therefore cannot list it
+# These sign SHA256SUMS, or are added beside what does, so it cannot list them.
+SIGNATURE = "signature.dsse.json"
+TEST_RESULT = "test-result.dsse.json"
+MODEL_SIGNATURE = "model.sig"
+UNLISTED = frozenset({SUMS, SIGNATURE, TEST_RESULT, MODEL_SIGNATURE})
 SCHEMAS = ("leukocyte-harness/evidence/2", "leukocyte-harness/evidence/3", "leukocyte-harness/evidence/4")
 WITHOUT_PATHS = SCHEMAS[:2]  # in which nothing on the page says what it follows from
 ABSENT_OK = ("models/",)  # large, and no number of the pack rests on them; the committed reference run has none
@@ -172,7 +176,7 @@ def verify_digests(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> tuple
         absent_ok: beginnings of the names of files that may be missing; where they are present, they must agree.
     """
     problems = []
-    for name in sorted(pack.sums.keys() | pack.files.keys() - {SUMS, SIGNATURE}):
+    for name in sorted(pack.sums.keys() | pack.files.keys() - UNLISTED):
         if name not in pack.sums:
             problems.append(WrongFile(name, f"is not listed in {SUMS}: it was added after the run"))
         elif name not in pack.files:
@@ -190,15 +194,15 @@ def verify_digests(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> tuple
     return tuple(problems)
 
 
-def read_signature(pack: Pack) -> bytes:
-    """The bytes of signature.dsse.json, for which nothing vouches but what is in it.
+def read_signature(pack: Pack, name: str = SIGNATURE) -> bytes:
+    """The bytes of a file that SHA256SUMS cannot list, for which nothing vouches but what is in it.
 
     Raises:
         EvidenceError: there is none, or it is larger than any.
     """
-    file = pack.files.get(SIGNATURE)
+    file = pack.files.get(name)
     if file is None or file.n_bytes > MAX_SIGNATURE_BYTES:
-        raise EvidenceError(f"{pack.name} has no {SIGNATURE} of at most {MAX_SIGNATURE_BYTES >> 20} MiB.")
+        raise EvidenceError(f"{pack.name} has no {name} of at most {MAX_SIGNATURE_BYTES >> 20} MiB.")
     return _bounded(pack.name, file)
 
 
@@ -434,7 +438,7 @@ def _parse_sums(pack: str, content: bytes) -> dict[str, str]:
             )
         digest, name = found.groups()
         _check_name(f"{where}, line {number}", name)
-        if name in sums or name in (SUMS, SIGNATURE):
+        if name in sums or name in UNLISTED:
             raise EvidenceError(f"{where}, line {number}: {name!r} cannot be listed here (again). Fetch the pack anew.")
         sums[name] = digest
     return sums

@@ -1,45 +1,40 @@
 """Who vouches for a pack? A pack and a key in, a signature out; a signature and believed keys in, what it is worth out.
 
 The signature is an in-toto Statement in a DSSE envelope over SHA256SUMS, which stands for every other file; it lies
-beside the sums, which do not list it. securesystemslib makes and checks the envelope. The Statement is a dictionary of
-four keys, so the in-toto library, which brings protobuf, only witnesses it in the tests.
+beside the sums, which do not list it, as do the same key's signatures of the statements that other tools know
+(`harness.pack.statements`). securesystemslib makes and checks the envelopes. A Statement is a dictionary of four keys,
+so the in-toto library, which brings protobuf, only witnesses them in the tests.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as LibraryError
 from securesystemslib.exceptions import UnverifiedSignatureError
-from securesystemslib.signer import CryptoSigner, Signature
+from securesystemslib.signer import CryptoSigner, Key, Signature
 
 from harness.core.errors import EvidenceError
 from harness.core.files import write_atomically
 from harness.core.strict_json import parse_json
-from harness.pack.keys import TrustedKey, read_trusted_keys
+from harness.core.text import brief
+from harness.pack.keys import TrustedKey, is_ecdsa, read_trusted_keys
 from harness.pack.outcome import read_passed
-from harness.pack.read import (
-    SIGNATURE,
-    SUMS,
-    Pack,
-    open_pack,
-    read_protocol_digest,
-    read_signature,
-    require_field,
-    require_verified,
-)
+from harness.pack.read import MODEL_SIGNATURE, SIGNATURE, TEST_RESULT, Pack, open_pack, read_signature, require_verified
+from harness.pack.statements import Statement, statements_of
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "urn:leukocyte-harness:evidence-pack:v1"
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # what model_signing reads
 # What reading JSON that somebody else wrote as an envelope can raise.
 MALFORMED = (LibraryError, ValueError, TypeError, LookupError, AttributeError)
 
@@ -89,42 +84,27 @@ class SignatureCheck:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A pack that has a signature. added: False where this key had signed it already. n: signatures it has now."""
+    """A pack that has a signature.
+
+    files: that this key has signed in it. added: False where it had signed all of them already.
+    n:     signatures of the pack that it has now.
+    """
 
     key_id: str
     passed: bool
     added: bool
     n: int
+    files: tuple[str, ...]
 
 
 # --- signing ----------------------------------------------------------------------------------
 
 
-def statement_of(pack: Pack) -> dict[str, Any]:
-    """What a signature of this pack states.
-
-    Raises:
-        EvidenceError: the pack's evidence does not say it, or contradicts itself.
-    """
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": SUMS, "digest": {"sha256": pack.sums_digest}}],
-        "predicateType": PREDICATE_TYPE,
-        "predicate": {
-            "schema": require_field(pack, "schema", kind=str),
-            "run": require_field(pack, "run", "id", kind=str),
-            "protocol": read_protocol_digest(pack),
-            "commit": require_field(pack, "environment", "commit", kind=str),
-            "dirty": require_field(pack, "environment", "dirty", kind=str),
-            "verdict": "passed" if read_passed(pack) else "not passed",
-        },
-    }
-
-
 def sign_pack(path: Path, signer: CryptoSigner) -> Signed:
-    """Put a signature into a pack whose every digest verifies, beside those that it has.
+    """Put signatures into a pack whose every digest verifies, beside those that it has.
 
-    What the pack says is not made again: `verify` does that.
+    What the pack says is not made again: `verify` does that. The model's files are signed by a key that model_signing
+    takes, an ECDSA key, and by one person: its bundle has room for one signature.
 
     Raises:
         EvidenceError: the pack is a zip, does not verify, or holds a signature of something else.
@@ -133,53 +113,64 @@ def sign_pack(path: Path, signer: CryptoSigner) -> Signed:
     if not pack.location.is_dir():
         raise EvidenceError(f"{path} is a zip, and a signature cannot be put into it. Unpack it, and name the folder.")
     require_verified(pack)
-    envelope = _envelope_for(pack)
-    key_id = signer.public_key.keyid
-    signed_already = key_id in envelope.signatures and _signed_by(envelope, key_id, signer)
-    if not signed_already:
-        envelope.sign(signer)
-        place = pack.location / SIGNATURE
+    own, added, n = signer.public_key, [], 0
+    envelopes = {file: _envelope_for(pack, file, stated) for file, stated in statements_of(pack).items()}
+    if not is_ecdsa(own) or any(each != own.keyid for each in _of_model(envelopes)):
+        envelopes.pop(MODEL_SIGNATURE, None)
+    for file, envelope in envelopes.items():
+        if not (own.keyid in envelope.signatures and _signed_by(envelope, own)):
+            envelope.sign(signer)
+            added.append(file)
+    for file in added:
         try:
-            write_atomically(place, _written(envelope))
+            write_atomically(pack.location / file, _written(file, envelopes[file], own))
         except OSError as error:
+            place = pack.location / file
             raise EvidenceError(f"{place} cannot be written ({error.strerror}). Make the pack writable.") from None
-    return Signed(key_id, read_passed(pack), not signed_already, len(envelope.signatures))
+    n = len(envelopes[SIGNATURE].signatures)
+    return Signed(own.keyid, read_passed(pack), bool(added), n, tuple(envelopes))
 
 
-def signature_of(pack: Pack, signer: CryptoSigner) -> bytes:
-    """The content of signature.dsse.json for a pack that has none."""
-    envelope = _unsigned(pack)
-    envelope.sign(signer)
-    return _written(envelope)
+def _of_model(envelopes: Mapping[str, Envelope]) -> Iterable[str]:
+    return envelopes[MODEL_SIGNATURE].signatures if MODEL_SIGNATURE in envelopes else ()
 
 
-def _signed_by(envelope: Envelope, key_id: str, signer: CryptoSigner) -> bool:
+def _signed_by(envelope: Envelope, key: Key) -> bool:
     try:
-        signer.public_key.verify_signature(envelope.signatures[key_id], envelope.pae())
+        key.verify_signature(envelope.signatures[key.keyid], envelope.pae())
     except UnverifiedSignatureError:
         return False
     return True
 
 
-def _envelope_for(pack: Pack) -> Envelope:
+def _envelope_for(pack: Pack, file: str, stated: Statement) -> Envelope:
     """The pack's envelope, or a new one."""
-    if SIGNATURE not in pack.files:
-        return _unsigned(pack)
-    envelope = _read(pack)
-    if wrong := next(_misstated(envelope, pack), None):
+    if file not in pack.files:
+        payload = json.dumps(stated, sort_keys=True, separators=(",", ":")).encode()
+        return Envelope(payload, PAYLOAD_TYPE, {})
+    envelope = _read(pack, file)
+    if wrong := next(_misstated(envelope, stated), None):
         raise EvidenceError(
-            f"{pack.name} has a {SIGNATURE} already, and {wrong}. Remove that file first, if it is nothing to keep."
+            f"{pack.name} has a {file} already, and {wrong}. Remove that file first, if it is nothing to keep."
         )
     return envelope
 
 
-def _unsigned(pack: Pack) -> Envelope:
-    payload = json.dumps(statement_of(pack), sort_keys=True, separators=(",", ":")).encode()
-    return Envelope(payload, PAYLOAD_TYPE, {})
+def _written(file: str, envelope: Envelope, key: Key) -> bytes:
+    content: dict[str, Any] = envelope.to_dict()
+    if file == MODEL_SIGNATURE:
+        content = {
+            "mediaType": BUNDLE_TYPE,
+            "verificationMaterial": {"publicKey": {"hint": _hint(key)}, "tlogEntries": []},
+            "dsseEnvelope": content,
+        }
+    return (json.dumps(content, indent=1) + "\n").encode()
 
 
-def _written(envelope: Envelope) -> bytes:
-    return (json.dumps(envelope.to_dict(), indent=1) + "\n").encode()
+def _hint(key: Key) -> str:
+    """How a bundle names its key: the digest of the public key in PEM."""
+    public = load_pem_public_key(key.keyval["public"].encode())
+    return hashlib.sha256(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 # --- checking ---------------------------------------------------------------------------------
@@ -188,8 +179,36 @@ def _written(envelope: Envelope) -> bytes:
 def check_signature(pack: Pack, *, trust: Trust | None) -> SignatureCheck:
     """What the pack's signature is worth. trust: None where the auditor named no key.
 
+    Only signature.dsse.json says who vouches; the other two must be of this pack, and hold, where they are there.
     Whether the other files are those that SHA256SUMS lists is for `verify_digests` to say.
     """
+    found = _of_pack(pack, trust)
+    further = [_further(pack, file, trust) for file in (TEST_RESULT, MODEL_SIGNATURE) if file in pack.files]
+    problems = (*found.problems, *(wrong for _, problems in further for wrong in problems))
+    remarks = (*found.remarks, *(remark for said, _ in further for remark in said))
+    if len(problems) > len(found.problems):
+        found = replace(found, standing=Standing.BROKEN, verified_by=())
+    return replace(found, remarks=remarks, problems=problems)
+
+
+def _further(pack: Pack, file: str, trust: Trust | None) -> tuple[list[str], list[str]]:
+    """(what to say, what is wrong) of a statement for other tools."""
+    try:
+        envelope, stated = _read(pack, file), statements_of(pack).get(file)
+        problems = list(_misstated(envelope, stated)) if stated else ["the pack holds no model"]
+    except EvidenceError as error:
+        return [f"{file}: signed, unreadably"], [str(error)]
+    if not envelope.signatures:
+        problems.append("it holds no signature")
+    remarks = []
+    for signature in envelope.signatures.values():
+        remark, _, wrong = _worth(envelope, signature, trust)
+        remarks.append(f"{file}: {remark}")
+        problems += [wrong] if wrong else []
+    return remarks, [f"{file}: {wrong}" for wrong in problems]
+
+
+def _of_pack(pack: Pack, trust: Trust | None) -> SignatureCheck:
     announced = pack.evidence.get("signed_with")
     if SIGNATURE not in pack.files:
         problems = []
@@ -199,8 +218,8 @@ def check_signature(pack: Pack, *, trust: Trust | None) -> SignatureCheck:
             Standing.UNSIGNED, remarks=("unsigned draft: there is no signature",), problems=tuple(problems)
         )
     try:
-        envelope = _read(pack)
-        problems = list(_misstated(envelope, pack))
+        envelope = _read(pack, SIGNATURE)
+        problems = list(_misstated(envelope, statements_of(pack)[SIGNATURE]))
     except EvidenceError as error:
         return SignatureCheck(Standing.BROKEN, remarks=("signed, unreadably",), problems=(str(error),))
     key_ids = tuple(envelope.signatures)
@@ -255,25 +274,29 @@ def _verifies(key: TrustedKey, signature: Signature, envelope: Envelope) -> bool
     return True
 
 
-def _read(pack: Pack) -> Envelope:
-    content = read_signature(pack)
+def _read(pack: Pack, file: str) -> Envelope:
+    content = read_signature(pack, file)
     try:
+        read: Any = parse_json(content)
+        if file == MODEL_SIGNATURE:
+            if read["mediaType"] != BUNDLE_TYPE:
+                raise ValueError(f"a bundle of type {_shown(read['mediaType'])}")
+            read = read["dsseEnvelope"]
         # It takes what it is given apart, so this is parsed for it alone.
-        envelope = Envelope.from_dict(parse_json(content))  # type: ignore[arg-type]
+        envelope = Envelope.from_dict(read)
         envelope.pae()
     except MALFORMED as error:
         raise EvidenceError(
-            f"{pack.name}/{SIGNATURE} is not a DSSE envelope ({type(error).__name__}: {error}). Fetch the pack anew."
+            f"{pack.name}/{file} is not a DSSE envelope ({type(error).__name__}: {error}). Fetch the pack anew."
         ) from None
     return envelope
 
 
-def _misstated(envelope: Envelope, pack: Pack) -> Iterator[str]:
+def _misstated(envelope: Envelope, expected: Statement) -> Iterator[str]:
     """Where the signed statement is not the one that this pack has to have."""
     if envelope.payload_type != PAYLOAD_TYPE:
         yield f"it signs a payload of type {envelope.payload_type!r}, not {PAYLOAD_TYPE}"
         return
-    expected = statement_of(pack)
     try:
         stated = parse_json(envelope.payload)
     except ValueError as error:
@@ -282,12 +305,13 @@ def _misstated(envelope: Envelope, pack: Pack) -> Iterator[str]:
     if stated == expected:
         return
     if not isinstance(stated, Mapping) or any(stated.get(key) != expected[key] for key in ("_type", "predicateType")):
-        yield "what it signs is not an in-toto Statement of an evidence pack"
+        yield f"what it signs is not an in-toto Statement of type {expected['predicateType']}"
         return
     if stated.get("subject") != expected["subject"]:
+        first = expected["subject"][0]
         yield (
-            f"it signs another {SUMS} than this pack's, whose SHA-256 is {pack.sums_digest}: it was made for another "
-            "pack, or this one was altered since"
+            f"it signs another {first['name']} than this pack's, whose SHA-256 is {first['digest']['sha256']}: it was "
+            "made for another pack, or this one was altered since"
         )
     predicate, wanted = stated.get("predicate"), expected["predicate"]
     if not isinstance(predicate, Mapping) or predicate.keys() != wanted.keys() or stated.keys() != expected.keys():
@@ -295,7 +319,11 @@ def _misstated(envelope: Envelope, pack: Pack) -> Iterator[str]:
         return
     for name, value in wanted.items():
         if predicate[name] != value:
-            yield f"it signs the {name} {_shown(predicate[name])}, evidence.json has {value!r}"
+            yield f"it signs the {name} {_shown(predicate[name])}, the pack has {_brief(value)}"
+
+
+def _brief(value: object) -> str:
+    return brief(value) if isinstance(value, str) else "another"
 
 
 def _shown(value: object) -> str:

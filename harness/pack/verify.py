@@ -25,7 +25,7 @@ from harness.pack.decode import recorded
 from harness.pack.differences import as_written, compared, differences, first_of, plain
 from harness.pack.formerly import as_formerly, lacks_assumed
 from harness.pack.junit import JUNIT
-from harness.pack.read import EVIDENCE, SIGNATURE, SUMS, WITHOUT_PATHS, Pack, open_pack, verify_digests
+from harness.pack.read import EVIDENCE, SIGNATURE, SUMS, UNLISTED, WITHOUT_PATHS, Pack, open_pack, verify_digests
 from harness.pack.rebuild import Discrepancy, RecordedProtocol, rebuild
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
@@ -299,7 +299,7 @@ def _split_csv(split: Split) -> bytes:
 
 
 def _unexpected(pack: Pack, written: Iterable[str]) -> Iterator[Discrepancy]:
-    known = {*written, SUMS, SIGNATURE, EVIDENCE, REPORT, CLAIMS}
+    known = {*written, *UNLISTED, EVIDENCE, REPORT, CLAIMS}
     for name in pack.files:
         folder, _, rest = name.rpartition("/")
         drawn = folder == "models" or (folder == "figures" and rest.endswith(".png"))

@@ -23,7 +23,7 @@ from harness.core.files import WRITING
 from harness.data.decoding import open_picture, read_regular, rgb_of
 from harness.data.records import Manifest
 from harness.data.split import write_split
-from harness.pack.read import EVIDENCE, SIGNATURE, open_pack
+from harness.pack.read import EVIDENCE
 from harness.pack.tables import as_json, documents
 from harness.report.page import render_report
 from harness.run.results import RunResults
@@ -85,9 +85,9 @@ def write_pack(
         unfinished.mkdir(parents=True)
         _write_files(unfinished, results, manifest, models, formats, given or {}, elsewhere)
         if signer is not None:
-            from harness.pack.sign import signature_of
+            from harness.pack.sign import sign_pack
 
-            _write(unfinished / SIGNATURE, signature_of(open_pack(unfinished), signer))
+            sign_pack(unfinished, signer)
         _sync(unfinished)
         pointer.symlink_to(target.name, target_is_directory=True)
         unfinished.rename(target)

@@ -1,0 +1,119 @@
+"""What does a signature of a pack say? in-toto Statements, each made of the pack alone, so `verify` makes it again.
+
+The first is of the pack, by a type of our own. Two more have standard types, for tools that know no evidence pack: a
+test result (in-toto), and the files of the model (the model signing specification of OpenSSF).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.data.prediction_records import GivenPredictions
+from harness.model.records import JudgedModel
+from harness.pack.outcome import entries, read_judged, read_passed
+from harness.pack.read import (
+    MODEL_SIGNATURE,
+    SIGNATURE,
+    SUMS,
+    TEST_RESULT,
+    Pack,
+    read_protocol_digest,
+    require_field,
+)
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+EVIDENCE_PACK_TYPE = "urn:leukocyte-harness:evidence-pack:v1"
+TEST_RESULT_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
+MODEL_TYPE = "https://model_signing/signature/v1.0"
+MODELS = "models/"
+
+Statement = dict[str, Any]
+
+
+def statements_of(pack: Pack) -> dict[str, Statement]:
+    """File beside SHA256SUMS -> what it states of this pack; without the model's where the pack holds none.
+
+    Raises:
+        EvidenceError: the pack's evidence does not say it, or contradicts itself.
+    """
+    made = {SIGNATURE: _evidence_pack(pack), TEST_RESULT: _test_result(pack)}
+    return made | ({MODEL_SIGNATURE: _model(pack)} if any(_models(pack)) else {})
+
+
+def _evidence_pack(pack: Pack) -> Statement:
+    predicate = {
+        "schema": require_field(pack, "schema", kind=str),
+        "run": require_field(pack, "run", "id", kind=str),
+        "protocol": read_protocol_digest(pack),
+        "commit": require_field(pack, "environment", "commit", kind=str),
+        "dirty": require_field(pack, "environment", "dirty", kind=str),
+        "verdict": "passed" if read_passed(pack) else "not passed",
+    }
+    return _statement([_file(SUMS, pack.sums_digest)], EVIDENCE_PACK_TYPE, predicate)
+
+
+def _test_result(pack: Pack) -> Statement:
+    """Source: in-toto attestation, predicates/test-result, version 0.1.
+
+    A criterion is a test. One that is required and did not pass failed; one that is not required and was seen not to
+    pass is a warning; what nobody asked or could assess is in no list, unless it is required and nothing excuses it.
+    The result is that of the run: a warning alone does not take PASSED away.
+    """
+    passed: list[str] = []
+    warned: list[str] = []
+    failed: list[str] = []
+    required = {each.get("id") for each in entries(pack, "protocol", "content", "criteria") if each.get("required")}
+    for verdict in entries(pack, "verdicts"):
+        name, outcome = str(verdict.get("criterion")), verdict.get("outcome")
+        if outcome == "passed":
+            passed.append(name)
+        elif name in required and not verdict.get("waiver") and not verdict.get("not_asked"):
+            failed.append(name)
+        elif outcome in ("failed", "inconclusive"):
+            warned.append(name)
+    predicate = {
+        "result": "PASSED" if read_passed(pack) else "FAILED",
+        "configuration": [_file("protocol", read_protocol_digest(pack))],
+        "passedTests": passed,
+        "warnedTests": warned,
+        "failedTests": failed,
+    }
+    return _statement([_file(SUMS, pack.sums_digest), *_judged(pack)], TEST_RESULT_TYPE, predicate)
+
+
+def _model(pack: Pack) -> Statement:
+    """Source: the model signing specification, version 1.0: one digest over those of all files, in order of names."""
+    whole, resources = hashlib.sha256(), []
+    for name, digest in sorted(_models(pack)):
+        whole.update(bytes.fromhex(digest))
+        resources.append({"name": name.removeprefix(MODELS), "algorithm": "sha256", "digest": digest})
+    how = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": []}
+    return _statement(
+        [_file(MODELS.rstrip("/"), whole.hexdigest())], MODEL_TYPE, {"serialization": how, "resources": resources}
+    )
+
+
+def _judged(pack: Pack) -> Iterator[dict[str, Any]]:
+    """The files of what was judged: those of a trained model, the file that was named, or given predictions."""
+    for name, digest in _models(pack):
+        yield _file(name, digest)
+    match read_judged(pack):
+        case JudgedModel() as model:
+            yield _file(model.file, model.sha256)
+        case GivenPredictions() as given:
+            for each in given.files:
+                yield _file(each.kept_as, each.sha256)
+
+
+def _models(pack: Pack) -> Iterator[tuple[str, str]]:
+    return ((name, digest) for name, digest in pack.sums.items() if name.startswith(MODELS))
+
+
+def _file(name: str, sha256: str) -> dict[str, Any]:
+    return {"name": name, "digest": {"sha256": sha256}}
+
+
+def _statement(subject: list[dict[str, Any]], kind: str, predicate: Mapping[str, Any]) -> Statement:
+    return {"_type": STATEMENT_TYPE, "subject": subject, "predicateType": kind, "predicate": dict(predicate)}
