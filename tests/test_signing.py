@@ -169,7 +169,10 @@ def test_a_program_that_knows_dsse_and_nothing_of_the_harness_verifies_it(signed
 def test_the_sums_stay_as_they_were_and_do_not_list_the_signature(draft, signed):
     assert (signed / "SHA256SUMS").read_bytes() == (draft / "SHA256SUMS").read_bytes()
     assert SIGNATURE not in (signed / "SHA256SUMS").read_text()
-    assert {p.name for p in signed.iterdir()} - {p.name for p in draft.iterdir()} == {SIGNATURE, "test-result.dsse.json"}
+    assert {p.name for p in signed.iterdir()} - {p.name for p in draft.iterdir()} == {
+        SIGNATURE,
+        "test-result.dsse.json",
+    }
 
 
 # --- what verify says -----------------------------------------------------------------------------

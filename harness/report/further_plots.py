@@ -8,14 +8,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from harness.metrics.estimates import Estimate
+from harness.metrics.estimates import DISPLAY_LEVEL, Estimate
+from harness.metrics.timing_rules import percentiles_of
 from harness.model.records import Timing
 from harness.report.plots import BLUE, FAINT, INK, VERMILION, as_percent, as_png, blank, legible
 
 SHARP_DPI = 200
 N_BINS = 40
 # Percentile -> dashes and marker: told apart without colour.
-PERCENTILES = {50: ((0, ()), "o"), 90: ((0, (5, 2)), "s"), 99: ((0, (1, 1.5)), "^")}
+PERCENTILES = {50: ((0, ()), "o"), 90: ((0, (5, 2)), "s"), 95: ((0, (5, 2, 1, 2)), "D"), 99: ((0, (1, 1.5)), "^")}
 
 
 @as_png
@@ -52,7 +53,7 @@ def gaps(title: str, estimates: Sequence[Estimate], *, ceilings: Mapping[str, fl
 
 @as_png
 def latencies(title: str, timings: Sequence[Timing], *, ceilings: Mapping[int, float]) -> Figure:
-    """A histogram of seconds a query for each scenario, with its percentiles; the axis is logarithmic.
+    """A histogram of seconds a query for each scenario, with the percentiles that it carries; the axis is logarithmic.
 
     ceilings: place of a timing -> what the upper bound of its percentile must not exceed, in seconds.
     """
@@ -69,8 +70,9 @@ def latencies(title: str, timings: Sequence[Timing], *, ceilings: Mapping[int, f
         axes.set_xlim(low, high)
         top = axes.get_ylim()[1] * 1.12
         axes.set_ylim(0, top)
-        for percentile, (dashes, marker) in PERCENTILES.items():
-            at = float(np.percentile(samples, percentile, method="inverted_cdf"))
+        for told in percentiles_of(timing, level=DISPLAY_LEVEL)[0]:
+            percentile, at = told.percentile, 1000 * told.value
+            dashes, marker = PERCENTILES[percentile]
             axes.axvline(at, color=INK, linewidth=1.2, linestyle=dashes)
             axes.plot(
                 [at], [top * 0.95], color=INK, marker=marker, linestyle="none", label=f"p{percentile}: {at:.3g} ms"

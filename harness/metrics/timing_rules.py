@@ -1,0 +1,99 @@
+"""What may be said of how long queries took: which percentiles they carry, were they steady, what are they fit for?
+
+Source: MLPerf's LoadGen for the percentiles and the 600 s and 24,576 samples of a report; the 60 s and 662 queries of a
+gate are what a 99th percentile with its 99 % early-stopping bound takes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from harness.metrics.intervals import percentile_bounds
+from harness.model.records import Timing, block_ends
+
+PERCENTILES = (50, 90, 95, 99)
+GATE_S, GATE_QUERIES = 60.0, 662
+REPORT_S, REPORT_SAMPLES = 600.0, 24_576
+DRIFT_BLOCKS, FEWEST_DRIFT_BLOCKS = 20, 5
+DRIFT_ALPHA = 0.01
+
+Tier = Literal["smoke", "gate", "report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """A percentile of seconds a query, with one-sided bounds from order statistics."""
+
+    percentile: int
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A percentile that is not told. needs: from how many samples taken as independent on it has an upper bound."""
+
+    percentile: int
+    needs: int
+
+
+def independent_in(timing: Timing) -> int:
+    """How many of the samples are taken as independent: blocks that are apart in time count once each."""
+    return timing.blocks.n if timing.blocks is not None else len(timing.samples_s)
+
+
+def percentiles_of(timing: Timing, *, level: float) -> tuple[tuple[Percentile, ...], tuple[Refused, ...]]:
+    """Those that the samples carry with both bounds at this one-sided level, and those that they do not."""
+    told, refused, n = [], [], independent_in(timing)
+    for percentile in PERCENTILES:
+        needs = least_independent(percentile, level=level)
+        if n < needs:
+            refused.append(Refused(percentile, needs))
+            continue
+        found = percentile_bounds(
+            timing.samples_s,
+            quantile=percentile / 100,
+            level=level,
+            independent=n if timing.blocks is not None else None,
+        )
+        told.append(Percentile(percentile, *found))
+    return tuple(told), tuple(refused)
+
+
+def least_independent(percentile: int, *, level: float) -> int:
+    """The fewest independent samples of which the largest is an upper bound of a percentile of 50 or more.
+
+    >>> [least_independent(percentile, level=0.95) for percentile in PERCENTILES]
+    [5, 29, 59, 299]
+    """
+    return math.ceil(math.log(1 - level) / math.log(percentile / 100))
+
+
+def tier_of(timing: Timing) -> Tier:
+    """What the timing is fit for: wiring only, a gate, or a figure that is published."""
+    seconds, queries = sum(timing.samples_s), len(timing.samples_s)
+    offline = timing.scenario == "Offline"
+    if seconds >= REPORT_S and (not offline or queries * timing.images_per_query >= REPORT_SAMPLES):
+        return "report"
+    return "gate" if seconds >= GATE_S and (offline or queries >= GATE_QUERIES) else "smoke"
+
+
+def drift_of(timing: Timing) -> float | None:
+    """Kendall's tau between when a block of queries was timed and its median; None where they are steady.
+
+    Steady: the two-sided test does not reject at 1 %, or there are too few blocks to see anything. Queries in a row
+    are cut into twenty blocks.
+    """
+    blocks = timing.blocks.n if timing.blocks is not None else min(DRIFT_BLOCKS, len(timing.samples_s))
+    if blocks < FEWEST_DRIFT_BLOCKS:
+        return None
+    from scipy.stats import kendalltau  # seconds of imports that most readers of a pack do not need
+
+    cut = np.split(np.asarray(timing.samples_s), block_ends(len(timing.samples_s), blocks)[:-1])
+    tau, p_value = kendalltau(range(blocks), [np.median(block) for block in cut])
+    return float(tau) if p_value < DRIFT_ALPHA else None
