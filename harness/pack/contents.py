@@ -229,9 +229,7 @@ FIELDS = (
         "of the cells that the page pictures: saliency, and the nearest training cells",
         "harness.metrics.explanations:Explanations",
     ),
-    Field(
-        "robustness", "table", "disturbed, turned and empty pictures", ("curves", "flips", "detection", "strangeness")
-    ),
+    Field("robustness", "table", "disturbed, turned and empty pictures", "harness.metrics.stability:Robustness"),
     Field("fits", "list of tables", "everything that was fitted, and on which cells", "harness.metrics.fits:Fit"),
     Field("looks", "table: set to number", "the number of this look at the set"),
     Field("ledger", "table", "how long the ledger was, and its last hash", ("entries", "head")),
@@ -250,7 +248,7 @@ FIELDS = (
         "changes",
         "list of tables",
         "what moved in the protocol or in labels since the first look, declared or not",
-        ("set", "key", "old", "new", "run", "time", "amendment", "told", "baseline"),
+        "harness.judge.amended:Change",
     ),
     Field(
         "relabelled",
