@@ -39,12 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from harness.suite_run import run_suites
 
         return run_suites(given[1:])
-    parser: argparse.ArgumentParser = _Parser(prog=_program(), description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
-    for register in JOBS:
-        register(jobs)
-    asked = parser.parse_args(given)
+    asked = parser_of_jobs().parse_args(given)
     run: Callable[[argparse.Namespace], int] = asked.run
     try:
         code = run(asked)
@@ -56,6 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         _print(f"{type(error).__name__}: {error}", sys.stderr)
         return WRONG_CALL
+
+
+def parser_of_jobs() -> argparse.ArgumentParser:
+    """What takes the command line of every job but `run`, which is pytest's."""
+    parser: argparse.ArgumentParser = _Parser(prog=_program(), description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
+    for register in JOBS:
+        register(jobs)
+    return parser
 
 
 class _Parser(argparse.ArgumentParser):
@@ -639,11 +644,18 @@ def _run_pin(asked: argparse.Namespace) -> int:
 
 def register_schema(jobs: Parsers) -> None:
     parser = jobs.add_parser("schema", help="which keys can a protocol have? (a JSON Schema for editors)")
-    parser.add_argument("--page", action="store_true", help="print docs/protocol-keys.md, the same for people")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--page", action="store_true", help="print docs/protocol-keys.md, the same for people")
+    either.add_argument("--pack", action="store_true", help="print docs/pack-schema.md: what an evidence pack holds")
     parser.set_defaults(run=_run_schema)
 
 
 def _run_schema(asked: argparse.Namespace) -> int:
+    if asked.pack:
+        from harness.pack.contents import contents_page
+
+        _print(contents_page().rstrip("\n"))
+        return HOLDS
     from harness.protocol.schema import keys_page, protocol_schema
 
     _print(keys_page().rstrip("\n") if asked.page else json.dumps(protocol_schema(), indent=2))
