@@ -32,7 +32,7 @@ from harness.model.onnx_writing import ONNX
 from harness.options import add_options
 from harness.pack.contents import FIELDS, FILES, PREDICTION_COLUMNS, contents_page
 from harness.pack.further import further_predictions
-from harness.pack.read import SIGNATURE, SUMS
+from harness.pack.read import UNLISTED
 from harness.pack.tables import confusion_csv, documents, evidence, predictions_csv
 from harness.plugin import Exit
 from harness.run.results import RunResults
@@ -41,7 +41,20 @@ README = PROJECT / "README.md"
 JOBS = tuple(each.__name__.removeprefix("register_") for each in cli.JOBS)
 PACKS = [PROJECT / "reports" / name for name in ("reference", "leukocyte-reference")]
 # What a reader's own machine has; the words behind these are not ours.
-OF_A_SHELL = ("cd", "cp", "dask", "git", "head", "HARNESS_KEY_PASSPHRASE", "ls", "mkdir", "python3", "read", "sort")
+OF_A_SHELL = (
+    "cd",
+    "cp",
+    "dask",
+    "git",
+    "head",
+    "HARNESS_KEY_PASSPHRASE",
+    "ls",
+    "mkdir",
+    "model_signing",
+    "python3",
+    "read",
+    "sort",
+)
 
 
 # --- pages and links ---
@@ -320,7 +333,7 @@ def test_the_page_has_every_file_that_a_pack_can_hold_and_no_other(run: RunResul
         for path in (file.relative_to(pack).as_posix() for file in pack.rglob("*") if file.is_file())
     }
     files |= {f"predictions/{name}.csv" for name, _ in further_predictions(run)} | {"predictions/given/test.csv"}
-    files |= {f"models/{name}" for name in ("best_model_phase1.pth", CLASSIFIER, ONNX, EXPORT)} | {SUMS, SIGNATURE}
+    files |= {f"models/{name}" for name in ("best_model_phase1.pth", CLASSIFIER, ONNX, EXPORT)} | UNLISTED
     found = {path: _kinds_of(path) for path in files}
     assert {path: kinds for path, kinds in found.items() if len(kinds) != 1} == {}
     assert {kind for kinds in found.values() for kind in kinds} == {each.path for each in FILES}

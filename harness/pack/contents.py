@@ -114,8 +114,10 @@ FILES = (
     File("models/classifier.safetensors", "the trained classifier: tensors and text, which can run nothing"),
     File("models/classifier.onnx", "the trained classifier as a graph that says of itself how it is asked"),
     File("models/export.pkl", "the trained classifier for fastai's `load_learner`: a pickle, see above"),
-    File("SHA256SUMS", "the digest of every other file but the signature, as `sha256sum -c` reads it"),
+    File("SHA256SUMS", "the digest of every other file but the signatures, as `sha256sum -c` reads it"),
     File("signature.dsse.json", "signs `SHA256SUMS`; only in a pack that was signed"),
+    File("test-result.dsse.json", "an in-toto test result, signed; only in a pack that was signed"),
+    File("model.sig", "signs `models/` for model_signing; only where an ECDSA key signed a pack that holds models"),
 )
 
 STATED = ("digest", "n")
