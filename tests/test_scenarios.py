@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ from drawn import MeanColour, classifier_of
 from pydantic import ValidationError
 from torch import nn
 
+from harness.core.errors import ProtocolError
 from harness.data.records import Manifest
 from harness.metrics.predictions import predictions_of
 from harness.metrics.timing import differing_answers, latency, repetition_gain
 from harness.model import devices, torch_network
 from harness.model.images import Images, files_of
 from harness.model.records import TimedAnswer, Timing
-from harness.model.scenarios import ONE_IMAGE, Scenario, scenarios
+from harness.model.scenarios import ONE_IMAGE, SERVER_SEED, Scenario, scenarios, with_arrivals
+from harness.protocol.file import read_protocol
 from harness.protocol.records import ThroughputPlan
 from harness.run.pacing import Pacer
 
@@ -232,3 +235,76 @@ def test_a_multistream_figure_is_a_99th_percentile_and_few_samples_bound_none():
     assert (
         latency(replace(of_eight, samples_s=seconds[:299]), metric="multistream_latency_s", level=0.95).upper == 0.298
     )
+
+
+class FakeTime:
+    """A clock that only sleeping and answering move."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize("rate", [2.0, 9.0, 30.0])
+def test_a_query_that_arrives_while_another_is_answered_waits_its_turn(rate: float):
+    served_s, n, time_ = 0.1, 300, FakeTime()
+    plain = block_scenario([], blocks=1, pause_s=0.0)
+    served = with_arrivals(
+        replace(plain, query=lambda: time_.pass_by(served_s)), rate=rate, clock=time_, sleep=time_.pass_by
+    )
+    for _ in range(n):
+        served.query()
+    # Lindley's recursion, by hand: what is left to wait when the next arrives.
+    gaps = np.random.default_rng(SERVER_SEED).exponential(1 / rate, size=n - 1)
+    waits = [0.0]
+    for gap in gaps:
+        waits.append(max(0.0, waits[-1] + served_s - gap))
+    assert served.taken is not None
+    assert served.taken() == pytest.approx([wait + served_s for wait in waits])
+    assert served.samples([0.0] * 10) == tuple(served.taken()[-10:])  # warm-up is not among them
+    # One that is overrun falls behind for ever; one with time to spare does not.
+    assert (served.taken()[-1] > 10) == (rate > 1 / served_s)
+
+
+def test_a_server_is_timed_where_the_protocol_says_how_many_arrive(manifest: Manifest):
+    plan = PLAN.model_copy(update={"server_rate": 400.0})
+    classifier = classifier_of(Counting())
+    assert "Server" not in {name for name, _ in scenarios(classifier, pictures(manifest), plan=PLAN, device="cpu")}
+    found = scenarios(classifier, pictures(manifest), plan=plan, device="cpu")["Server", "decode-to-label"]
+    assert (found.rounds, found.warmup, found.images_per_query, found.blocks) == (
+        PLAN.queries,
+        PLAN.warmup_queries,
+        1,
+        1,
+    )
+    for _ in range(found.warmup + found.rounds):
+        found.query()
+    samples = found.samples([0.0] * found.rounds)
+    timing = found.timing(samples, digests=[image.sha256 for image in manifest.images], others_share=None)
+    assert (timing.scenario, len(timing.samples_s)) == ("Server", PLAN.queries)
+    assert all(seconds > 0 for seconds in timing.samples_s)
+
+
+def test_a_criterion_on_a_server_needs_its_rate(tmp_path: Path):
+    text = """
+extends = "embedded"
+[[criteria]]
+id = "T9"
+question = "throughput"
+set = "any"
+metric = "server_latency_s"
+ceiling = 5.0
+level = 0.95
+required = false
+rationale = "Nobody waits for longer than five seconds."
+"""
+    (tmp_path / "served.toml").write_text(text)
+    with pytest.raises(ProtocolError, match=r"needs the table `throughput\.server_rate`"):
+        read_protocol(tmp_path / "served.toml")
+    (tmp_path / "served.toml").write_text(f"{text}[throughput]\nserver_rate = 5.0\n")
+    assert read_protocol(tmp_path / "served.toml").throughput.server_rate == 5.0

@@ -23,7 +23,7 @@ BUSY = 0.25
 
 
 def latency(timing: Timing, *, metric: str, level: float) -> Estimate:
-    """The 90th percentile of seconds per query, LoadGen's SingleStream figure; of MultiStream the 99th.
+    """The 90th percentile of seconds per query, LoadGen's SingleStream figure; of MultiStream and Server the 99th.
 
     Queries in a row share what slows the machine for seconds: bounds that take them for independent are too narrow.
     Those that came in blocks apart in time count as one for each block.
@@ -36,12 +36,13 @@ LATENCIES = {
     "latency_s": ("SingleStream", "decode-to-label"),
     "model_latency_s": ("SingleStream", "model-only"),
     "multistream_latency_s": ("MultiStream", "decode-to-label"),
+    "server_latency_s": ("Server", "decode-to-label"),
 }
 
 
 def quantile_of(scenario: str) -> float:
     """Which percentile of its seconds is its figure, by LoadGen's rules."""
-    return 0.99 if scenario == "MultiStream" else 0.9
+    return 0.99 if scenario in ("MultiStream", "Server") else 0.9
 
 
 def images_per_second(timing: Timing, *, metric: str, level: float) -> Estimate:
@@ -216,6 +217,21 @@ METRICS = (
         needs=_needs("decode-to-label"),
         measure=_measure("multistream_latency_s", *LATENCIES["multistream_latency_s"], latency),
         disturbed_by=_busy("MultiStream", "decode-to-label"),
+        range=(0.0, math.inf),
+        counts="samples",
+    ),
+    Metric(
+        name="server_latency_s",
+        questions=("throughput",),
+        meaning="Seconds from the arrival of a file to its label, where `throughput.server_rate` images a second "
+        "arrive at random and wait their turn: the 99th percentile (LoadGen's Server).",
+        unit="s",
+        higher_is_better=False,
+        per="device",
+        needs=_needs("decode-to-label"),
+        measure=_measure("server_latency_s", *LATENCIES["server_latency_s"], latency),
+        disturbed_by=_busy(*LATENCIES["server_latency_s"]),
+        protocol_table="throughput.server_rate",
         range=(0.0, math.inf),
         counts="samples",
     ),

@@ -1,4 +1,4 @@
-"""The queries that are timed: LoadGen's SingleStream, MultiStream and Offline, decode-to-label and model-only.
+"""The queries that are timed: LoadGen's SingleStream, MultiStream, Server and Offline, decode-to-label and model-only.
 
 pytest-benchmark does the timing and never synchronises a device; a classifier's answers are in memory, so that whoever
 has one has waited for the device. What was answered is kept: a classifier that saves itself work while it is timed
@@ -7,8 +7,10 @@ answers otherwise than when it was judged, or is faster where an image comes aga
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 
 import numpy as np
@@ -20,8 +22,9 @@ from harness.protocol.records import ThroughputPlan
 
 MULTI_IMAGES = 8  # a field of view, and what LoadGen's MultiStream asks at once
 ONE_IMAGE = "SingleStream, one image"  # after MLPerf's TEST04, which asks for one sample over and over
-SINGLE, MULTI, OFFLINE = "SingleStream", "MultiStream", "Offline"
+SINGLE, MULTI, SERVER, OFFLINE = "SingleStream", "MultiStream", "Server", "Offline"
 ONE_BY_ONE = (SINGLE, MULTI, ONE_IMAGE)  # the next query when the one before it is answered
+SERVER_SEED = 0  # of the arrivals, so that every run has the same
 READY_IMAGES = 32  # prepared beforehand where one is answered at a time
 
 
@@ -36,6 +39,7 @@ class Scenario:
     blocks, pause_s: as `ThroughputPlan`; what is asked many at once is in blocks by itself.
     before: to be called before each query, untimed and warm-up alike.
     answered: each different (place among the images, predicted column) that its queries gave so far.
+    taken:  the seconds of its queries so far, where not those that a call took; None: as the stopwatch took them.
     """
 
     name: str
@@ -51,6 +55,11 @@ class Scenario:
     pause_s: float = 0.0
     before: Callable[[], None] = lambda: None
     answered: Callable[[], Iterable[tuple[int, int]]] = tuple
+    taken: Callable[[], Sequence[float]] | None = None
+
+    def samples(self, of_calls: Sequence[float]) -> tuple[float, ...]:
+        """Seconds of each query that counts. of_calls: what the stopwatch took of their calls."""
+        return tuple(of_calls if self.taken is None else self.taken()[-len(of_calls) :])
 
     def timing(
         self,
@@ -99,7 +108,8 @@ def scenarios(
             shown = places()
             answered.append((shown, ask(shown)))
 
-        n_images, in_turn = _images_of(name, plan), name in ONE_BY_ONE
+        n_images, in_turn = _images_of(name, plan), name != OFFLINE
+        apart = name in ONE_BY_ONE
         return Scenario(
             name=name,
             span=span,
@@ -110,8 +120,8 @@ def scenarios(
             warmup=plan.warmup_queries if in_turn else 1,
             query=query,
             pipe=_pipe(classifier, images.take([place % len(images) for place in range(n_images)])),
-            blocks=min(plan.blocks, plan.queries) if in_turn else 1,
-            pause_s=plan.pause_s if in_turn else 0.0,
+            blocks=min(plan.blocks, plan.queries) if apart else 1,
+            pause_s=plan.pause_s if apart else 0.0,
             answered=lambda: _pairs(answered),
         )
 
@@ -125,6 +135,10 @@ def scenarios(
     found = [scenario(name, "decode-to-label", in_turn(name), from_files) for name in (SINGLE, MULTI)]
     found.append(scenario(ONE_IMAGE, "decode-to-label", lambda: [0], from_files))
     found.append(scenario(OFFLINE, "decode-to-label", lambda: offline, from_files))
+    if plan.server_rate is not None:
+        arriving = cycle(range(len(images)))
+        served = scenario(SERVER, "decode-to-label", lambda: [next(arriving)], from_files)
+        found.append(with_arrivals(served, rate=plan.server_rate))
     if isinstance(classifier, Preparing):
         asked: Preparing = classifier
         arrays, ready = classifier.prepare(images.take(offline)), min(READY_IMAGES, len(images))
@@ -142,6 +156,33 @@ def scenarios(
         found.append(scenario(SINGLE, "model-only", lambda: [next(places)], of_one))
         found.append(scenario(OFFLINE, "model-only", lambda: offline, of_all))
     return {(each.name, each.span): each for each in found}
+
+
+def with_arrivals(
+    served: Scenario,
+    *,
+    rate: float,
+    clock: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Scenario:
+    """LoadGen's Server: queries arrive at random times, and one that arrives while another is answered waits its turn.
+
+    The times are those of a Poisson process with a fixed seed, from the first warm-up query on; a query takes from its
+    arrival to its answer, however long it stood in line.
+
+    Args:
+        rate: queries a second.
+    """
+    gaps, arrival, taken = np.random.default_rng(SERVER_SEED), [math.nan], list[float]()
+
+    def query() -> None:
+        arrival[0] = clock() if math.isnan(arrival[0]) else arrival[0] + float(gaps.exponential(1 / rate))
+        if (early := arrival[0] - clock()) > 0:
+            sleep(early)
+        served.query()
+        taken.append(clock() - arrival[0])
+
+    return replace(served, query=query, taken=lambda: taken)
 
 
 def _images_of(name: str, plan: ThroughputPlan) -> int:

@@ -813,6 +813,7 @@ class ThroughputPlan(_Record):
     offline_rounds: passes over many images.
     offline_images: images in one pass.
     batch_size:     images at a time where many are classified.
+    server_rate:    images that arrive in a second, at random (a Poisson process), where server_latency_s is asked.
     """
 
     warmup_queries: int = Field(ge=1)
@@ -823,6 +824,7 @@ class ThroughputPlan(_Record):
     # Left out of the content where all come in a row, so that a protocol without them keeps its digest.
     blocks: int = Field(default=1, ge=1, exclude_if=lambda count: count == 1)
     pause_s: float = Field(default=0.0, ge=0.0, le=60.0, exclude_if=lambda seconds: seconds == 0)
+    server_rate: float | None = Field(default=None, gt=0.0, exclude_if=lambda rate: rate is None)
 
     @model_validator(mode="after")
     def _blocks_are_blocks(self) -> ThroughputPlan:

@@ -55,6 +55,6 @@ def timing(run: Graph, scenario: str, span: str, stopwatch: Stopwatch) -> Timing
             return Unavailable("timing is switched off (--benchmark-disable)", waivable=False)
         shares, others = pacer.shares(), share_of_others(before, used())
         digests = [image.sha256 for image in run(split).test]
-        found = asked.timing(tuple(samples), digests=digests, others_share=others, block_shares=shares)
+        found = asked.timing(asked.samples(tuple(samples)), digests=digests, others_share=others, block_shares=shares)
         run.enter(timed, found, scenario, span)
     return run(timed, scenario, span)
