@@ -37,7 +37,7 @@ _WORDS = {
     "ten": 10,
 }  # fmt: skip
 _COUNT = rf"(?:{_INT}|\b({'|'.join(_WORDS)})\b)"
-_SHARE = re.compile(r"(?<![\w.,/])(\d{1,18}(?:\.\d{1,18})?)(\s*%)?(?![\w./]*\d)")
+_SHARE = re.compile(r"(?<![\w.,/])(?<![\s:=(][-\u2212])(\d{1,18}(?:\.\d{1,18})?)(\s*%)?(?![\w./]*\d)")
 _LOOSE = re.compile(
     r"(?:[~≈<>≤≥±]|\b(?:about|around|approximately|approx\.?|nearly|almost|over|under|above|below|than|least|most|"
     r"up to|near|roughly|some|circa|ca\.|only about|another|further|first|next|additional|a further|"
