@@ -12,6 +12,7 @@ from claims_reports import Numbers, as_text, draw_matrix, is_impossible, numbers
 from harness.claims.audit import Audit, audit
 from harness.claims.extract import extract
 from harness.claims.markdown import read_markdown
+from harness.claims.pages import read_html
 from harness.claims.reading import NothingToCheck, read_report
 from harness.claims.scores import read_scores
 
@@ -197,3 +198,14 @@ def test_aliases_of_yaml_are_walked_once(tmp_path):
     text = "a: &a0 {precision: 0.9, note: x}\n"
     text += "".join(f"k{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 12))
     assert read(tmp_path, "bomb.yaml", text + "confusion_matrix: [*a11, *a11]\ntest_accuracy: 0.9\n").exit_code == 3
+
+
+def test_cells_of_html_need_no_closing_tags():
+    """HTML lets a cell end where the next begins; and a page of unclosed cells costs its length, not its square."""
+    head = "<html><h2>Test set</h2><table><tr><th>Class<th>Precision<th>Recall<th>F1<th>Support"
+    rows = "<tr><td>a<td>0.90<td>0.90<td>{}<td>10<tr><td>b<td>0.90<td>0.90<td>0.90<td>10"
+    for f1, code in (("0.90", 0), ("0.80", 1)):
+        document = read_html(head + rows.format(f1) + "</table>")
+        assert audit(extract(document, "page.html"), rounding="nearest", exists=lambda name: False).exit_code == code
+    deep = read_html("<table>" + "<tr><td>1" * 5_000)
+    assert [len(table.rows) for table in deep.tables] == [4_999]
