@@ -49,6 +49,7 @@ from harness.claims.separation import (
 )
 from harness.claims.set_tables import is_set_table, set_names
 from harness.claims.sets import Binder, several_of_a_kind
+from harness.claims.spoken import joined, read_spoken
 from harness.claims.subjects import Subjects
 from harness.claims.tables import read_table
 from harness.claims.words import names_strong_word
@@ -128,6 +129,7 @@ def extract(document: Document, file: str) -> ReportClaims:
         reading_of = read_line(text, classes=classes, one_set=words.one)
         accuracies = any(isinstance(saying.content, Accuracy) for saying in reading_of.sayings)
         scores = read_scores(text, one_set=words.one, has_accuracy=accuracies)
+        scores = joined(scores, read_spoken(text, classes=classes, one_set=words.one))
         counts = any(isinstance(score.content, Outcomes) for score in scores)
         for saying in (*reading_of.sayings, *scores):
             bound = saying.set
