@@ -49,7 +49,9 @@ from harness.claims.separation import (
 )
 from harness.claims.set_tables import is_set_table, set_names
 from harness.claims.sets import Binder, several_of_a_kind
+from harness.claims.splits import split_of
 from harness.claims.spoken import joined, read_spoken
+from harness.claims.spreads import impossible_spreads
 from harness.claims.subjects import Subjects
 from harness.claims.tables import read_table
 from harness.claims.words import names_strong_word
@@ -162,6 +164,12 @@ def extract(document: Document, file: str) -> ReportClaims:
             unread.append(Unread(f"line {line.number}: {odd.message}", line.number))
         if odd is None:
             unread += left_out(text, line.number, [each.content for each in (*reading_of.sayings, *scores)], classes)
+        problems += [Problem(why, (place,)) for part in sentences(text) for why in impossible_spreads(part)]
+        for split in filter(None, map(split_of, sentences(text))):
+            problems += [Problem(message, (place,)) for message in split.problems]
+            if not split.problems:
+                sizes = ((name, n) for name, n in (("dataset", split.total), *split.parts))
+                found += [Found(name, Size(n), (place,), line.block, False, section=line.heading) for name, n in sizes]
         problems += [Problem(f"{said_of}: more than there are", (place,)) for said_of in reading_of.problems]
         covered = reading_of.covers
         if covered and covered[0] < covered[1] and (of_line := binder.of(line.text, line.heading)):

@@ -135,9 +135,9 @@ def mcc_span(rows: Sequence[Row], supports: dict[str, int], rounding: Rounding) 
         s = supports.get(row.name)
         if s is None or row.precision is None or row.recall is None or row.is_of_nothing:
             return None
-        bands = (share.band(rounding) if share is not None else None for share in row.shares)
+        precision, recall, f1 = (share.band(rounding) if share is not None else None for share in row.shares)
         try:
-            found = lanes(ClassRule((s, s), *bands), n)
+            found = lanes(ClassRule((s, s), precision, recall, f1), n)
         except TooMuchWork:
             return None
         if not found:
