@@ -97,7 +97,6 @@ def test_a_score_beside_the_counts_that_it_is_made_of_is_checked(above, line, co
     [
         "Class a reached a sensitivity of 95 %.",
         "Sensitivity for a was 0.95 and for b 0.80.",
-        "The recall of b was 85 %.",
         "The accuracy on b was 85 %, its precision 80 %.",
         "The method has 93 % specificity in all.",
         "A kappa value as high as 0.93 was seen.",

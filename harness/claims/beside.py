@@ -32,8 +32,6 @@ def _counts_of(report: ReportClaims, name: str) -> tuple[int, int] | None:
 
 def overclaims(report: ReportClaims) -> Iterator[AuditFinding]:
     """Strong words beside evidence too thin for them, one finding per set."""
-    from harness.metrics.intervals import clopper_pearson_bounds  # half a second to import, for a few reports
-
     by_set: dict[str | None, list[StrongWord]] = {}
     for word in strong_words(report.sentences):
         by_set.setdefault(word.set if word.set in report.sets and word.set != "dataset" else None, []).append(word)
@@ -45,6 +43,8 @@ def overclaims(report: ReportClaims) -> Iterator[AuditFinding]:
             if not report.prints_bounds:
                 yield AuditFinding("overclaim", name, f"{said}: no interval or bound is printed for it", places)
             continue
+        from harness.metrics.intervals import clopper_pearson_bounds  # half a second to import, for a few reports
+
         k, n = counts
         lower, _ = clopper_pearson_bounds(k, n, level=LEVEL)
         covered = next(((c, of) for set_name, c, of, _ in report.coverage if set_name == name), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.claims.document import Table
+from harness.claims.phrases import without_intervals
 from harness.claims.records import Content, Place, Printed, Problem, Unread, printed, whole
 
 METRICS = {
@@ -24,6 +25,7 @@ SUPPORT = re.compile(
 _WHOLE = r"\d{1,3}(?:[,'\u2019 ]\d{3})+|\d{1,12}"
 _FLOATED = re.compile(r"(\d{1,12})\.0+")  # pandas prints counts beside shares as floats
 _COUNTED = re.compile(rf"({_WHOLE})\s*/\s*({_WHOLE})(?:\s*\(\s*([\d.,]+\s*%)\s*\))?")
+_COUNTED_AFTER = re.compile(rf"(\d[\d.]*\s*%?)\s*[(\[]\s*({_WHOLE})\s*(?:/|of)\s*({_WHOLE})\s*[)\]]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def in_percent(head: str, cells: list[str]) -> bool | None:
     """None: each cell's own % sign decides. Bare numbers from 2 to 100 can only be percent."""
     if "%" in head:
         return True
-    bare = [share.value for cell in cells if "%" not in cell and (share := printed(cell)) is not None]
+    bare = [share.value for cell in cells if "%" not in cell and (share := share_of(cell, None)[0]) is not None]
     if bare and max(bare) >= 2 and max(bare) <= 100:
         return True
     return None
@@ -107,7 +109,9 @@ def share_of(cell: str, percent: bool | None) -> tuple[Printed | None, tuple[int
         if match[3]:
             return printed(match[3]), (k, n)
         return (Printed(cell.strip(), Fraction(k, n), Fraction(0)) if 0 <= k <= n and n else None), (k, n)
-    return printed(cell, percent=percent), None
+    if (match := _COUNTED_AFTER.fullmatch(cell.strip())) is not None:
+        return printed(match[1], percent=percent), (whole(match[2]), whole(match[3]))
+    return printed(without_intervals(cell.strip()), percent=percent), None
 
 
 def prints(pair: tuple[int, int], share: Printed) -> bool:

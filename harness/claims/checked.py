@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.claims.deciding import Terms, is_decided_by_classes
+from harness.claims.of_scores import decides_score
 from harness.claims.records import (
     Accuracy,
     Averages,
@@ -38,6 +39,10 @@ def meets_another(index: int, contents: Sequence[Content], terms: Terms) -> bool
     if isinstance(own, Averages):
         return _average_meets(own, others, terms)
     if isinstance(own, Score):
+        if decides_score(own, others):
+            return own.name != "mcc" or _has(others, Matrix, Outcomes) or _has_all(others, terms, "precision")
+        if own.name == "auc":
+            return False
         if _has(others, Outcomes) or any(_both(other) for other in others):
             return True
         classes = is_decided_by_classes(own) and _has_all(others, terms, "recall")

@@ -12,6 +12,7 @@ from fractions import Fraction
 from harness.claims.binding import Tables, bind_tables
 from harness.claims.cells import TableReading, alone, class_key
 from harness.claims.document import Document, Line, Table
+from harness.claims.impossible import no_share
 from harness.claims.left_out import left_out
 from harness.claims.merging import Found, merged
 from harness.claims.phrases import with_points, writes_commas
@@ -48,6 +49,9 @@ from harness.claims.separation import (
 )
 from harness.claims.set_tables import is_set_table, set_names
 from harness.claims.sets import Binder, several_of_a_kind
+from harness.claims.splits import split_of
+from harness.claims.spoken import joined, read_spoken
+from harness.claims.spreads import impossible_spreads
 from harness.claims.subjects import Subjects
 from harness.claims.tables import read_table
 from harness.claims.words import names_strong_word
@@ -56,7 +60,9 @@ _USUAL = {"train", "validation", "test", "external", "dataset"}
 _FILE = re.compile(r"`([^`\s]+\.(?:png|jpe?g|svg|pdf|gif|csv|pth|pkl|pt|onnx|safetensors|json))`", re.IGNORECASE)
 _FIGURE = re.compile(r"\.(?:png|jpe?g|svg|gif|pdf)$", re.IGNORECASE)
 _MOST_LINES = 2_000  # lines with a number; more are a log or data, not a report
-_NUMBER = re.compile(r"\d|\b(?:both|one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\d|\b(?:nan|inf|infinity|both|one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE
+)
 _CLASS_WORDS = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _N_CLASSES = re.compile(
     rf"(?<![\w.,/-])(\d{{1,2}}|{'|'.join(_CLASS_WORDS)})[\s-]+(?:\w+[\s-]+)?"
@@ -125,6 +131,7 @@ def extract(document: Document, file: str) -> ReportClaims:
         reading_of = read_line(text, classes=classes, one_set=words.one)
         accuracies = any(isinstance(saying.content, Accuracy) for saying in reading_of.sayings)
         scores = read_scores(text, one_set=words.one, has_accuracy=accuracies)
+        scores = joined(scores, read_spoken(text, classes=classes, one_set=words.one))
         counts = any(isinstance(score.content, Outcomes) for score in scores)
         for saying in (*reading_of.sayings, *scores):
             bound = saying.set
@@ -150,7 +157,19 @@ def extract(document: Document, file: str) -> ReportClaims:
                     qualified=saying.qualified,
                 )
             )
-        unread += left_out(text, line.number, [each.content for each in (*reading_of.sayings, *scores)], classes)
+        odd = no_share(text, around=_title_above(document, line))
+        if odd is not None and odd.is_number:
+            problems.append(Problem(odd.message, (place,)))
+        elif odd is not None:
+            unread.append(Unread(f"line {line.number}: {odd.message}", line.number))
+        if odd is None:
+            unread += left_out(text, line.number, [each.content for each in (*reading_of.sayings, *scores)], classes)
+        problems += [Problem(why, (place,)) for part in sentences(text) for why in impossible_spreads(part)]
+        for split in filter(None, map(split_of, sentences(text))):
+            problems += [Problem(message, (place,)) for message in split.problems]
+            if not split.problems:
+                sizes = ((name, n) for name, n in (("dataset", split.total), *split.parts))
+                found += [Found(name, Size(n), (place,), line.block, False, section=line.heading) for name, n in sizes]
         problems += [Problem(f"{said_of}: more than there are", (place,)) for said_of in reading_of.problems]
         covered = reading_of.covers
         if covered and covered[0] < covered[1] and (of_line := binder.of(line.text, line.heading)):
@@ -190,6 +209,10 @@ def _of_one_count(document: Document, table: Table, reading: TableReading) -> Ta
     if reading.kind == "classes" and _AVERAGED.search(f"{title} | {table.caption}"):
         return alone(table, "prints means over folds, runs or images, of which no one count has to print them")
     return reading
+
+
+def _title_above(document: Document, line: Line) -> str:
+    return document.headings[line.heading].title if line.heading is not None else ""
 
 
 def _titles_with_counts(document: Document) -> list[Line]:

@@ -11,11 +11,21 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from harness.claims.document import IMAGE, MOST_CHARACTERS, Builder, Cells, Document, Image, Table, lines_of, plain
+from harness.claims.latex import take_latex
 from harness.claims.plain_tables import take_reports
 from harness.claims.structured import Structured, of_json, of_yaml
 
 _BOLD_LINE = re.compile(r"\s*(?:\*\*|__)([^*_|]+?)(?::?(?:\*\*|__)|(?:\*\*|__):?)\s*")
 _STRUCK = re.compile(r"~~[^~\n]+~~")
+_PRINTED = ("", "text", "txt", "plain", "plaintext", "console", "output", "none")
+_RESULT = re.compile(
+    r"(?:(?:overall|final|total|test(?:ing)?|train(?:ing)?|val(?:idation)?|external|hold-?out|held-out|set|macro|micro|"
+    r"weighted)[\s_-]+)*(?:(?:balanced[\s_]+)?acc(?:uracy)?(?:[\s_]+score)?|(?:cohen(?:'s)?[\s_]+)?kappa(?:[\s_]+score)?|"
+    r"mcc|matthews(?:[\s_]+corr\w*[\s_]+coef\w*)|(?:roc[\s_-]?)?auc(?:[\s_]+score)?|sensitivity|specificity|precision|recall|"
+    r"f1(?:[\s_-]+score)?|npv|ppv)\s*[:=]\s*\d{1,3}(?:\.\d{1,18})?\s*%?",
+    re.IGNORECASE,
+)
+_LOG = re.compile(r"\b(?:epochs?|steps?|iter\w*|loss|lr|seed|fold|batch|threshold|config\w*|baseline)\b", re.IGNORECASE)
 _LONE_ROW = re.compile(r"\s*\|")
 
 
@@ -23,7 +33,9 @@ def read_markdown(text: str) -> Document:
     """Headings, lines, pipe and HTML tables, code blocks; text reports are tables wherever they stand."""
     found = Builder()
     lines = lines_of(_STRUCK.sub("", _without_comments(text)))
+    latex = take_latex(lines)
     tables, taken = take_reports(lines)
+    tables += latex
     tables += _front_matter(found, lines)
     for index, line in enumerate(lines):
         if index in taken:
@@ -31,7 +43,7 @@ def read_markdown(text: str) -> Document:
         elif len(line) > MOST_CHARACTERS:
             found.add_line(index + 1, line)
             lines[index] = ""
-    walk = _Walk(found, lines)
+    walk = _Walk(found, lines, frozenset(taken))
     walk.read(_parser().parse("\n".join(lines)))
     return found.done(apart=[*tables, *walk.tables])
 
@@ -88,8 +100,8 @@ def _parser() -> MarkdownIt:
 class _Walk:
     """One pass over the block tokens."""
 
-    def __init__(self, found: Builder, lines: Sequence[str]) -> None:
-        self.found, self.lines = found, lines
+    def __init__(self, found: Builder, lines: Sequence[str], taken: frozenset[int]) -> None:
+        self.found, self.lines, self.taken = found, lines, taken
         self.tables: list[Table] = []
         self.items: list[str] = []  # what begins each list item that is open
         self.at_start = False  # of an item
@@ -155,10 +167,25 @@ class _Walk:
         elif language in ("yaml", "yml"):
             structured = of_yaml(token.content, first_line=first)
         else:
+            self._printed(token, first, language)
             return
         self.tables += structured.tables
         for number, text in structured.said:
             self.found.add_line(number, text)
+
+    def _printed(self, token: Token, first: int, language: str) -> None:
+        """Results on lines of their own: what a program prints beside a report, or alone. Not a program's text, nor a
+        log, which has a result for each of its steps."""
+        said = [(first + k, line.strip()) for k, line in enumerate(token.content.split("\n")) if line.strip()]
+        results = [(number, text) for number, text in said if _RESULT.fullmatch(text)]
+        labels = [re.split(r"[:=]", text)[0].strip().lower() for _, text in results]
+        last = first + token.content.count("\n")
+        is_report = not self.taken.isdisjoint(range(first - 1, last))
+        if language not in _PRINTED or len(set(labels)) < len(labels) or any(_LOG.search(text) for _, text in said):
+            return
+        if is_report or len(results) == len(said):
+            for number, text in results:
+                self.found.add_line(number, text.replace("_", " "))
 
     def _html(self, token: Token) -> None:
         from harness.claims.pages import add_page  # a tenth of a second to import, for reports with HTML in them

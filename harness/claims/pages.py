@@ -99,12 +99,7 @@ class _Page:
     def _table(self, tag: Tag) -> None:
         number = (tag.sourceline or self.line) + self.offset
         caption = next((_text(child) for child in tag.find_all("caption", limit=1)), "")
-        table = [
-            ((row.sourceline or 1) + self.offset, [_cell(cell) for cell in row.find_all(("td", "th"), recursive=False)])
-            for row in tag.find_all("tr")
-            if row.find_parent("table") is tag
-        ]
-        rows = _spread(table, most_cells=self.cells_left)
+        rows = _spread(_rows(tag, self.offset), most_cells=self.cells_left)
         self.cells_left -= sum(len(cells) for _, cells in rows or ())
         if rows is None:
             self.found.unread.append(f"line {number} begins a table of too many cells")
@@ -151,19 +146,54 @@ def _events(soup: Tag) -> Iterator[tuple[object, bool]]:
             open_nodes.append(iter(()) if node.name == "table" else iter(node.children))
 
 
-def _cell(tag: Tag) -> _Cell:
-    return _Cell(_text(tag), _span(tag.get("rowspan"), 65_534), _span(tag.get("colspan"), 1_000))
+def _rows(table: Tag, offset: int) -> list[tuple[int, list[_Cell]]]:
+    """The rows of one table with their lines, in one pass. A cell ends where the next begins, whether it is closed or
+    not, as HTML has it; a table inside a cell is none of its text."""
+    rows: list[tuple[int, list[tuple[Tag, list[str]]]]] = []
+    open_nodes: list[Iterator[object]] = [iter(table.children)]
+    while open_nodes:
+        node = next(open_nodes[-1], None)
+        if node is None:
+            open_nodes.pop()
+        elif isinstance(node, Tag) and node.name not in _SKIPPED and node.name != "table":
+            if node.name == "tr":
+                rows.append(((node.sourceline or 1) + offset, []))
+            elif node.name in ("td", "th") and rows:
+                rows[-1][1].append((node, []))
+            elif rows and rows[-1][1]:
+                rows[-1][1][-1][1].append(_mark(node))
+            open_nodes.append(iter(node.children))
+        elif isinstance(node, NavigableString) and not isinstance(node, Comment) and rows and rows[-1][1]:
+            rows[-1][1][-1][1].append(str(node))
+    return [
+        (
+            line,
+            [
+                _Cell(_joined(parts), _span(tag.get("rowspan"), 65_534), _span(tag.get("colspan"), 1_000))
+                for tag, parts in cells
+            ],
+        )
+        for line, cells in rows
+    ]
+
+
+def _mark(tag: Tag) -> str:
+    """A footnote mark is kept apart from the number before it."""
+    return "^" if tag.name in ("sup", "sub") else " " if tag.name in ("br", "span", "div", "p") else ""
+
+
+def _joined(parts: list[str]) -> str:
+    return " ".join("".join(parts).split())
 
 
 def _text(tag: Tag) -> str:
-    """A cell's words; a footnote mark is kept apart from the number before it."""
     parts = []
     for node in tag.descendants:
         if isinstance(node, Tag):
-            parts.append("^" if node.name in ("sup", "sub") else " " if node.name in ("br", "span", "div", "p") else "")
+            parts.append(_mark(node))
         elif isinstance(node, NavigableString) and not isinstance(node, Comment):
             parts.append(str(node))
-    return " ".join("".join(parts).split())
+    return _joined(parts)
 
 
 def _span(given: object, most: int) -> int:

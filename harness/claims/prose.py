@@ -37,7 +37,7 @@ _WORDS = {
     "ten": 10,
 }  # fmt: skip
 _COUNT = rf"(?:{_INT}|\b({'|'.join(_WORDS)})\b)"
-_SHARE = re.compile(r"(?<![\w.,/])(\d{1,18}(?:\.\d{1,18})?)(\s*%)?(?![\w./]*\d)")
+_SHARE = re.compile(r"(?<![\w.,/])(?<![\s:=(][-\u2212])(\d{1,18}(?:\.\d{1,18})?)(\s*%)?(?![\w./]*\d)")
 _LOOSE = re.compile(
     r"(?:[~≈<>≤≥±]|\b(?:about|around|approximately|approx\.?|nearly|almost|over|under|above|below|than|least|most|"
     r"up to|near|roughly|some|circa|ca\.|only about|another|further|first|next|additional|a further|"
@@ -349,7 +349,7 @@ def _per_class(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[
 # --- classes ------------------------------------------------------------------------------------
 
 
-def _class_pattern(classes: tuple[str, ...]) -> str:
+def class_pattern(classes: tuple[str, ...]) -> str:
     names = sorted(classes, key=len, reverse=True)
     # A class called "a" must not match the article.
     return "(?:" + "|".join(r"a(?!\s+[^\W\d]{2})" if name in ("a", "A") else re.escape(name) for name in names) + r")"
@@ -357,7 +357,7 @@ def _class_pattern(classes: tuple[str, ...]) -> str:
 
 def _without_counts(text: str, classes: tuple[str, ...]) -> str:
     """The same text without what a bracket only counts: "(100 images: 64 benign and 36 malignant)"."""
-    named = rf"|{_class_pattern(classes)}" if classes else ""
+    named = rf"|{class_pattern(classes)}" if classes else ""
     only = rf"\((?=[^()]*\d)(?:[\d,;:/&=+\s]|\b(?:{_THING}|n|and|of{named})(?:e?s)?\b){{1,200}}\)"
     return re.sub(only, " ", text, flags=re.IGNORECASE)
 
@@ -367,9 +367,9 @@ def names_class(text: str, classes: tuple[str, ...]) -> bool:
         return False
     # "external monocyte dataset" names a set by its class; that is not a statement about the class.
     rest = re.sub(
-        rf"\b{_class_pattern(classes)}(?:[- ]only)?\s+(?:data\s?set|set|data)\b", "", text, flags=re.IGNORECASE
+        rf"\b{class_pattern(classes)}(?:[- ]only)?\s+(?:data\s?set|set|data)\b", "", text, flags=re.IGNORECASE
     )
-    return bool(re.search(rf"(?<!\w){_class_pattern(classes)}(?:e?s)?(?!\w)", rest, re.IGNORECASE))
+    return bool(re.search(rf"(?<!\w){class_pattern(classes)}(?:e?s)?(?!\w)", rest, re.IGNORECASE))
 
 
 def _canonical(text: str, classes: tuple[str, ...]) -> str:
@@ -379,7 +379,7 @@ def _canonical(text: str, classes: tuple[str, ...]) -> str:
 def _directions(sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None]) -> Iterator[Saying]:
     if len(classes) < 2:
         return
-    one = rf"(?<!\w)({_class_pattern(classes)})(?:e?s)?(?!\w)(?:\s+{_THING})?"
+    one = rf"(?<!\w)({class_pattern(classes)})(?:e?s)?(?!\w)(?:\s+{_THING})?"
     verb = (
         r"(?:\s+(?:were|was|are|is|being|got))?(?:\s+(?:incorrectly|wrongly|falsely|erroneously|mistakenly))?\s+"
         r"(?:predicted|misclassified|classified|called|labell?ed|mistaken|taken|read)(?:\s+(?:as|for|to be))?"
@@ -414,7 +414,7 @@ def _directions(sentence: str, classes: tuple[str, ...], one_set: Callable[[str]
         cell = (_canonical(match[1], classes), _canonical(match[2], classes), whole(match[3]))
         if cell[0] != cell[1]:
             cells.append(cell)
-    n_named = len(re.findall(rf"(?<!\w){_class_pattern(classes)}(?:e?s)?(?!\w)", sentence, re.IGNORECASE))
+    n_named = len(re.findall(rf"(?<!\w){class_pattern(classes)}(?:e?s)?(?!\w)", sentence, re.IGNORECASE))
     if n_named > 2 * len(cells):
         return  # "2 As and 3 Bs were called C": read whole or not at all
     if cells and len({cell[:2] for cell in cells}) == len(cells):
@@ -441,7 +441,7 @@ def _class_shares(sentence: str, classes: tuple[str, ...], one_set: Callable[[st
         return
     named = _classes_named(label, classes)
     leftover = re.sub(
-        rf"^class\s|(?<!\w){_class_pattern(classes)}(?:e?s)?(?!\w)|\band\b|[,&/\s]", "", label, flags=re.IGNORECASE
+        rf"^class\s|(?<!\w){class_pattern(classes)}(?:e?s)?(?!\w)|\band\b|[,&/\s]", "", label, flags=re.IGNORECASE
     )
     if not named or leftover:
         return
@@ -483,7 +483,7 @@ def _class_shares(sentence: str, classes: tuple[str, ...], one_set: Callable[[st
 def _classes_named(text: str, classes: tuple[str, ...]) -> list[str]:
     if not classes:
         return []
-    matches = re.finditer(rf"(?<!\w)({_class_pattern(classes)})(?:e?s)?(?!\w)", text, re.IGNORECASE)
+    matches = re.finditer(rf"(?<!\w)({class_pattern(classes)})(?:e?s)?(?!\w)", text, re.IGNORECASE)
     return list(dict.fromkeys(_canonical(match[1], classes) for match in matches))
 
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from harness.claims.document import Builder, Document, Table
 from harness.claims.extract import extract
 from harness.claims.markdown import read_data, read_markdown, read_notebook
 from harness.claims.records import ReportClaims, Statement, UnreadableReport
+from harness.claims.separated import SUFFIXES, read_separated
 from harness.claims.structured import markdown_of_notebook, of_json, of_yaml
 from harness.claims.toml_report import read_toml
 from harness.core.files import read_plain
@@ -104,6 +106,8 @@ def _read_file(path: Path, name: str) -> ReportClaims:
         return read_toml(text, name)
     if path.suffix.lower() in (".json", ".yaml", ".yml"):
         return extract(read_data((of_json if path.suffix.lower() == ".json" else of_yaml)(text)), name)
+    if path.suffix.lower() in SUFFIXES:
+        return extract(_of_one_table(read_separated(text)), name)
     if path.suffix.lower() == ".ipynb":
         lines = markdown_of_notebook(text)
         if lines is None:
@@ -115,6 +119,10 @@ def _read_file(path: Path, name: str) -> ReportClaims:
 
         return extract(read_html(text), name)
     return extract(read_markdown(text), name)
+
+
+def _of_one_table(table: Table | None) -> Document:
+    return Builder().done(apart=[table] if table is not None else [])
 
 
 def _text(path: Path) -> str:

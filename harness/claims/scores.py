@@ -140,7 +140,9 @@ def _labelled(sentence: str) -> Iterator[Content]:
         value = re.match(rf"\W*{_VALUE}(?!\w)(?P<tail>.*)$", rest.strip(" *`"))
         if value is None or re.match(r"\s*(?:[-\u2013\u2014]|to)\s*\d|\s*(?:\u00b1|\+/-)|\s*,\s*\d", value["tail"]):
             continue
-        if re.match(r"\W*[~\u2248<>\u2264\u2265]", rest) or re.search(r"\d\s*%", value["tail"]):
+        is_loose = re.match(r"\W*[~\u2248<>\u2264\u2265\u2212-]", rest)
+        has_minus = re.search(r"\s-$", part.strip()[: match.start("rest")])
+        if is_loose or has_minus or re.search(r"\d\s*%", value["tail"]):
             continue
         share = printed(value["value"])
         if share is None or share.value > 1 or (share.unit == 1 and "%" not in share.text):

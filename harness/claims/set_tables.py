@@ -17,9 +17,12 @@ from harness.claims.cells import (
     spelling,
 )
 from harness.claims.document import Table
-from harness.claims.records import Accuracy, Errors, Problem, Size, Supports
+from harness.claims.pooled import SetRow, pooling_problems
+from harness.claims.records import Accuracy, Content, Errors, Place, Problem, Size, Supports
 
-_SET_HEADS = re.compile(r"(?:data\s?)?set|split|part(?:ition)?|subset", re.IGNORECASE)
+_SET_HEADS = re.compile(
+    r"(?:(?:test|external|validation)\s+)?(?:data\s?)?set|cohort|split|part(?:ition)?|subset", re.IGNORECASE
+)
 _TOTAL = re.compile(r"all|total|sum|images|cells|samples|n|size|support", re.IGNORECASE)
 
 
@@ -56,10 +59,12 @@ def read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading
     at_total = [k for k, head in enumerate(table.header[1:], 1) if is_head(_TOTAL, head)]
     at_accuracy = [k for k, head in enumerate(table.header[1:], 1) if is_head(re.compile("accuracy", re.I), head)]
     at_correct = [k for k, head in enumerate(table.header[1:], 1) if is_head(re.compile("correct", re.I), head)]
+    rows: list[SetRow] = []
     for name, (line, cells) in zip(names, table.rows, strict=True):
         if name is None or len(cells) != len(table.header):
             continue
         where = place(file, line, cells)
+        before = len(found)
         counts = [(label, count(cells[k])) for k, label in at_class]
         if len(counts) >= 2 and all(n is not None for _, n in counts):
             given = tuple((label, n) for label, n in counts if n is not None)
@@ -82,4 +87,18 @@ def read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading
                     problems.append(Problem(f"{name}: accuracy {share.text} is not a share of anything", (where,)))
                 else:
                     found.append(Read(Accuracy(share), (where,), name))
+        rows.append(_row(cells, [read.content for read in found[before:]], at_correct, where))
+    if len(rows) == len(table.rows) and not {"train", "validation"} & set(names):
+        problems += pooling_problems(rows)
     return TableReading("sets", (), tuple(found), tuple(problems))
+
+
+def _row(cells: tuple[str, ...], contents: list[Content], at_correct: list[int], where: Place) -> SetRow:
+    sizes = {content.n for content in contents if isinstance(content, Size)}
+    errors = {content.count for content in contents if isinstance(content, Errors)}
+    shares = [content.share for content in contents if isinstance(content, Accuracy)]
+    n = sizes.pop() if len(sizes) == 1 else None
+    right = next((found for k in at_correct if (found := count(cells[k])) is not None), None)
+    if right is None and len(errors) == 1 and n is not None:
+        right = n - errors.pop()
+    return SetRow(cells[0], n, right, shares[0] if len(shares) == 1 else None, where)

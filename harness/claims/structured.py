@@ -20,6 +20,7 @@ _SCALAR = re.compile(
     r"(?:precision|recall|f1)[_ ](?:macro|weighted|micro))",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"[-+]?(?:\d[\d.]*(?:e[-+]?\d+)?|\.?inf(?:inity)?|\.?nan)%?", re.IGNORECASE)
 _MOST_DEEP = 12
 _MOST_CELLS = 10_000
 
@@ -38,7 +39,7 @@ NOTHING = Structured((), ())
 def of_json(text: str, *, first_line: int = 1) -> Structured:
     """Tables and values of a JSON text; nothing where it is none. Numbers keep the digits that are written."""
     try:
-        content = json.loads(text, parse_float=str, parse_int=str)
+        content = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError):
         return NOTHING
     return _walk(content, text, first_line)
@@ -150,7 +151,7 @@ def _scalars(value: Mapping[str, Any], path: tuple[str, ...], lines: _Lines) -> 
         yield lines.of(kind), f"{_spoken(kind)}: {value['value']}"  # a metric of a model card
         return
     for key, inner in value.items():
-        if isinstance(inner, str) and _SCALAR.fullmatch(str(key)) and re.fullmatch(r"\d+(?:\.\d+)?%?", inner):
+        if isinstance(inner, str) and _SCALAR.fullmatch(str(key)) and _NUMBER.fullmatch(inner):
             yield lines.of(str(key)), f"{_spoken(str(key))}: {inner}"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from harness.claims.cells import Read, TableReading, count, in_percent, place, share_of
 from harness.claims.document import Table
-from harness.claims.records import Mean, Printed, Unread
+from harness.claims.records import Mean, Printed, Problem, Unread
+from harness.claims.spreads import deviations, is_deviation, is_deviation_of, mean_and_spread
 
 _NAMES = re.compile(r"|metrics?|measures?|statistics?|name|key|quantity|indicator|result|score", re.IGNORECASE)
 _VALUES = re.compile(r"|values?|results?|scores?|%|percent(?:age)?|performance|metric value", re.IGNORECASE)
@@ -21,7 +23,11 @@ _SCORES = re.compile(
     re.IGNORECASE,
 )
 _FOLD = re.compile(r"(?:fold|split|run|seed|repeat|trial|iteration|cv)?\s*[#-]?\s*\d+", re.IGNORECASE)
-_MEAN = re.compile(r"(?:mean|average|avg\.?|overall mean)(?:\s+(?:of )?\w+)?", re.IGNORECASE)
+_MEAN = re.compile(
+    r"(?:mean|average|avg\.?|overall mean)(?:\s+(?:of )?\w+)?"
+    r"(?:\s*(?:±|\+/-|\(|,)\s*(?:sd|s\.d\.|std\.?|stdev|standard deviation)\)?)?",
+    re.IGNORECASE,
+)
 _SPREAD = re.compile(r"(?:std|sd|stdev|st\.? ?dev\.?|standard deviation|\u03c3|range|min|max)", re.IGNORECASE)
 _FOLD_HEADS = re.compile(
     r"(?:cv )?(?:folds?|splits?|runs?|seeds?|repeats?|trials?|iterations?)(?: ?(?:#|no\.?|number))?", re.I
@@ -62,12 +68,17 @@ def read_means(table: Table, file: str) -> TableReading:
     spread = [(line, cells) for line, cells in rows if _SPREAD.fullmatch(cells[0].strip(" *`"))]
     if len(folds) < 2 or len(means) != 1 or len(folds) + 1 + len(spread) != len(rows):
         return TableReading("")
-    found, unread = [], []
+    found: list[Read] = []
+    unread: list[Unread] = []
+    problems: list[Problem] = []
+    says_deviation = is_deviation(f"{means[0][1][0]} | {table.caption} | {' | '.join(table.header)}")
     for k, head in enumerate(table.header[1:], 1):
         if all(count(cells[k]) is not None for _, cells in folds):
             continue
         percent = in_percent(head, [cells[k] for _, cells in (*folds, *means)])
-        shares = [share_of(cells[k], percent)[0] for _, cells in (*folds, *means)]
+        both = mean_and_spread(means[0][1][k], percent=percent)
+        shares = [share_of(cells[k], percent)[0] for _, cells in folds]
+        shares.append(both[0] if both else share_of(means[0][1][k], percent)[0])
         given = [share for share in shares if isinstance(share, Printed) and share.value <= 1]
         if len(given) < len(shares):
             unread.append(
@@ -77,4 +88,11 @@ def read_means(table: Table, file: str) -> TableReading:
         names = tuple(cells[0] for _, cells in folds)
         places = tuple(place(file, line, cells) for line, cells in (*folds, *means))
         found.append(Read(Mean(names, tuple(given[:-1]), given[-1]), places))
-    return TableReading("means", (), tuple(found), unread=tuple(unread))
+        stated = [(means[0], both[1])] if both is not None and says_deviation else []
+        stated += [(row, s) for row in spread if is_deviation(row[1][0]) and (s := share_of(row[1][k], percent)[0])]
+        for (line, cells), deviation in stated:
+            if not is_deviation_of(deviation, given[:-1]):
+                own = " or ".join(deviation.like(Fraction(float(square) ** 0.5)) for square in deviations(given[:-1]))
+                why = f"{head}: standard deviation {deviation.text} of {len(folds)} values that have {own}"
+                problems.append(Problem(why, (place(file, line, cells),)))
+    return TableReading("means", (), tuple(found), tuple(problems), tuple(unread))

@@ -16,6 +16,7 @@ from harness.claims.choice import Meter
 from harness.claims.closed import Clash, clashes
 from harness.claims.conflicts import Conflicts, Group, find_conflicts
 from harness.claims.deciding import Terms, answer_of
+from harness.claims.of_scores import score_clashes
 from harness.claims.reasons import Reasons
 from harness.claims.records import Accuracy, Averages, Content, Rows, Size, Statement
 from harness.claims.search import Answer
@@ -96,6 +97,7 @@ def weigh(name: str, own: tuple[Labelled, ...], terms: Terms, *, budget: Meter) 
         found.conflicts, found.left_open = Conflicts((), (), complete=False), True
         return found
     found.clashes = clashes(found.contents, terms.classes, terms.rounding, is_open=terms.is_open)
+    found.clashes += score_clashes(found.contents, terms.classes, terms.rounding, is_open=terms.is_open)
     n_of_prose = sum(1 for entry in own if not entry.statement.from_table)
     if n_of_prose > 1 and len(own) <= _MOST_LISTED:
         _list_all(found)
