@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -341,20 +342,22 @@ def test_answers_on_unknown_cells_that_exist_are_judged_and_follow_from_their_fi
     (place / "odd.toml").write_text(ODD)
     draw(place / "given" / "blast", 6, seed=4)
 
-    def table(name: str, rows: list[list[object]]) -> Path:
+    def table(name: str, rows: list[list[object]], header: Sequence[str] = classes) -> Path:
         with (place / name).open("w", newline="") as stream:
-            csv.writer(stream).writerows([["path", *classes], *rows])
+            csv.writer(stream).writerows([["path", *header], *rows])
         return place / name
 
     with (cold[1] / "predictions/test.csv").open(newline="") as stream:
         test = [[row["path"], *(row[f"p_{name}"] for name in classes)] for row in csv.DictReader(stream)]
-    odd = [[f"blast/{number}.png", *([0.2] * 5 if number else [1.0, 0, 0, 0, 0])] for number in range(6)]
+    # As a pack writes them, with a column of zeros for the kind.
+    odd = [[f"blast/{number}.png", *([0.2] * 5 if number else [1.0, 0, 0, 0, 0]), 0.0] for number in range(6)]
+    own = [f"p_{name}" for name in (*classes, "blast")]
     done = tiny(
         f"--protocol={place / 'odd.toml'}",
         f"--split={cold[1] / 'data_split.csv'}",
         f"--unknown=odd={place / 'given'}",
         f"--predictions={table('test.csv', test)}",
-        f"--predictions=odd={table('odd.csv', odd)}",
+        f"--predictions=odd={table('odd.csv', odd, own)}",
         suites="suites/test_unknown.py",
     )
     pack = (place / "reports" / "latest").resolve()
