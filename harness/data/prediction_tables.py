@@ -104,8 +104,8 @@ def class_columns(header: Sequence[str], classes: Sequence[str], *, where: str) 
 def refuse_foreign(cells: Cells, classes: Sequence[str], *, where: str) -> None:
     """
     Raises:
-        InvalidPredictions: a "p_" column is of no class. One of zeros alone takes nothing from the others: a pack writes
-            such for each kind of cell that the classifier does not know.
+        InvalidPredictions: a "p_" column is of no class. One of zeros alone takes nothing from the others: a pack
+            writes such for each kind of cell that the classifier does not know.
     """
     if not any(PREFIX + name in cells.header for name in classes):
         return
@@ -113,8 +113,8 @@ def refuse_foreign(cells: Cells, classes: Sequence[str], *, where: str) -> None:
         foreign = name.startswith(PREFIX) and name[len(PREFIX) :] not in classes
         if foreign and any(number_of(row[place]) != 0.0 for row in cells.rows):
             raise InvalidPredictions(
-                f"{where}: the column {name!r} is of no class of the protocol, which are {', '.join(classes)}. Judge it "
-                "by a protocol that names its classes."
+                f"{where}: the column {name!r} is of no class of the protocol, which are {', '.join(classes)}. Judge "
+                "it by a protocol that names its classes."
             )
 
 
