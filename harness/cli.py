@@ -543,7 +543,7 @@ def _run_init(asked: argparse.Namespace) -> int:
     from harness.core.places import INSTALLED
     from harness.core.threads import available_cores
     from harness.data.survey import survey
-    from harness.drafting import draft, out_of_reach, write_draft
+    from harness.drafting import CELLS_ARE, TOO_FEW, draft, out_of_reach, write_draft
 
     found = survey(asked.folder, workers=available_cores())
     out: Path = asked.out or Path(f"{found.root.resolve().name}.toml")
@@ -570,8 +570,8 @@ def _run_init(asked: argparse.Namespace) -> int:
     for each in made.unknown:
         _print(f"- {each}")
     if hopeless:
-        _print("What cannot pass on so few images, whatever the classifier does:")
-        for each in hopeless:
+        _print(TOO_FEW)
+        for each in (*hopeless, CELLS_ARE):
             _print(f"- {each}")
     options = f"--protocol={shlex.quote(str(out))} --data={shlex.quote(str(found.root))}"
     _print(f"next: {PROGRAM if INSTALLED else _program()} {RUN} {options}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ SMALLEST_TRAINED_PX, LARGEST_TRAINED_PX = 32, 224
 FEWEST_OF_A_CLASS = 3  # one for each part
 SHOWN = 5
 MOST_ON_A_LINE = 100
+TOO_FEW = "What cannot pass on so few images, whatever the classifier does, and what would let it:"
+CELLS_ARE = (
+    "Cells are those of the part that is judged, such as the images of the test part: add images, or state in "
+    "[[criteria]] the id with such a floor or ceiling and a rationale, if your use can do with it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ def write_draft(made: Draft, *, out: Path, force: bool) -> tuple[Protocol, bool]
     _write(out, made.protocol)
     protocol = read_protocol(out)
     if hopeless := out_of_reach(made, protocol):
-        noted = "\n".join(["# What cannot pass on so few images, whatever the classifier does:", *_comment(hopeless)])
+        noted = "\n".join([f"# {TOO_FEW}", *_comment(hopeless), *_comment((CELLS_ARE,))])
         _write(out, made.protocol.replace(EXTENDS, f"#\n{noted}\n{EXTENDS}", 1))
     return protocol, replaced
 
@@ -138,6 +144,7 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
         'id = "R1"',
         f"floor = {recall}",
         f"rationale = {toml_text(_proposal(recall, least))}\n",
+        _hopes(found, out),
         EXAMPLES,
     ]
     return "\n".join(parts)
@@ -164,6 +171,16 @@ EXAMPLES = """# What else can be asked; nothing of it is, while it is not here.
 # severities = [1, 2, 3]
 # agreed = { brightness = 2, contrast = 2, defocus = 2, noise = 2, jpeg = 2 }
 # seed = 42
+"""
+
+
+def _hopes(found: Survey, out: Path) -> str:
+    asked = f"`python -m harness plan {shlex.quote(visible(out.name))} --data=DIR`"
+    return f"""# The truth that you hope for. Without the marks before the next three lines, {asked}
+# tells the chances of passing, and how many cells would do.
+# [plan]
+# accuracy = 0.95
+# recall = {{ {toml_key(found.classes[0])} = 0.9 }}
 """
 
 

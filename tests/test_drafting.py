@@ -89,6 +89,22 @@ def test_every_commented_example_is_valid_where_it_is_taken_in(tmp_path: Path, o
     assert [plan.name for plan in protocol.external] == ["elsewhere"]
 
 
+def test_hopes_that_are_taken_in_give_chances(tmp_path: Path, out: Path, capsys):
+    root = filled(tmp_path / "cells", {"b.c": 30, "d": 30}, size=8)
+    write_draft(drafted(root, out), out=out, force=False)
+    draft_text = out.read_text()
+    start = draft_text.index("# [plan]")
+    three = draft_text[start:].split("\n", 3)
+    out.write_text(draft_text[:start] + "\n".join([*(line.removeprefix("# ") for line in three[:3]), three[3]]))
+    assert read_protocol(out).plan is not None
+    assert main(["plan", str(out), "--data", str(root)]) == 1
+    told = capsys.readouterr().out
+    assert "hoped for, as true accuracy: train 92.5 %" in told
+    assert re.search(r"A1 accuracy on test, n = 8; 80 % from about \d+", told)
+    # By hand: 10 of 10 validation cells show 0.025 ** 0.1 = 0.6915 at 97.5 %, so the gap may be 0.3085; required: 0.15.
+    assert "a ceiling of 0.31 or more can pass" in " ".join(draft_text.replace("\n#", "").split())
+
+
 def test_unequal_classes_are_stated_one_by_one_and_asked_about(tmp_path: Path, out: Path):
     root = filled(tmp_path / "cells", {"a": 3, "b.c": 9, "d": 6})
     made = drafted(root, out)

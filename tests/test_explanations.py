@@ -35,6 +35,8 @@ from harness.model import saliency
 from harness.model.classifier import Classifier, Machine
 from harness.model.records import Preprocessing
 from harness.pack.explained import explained_again
+from harness.pack.page_around import pictures
+from harness.pack.page_reading import read_page
 from harness.pack.verify import verify_pack
 from harness.protocol.reporting import ReportPlan
 from harness.report.figures import draw_thumbnails, images_to_show
@@ -270,6 +272,8 @@ def test_nothing_is_explained_that_is_not_pictured(plan):
     page = page_of(run)
     assert "veil" not in page.partition("</style>")[2]
     assert ("The protocol has no figure drawn" in page) is ("figures" in plan)
+    assert ("The protocol lets no picture out" in page) is ("images" in plan)
+    assert page.count("no saliency map was made") == 1
 
 
 def test_training_pictures_are_no_errors():
@@ -280,6 +284,18 @@ def test_training_pictures_are_no_errors():
     narrow = showing(run, images="errors")
     assert not lookalikes(narrow)
     assert not shown & set(images_to_show(narrow))
+
+
+def test_pictures_on_a_page_whose_protocol_lets_none_out_are_found():
+    run = example_run(n_wrong=9)
+    drawn = draw_thumbnails(run, example_pixels(images_to_show(run)))
+    page = read_page(page_of(run, thumbnails=drawn))
+    assert list(pictures(page, allowed="all")) == []
+    assert set(pictures(page, allowed="none")) == {
+        "a picture of a cell stands on the page, and the protocol lets none out"
+    }
+    none = dataclasses.replace(showing(run, images="none"), explanations=None)
+    assert list(pictures(read_page(page_of(none)), allowed="none")) == []
 
 
 def test_a_page_without_maps_or_neighbours_says_why():

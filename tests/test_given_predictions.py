@@ -369,7 +369,7 @@ def test_the_same_classes_within_a_ten_thousandth_are_the_same_look(tiny: Pytest
     [
         (
             ["--predictions=clinic={pack}/predictions/test.csv"],
-            "there is no external set 'clinic'; there are nine",
+            "there is no set 'clinic' beside the data; there are nine",
         ),
         (["--predictions=none.csv"], "there is no such file"),
         (["--predictions={pack}/index.html"], "is HTML or XML. Write a CSV"),

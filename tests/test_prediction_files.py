@@ -28,6 +28,7 @@ from harness.plugin import PROJECT
 
 CLASSES = ("basophil", "eosinophil", "monocyte")
 HEADER = ["path", *CLASSES]
+PREFIXED = ["path", *(f"p_{name}" for name in CLASSES), "p_blast"]  # as a pack writes cells of a class that is unknown
 needs_pyarrow = pytest.mark.skipif(
     importlib.util.find_spec("pyarrow") is None, reason="the extra [parquet] is not installed"
 )
@@ -202,6 +203,12 @@ def test_no_rounding_that_a_printer_does_is_refused_and_none_changes_a_clear_cla
 FOREIGN = ["monocyte/z.png", "0.1", "0.1", "0.8"]
 
 
+def test_a_column_of_zeros_of_another_class_takes_nothing_from_the_others():
+    found = matched(table([[*row, "0.0"] for row in ROWS], PREFIXED))
+    assert found.probabilities(IMAGES, of="test").tolist() == [[float(cell) for cell in row[1:]] for row in ROWS]
+    assert found.files[0].unread == ("p_blast",)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -222,7 +229,7 @@ FOREIGN = ["monocyte/z.png", "0.1", "0.1", "0.8"]
             "columns that are no class here: 'blast'",
         ),
         (
-            table([[*r, "0.0"] for r in ROWS], ["path", *(f"p_{c}" for c in CLASSES), "p_blast"]),
+            table([*([*r, "0.0"] for r in ROWS[:3]), [*ROWS[3], "1e-9"]], PREFIXED),
             "the column 'p_blast' is of no class of the protocol",
         ),
         (table([[*r, r[1]] for r in ROWS], [*HEADER, "basophil"]), "the column 'basophil' is there twice"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -100,6 +101,30 @@ def test_a_class_without_test_cells_and_a_gap_that_validation_cannot_show_are_fo
     assert found["R1-neutrophil"].startswith("without a single error it is undefined (no cells of neutrophil)")
     assert "F6" in found  # of 50 validation cells none wrong: the gap may still be 0.071
     assert "A1" not in found
+
+
+def test_what_would_let_a_criterion_pass_is_told_and_does():
+    """By hand: 50 of 50 at 97.5 % show 0.025 ** (1 / 50) = 0.9289, so the gap may be 0.0711; 0.06 takes 60 cells."""
+    sets = parts(10)
+    why = hopeless(GATE, sets)["F6"]
+    assert "about 1.2 times as many cells of every set without an error would be needed" in why  # 12 of each class
+    assert why.endswith("with as many cells as now, a ceiling of 0.072 or more can pass")
+
+
+def test_a_bound_that_is_told_passes_and_a_tighter_one_of_two_digits_does_not():
+    sets = parts(10)
+    for name, key, tighter in (("F6", "ceiling", -0.001), ("A1", "floor", 0.01)):
+        protocol = changed(GATE, name, **{key: 0.0001 if key == "ceiling" else 0.999})
+        (told_bound,) = re.findall(rf"a {key} of ([\d.]+) or \w+ can pass", hopeless(protocol, sets)[name])
+        assert name not in hopeless(changed(GATE, name, **{key: float(told_bound)}), sets)
+        assert name in hopeless(changed(GATE, name, **{key: float(told_bound) + tighter}), sets)
+
+
+def test_no_bound_and_no_number_is_told_where_none_helps():
+    few_patients = hopeless(GATE, parts(75, patients=5))
+    assert few_patients and not any("times as many" in why for why in few_patients.values())
+    none = hopeless(GATE, {**parts(75), "test": cells("test", dict.fromkeys(FIVE[:4], 75))})
+    assert "can pass" not in none["R1-neutrophil"]
 
 
 def test_a_baseline_that_is_required_and_not_given_is_told():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,7 @@ from test_ledger import sha
 from test_verify import edit_json, mend_sums
 from tiny_run import Pytest, evidence_of, verdicts_of
 
+from fixtures import pipeline
 from harness.core.errors import DataError, HarnessError
 from harness.data.manifest import read_strangers
 from harness.judge.criteria import judge
@@ -250,9 +252,38 @@ def test_loose_images_beside_sub_folders_are_refused(tmp_path: Path):
 
 def test_nothing_there_is_said(tmp_path: Path):
     (tmp_path / "empty").mkdir()
-    for place in ("empty", "nowhere"):
-        with pytest.raises(DataError, match="odd"):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "notes.txt").write_text("no cell")
+    for place, words in (
+        ("empty", r"set 'odd': .*empty holds no image\. Put the images of one kind of cell there, or one sub-folder"),
+        ("texts", r"holds no image, and 'notes\.txt' is none\. Put the images"),
+        ("nowhere", "set 'odd': there is nothing at"),
+    ):
+        with pytest.raises(DataError, match=words):
             read(tmp_path / place)
+
+
+class CommandLine:
+    """What a run is asked for, as pytest's own has it."""
+
+    def __init__(self, *unknown: str) -> None:
+        self._unknown = unknown
+
+    def getoption(self, name: str) -> tuple[str, ...]:
+        return {"--unknown": self._unknown}[name]
+
+
+def test_one_set_has_one_folder_and_one_spelling(tmp_path: Path):
+    twice = CommandLine(f"odd={tmp_path}", f"odd={tmp_path.parent}")
+    with pytest.raises(HarnessError, match=r"--unknown names the set odd twice, .* Leave one of them out"):
+        pipeline._named(twice, "--unknown")  # type: ignore[arg-type]
+    two = pipeline._named(CommandLine(f"odd={tmp_path}", f"more={tmp_path}"), "--unknown")  # type: ignore[arg-type]
+    assert list(two) == ["odd", "more"]
+    protocol = protocol_with(tmp_path)
+    pipeline._refuse_two_meanings(protocol, ["other"], ["odd", "more"])
+    for external, unknown in (([], ["ODD"]), (["Odd"], [])):
+        with pytest.raises(HarnessError, match=r"the sets O(DD|dd) and odd differ in case alone"):
+            pipeline._refuse_two_meanings(protocol, external, unknown)
 
 
 # --- the whole path -------------------------------------------------------------------------------
@@ -341,20 +372,22 @@ def test_answers_on_unknown_cells_that_exist_are_judged_and_follow_from_their_fi
     (place / "odd.toml").write_text(ODD)
     draw(place / "given" / "blast", 6, seed=4)
 
-    def table(name: str, rows: list[list[object]]) -> Path:
+    def table(name: str, rows: list[list[object]], header: Sequence[str] = classes) -> Path:
         with (place / name).open("w", newline="") as stream:
-            csv.writer(stream).writerows([["path", *classes], *rows])
+            csv.writer(stream).writerows([["path", *header], *rows])
         return place / name
 
     with (cold[1] / "predictions/test.csv").open(newline="") as stream:
         test = [[row["path"], *(row[f"p_{name}"] for name in classes)] for row in csv.DictReader(stream)]
-    odd = [[f"blast/{number}.png", *([0.2] * 5 if number else [1.0, 0, 0, 0, 0])] for number in range(6)]
+    # As a pack writes them, with a column of zeros for the kind.
+    odd = [[f"blast/{number}.png", *([0.2] * 5 if number else [1.0, 0, 0, 0, 0]), 0.0] for number in range(6)]
+    own = [f"p_{name}" for name in (*classes, "blast")]
     done = tiny(
         f"--protocol={place / 'odd.toml'}",
         f"--split={cold[1] / 'data_split.csv'}",
         f"--unknown=odd={place / 'given'}",
         f"--predictions={table('test.csv', test)}",
-        f"--predictions=odd={table('odd.csv', odd)}",
+        f"--predictions=odd={table('odd.csv', odd, own)}",
         suites="suites/test_unknown.py",
     )
     pack = (place / "reports" / "latest").resolve()

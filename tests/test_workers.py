@@ -187,8 +187,11 @@ def test_where_no_scheduler_answers_the_run_says_so(address: str, cells: Manifes
     monkeypatch.setenv(ADDRESS, address)
     by = engine_named("dask")
     assert isinstance(by, Dask)
-    with pytest.raises(WorkersError, match=f"no scheduler answers at {address}.*Start one with `dask scheduler`"):
+    with pytest.raises(
+        WorkersError, match=f"no scheduler answers at {ADDRESS}.*Start one with `dask scheduler`"
+    ) as said:
         spread(by, inspection(cells), cells)
+    assert address not in str(said.value)  # which is told in the pack of a run that stopped
 
 
 def test_a_worker_that_joins_late_is_asked_before_its_first_slice(cells: Manifest):

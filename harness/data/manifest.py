@@ -152,6 +152,12 @@ def read_strangers(
         reading = Reading(litter=tuple(sorted(walk.litter)))
         listed = _Listed(location, dict.fromkeys(images, _Row(name)), others, reading)
         return _manifest_of(listed, name=name, classes=(name,), workers=workers)
+    if location.is_dir() and not kinds:
+        first = f", and {min(loose)!r} is none" if loose else ""
+        raise DataError(
+            f"set {name!r}: {location} holds no image{first}. Put the images of one kind of cell there, or one "
+            "sub-folder for each kind."
+        )
     found = read_manifest(location, name=name, classes=kinds, workers=workers, names=names)
     if location.is_dir():  # a kind may be divided further, by slide or day, but not into known classes
         inside = [(step, image.path) for image in found.images for step in image.path.split("/")[1:-1]]

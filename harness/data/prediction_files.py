@@ -20,7 +20,7 @@ from harness.core.files import read_plain
 from harness.core.numbers import SUMS_TO_ONE
 from harness.core.text import brief
 from harness.data.prediction_records import PredictionsFile
-from harness.data.prediction_tables import MOST_FILE_BYTES, Cells, class_columns, read_cells
+from harness.data.prediction_tables import MOST_FILE_BYTES, Cells, class_columns, read_cells, refuse_foreign
 from harness.data.printed_numbers import number_of, printing_of
 from harness.data.problems import Problems
 from harness.data.records import CellImage
@@ -129,6 +129,7 @@ def parse_predictions(
     where = f"--predictions {name}"
     cells = read_cells(content, where=where, classes=classes, keys=(DIGEST_COLUMN, *PATH_COLUMNS), also=LABEL_COLUMNS)
     columns = class_columns(cells.header, classes, where=where)
+    refuse_foreign(cells, classes, where=where)
     digest_column = DIGEST_COLUMN if DIGEST_COLUMN in cells.header and DIGEST_COLUMN not in classes else None
     path_column = next((each for each in PATH_COLUMNS if each in cells.header and each not in classes), None)
     if digest_column is None and path_column is None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.core.errors import InvalidPredictions
 from harness.core.text import brief
+from harness.data.printed_numbers import number_of
 
 # Far above any honest table, far below what would hurt the machine that reads it.
 MOST_FILE_BYTES = 2**27
@@ -79,7 +80,7 @@ def class_columns(header: Sequence[str], classes: Sequence[str], *, where: str) 
     """Class -> its column: called as the class is, or with "p_" before it, in any order.
 
     Raises:
-        InvalidPredictions: a class has no column, or two; a "p_" column is of no class.
+        InvalidPredictions: a class has no column, or two.
     """
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise InvalidPredictions(f"{where}: the column {repeated[0]!r} is there twice. Keep one of them.")
@@ -97,13 +98,24 @@ def class_columns(header: Sequence[str], classes: Sequence[str], *, where: str) 
             f"{_with_likeness(before + absent[0], header)}. The columns are {brief(list(header))}; write one for each "
             f"class of the protocol: {', '.join(classes)}."
         )
-    foreign = [name for name in header if before and name.startswith(PREFIX) and name[len(PREFIX) :] not in classes]
-    if foreign:
-        raise InvalidPredictions(
-            f"{where}: the column {foreign[0]!r} is of no class of the protocol, which are {', '.join(classes)}. Judge "
-            "it by a protocol that names its classes."
-        )
     return {name: list(header).index(before + name) for name in classes}
+
+
+def refuse_foreign(cells: Cells, classes: Sequence[str], *, where: str) -> None:
+    """
+    Raises:
+        InvalidPredictions: a "p_" column is of no class. One of zeros alone takes nothing from the others: a pack
+            writes such for each kind of cell that the classifier does not know.
+    """
+    if not any(PREFIX + name in cells.header for name in classes):
+        return
+    for place, name in enumerate(cells.header):
+        foreign = name.startswith(PREFIX) and name[len(PREFIX) :] not in classes
+        if foreign and any(number_of(row[place]) != 0.0 for row in cells.rows):
+            raise InvalidPredictions(
+                f"{where}: the column {name!r} is of no class of the protocol, which are {', '.join(classes)}. Judge "
+                "it by a protocol that names its classes."
+            )
 
 
 def _with_likeness(name: str, header: Sequence[str]) -> str:
@@ -184,7 +196,7 @@ def _parquet(content: bytes, where: str, wanted: set[str]) -> Cells:
         _refuse_too_many(where, len(header), "columns", MOST_COLUMNS)
         unpacked = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
         _refuse_too_many(where, unpacked, "bytes", MOST_UNPACKED_BYTES)
-        table = file.read(columns=[name for name in header if name in wanted])
+        table = file.read(columns=[name for name in header if name in wanted or name.startswith(PREFIX)])
         columns = {
             name: _texts(pyarrow, table.column(name), f"{where}, column {name!r}") for name in table.column_names
         }

@@ -17,7 +17,7 @@ from harness.data.records import CellImage
 from harness.judge.asking import decide, level_of, measure
 from harness.judge.criteria import dependence
 from harness.judge.drawing import Drawn
-from harness.judge.prospects import BestCase, best_verdict, reason_of
+from harness.judge.prospects import MOST_DOUBLINGS, STEPS_A_DOUBLING, BestCase, best_verdict, reason_of
 from harness.judge.sample_size import POWER, cells_for_power, trial_floor
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.distributions import binomial_pmf
@@ -27,9 +27,7 @@ from harness.metrics.measurements import NotRecorded
 from harness.protocol.hopes import HopedTruth
 from harness.protocol.records import PARTS, Criterion
 
-# Where a number of cells has to be simulated: how many times as many, each by a quarter of a doubling.
-STEPS_A_DOUBLING, MOST_DOUBLINGS = 4, 6
-DRAWS_OF_A_STEP = 400
+DRAWS_OF_A_STEP = 400  # where a number of cells has to be simulated
 NOT_ENOUGH = f"not even {2**MOST_DOUBLINGS} times as many cells are enough"
 OF_PATIENTS = "no number is looked for where cells come from patients"
 # Question -> what its criteria rest on that no hoped-for truth tells.
@@ -183,7 +181,7 @@ def _settled(criterion: Criterion, best: BestCase, today: date) -> Chance | None
     if verdict.outcome is Outcome.NOT_ASSESSED and (verdict.not_asked or verdict.waiver is not None):
         return Chance(criterion.id, criterion.required, How.NOT_ASKED, why=verdict.reason)
     n = _n_of(criterion, best)
-    return Chance(criterion.id, criterion.required, How.CANNOT_PASS, n, 0.0, why=reason_of(verdict))
+    return Chance(criterion.id, criterion.required, How.CANNOT_PASS, n, 0.0, why=reason_of(verdict, best, today))
 
 
 def _why(criterion: Criterion, best: BestCase) -> str:

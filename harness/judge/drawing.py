@@ -34,8 +34,8 @@ class Drawn(BestCase):
         *,
         scale: float = 1.0,
     ) -> None:
-        super().__init__(protocol, cells, device=None, judged=None, compares=True)
-        self.hoped, self.scale = hoped, scale
+        super().__init__(protocol, cells, device=None, judged=None, compares=True, scale=scale)
+        self.hoped = hoped
         self.asked: set[str] = set()
         self._drawn: dict[str, Evaluation] = {}
 
@@ -44,7 +44,7 @@ class Drawn(BestCase):
         for name in self._cells:
             found = super().evaluation(name)
             if isinstance(found, Evaluation):
-                self._drawn[name] = self._one_draw(_scaled(found, self.scale), rng)
+                self._drawn[name] = self._one_draw(found, rng)
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
         found = super().evaluation(set_name)
@@ -74,14 +74,6 @@ class Drawn(BestCase):
         of_group = _recalls_of_groups(recalls, len(counts), correlation if grouped else 0.0, rng)
         by_group = _confused(counts, rng.binomial(counts, 1.0 - of_group), rng)
         return replace(flawless, confusion=by_group.sum(axis=0), by_group=by_group if grouped else None)
-
-
-def _scaled(flawless: Evaluation, scale: float) -> Evaluation:
-    if scale == 1.0:
-        return flawless
-    counts = np.diagonal(flawless.confusion)
-    more = np.where(counts > 0, np.maximum(1, np.round(counts * scale)), 0).astype(np.int64)
-    return replace(flawless, confusion=np.diag(more), by_group=None)
 
 
 def _recalls_of_groups(recalls: np.ndarray, n_groups: int, correlation: float, rng: np.random.Generator) -> np.ndarray:

@@ -5,7 +5,10 @@ Too few cells, a set or a device that is not there, an independence that is not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -19,13 +22,16 @@ from harness.judge.rules import RULES
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
-from harness.metrics.estimates import Evaluation, Unavailable
+from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded, NotRecorded
 from harness.metrics.predictions import Predictions, predictions_of, widened
 from harness.metrics.slices import evaluate_slices
 from harness.model.records import Timing
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Criterion, Protocol
+
+# How many times as many cells are asked about, by a quarter of a doubling.
+STEPS_A_DOUBLING, MOST_DOUBLINGS = 4, 6
 
 
 class BestCase(NothingRecorded):
@@ -36,6 +42,8 @@ class BestCase(NothingRecorded):
         device: of this machine; None before a machine is known.
         judged: what existed before the run and is judged; None where a classifier is trained.
         compares: whether a baseline was given.
+        scale: how many times as many cells of each class every set is taken to have, for what rests on confusion
+            matrices; 1 where cells come from patients or slides.
     """
 
     def __init__(
@@ -47,6 +55,7 @@ class BestCase(NothingRecorded):
         judged: Judged,
         compares: bool,
         chains: Sequence[KnownChain] = (),
+        scale: float = 1.0,
     ) -> None:
         # Without its hopes: the number of cells that a classifier without an error needs is asked for.
         protocol = protocol.model_copy(update={"plan": None}) if protocol.plan is not None else protocol
@@ -54,7 +63,13 @@ class BestCase(NothingRecorded):
         self.rules = RULES
         self._cells, self._device, self._judged, self._compares = cells, device, judged, compares
         self._evaluations: dict[str, Evaluation] = {}
-        self._chains = chains
+        self._chains, self._scale = chains, scale
+
+    def enlarged(self, times: float) -> BestCase:
+        """The same of so many times as many cells of every set."""
+        found = copy(self)
+        found._scale = times
+        return found
 
     def known_chains(self) -> Sequence[KnownChain]:
         return self._chains
@@ -73,7 +88,7 @@ class BestCase(NothingRecorded):
         if set_name not in self._evaluations:
             correlation = self.protocol.clusters.intracluster_correlation
             self._evaluations[set_name] = evaluate(self.flawless(set_name), intracluster_correlation=correlation)
-        return self._evaluations[set_name]
+        return _scaled(self._evaluations[set_name], self._scale)
 
     def slices(self, set_name: str, column: str) -> Mapping[str, Evaluation] | Unavailable:
         if isinstance(found := self.evaluation(set_name), Unavailable):
@@ -119,6 +134,14 @@ class BestCase(NothingRecorded):
         return {}  # what the images show, nobody has seen yet; the protocol's own word counts
 
 
+def _scaled(flawless: Evaluation, scale: float) -> Evaluation:
+    if scale == 1.0 or flawless.grouped:
+        return flawless
+    counts = np.diagonal(flawless.confusion)
+    more = np.where(counts > 0, np.maximum(1, np.round(counts * scale)), 0).astype(np.int64)
+    return replace(flawless, confusion=np.diag(more), by_group=None)
+
+
 def cannot_pass(best: BestCase, *, today: date) -> dict[str, str]:
     """Required criterion -> why it cannot pass, even if every cell is classified correctly; the others are left out."""
     found = {}
@@ -126,7 +149,7 @@ def cannot_pass(best: BestCase, *, today: date) -> dict[str, str]:
         if criterion.required:
             verdict = best_verdict(criterion, best, today)
             if verdict is not None and verdict.blocks:
-                found[criterion.id] = reason_of(verdict)
+                found[criterion.id] = reason_of(verdict, best, today)
     return found
 
 
@@ -147,12 +170,46 @@ def best_verdict(criterion: Criterion, best: BestCase, today: date) -> Verdict |
         return None
 
 
-def reason_of(verdict: Verdict) -> str:
-    """Why the best case does not pass."""
+def reason_of(verdict: Verdict, best: BestCase, today: date) -> str:
+    """Why the best case does not pass; where cells are too few, how many, and which bound, would do."""
     if verdict.estimate is None:
         return verdict.reason
-    needed = ""
-    if verdict.n_to_decide is not None:
-        needed = f"; about {verdict.n_to_decide:,} {trials(verdict)} without an error would be needed"
     shown = observed(verdict.estimate, note=False, beside=verdict.criterion.bound)
-    return f"without a single error it is {shown}; required: {requirement(verdict)}; {verdict.reason}{needed}"
+    ways = "".join(f"; {way}" for way in _ways(verdict, verdict.estimate, best, today))
+    return f"without a single error it is {shown}; required: {requirement(verdict)}; {verdict.reason}{ways}"
+
+
+def _ways(verdict: Verdict, estimate: Estimate, best: BestCase, today: date) -> Iterator[str]:
+    """What would let the best case pass, each way by itself; asked of the judge, so that nothing is promised."""
+    criterion = verdict.criterion
+    if verdict.n_to_decide is not None:
+        yield f"about {verdict.n_to_decide:,} {trials(verdict)} without an error would be needed"
+    elif (times := _times(criterion, best, today)) is not None:
+        yield f"about {times:.2g} times as many cells of every set without an error would be needed"
+    if (bound := _bound(criterion, estimate, best, today)) is not None:
+        kind, side = ("floor", "less") if criterion.floor is not None else ("ceiling", "more")
+        yield f"with as many cells as now, a {kind} of {bound:.6g} or {side} can pass"
+
+
+def _times(criterion: Criterion, best: BestCase, today: date) -> float | None:
+    """How many times as many cells are enough; None where the most that are asked about are not."""
+    scales = [2.0 ** (step / STEPS_A_DOUBLING) for step in range(1, STEPS_A_DOUBLING * MOST_DOUBLINGS + 1)]
+
+    def passes(times: float) -> bool:
+        found = best_verdict(criterion, best.enlarged(times), today)
+        return found is not None and found.passed
+
+    return next(filter(passes, scales), None) if passes(scales[-1]) else None
+
+
+def _bound(criterion: Criterion, estimate: Estimate, best: BestCase, today: date) -> float | None:
+    """The requirement of two digits nearest to the stated one that these cells can meet, unless everything meets it."""
+    key, reached = ("floor", estimate.lower) if criterion.floor is not None else ("ceiling", estimate.upper)
+    if reached is None or reached == 0.0 or not math.isfinite(reached):
+        return None
+    digits = 1 - math.floor(math.log10(abs(reached)))
+    cut = (math.floor if key == "floor" else math.ceil)(reached * 10.0**digits) / 10.0**digits
+    if abs(cut) >= 1.0 or (cut <= 0.0 and not criterion.entry.is_difference):
+        return None
+    eased = best_verdict(criterion.model_copy(update={key: cut}), best, today)
+    return cut if eased is not None and eased.passed else None

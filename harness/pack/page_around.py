@@ -22,14 +22,20 @@ BOUNDS = {
 }
 
 
-def pictures(page: PageRead) -> Iterator[str]:
-    """Pictures that are no PNG of the page's own, or stand where no report has one."""
+def pictures(page: PageRead, *, allowed: str) -> Iterator[str]:
+    """Pictures that are no PNG of the page's own, stand where no report has one, or show what may not leave with it.
+
+    Args:
+        allowed: `[report] images` of the protocol.
+    """
     for picture in page.pictures:
         if PNG.fullmatch(picture.src) is None:
             yield f"a picture is no PNG that the page carries: {picture.src[:60]!r}"
         of_cell = picture.digest is not None and WITH_CELLS.fullmatch(picture.rows or "") is not None
         if not picture.in_figure and not of_cell:
             yield "a picture stands outside of every figure and beside no cell's digest"
+        elif allowed == "none" and not picture.in_figure:
+            yield "a picture of a cell stands on the page, and the protocol lets none out"
 
 
 def unseen(page: PageRead) -> Iterator[str]:

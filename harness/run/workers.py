@@ -134,7 +134,7 @@ class Dask:
             unserved_since = None if threads else unserved_since or time.monotonic()
             if unserved_since is not None and time.monotonic() - unserved_since > self.without_workers_s:
                 raise WorkersError(
-                    f"{label}: the scheduler at {self.address} has had no worker for {self.without_workers_s:g} s, and "
+                    f"{label}: the scheduler at {ADDRESS} has had no worker for {self.without_workers_s:g} s, and "
                     f"{len(slices) - len(found)} of {len(slices)} slices are not done. Start workers, and run again."
                 )
             try:
@@ -162,7 +162,7 @@ class Dask:
             client.wait_for_workers(1, timeout=self.without_workers_s)
         except TimeoutError:
             raise WorkersError(
-                f"the scheduler at {self.address} has no worker, and got none in {self.without_workers_s:g} s. Start "
+                f"the scheduler at {ADDRESS} has no worker, and got none in {self.without_workers_s:g} s. Start "
                 "some: `dask worker ADDRESS` (docs/scale.md)."
             ) from None
         said = client.run(_asked(), pickle.dumps((call.alike, call.sample)), on_error="return")
@@ -188,9 +188,11 @@ class Dask:
             try:
                 client = Client(self.address, timeout=CONNECT_S, set_as_default=False, name="leukocyte-harness")
             except (OSError, ValueError) as error:  # TimeoutError is an OSError; a wrong address a ValueError
+                # Why a run stopped is evidence, and no address is.
+                why = _words(error).replace(self.address, ADDRESS)
                 raise WorkersError(
-                    f"--engine dask: no scheduler answers at {self.address} ({_words(error)}). Start one with `dask "
-                    f"scheduler`, or correct {ADDRESS}."
+                    f"--engine dask: no scheduler answers at {ADDRESS} ({why}). Start one with `dask scheduler`, or "
+                    f"correct {ADDRESS}."
                 ) from None
             try:
                 with client.as_current():
