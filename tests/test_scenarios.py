@@ -19,7 +19,7 @@ from harness.metrics.timing import differing_answers, latency, repetition_gain
 from harness.model import devices, torch_network
 from harness.model.images import Images, files_of
 from harness.model.records import TimedAnswer, Timing
-from harness.model.scenarios import ONE_IMAGE, SERVER_SEED, Scenario, scenarios, with_arrivals
+from harness.model.scenarios import COLD_ROUNDS, ONE_IMAGE, SERVER_SEED, Scenario, cold_start, scenarios, with_arrivals
 from harness.protocol.file import read_protocol
 from harness.protocol.records import ThroughputPlan
 from harness.run.pacing import Pacer
@@ -304,3 +304,48 @@ rationale = "Nobody waits for longer than five seconds."
         read_protocol(tmp_path / "served.toml")
     (tmp_path / "served.toml").write_text(f"{text}[throughput]\nserver_rate = 5.0\n")
     assert read_protocol(tmp_path / "served.toml").throughput.server_rate == 5.0
+
+
+def test_a_cold_start_opens_the_classifier_each_time_and_closes_what_it_opened(manifest: Manifest):
+    time_, happened = FakeTime(), list[str]()
+
+    class Opened(MeanColour):
+        def predict_proba(self, images: Images) -> np.ndarray:
+            time_.pass_by(1.0)
+            return super().predict_proba(images)
+
+        def close(self) -> None:
+            time_.pass_by(50.0)  # is not timed
+            happened.append("closed")
+
+    def opened() -> Opened:
+        time_.pass_by(4.0 + len(happened))
+        happened.append("opened")
+        return Opened()
+
+    found = cold_start(opened, pictures(manifest), device="cpu", clock=time_)
+    assert (found.rounds, found.warmup) == (COLD_ROUNDS, 0)
+    for _ in range(found.rounds):
+        found.query()
+    assert happened == ["opened", "closed"] * COLD_ROUNDS
+    assert found.samples([0.0] * COLD_ROUNDS) == (5.0, 7.0, 9.0, 11.0, 13.0)
+    digests = [image.sha256 for image in manifest.images]
+    timing = found.timing(found.samples([0.0] * COLD_ROUNDS), digests=digests, others_share=None)
+    estimate = latency(timing, metric="cold_start_s", level=0.95)
+    assert (estimate.value, estimate.lower, estimate.upper) == (9.0, 5.0, 13.0)
+    assert len({place for place, _ in found.answered()}) == COLD_ROUNDS  # no image comes twice
+
+
+def test_what_breaks_in_its_first_answer_is_closed_too(manifest: Manifest):
+    closed = list[bool]()
+
+    class Broken(MeanColour):
+        def predict_proba(self, images: Images) -> np.ndarray:
+            raise ValueError("no answer")
+
+        def close(self) -> None:
+            closed.append(True)
+
+    with pytest.raises(ValueError, match="no answer"):
+        cold_start(Broken, pictures(manifest), device="cpu").query()
+    assert closed == [True]

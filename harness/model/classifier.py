@@ -107,6 +107,13 @@ class PlainlyScoring(Preparing, Protocol):
 
 
 @runtime_checkable
+class Closing(Classifier, Protocol):
+    """Holds something beyond its own memory, such as another process, until it is closed."""
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
 class Piped(Classifier, Protocol):
     """Is another process: its answers take the time of a pipe, which can be taken alone."""
 

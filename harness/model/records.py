@@ -337,7 +337,8 @@ class Timing:
 
     scenario: "SingleStream" (batch 1, next on completion), "MultiStream" (8 images, next on completion) or "Offline"
               (all at once), LoadGen's names; "SingleStream, one image" asks for the same image over and over. Of
-              "Server" (batch 1, arriving at random) seconds count from a query's arrival.
+              "Server" (batch 1, arriving at random) seconds count from a query's arrival, of "ColdStart" from opening
+              the classifier.
     span:     "decode-to-label" or "model-only".
     samples_s: seconds per query, in the order measured; each query holds `images_per_query` images.
     pipe_samples_s: of a command, the seconds that as many bytes as a query's take through its pipe and back, without an

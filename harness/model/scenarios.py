@@ -15,7 +15,7 @@ from itertools import cycle
 
 import numpy as np
 
-from harness.model.classifier import Classifier, Piped, Preparing
+from harness.model.classifier import Classifier, Closing, Piped, Preparing
 from harness.model.images import Images
 from harness.model.records import TimedAnswer, TimedBlocks, Timing
 from harness.protocol.records import ThroughputPlan
@@ -23,6 +23,8 @@ from harness.protocol.records import ThroughputPlan
 MULTI_IMAGES = 8  # a field of view, and what LoadGen's MultiStream asks at once
 ONE_IMAGE = "SingleStream, one image"  # after MLPerf's TEST04, which asks for one sample over and over
 SINGLE, MULTI, SERVER, OFFLINE = "SingleStream", "MultiStream", "Server", "Offline"
+COLD = "ColdStart"  # no scenario of LoadGen's, which leaves loading untimed
+COLD_ROUNDS = 5  # fewer give no 95 % bound of a median
 ONE_BY_ONE = (SINGLE, MULTI, ONE_IMAGE)  # the next query when the one before it is answered
 SERVER_SEED = 0  # of the arrivals, so that every run has the same
 READY_IMAGES = 32  # prepared beforehand where one is answered at a time
@@ -90,11 +92,19 @@ class Scenario:
 
 
 def scenarios(
-    classifier: Classifier, images: Images, *, plan: ThroughputPlan, device: str
+    classifier: Classifier,
+    images: Images,
+    *,
+    plan: ThroughputPlan,
+    device: str,
+    opened: Callable[[], Classifier] | None = None,
 ) -> dict[tuple[str, str], Scenario]:
     """(name, span) -> scenario; model-only ones where the classifier takes prepared arrays.
 
     Images are taken in turn, so that no query repeats the one before it.
+
+    Args:
+        opened: the same classifier, opened anew; None where how it is opened is nothing to time.
     """
     turns = {name: cycle(range(len(images))) for name in ONE_BY_ONE}
     offline = [place % len(images) for place in range(plan.offline_images)]
@@ -139,6 +149,8 @@ def scenarios(
         arriving = cycle(range(len(images)))
         served = scenario(SERVER, "decode-to-label", lambda: [next(arriving)], from_files)
         found.append(with_arrivals(served, rate=plan.server_rate))
+    if opened is not None:
+        found.append(cold_start(opened, images, device=device))
     if isinstance(classifier, Preparing):
         asked: Preparing = classifier
         arrays, ready = classifier.prepare(images.take(offline)), min(READY_IMAGES, len(images))
@@ -183,6 +195,44 @@ def with_arrivals(
         taken.append(clock() - arrival[0])
 
     return replace(served, query=query, taken=lambda: taken)
+
+
+def cold_start(
+    opened: Callable[[], Classifier],
+    images: Images,
+    *,
+    device: str,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Scenario:
+    """From opening the classifier to its first label: each time the next image, and a classifier that is opened anew.
+
+    The libraries are imported already and its file may be in the system's cache: what a process of its own takes more
+    is not in it, unless the classifier is one, as a command is. To close it is not timed.
+    """
+    turn, answered, taken = cycle(range(len(images))), list[tuple[list[int], Answers]](), list[float]()
+
+    def query() -> None:
+        shown, began = [next(turn)], clock()
+        classifier = opened()
+        try:
+            answered.append((shown, classifier.predict_proba(images.take(shown)).argmax(axis=1)))
+            taken.append(clock() - began)
+        finally:
+            if isinstance(classifier, Closing):
+                classifier.close()
+
+    return Scenario(
+        name=COLD,
+        span="decode-to-label",
+        device=device,
+        images_per_query=1,
+        batch_size=1,
+        rounds=COLD_ROUNDS,
+        warmup=0,
+        query=query,
+        answered=lambda: _pairs(answered),
+        taken=lambda: taken,
+    )
 
 
 def _images_of(name: str, plan: ThroughputPlan) -> int:

@@ -14,12 +14,12 @@ from harness.model.scenarios import scenarios as scenarios_of
 from harness.run.graph import Asking, Graph, stage
 from harness.run.pacing import Pacer
 from harness.run.stages.data import manifest, split
-from harness.run.stages.model import card, classifier
+from harness.run.stages.model import card, classifier, source
 
 Stopwatch = Callable[[Scenario], Iterable[float] | None]
 
 
-@stage(manifest, split, classifier)
+@stage(manifest, split, classifier, source)
 def scenarios(run: Asking) -> Mapping[tuple[str, str], Scenario]:
     """(scenario, span) -> what to time."""
     setting = run.setting
@@ -29,6 +29,7 @@ def scenarios(run: Asking) -> Mapping[tuple[str, str], Scenario]:
         files_of(files, formats=setting.rules("dataset").formats),
         plan=setting.protocol.throughput,
         device=setting.device,
+        opened=run(source, setting.protocol.training.seed).open,
     )
 
 

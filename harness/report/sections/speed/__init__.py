@@ -21,6 +21,7 @@ MEASURES = {
     OFFLINE: "median rate over rounds",
     "MultiStream": "99th percentile, per query",
     "Server": "99th percentile, from arrival",
+    "ColdStart": "median, from opening",
 }
 
 
