@@ -17,7 +17,7 @@ _COLUMNS = re.compile(
 _VALUE = re.compile(r"(?:\d+(?:[.,]\d+)?%?|nan|n/a|-)", re.IGNORECASE)
 _GUTTER = re.compile(r"^[\s#>|]*")
 _HASHES = re.compile(r"^\s*(?:#|//|>)\s?")
-_MATRIX_OPEN = re.compile(r"^\W*(?:(?P<label>[A-Za-z][\w\s()-]*?)\s*[:=]?\s*)?(?:array\()?\[\s*\[")
+_MATRIX_OPEN = re.compile(r"^\W*(?:(?P<label>[A-Za-z][\w\s()-]{0,80}?)[:=]?\s*)?(?:array\()?\[\s*\[")
 _FEWEST = 2  # rows below a head
 _MOST_BLANK = 2  # lines between the rows of one report
 

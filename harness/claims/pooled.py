@@ -54,7 +54,7 @@ def pooling_problems(rows: Sequence[SetRow]) -> Iterator[Problem]:
         return
     weights = [row.n for row in parts if row.n is not None]
     low, high = whole.accuracy.band("truncated")[0] - whole.accuracy.unit / 2, whole.accuracy.band("nearest")[1]
-    spans = [_mean(shares, weights)] if len(weights) == len(parts) and sum(weights) > 0 else [_hull(shares)]
+    spans = [_mean(shares, weights)] if len(weights) == len(parts) and any(weights) else [_hull(shares)]
     if _MEAN_TOO.match(whole.name.strip(" *`")):
         spans.append(_mean(shares, [1] * len(shares)))
     if all(most < low or least > high for least, most in spans):
