@@ -29,6 +29,7 @@ from harness.cli import main
 from harness.judge.amended import Change
 from harness.pack.page_check import check_page
 from harness.pack.page_values import says, says_ratio
+from harness.pack.read import UNLISTED
 from harness.pack.report_check import PageCheck
 from harness.pack.tables import as_json, evidence
 from harness.pack.verify import verify_pack
@@ -215,7 +216,7 @@ def copy(pack, tmp_path) -> Path:
 
 
 def mend_sums(folder: Path) -> None:
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "SHA256SUMS")
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in UNLISTED)
     lines = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(folder).as_posix()}\n" for f in files]
     (folder / "SHA256SUMS").write_text("".join(lines))
 

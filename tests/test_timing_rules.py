@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from example_run import example_run, page_of
-from scipy.stats import binom
+from scipy.stats import binom, kendalltau
 
 from harness.metrics.timing_rules import (
     DRIFT_ALPHA,
@@ -81,6 +81,20 @@ def test_a_timing_that_slows_down_has_no_steady_state_and_noise_has():
     assert rising is not None
     assert falling is not None
     assert rising > 0.5 > -0.5 > falling
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1, 0.2, 0.3, 0.5, 1.0])
+def test_the_trend_is_scipy_s(slope: float):
+    rng = np.random.default_rng(11)
+    for _ in range(50):
+        seconds = rng.lognormal(sigma=0.3, size=200) * np.linspace(1, 1 + slope, 200)
+        medians = np.median(seconds.reshape(20, 10), axis=1)
+        tau, p_value = kendalltau(range(20), medians, method="exact")
+        found = drift_of(timed(seconds))
+        if found is not None:
+            assert found == pytest.approx(tau)
+        if not 0.005 < p_value < 0.02:  # near the level a normal approximation may differ
+            assert (found is not None) == (p_value < DRIFT_ALPHA)
 
 
 def test_steady_queries_are_called_unsteady_no_oftener_than_the_test_allows():

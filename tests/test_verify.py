@@ -42,7 +42,7 @@ from harness.metrics.predictions import predictions_of
 from harness.pack.decode import recorded
 from harness.pack.junit import junit
 from harness.pack.measurements import RecordedMeasurements, calibration_of
-from harness.pack.read import open_pack
+from harness.pack.read import UNLISTED, open_pack
 from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
@@ -194,7 +194,7 @@ def copy(written, tmp_path):
 
 def mend_sums(folder: Path) -> None:
     """What a careful attacker does."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "SHA256SUMS")
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in UNLISTED)
     lines = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(folder).as_posix()}\n" for f in files]
     (folder / "SHA256SUMS").write_text("".join(lines))
 

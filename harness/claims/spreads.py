@@ -59,8 +59,10 @@ def is_deviation_of(spread: Printed, shares: Sequence[Printed]) -> bool:
 def impossible_spreads(sentence: str) -> Iterator[str]:
     """A deviation over n - 1 of n shares with mean m is at most sqrt(m (1 - m) n / (n - 1)).
 
+    Of the means that print so the one that allows most is taken.
+
     >>> list(impossible_spreads("Accuracy was 0.95 ± 0.40 (mean ± SD)."))
-    ['0.95 ± 0.40: shares with this mean have a standard deviation of at most 0.308']
+    ['0.95 ± 0.40: shares with this mean have a standard deviation of at most 0.336']
     """
     if not _DEVIATION.search(sentence) or not _RATE.search(sentence):
         return

@@ -251,6 +251,8 @@ def _known_to(made: Any, held: Any) -> Any:
     """What this harness makes of what another version recorded; it may record more by now."""
     if isinstance(made, dict) and isinstance(held, Mapping):
         return {key: _known_to(value, held[key]) for key, value in made.items() if key in held}
+    if isinstance(made, list) and isinstance(held, list) and len(made) == len(held):
+        return [_known_to(*both) for both in zip(made, held, strict=True)]
     return made
 
 
