@@ -59,6 +59,13 @@ def draft(found: Survey, *, out: Path) -> Draft:
     return Draft(_protocol(found, out, unknown), unknown, _sizes(found))
 
 
+def _shares(classes: Sequence[str]) -> str:
+    """As if every class were as frequent, to be replaced; in whole thousandths, the last with what is left."""
+    each = 1000 // len(classes)
+    thousandths = [*[each] * (len(classes) - 1), 1000 - each * (len(classes) - 1)]
+    return ", ".join(f"{toml_key(name)} = {share / 1000:g}" for name, share in zip(classes, thousandths, strict=True))
+
+
 def write_draft(made: Draft, *, out: Path, force: bool) -> tuple[Protocol, bool]:
     """Write the file, read the protocol back as a run would, and note in the file what cannot pass on so few images.
 
@@ -145,7 +152,7 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
         f"floor = {recall}",
         f"rationale = {toml_text(_proposal(recall, least))}\n",
         _hopes(found, out),
-        EXAMPLES,
+        EXAMPLES.replace("SHARES", _shares(found.classes)),
     ]
     return "\n".join(parts)
 
@@ -156,7 +163,7 @@ EXAMPLES = """# What else can be asked; nothing of it is, while it is not here.
 # Each class's share where the classifier is used; without it no predictive value is carried over.
 # [prevalence]
 # source = "where the shares come from"
-# shares = { one_class = 0.9, another = 0.1 }
+# shares = { SHARES }
 #
 # A set from elsewhere, in a folder of this name beside the data, or --external=elsewhere=DIR.
 # [[external]]

@@ -77,14 +77,14 @@ def test_class_folders_become_a_protocol_that_reads(tmp_path: Path, out: Path):
 
 
 def test_every_commented_example_is_valid_where_it_is_taken_in(tmp_path: Path, out: Path):
-    root = filled(tmp_path / "animals", {"cat": 20, "dog": 20})
+    root = filled(tmp_path / "animals", {"cat": 20, "dog.b": 20, "emu": 20})
     text = drafted(root, out).protocol
     start = text.index("# What else can be asked")
     wanted = [line[2:] for line in text[start:].splitlines() if re.match(r"# (\[|\w+ = )", line)]
-    shares = "shares = { cat = 0.9, dog = 0.1 }"
-    out.write_text(text[:start] + "\n".join(shares if line.startswith("shares") else line for line in wanted))
+    out.write_text(text[:start] + "\n".join(wanted))
     protocol = read_protocol(out)
     assert protocol.prevalence is not None
+    assert protocol.prevalence.shares == {"cat": 0.333, "dog.b": 0.333, "emu": 0.334}
     assert protocol.robustness is not None
     assert [plan.name for plan in protocol.external] == ["elsewhere"]
 
