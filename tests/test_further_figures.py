@@ -13,7 +13,7 @@ from PIL import Image
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.metrics.estimates import Estimate
 from harness.model.records import Timing
-from harness.protocol.reporting import ReportPlan
+from harness.protocol.reporting import LEFT_OUT, ReportPlan
 from harness.report import figures
 from harness.report.captions import caption_of
 from harness.report.further_plots import gaps, latencies
@@ -69,7 +69,7 @@ def test_the_pictures_of_pairs_are_shown_where_all_may_be_and_nowhere_else(run, 
     assert shown == [("Pictures in two places: 2 of 2 pairs, the least alike first", 1)]
     assert [pair.kind for pair in figures._duplicate_pairs(run)] == ["near", "same pixels"]
     narrow = run.protocol.model_copy(update={"report": ReportPlan(images="errors")})
-    assert "duplicate_pairs" in figures.LEFT_OUT["errors"] & figures.LEFT_OUT["none"]
+    assert "duplicate_pairs" in LEFT_OUT["errors"] & LEFT_OUT["none"]
     assert not wanted & set(figures.images_to_show(dataclasses.replace(run, protocol=narrow)))
 
 

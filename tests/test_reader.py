@@ -41,7 +41,7 @@ from harness.pack.read import (
 )
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
-from harness.report.figures import LEFT_OUT
+from harness.protocol.reporting import LEFT_OUT
 from harness.run.results import RunResults
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reports" / "reference"

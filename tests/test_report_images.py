@@ -7,11 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from example_run import example_pixels, example_run
+from example_run import example_pixels, example_run, unread_run
 from test_figures import EVERY_FIGURE
 from tiny_run import Pytest
 
 from harness.cli import main
+from harness.pack.verify import verify_pack
+from harness.pack.write import write_pack
 from harness.protocol.reporting import ReportPlan
 from harness.report.figures import draw_figures, draw_thumbnails, images_to_show
 from harness.run.results import RunResults
@@ -74,3 +76,23 @@ def test_a_run_shows_what_its_protocol_allows_and_its_pack_holds(
     said = f"[report] images = &#34;{images}&#34;" in page or f'[report] images = "{images}"' in page
     assert said == (images == "none"), done.stdout
     assert main(["verify", str(pack)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "refused"),
+    [
+        ({"images": "all"}, set()),
+        ({"images": "errors"}, {"sample_images"}),
+        ({"images": "none"}, {"sample_images", "incorrect_predictions_test"}),
+        ({"figures": False}, {"sample_images", "incorrect_predictions_test", "class_distribution"}),
+    ],
+)
+def test_a_figure_that_the_protocol_lets_out_nowhere_is_found_in_a_pack(tmp_path, monkeypatch, plan, refused):
+    names = ("sample_images", "incorrect_predictions_test", "class_distribution")
+    monkeypatch.setattr("harness.report.figures.draw_figures", lambda run, images: dict.fromkeys(names, b"PNG"))
+    run = unread_run()
+    protocol = run.protocol.model_copy(update={"report": ReportPlan(**plan)})
+    run = dataclasses.replace(run, protocol=protocol)
+    pack = write_pack(run, reports=tmp_path, manifest=None, models={}, formats=("PNG",))
+    found = {each.file for each in verify_pack(pack).discrepancies if "no file of this protocol" in each.message}
+    assert found == {f"figures/{name}.png" for name in refused}

@@ -32,6 +32,7 @@ from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
 from harness.pack.tables import SUSPECTS, as_csv, as_json, components_of, documents, for_a_job_page, junit_of
 from harness.pack.write import CLAIMS, REPORT
+from harness.protocol.reporting import ReportPlan
 from harness.report.page import renderer
 from harness.report.summary import SUMMARY, VERSION, summary
 from harness.run.results import RunResults
@@ -165,7 +166,7 @@ def _remade(pack: Pack) -> Recomputed:
     for name, expected in written.items():
         found += first_of(compared(pack, name, expected), name)
     given = () if run.given is None else (each.kept_as for each in run.given.files)
-    found += _unexpected(pack, (*written, *given))
+    found += _unexpected(pack, (*written, *given), run.protocol.report)
     found += check_report(pack, run, rebuilt.manifest, as_written(told, pack.evidence))
     return Recomputed(
         list(dict.fromkeys(found)), (*NOT_RECOMPUTED, *rebuilt.not_recomputed), how_far(pack), rebuilt.results
@@ -300,10 +301,11 @@ def _split_csv(split: Split) -> bytes:
     return as_csv(COLUMNS, ((inert(path), inert(name), label, part) for path, name, label, part in split.rows()))
 
 
-def _unexpected(pack: Pack, written: Iterable[str]) -> Iterator[Discrepancy]:
+def _unexpected(pack: Pack, written: Iterable[str], report: ReportPlan) -> Iterator[Discrepancy]:
     known = {*written, *UNLISTED, EVIDENCE, REPORT, CLAIMS}
     for name in pack.files:
         folder, _, rest = name.rpartition("/")
-        drawn = folder == "models" or (folder == "figures" and rest.endswith(".png"))
+        stem, _, kind = rest.rpartition(".")
+        drawn = folder == "models" or (folder == "figures" and kind == "png" and report.draws(stem))
         if name not in known and not drawn:
-            yield Discrepancy(name, "", "no file of a pack is called this; it was added after the run")
+            yield Discrepancy(name, "", "no file of this protocol's packs is called this; it was added after the run")

@@ -6,6 +6,10 @@ from typing import Literal
 
 from harness.protocol.record import Record
 
+# Figures made of cells, by what `report.images` lets the report show; without their pictures they would say nothing.
+_OF_ANY_CELL = frozenset({"sample_images", "correct_predictions_test", "disturbances", "duplicate_pairs"})
+LEFT_OUT = {"all": frozenset[str](), "errors": _OF_ANY_CELL, "none": _OF_ANY_CELL | {"incorrect_predictions_test"}}
+
 
 class ReportPlan(Record):
     """What leaves the building with the report.
@@ -18,3 +22,7 @@ class ReportPlan(Record):
 
     images: Literal["all", "errors", "none"] = "all"
     figures: bool = True
+
+    def draws(self, figure: str) -> bool:
+        """Whether a run has a figure of this name, if there is anything to draw in it."""
+        return self.figures and figure not in LEFT_OUT[self.images]

@@ -30,9 +30,6 @@ from harness.run.results import RunResults
 N_COLUMNS = 5
 MOST_CELLS_SHOWN = 25
 MOST_PAIRS_SHOWN = 12
-# Figures made of cells, by what `report.images` lets the report show; without their pictures they would say nothing.
-_OF_ANY_CELL = frozenset({"sample_images", "correct_predictions_test", "disturbances", "duplicate_pairs"})
-LEFT_OUT = {"all": frozenset[str](), "errors": _OF_ANY_CELL, "none": _OF_ANY_CELL | {"incorrect_predictions_test"}}
 
 
 def draw_figures(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
@@ -53,7 +50,7 @@ def draw_figures(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str,
         | _figures_of_speed(run)
         | _figures_of_copies(run, images)
     )
-    return {name: png for name, png in drawn.items() if name not in LEFT_OUT[run.protocol.report.images]}
+    return {name: png for name, png in drawn.items() if run.protocol.report.draws(name)}
 
 
 def images_to_show(run: RunResults) -> tuple[str, ...]:
