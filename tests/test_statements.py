@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
 from test_signing import trusting
 
+from harness.core.errors import EvidenceError
 from harness.judge.verdicts import Outcome
 from harness.pack.keys import read_signing_key, write_key_pair
 from harness.pack.read import open_pack
@@ -29,6 +31,7 @@ from harness.pack.sign import Standing, check_signature, sign_pack
 from harness.pack.statements import TEST_RESULT_TYPE
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
+from harness.plugin import PROJECT
 from harness.run.results import RunResults
 
 RESULT, MODEL = "test-result.dsse.json", "model.sig"
@@ -212,3 +215,23 @@ def test_statements_of_another_pack_are_refused(pack: Path, keys: Path, run: Run
     assert found.standing is Standing.BROKEN
     assert "test-result.dsse.json: it signs another SHA256SUMS than this pack's" in " ".join(found.problems)
     assert "model.sig: it signs another models than this pack's" in " ".join(found.problems)
+
+
+@pytest.mark.parametrize("name", ["reference", "leukocyte-reference"])
+def test_an_older_pack_without_its_models_is_signed_but_for_what_nobody_can_see(name: str, keys: Path, tmp_path: Path):
+    committed = Path(shutil.copytree(PROJECT / "reports" / name, tmp_path / name))
+    signed_now = sign_pack(committed, read_signing_key(keys / "publisher"))
+    assert signed_now.files == ("signature.dsse.json", RESULT)
+    found = check_signature(open_pack(committed), trust=trusting(keys / "publisher.pub"))
+    assert (found.standing, found.problems) == (Standing.VERIFIED, ())
+
+
+def test_a_signature_holds_whatever_cannot_be_read_of_what_other_tools_are_told(pack: Path, keys: Path, monkeypatch):
+    signed(pack, keys / "author")
+    (pack / RESULT).unlink()
+
+    def unreadable(pack: object) -> None:
+        raise EvidenceError("a record of an older harness")
+
+    monkeypatch.setattr("harness.pack.statements.read_judged", unreadable)
+    assert check_signature(open_pack(pack), trust=trusting(keys / "author.pub")).standing is Standing.VERIFIED

@@ -1,4 +1,4 @@
-"""Which labelled numbers of a line are no share of anything? "AUC: 1.02", "accuracy: inf", "recall: 130 %"."""
+"""Which labelled numbers cannot be a share of anything? "AUC: 1.02", "accuracy: inf", "recall: 130 %"."""
 
 from __future__ import annotations
 

@@ -105,17 +105,18 @@ def _needs(span: str) -> frozenset[str]:
     return frozenset({NEW_IMAGES, PREPARED_ARRAYS} if span == "model-only" else {NEW_IMAGES})
 
 
-def _latency(name: str, span: str, what: str) -> Metric:
+def _latency(name: str, meaning: str, *, protocol_table: str | None = None) -> Metric:
     return Metric(
         name=name,
         questions=("throughput",),
-        meaning=f"Seconds from {what}, one image at a time: the 90th percentile (LoadGen's SingleStream).",
+        meaning=meaning,
         unit="s",
         higher_is_better=False,
         per="device",
-        needs=_needs(span),
+        needs=_needs(LATENCIES[name][1]),
         measure=_measure(name, *LATENCIES[name], latency),
         disturbed_by=_busy(*LATENCIES[name]),
+        protocol_table=protocol_table,
         range=(0.0, math.inf),
         counts="samples",
     )
@@ -207,50 +208,27 @@ def _gain(measurements: Measurements, subject: Subject, level: float) -> Estimat
 
 
 METRICS = (
-    _latency("latency_s", "decode-to-label", "file to label"),
-    _latency("model_latency_s", "model-only", "decoded pixels to label"),
-    Metric(
-        name="multistream_latency_s",
-        questions=("throughput",),
-        meaning="Seconds from 8 files to their labels, a field of view at a time: the 99th percentile (LoadGen's "
-        "MultiStream).",
-        unit="s",
-        higher_is_better=False,
-        per="device",
-        needs=_needs("decode-to-label"),
-        measure=_measure("multistream_latency_s", *LATENCIES["multistream_latency_s"], latency),
-        disturbed_by=_busy("MultiStream", "decode-to-label"),
-        range=(0.0, math.inf),
-        counts="samples",
+    _latency(
+        "latency_s", "Seconds from file to label, one image at a time: the 90th percentile (LoadGen's SingleStream)."
     ),
-    Metric(
-        name="server_latency_s",
-        questions=("throughput",),
-        meaning="Seconds from the arrival of a file to its label, where `throughput.server_rate` images a second "
-        "arrive at random and wait their turn: the 99th percentile (LoadGen's Server).",
-        unit="s",
-        higher_is_better=False,
-        per="device",
-        needs=_needs("decode-to-label"),
-        measure=_measure("server_latency_s", *LATENCIES["server_latency_s"], latency),
-        disturbed_by=_busy(*LATENCIES["server_latency_s"]),
+    _latency(
+        "model_latency_s",
+        "Seconds from decoded pixels to label, one image at a time: the 90th percentile (LoadGen's SingleStream).",
+    ),
+    _latency(
+        "multistream_latency_s",
+        "Seconds from 8 files to their labels, a field of view at a time: the 99th percentile (LoadGen's MultiStream).",
+    ),
+    _latency(
+        "server_latency_s",
+        "Seconds from the arrival of a file to its label, where `throughput.server_rate` images a second arrive at "
+        "random and wait their turn: the 99th percentile (LoadGen's Server).",
         protocol_table="throughput.server_rate",
-        range=(0.0, math.inf),
-        counts="samples",
     ),
-    Metric(
-        name="cold_start_s",
-        questions=("throughput",),
-        meaning="Seconds from opening the classifier, in a process that has its libraries already, to its first label: "
-        "the median of five.",
-        unit="s",
-        higher_is_better=False,
-        per="device",
-        needs=_needs("decode-to-label"),
-        measure=_measure("cold_start_s", *LATENCIES["cold_start_s"], latency),
-        disturbed_by=_busy(*LATENCIES["cold_start_s"]),
-        range=(0.0, math.inf),
-        counts="samples",
+    _latency(
+        "cold_start_s",
+        "Seconds from opening the classifier, in a process that has its libraries already, to its first label: the "
+        "median of five.",
     ),
     Metric(
         name="repeated_image_gain",

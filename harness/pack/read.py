@@ -194,7 +194,7 @@ def verify_digests(pack: Pack, *, absent_ok: Sequence[str] = ABSENT_OK) -> tuple
     return tuple(problems)
 
 
-def read_signature(pack: Pack, name: str = SIGNATURE) -> bytes:
+def read_signature(pack: Pack, name: str) -> bytes:
     """The bytes of a file that SHA256SUMS cannot list, for which nothing vouches but what is in it.
 
     Raises:

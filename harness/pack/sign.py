@@ -31,7 +31,7 @@ from harness.core.text import brief
 from harness.pack.keys import TrustedKey, is_ecdsa, read_trusted_keys
 from harness.pack.outcome import read_passed
 from harness.pack.read import MODEL_SIGNATURE, SIGNATURE, TEST_RESULT, Pack, open_pack, read_signature, require_verified
-from harness.pack.statements import Statement, statements_of
+from harness.pack.statements import MADE_BY, MODELS, Statement, evidence_pack, statement_of
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # what model_signing reads
@@ -104,7 +104,7 @@ def sign_pack(path: Path, signer: CryptoSigner) -> Signed:
     """Put signatures into a pack whose every digest verifies, beside those that it has.
 
     What the pack says is not made again: `verify` does that. The model's files are signed by a key that model_signing
-    takes, an ECDSA key, and by one person: its bundle has room for one signature.
+    takes, an ECDSA key, where they are all there, and by one person: its bundle has room for one signature.
 
     Raises:
         EvidenceError: the pack is a zip, does not verify, or holds a signature of something else.
@@ -113,9 +113,11 @@ def sign_pack(path: Path, signer: CryptoSigner) -> Signed:
     if not pack.location.is_dir():
         raise EvidenceError(f"{path} is a zip, and a signature cannot be put into it. Unpack it, and name the folder.")
     require_verified(pack)
-    own, added, n = signer.public_key, [], 0
-    envelopes = {file: _envelope_for(pack, file, stated) for file, stated in statements_of(pack).items()}
-    if not is_ecdsa(own) or any(each != own.keyid for each in _of_model(envelopes)):
+    own, added = signer.public_key, []
+    statements = ((file, statement_of(pack, file)) for file in MADE_BY)
+    envelopes = {file: _envelope_for(pack, file, stated) for file, stated in statements if stated is not None}
+    unseen = any(name.startswith(MODELS) for name in pack.sums.keys() - pack.files.keys())
+    if unseen or not is_ecdsa(own) or any(each != own.keyid for each in _of_model(envelopes)):
         envelopes.pop(MODEL_SIGNATURE, None)
     for file, envelope in envelopes.items():
         if not (own.keyid in envelope.signatures and _signed_by(envelope, own)):
@@ -194,7 +196,7 @@ def check_signature(pack: Pack, *, trust: Trust | None) -> SignatureCheck:
 def _further(pack: Pack, file: str, trust: Trust | None) -> tuple[list[str], list[str]]:
     """(what to say, what is wrong) of a statement for other tools."""
     try:
-        envelope, stated = _read(pack, file), statements_of(pack).get(file)
+        envelope, stated = _read(pack, file), statement_of(pack, file)
         problems = list(_misstated(envelope, stated)) if stated else ["the pack holds no model"]
     except EvidenceError as error:
         return [f"{file}: signed, unreadably"], [str(error)]
@@ -219,7 +221,7 @@ def _of_pack(pack: Pack, trust: Trust | None) -> SignatureCheck:
         )
     try:
         envelope = _read(pack, SIGNATURE)
-        problems = list(_misstated(envelope, statements_of(pack)[SIGNATURE]))
+        problems = list(_misstated(envelope, evidence_pack(pack)))
     except EvidenceError as error:
         return SignatureCheck(Standing.BROKEN, remarks=("signed, unreadably",), problems=(str(error),))
     key_ids = tuple(envelope.signatures)

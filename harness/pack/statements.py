@@ -7,7 +7,7 @@ test result (in-toto), and the files of the model (the model signing specificati
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from harness.data.prediction_records import GivenPredictions
@@ -32,17 +32,21 @@ MODELS = "models/"
 Statement = dict[str, Any]
 
 
-def statements_of(pack: Pack) -> dict[str, Statement]:
-    """File beside SHA256SUMS -> what it states of this pack; without the model's where the pack holds none.
+def statement_of(pack: Pack, file: str) -> Statement | None:
+    """What a file beside SHA256SUMS states of this pack; None of the model where the pack holds none.
 
     Raises:
         EvidenceError: the pack's evidence does not say it, or contradicts itself.
     """
-    made = {SIGNATURE: _evidence_pack(pack), TEST_RESULT: _test_result(pack)}
-    return made | ({MODEL_SIGNATURE: _model(pack)} if any(_models(pack)) else {})
+    return MADE_BY[file](pack)
 
 
-def _evidence_pack(pack: Pack) -> Statement:
+def evidence_pack(pack: Pack) -> Statement:
+    """What a signature of this pack states.
+
+    Raises:
+        EvidenceError: as `statement_of`.
+    """
     predicate = {
         "schema": require_field(pack, "schema", kind=str),
         "run": require_field(pack, "run", "id", kind=str),
@@ -83,9 +87,11 @@ def _test_result(pack: Pack) -> Statement:
     return _statement([_file(SUMS, pack.sums_digest), *_judged(pack)], TEST_RESULT_TYPE, predicate)
 
 
-def _model(pack: Pack) -> Statement:
+def _model(pack: Pack) -> Statement | None:
     """Source: the model signing specification, version 1.0: one digest over those of all files, in order of names."""
     whole, resources = hashlib.sha256(), []
+    if not any(_models(pack)):
+        return None
     for name, digest in sorted(_models(pack)):
         whole.update(bytes.fromhex(digest))
         resources.append({"name": name.removeprefix(MODELS), "algorithm": "sha256", "digest": digest})
@@ -117,3 +123,10 @@ def _file(name: str, sha256: str) -> dict[str, Any]:
 
 def _statement(subject: list[dict[str, Any]], kind: str, predicate: Mapping[str, Any]) -> Statement:
     return {"_type": STATEMENT_TYPE, "subject": subject, "predicateType": kind, "predicate": dict(predicate)}
+
+
+MADE_BY: dict[str, Callable[[Pack], Statement | None]] = {
+    SIGNATURE: evidence_pack,
+    TEST_RESULT: _test_result,
+    MODEL_SIGNATURE: _model,
+}
