@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,3 +110,12 @@ def test_the_page_refuses_what_its_samples_do_not_carry():
     assert "No percentile" in speed
     assert "samples taken as independent, and there are" in speed
     assert "only to show that timing works" in speed
+
+
+def test_a_cold_start_of_a_command_has_no_pipe_of_its_own_on_the_page():
+    run = example_run()
+    asked = replace(timed([0.02] * 60), pipe_samples_s=(0.001,) * 5)
+    page = page_of(replace(run, timings=(asked, timed([0.5] * 5, scenario="ColdStart"))))
+    told = page.partition("asked through a pipe.")[2].partition("</p>")[0]
+    assert "SingleStream" in told
+    assert "ColdStart" not in told
