@@ -93,7 +93,7 @@ def test_the_page_is_well_formed_and_loads_nothing(html, page):
     assert page.all("link") == []
     loaded = [value for _, attributes in page.elements for name, value in attributes.items() if name in ("src", "href")]
     assert loaded
-    assert all(value.startswith(("data:image/png;base64,", "#")) for value in loaded)
+    assert all(value.startswith(("data:image/png;base64,", "data:image/webp;base64,", "#")) for value in loaded)
     assert "url(" not in html
     assert "@import" not in html
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)

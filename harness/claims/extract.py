@@ -116,6 +116,7 @@ def extract(document: Document, file: str) -> ReportClaims:
             found.append(Found(name, read.content, read.places, -1 - number, True, subject=subject, table=table.line))
     coverage: list[tuple[str, int, int, Place]] = []
     ratios: dict[str, tuple[int, list[Place]]] = {}
+    compared = {entry for reading in readings if reading.kind == "compared" for entry in reading.said}
     stratified: list[Place] = []
     numbered = [line for line in document.lines if _NUMBER.search(line.text) or "stratif" in line.text.lower()]
     numbered = sorted([*numbered, *said, *_titles_with_counts(document)], key=lambda line: line.number)
@@ -163,7 +164,10 @@ def extract(document: Document, file: str) -> ReportClaims:
         elif odd is not None:
             unread.append(Unread(f"line {line.number}: {odd.message}", line.number))
         if odd is None:
-            unread += left_out(text, line.number, [each.content for each in (*reading_of.sayings, *scores)], classes)
+            left = [*left_out(text, line.number, [each.content for each in (*reading_of.sayings, *scores)], classes)]
+            if (line.number, line.text) in compared and not accuracies and not left:
+                left = [Unread(f"line {line.number}: {line.text!r} is of no form that is read", line.number)]
+            unread += left
         problems += [Problem(why, (place,)) for part in sentences(text) for why in impossible_spreads(part)]
         for split in filter(None, map(split_of, sentences(text))):
             problems += [Problem(message, (place,)) for message in split.problems]
@@ -181,7 +185,8 @@ def extract(document: Document, file: str) -> ReportClaims:
     found = of_one_section(of_one_dataset(of_nothing_else(found)))
     found += _derived(found, ratios, stratified)
     found = of_two_answers(of_one_family(of_one_subject(found), families))
-    found, open_sets = of_open_classes(found, some=_with_some_classes(tables, readings))
+    found, open_sets, sizes_left = of_open_classes(found, some=_with_some_classes(tables, readings))
+    unread += sizes_left
     statements, unbound = merged(found)
     return ReportClaims(
         name=file,

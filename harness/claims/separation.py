@@ -20,6 +20,7 @@ from harness.claims.records import (
     Sides,
     Size,
     Supports,
+    Unread,
     names_of,
 )
 from harness.claims.subjects import SEVERAL
@@ -171,10 +172,11 @@ def of_two_answers(found: list[Found]) -> list[Found]:
     return out
 
 
-def of_open_classes(found: list[Found], *, some: dict[str, bool]) -> tuple[list[Found], frozenset[str]]:
-    """The questions whose classes may not be all there are.
+def of_open_classes(found: list[Found], *, some: dict[str, bool]) -> tuple[list[Found], frozenset[str], list[Unread]]:
+    """The questions whose classes may not be all there are, and the sizes that this leaves unchecked.
 
-    A table that says so (a micro average, entities) has no accuracy; any other is closed by one, or by a matrix.
+    A table that says so (a micro average, entities) has no accuracy; any other is closed by one, or by a matrix. Where it
+    counts fewer than the set has, it may leave a class out; where more, an image may show several objects.
     """
     closed = {
         entry.set
@@ -185,11 +187,25 @@ def of_open_classes(found: list[Found], *, some: dict[str, bool]) -> tuple[list[
     open_sets = frozenset(
         name for name in names - closed if name is not None and any(_is_part(name, of) for of in some)
     )
-    out = []
+    counted = {
+        entry.set: sum(n for _, n in entry.content.counts)
+        for entry in found
+        if isinstance(entry.content, Supports) and entry.from_table and entry.set in open_sets
+        if not any(is_some and _is_part(entry.set, of) for of, is_some in some.items())
+    }
+    out, unread = [], []
     for entry in found:
         loose = entry.set in open_sets and not entry.from_table and isinstance(entry.content, (*_BOTH, PerClass))
+        if loose and isinstance(entry.content, Size) and entry.set in counted:
+            n, counts, line = entry.content.n, counted[entry.set], min(place.line for place in entry.places)
+            loose = n != counts
+            if loose:
+                may_be = "whether it has all classes" if n > counts else "whether an image counts once"
+                unread.append(
+                    Unread(f"line {line}: {n:,} images, and {counts:,} in the table: {may_be} is not said", line)
+                )
         out.append(replace(entry, set=None) if loose else entry)
-    return out, open_sets
+    return out, open_sets, unread
 
 
 def _is_part(name: str, of: str) -> bool:

@@ -70,7 +70,7 @@ class Subjects:
     document: Document
 
     def of_line(self, line: Line, sentence: str) -> str | None:
-        own = subject_of(sentence) or _label(line.text) or subject_of(line.text)
+        own = subject_of(sentence) or label_of(line.text) or subject_of(line.text)
         return own or subject_of(line.topic) or _title(line.topic) or self._of_section(line.heading)
 
     def named_by(self, line: Line, sentence: str) -> str | None:
@@ -80,7 +80,7 @@ class Subjects:
 
     def of_table(self, table: Table) -> str | None:
         caption = table.caption.rstrip()
-        own = subject_of(caption) or _label(caption + " ")
+        own = subject_of(caption) or label_of(caption + " ")
         return own or self._of_section(table.heading)
 
     def _of_section(self, heading: int | None) -> str | None:
@@ -105,7 +105,8 @@ class Subjects:
         return frozenset(index for group in groups.values() if len(group) > 1 for index in group)
 
 
-def _label(text: str) -> str | None:
+def label_of(text: str) -> str | None:
+    """What stands before the colon or dash of a line, as a key; None where it names nothing of its own."""
     match = _LABEL.match(text)
     return _title(match[1]) if match else None
 

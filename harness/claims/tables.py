@@ -22,6 +22,7 @@ from harness.claims.cells import (
     share_of,
     spelling,
 )
+from harness.claims.compared import read_compared
 from harness.claims.document import Table
 from harness.claims.matrices import read_matrix
 from harness.claims.records import (
@@ -92,14 +93,18 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
     if not columns and (means := read_means(table, file)).found:
         return means
     if not columns:
-        return read_matrix(table, file, spelling(classes))
+        compared = read_compared(table)
+        return compared if compared is not None else read_matrix(table, file, spelling(classes))
     support_at = [k for k, head in enumerate(table.header) if k and is_head(SUPPORT, head)]
     if len({name for name, _ in columns}) < len(columns) or len(support_at) > 1:
         return alone(table, "has two columns of one name: it may compare several models or sets")
     known = set(spelling(classes))
     if (why := _why_no_classes(table, bool(support_at), known)) is not None:
-        means = read_means(table, file)
-        return means if means.found else alone(table, why) if len(columns) > 1 else TableReading("")
+        means, compared = read_means(table, file), read_compared(table)
+        if means.found:
+            return means
+        left = alone(table, why) if len(columns) > 1 else TableReading("")
+        return left if compared is None else replace(left, said=compared.said)
     return _Classes(table, file, dict(columns), support_at[0] if support_at else None, spelling(classes)).read()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from harness.core.text import visible
 from harness.pack.page_reading import Mark, PageRead
 
-PNG = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+=*")
+CARRIED = re.compile(r"data:image/(png|webp);base64,[A-Za-z0-9+/]+=*")
 WITH_CELLS = re.compile(
     r"predictions/.+\.csv|comparisons > .+ > discordant|page > (labels > suspects|failures > unsure) > .+"
     r"|explanations > sets > .+"
@@ -23,14 +23,14 @@ BOUNDS = {
 
 
 def pictures(page: PageRead, *, allowed: str) -> Iterator[str]:
-    """Pictures that are no PNG of the page's own, stand where no report has one, or show what may not leave with it.
+    """Pictures that are no PNG or WebP of the page's own, stand where no report has one, or show what may not leave with it.
 
     Args:
         allowed: `[report] images` of the protocol.
     """
     for picture in page.pictures:
-        if PNG.fullmatch(picture.src) is None:
-            yield f"a picture is no PNG that the page carries: {picture.src[:60]!r}"
+        if CARRIED.fullmatch(picture.src) is None:
+            yield f"a picture is no PNG or WebP that the page carries: {picture.src[:60]!r}"
         of_cell = picture.digest is not None and WITH_CELLS.fullmatch(picture.rows or "") is not None
         if not picture.in_figure and not of_cell:
             yield "a picture stands outside of every figure and beside no cell's digest"

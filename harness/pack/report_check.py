@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -27,10 +25,9 @@ from harness.pack.rebuild import Discrepancy
 from harness.pack.tables import as_json
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import render_report, renderer
+from harness.report.pictures import of_uri
 from harness.report.places import Places
 from harness.run.results import RunResults
-
-PNG = "data:image/png;base64,"
 
 
 class PageCheck(StrEnum):
@@ -110,20 +107,13 @@ def _pictures(pack: Pack, pictures: list[Picture], *, strictly: bool) -> Iterato
     for stem, picture in shown:
         if stem not in figures:
             yield Discrepancy(f"figures/{stem}.png", "", f"{REPORT} shows this figure, and there is no such file")
-        elif _decoded(picture) != figures[stem]:
+        elif of_uri(picture.src) != figures[stem]:
             yield Discrepancy(f"figures/{stem}.png", "", f"it is not the picture that {REPORT} shows")
     if strictly:
         for stem in figures.keys() - {stem for stem, _ in shown}:
             yield Discrepancy(f"figures/{stem}.png", "", f"{REPORT} does not show this figure")
         if any(_stem(each) is None for each in pictures if each.in_figure):
             yield Discrepancy(REPORT, "figure", "a figure names no file")
-
-
-def _decoded(picture: Picture) -> bytes | None:
-    try:
-        return base64.b64decode(picture.src.removeprefix(PNG), validate=True) if picture.src.startswith(PNG) else None
-    except (binascii.Error, ValueError):
-        return None
 
 
 # --- the whole page -------------------------------------------------------------------------------
@@ -139,7 +129,7 @@ def _printed_again(
     sums: Mapping[str, str],
 ) -> Iterator[Discrepancy]:
     """Print the page again from the records, and say where the one in the pack differs."""
-    cells = {each.digest: png for each in pictures if not each.in_figure and (png := _decoded(each)) is not None}
+    cells = {each.digest: png for each in pictures if not each.in_figure and (png := of_uri(each.src)) is not None}
     try:
         again = render_report(
             run,

@@ -6,7 +6,6 @@ carries the path of what it prints (harness/report/printing.py). Its sections ar
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -26,6 +25,7 @@ from harness.metrics.summary import measured_again
 from harness.report import templating, wording
 from harness.report.captions import caption_of
 from harness.report.links import SECTION_OF, anchor, links_of
+from harness.report.pictures import as_uri
 from harness.report.places import Places, written
 from harness.report.printing import Printer
 from harness.report.section import Limit, Material
@@ -67,7 +67,7 @@ def render_report(
     Args:
         evidence: the content of the run's evidence.json, as it is read back.
         figures: file stem -> PNG, as `draw_figures` made them from this very run.
-        thumbnails: digest of a misclassified cell -> PNG, as `draw_thumbnails` made them.
+        thumbnails: digest of a misclassified cell -> WebP, as `draw_thumbnails` made them.
         files: path in the pack -> SHA-256, of what was written before the report; listed in the evidence index.
         ignored: the manifest's ignored files; None where no manifest was read.
     Raises:
@@ -115,7 +115,7 @@ def limits_of(run: RunResults, *, evidence: Mapping[str, Any]) -> tuple[Limit, .
 
 def _environment() -> Environment:
     environment = templating.environment()
-    environment.filters |= {"png": _data_uri, "path": written, "labelled": labelled}
+    environment.filters |= {"uri": as_uri, "path": written, "labelled": labelled}
     environment.globals |= {
         "caption_of": caption_of,
         "anchor": anchor,
@@ -131,10 +131,6 @@ def _environment() -> Environment:
         "UNDEFINED": wording.UNDEFINED,
     }
     return environment
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
 def _refuse_contradictions(run: RunResults) -> None:

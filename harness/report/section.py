@@ -30,7 +30,7 @@ class Material:
 
     evidence:   prints what evidence.json holds.
     figures:    file stem -> PNG.
-    thumbnails: digest of a cell -> PNG.
+    thumbnails: digest of a cell -> WebP, or PNG in older packs.
     files:      names of the files in the pack that were written before the page.
     ignored:    the manifest's ignored files; None where no manifest was read.
     """

@@ -1,0 +1,29 @@
+"""A picture as a page carries it: a data URI that names what its bytes are."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+
+def kind_of(content: bytes) -> str | None:
+    """`png` or `webp` by the first bytes; None for anything else."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    return "webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else None
+
+
+def as_uri(content: bytes) -> str:
+    """The bytes of a PNG or WebP as a data URI; of anything else as a PNG, which `verify` then finds to be none."""
+    return f"data:image/{kind_of(content) or 'png'};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def of_uri(uri: str) -> bytes | None:
+    """The bytes of a data URI that `as_uri` may have made; None for any other address."""
+    head, _, coded = uri.partition(",")
+    if head not in ("data:image/png;base64", "data:image/webp;base64"):
+        return None
+    try:
+        return base64.b64decode(coded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
