@@ -9,8 +9,8 @@ from harness.claims.document import Table
 from harness.claims.subjects import SEVERAL, label_of, subject_of
 
 _MODEL_HEADS = re.compile(
-    r"(?:\w+ )?(?:models?|methods?|approach(?:es)?|algorithms?|classifiers?|architectures?|backbones?|(?:net)?works?|nets?|"
-    r"variants?|config\w*|systems?|baselines?|techniques?|encoders?|experiments?|runs?|seeds?|readers?|sites?)"
+    r"(?:\w+ )?(?:models?|methods?|approach(?:es)?|algorithms?|classifiers?|architectures?|backbones?|(?:net)?works?|"
+    r"nets?|variants?|config\w*|systems?|baselines?|techniques?|encoders?|experiments?|runs?|seeds?|readers?|sites?)"
     r"(?: ?(?:name|id|#|no\.?))?",
     re.IGNORECASE,
 )
@@ -24,9 +24,9 @@ _CITED = re.compile(r"\s*(?:\[\d+(?:\s*[,\u2013-]\s*\d+)*\]|\[\^\w+\]|\(\d{4}\))
 
 
 def read_compared(table: Table) -> TableReading | None:
-    """Each accuracy as a line "model: set accuracy value"; None where the rows are no models or no column has accuracies.
+    """Each accuracy as a line "model: set accuracy value"; None where rows are no models or no column has accuracies.
 
-    Where the names do not tell every row from the others, the table is left alone: whose accuracy it is could not be said.
+    Where the names do not tell every row from the others, the table is left alone: whose accuracy it is is not said.
     """
     head = _plain(table.header[0])
     columns = [(k, match) for k, each in enumerate(table.header) if k and (match := _accuracy_head(each))]

@@ -175,8 +175,8 @@ def of_two_answers(found: list[Found]) -> list[Found]:
 def of_open_classes(found: list[Found], *, some: dict[str, bool]) -> tuple[list[Found], frozenset[str], list[Unread]]:
     """The questions whose classes may not be all there are, and the sizes that this leaves unchecked.
 
-    A table that says so (a micro average, entities) has no accuracy; any other is closed by one, or by a matrix. Where it
-    counts fewer than the set has, it may leave a class out; where more, an image may show several objects.
+    A table that says so (a micro average, entities) has no accuracy; any other is closed by one, or by a matrix. Where
+    it counts fewer than the set has, it may leave a class out; where more, an image may show several objects.
     """
     closed = {
         entry.set

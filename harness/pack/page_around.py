@@ -23,7 +23,7 @@ BOUNDS = {
 
 
 def pictures(page: PageRead, *, allowed: str) -> Iterator[str]:
-    """Pictures that are no PNG or WebP of the page's own, stand where no report has one, or show what may not leave with it.
+    """Pictures that are none of the page's own, stand where no report has one, or show what may not leave with it.
 
     Args:
         allowed: `[report] images` of the protocol.
