@@ -114,9 +114,9 @@ def test_scores_beside_the_accuracies_are_means_of_a_kind_that_is_not_said():
 @pytest.mark.parametrize("without", ["Test: {n} images.", "The test set has {n} images.", "{n} test images."])
 @pytest.mark.parametrize(("n", "code"), [(100, 0), (375, 3), (90, 3)])
 def test_a_size_beside_a_table_without_accuracy_is_checked_or_told(without, n, code):
-    """Fewer classes than there are, or several objects an image, may be behind another size: it is no contradiction."""
+    """A class left out, or several objects an image, may be behind another size: it is no contradiction."""
     rows = "| cat | 0.94 | 0.96 | 50 |\n| dog | 0.96 | 0.94 | 50 |\n"
-    text = f"## Test results\n\n{without.format(n=n)}\n\n| class | precision | recall | support |\n|---|---|---|---|\n{rows}"
-    found = audited(text)
+    table = f"| class | precision | recall | support |\n|---|---|---|---|\n{rows}"
+    found = audited(f"## Test results\n\n{without.format(n=n)}\n\n{table}")
     assert found.holds
     assert found.exit_code == code
