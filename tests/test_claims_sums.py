@@ -104,3 +104,60 @@ def test_a_share_of_a_split_is_checked_with_its_count():
 def test_what_need_not_add_up_is_left_alone(sentence):
     assert split_of(sentence) is None
     assert not audited(f"# Data\n\n{sentence}\n\nTest accuracy: 90 %\n").findings
+
+
+# --- ratios and shares of a split ---
+
+
+RATIOS = [
+    ("split {a}/{b}/{c} into training, validation and test", True),
+    ("divided {a}:{b}:{c} (train/val/test)", True),
+    ("split {a}%/{b}%/{c}% in train, validation and test sets", True),
+    ("split {a}-{b}-{c} for training, development and testing", True),
+    ("split in {a}:{b}:{c}, by patient, into train/validation/test", False),
+    ("split about {a}/{b}/{c} into training, validation and test", False),
+]
+
+
+@pytest.mark.parametrize(("said", "exact"), RATIOS)
+@pytest.mark.parametrize(("a", "b", "c"), [(70, 15, 15), (80, 10, 10), (60, 20, 20)])
+def test_a_ratio_is_held_against_the_size_that_is_printed(said, exact, a, b, c):
+    text = f"# Data\n\nThe dataset of 2,000 images was {said.format(a=a, b=b, c=c)}.\n\nTest set: {{n}} images.\n"
+    assert audited(text.format(n=20 * c)).holds
+    assert audited(text.format(n=20 * c + 8)).holds  # a percent is rounded
+    assert audited(text.format(n=20 * c + 60)).holds is not exact
+
+
+def test_of_a_ratio_in_two_only_the_test_part_is_held_against_a_size():
+    """Validation may be taken out of the larger one."""
+    said = "The dataset of 1,000 images was split 80/20 into train and test."
+    text = f"# Data\n\n{said}\n\nTrain: {{}} images. Test: {{}} images.\n"
+    assert audited(text.format(700, 200)).holds
+    assert not audited(text.format(800, 300)).holds
+
+
+def test_a_train_part_that_grew_is_held_against_no_ratio():
+    text = "# Data\n\nThe dataset of 1,000 images was split 70/15/15 (train/val/test).\n\nTrain: {} images.\n{}"
+    assert not audited(text.format(2_800, "")).holds
+    assert audited(text.format(2_800, "\nThe training images were augmented fourfold.\n")).holds
+
+
+SHARES = (
+    "| Split | Images | Share |\n|---|---|---|\n| Train | 700 | {} |\n| Test | 300 | {} |\n| Total | 1,000 | {} |\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("shares", "holds"),
+    [
+        (("70 %", "30 %", "100 %"), True),
+        (("0.70", "0.30", "1.00"), True),
+        (("70", "30", "100"), True),
+        (("70 %", "35 %", "100 %"), False),
+        (("0.70", "0.03", "1.00"), False),
+        (("12 %", "11 %", "11.7 %"), True),  # of something else: the whole is not 100 % of it
+        (("12 %", "11 %", ""), True),
+    ],
+)
+def test_a_column_of_shares_is_that_of_the_counts_beside_it(shares, holds):
+    assert audited(SHARES.format(*shares)).holds is holds

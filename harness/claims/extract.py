@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -69,6 +69,7 @@ _N_CLASSES = re.compile(
     r"(?:class(?:es)?|categories|(?:cell )?types)\b",
     re.IGNORECASE,
 )
+_GROWN = re.compile(r"\b(?:augment|over-?sampl|synthe|balanc)\w*", re.IGNORECASE)
 _SIDES = re.compile(r"\bpositives?\s*[:=]\s*\d|\bnegatives?\s*[:=]\s*\d", re.IGNORECASE)
 _AVERAGED = re.compile(
     r"cross[- ]?validat|\b\d+[- ]folds?\b|\bfolds\b|\baveraged? (?:over|across)\b|\bmeans? (?:over|across|of)\b|"
@@ -178,7 +179,7 @@ def extract(document: Document, file: str) -> ReportClaims:
         covered = reading_of.covers
         if covered and covered[0] < covered[1] and (of_line := binder.of(line.text, line.heading)):
             coverage.append((of_line, *covered, place))
-        for name, percent in zip(("train", "validation", "test"), reading_of.ratios, strict=False):
+        for name, percent in reading_of.ratios:
             ratios.setdefault(name, (percent, []))[1].append(place)
         if reading_of.stratified:
             stratified.append(place)
@@ -192,7 +193,7 @@ def extract(document: Document, file: str) -> ReportClaims:
         name=file,
         classes=families[0] + _unnamed(document, families[0]) if families else (),
         statements=statements,
-        problems=tuple(problems) + tuple(_split_problems(statements, ratios, len(classes))),
+        problems=tuple(problems) + tuple(_split_problems(statements, _of_one_whole(document, ratios), len(classes))),
         unbound=unbound,
         pins=_pins(document, file),
         files=_files(document, file),
@@ -307,6 +308,14 @@ def _derived(found: list[Found], ratios: dict[str, tuple[int, list[Place]]], str
     return derived
 
 
+def _of_one_whole(
+    document: Document, ratios: Mapping[str, tuple[int, list[Place]]]
+) -> dict[str, tuple[int, list[Place]]]:
+    """The ratios of parts that are images of the dataset as they were: a train part may have grown since."""
+    grown = any(_GROWN.search(line.text) for line in document.lines)
+    return {name: ratio for name, ratio in ratios.items() if not (grown and name == "train")}
+
+
 def _split_problems(
     statements: tuple[Statement, ...], ratios: dict[str, tuple[int, list[Place]]], n_classes: int
 ) -> Iterable[Problem]:
@@ -328,7 +337,9 @@ def _split_problems(
             f"train, validation and test have {said} = {sum(map(_n, parts)):,} images, the dataset {total:,}", places
         )
     for name, (percent, where) in ratios.items():
-        slack = max(1, n_classes)  # each class may round by less than one image
+        slack = max(
+            Fraction(max(1, n_classes)), Fraction(total, 200)
+        )  # each class may round by less than an image, and the percent
         if name in sizes and abs(Fraction(total * percent, 100) - _n(sizes[name])) >= slack:
             yield Problem(
                 f"{percent} % of {total:,} is {float(Fraction(total * percent, 100)):g}, "

@@ -112,7 +112,7 @@ class LineReading:
     sayings: tuple[Saying, ...] = ()
     problems: tuple[str, ...] = ()
     covers: tuple[int, int] | None = None
-    ratios: tuple[int, ...] = ()  # train, validation, test, in percent
+    ratios: tuple[tuple[str, int], ...] = ()  # train, validation or test, and percent
     stratified: bool = False
 
 
@@ -325,10 +325,16 @@ def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Sayi
         for pattern in patterns:
             for match in re.finditer(pattern, sentence, re.IGNORECASE):
                 if not loose(sentence, match.start(1)):
-                    yield Saying(Size(whole(match[1])), one, True)
+                    yield Saying(Size(whole(match[1])), "dataset" if _is_split(sentence, match) else one, True)
     match_n = re.search(rf"(?:^|[;,(]\s*)n\s*=\s*{_INT}", sentence)
     if match_n and re.search(r"\baccuracy\b", sentence, re.IGNORECASE) and len(re.findall(r"\bn\s*=", sentence)) == 1:
         yield Saying(Size(whole(match_n[1])), one)
+
+
+def _is_split(sentence: str, size: re.Match[str]) -> bool:
+    """Whether it is the size of what is then split: "the dataset of 2,000 images was split ... for training"."""
+    whole_of = re.match(r"(?:data\s?set|data)\b", size[0], re.IGNORECASE)
+    return bool(whole_of and re.match(r"[^.]*\b(?:split|divided|partitioned)\b", sentence[size.end() :], re.IGNORECASE))
 
 
 def _per_class(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Saying]:

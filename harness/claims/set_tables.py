@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from harness.claims.cells import (
     Read,
@@ -22,6 +23,10 @@ from harness.claims.records import Accuracy, Content, Errors, Place, Problem, Si
 
 _SET_HEADS = re.compile(
     r"(?:(?:test|external|validation)\s+)?(?:data\s?)?set|cohort|split|part(?:ition)?|subset", re.IGNORECASE
+)
+_SHARE = re.compile(
+    r"(?:share|percent(?:age)?|proportion|fraction|ratio|%|% of (?:total|all|images|dataset))(?: *[(\[]%[)\]])?",
+    re.IGNORECASE,
 )
 _TOTAL = re.compile(r"all|total|sum|images|cells|samples|n|size|support", re.IGNORECASE)
 
@@ -88,9 +93,38 @@ def read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading
                 else:
                     found.append(Read(Accuracy(share), (where,), name))
         rows.append(_row(cells, [read.content for read in found[before:]], at_correct, where))
+    problems += _share_problems(table, file, names, at_total)
     if len(rows) == len(table.rows) and not {"train", "validation"} & set(names):
         problems += pooling_problems(rows)
     return TableReading("sets", (), tuple(found), tuple(problems))
+
+
+def _share_problems(table: Table, file: str, names: list[str | None], at_total: list[int]) -> list[Problem]:
+    """Where a share is not that of the count beside it; of a table with a row for the whole, which is 100 %."""
+    at_share = [k for k, head in enumerate(table.header[1:], 1) if _SHARE.fullmatch(head.strip(" *`"))]
+    if len(at_share) != 1 or len(at_total) != 1:
+        return []
+    rows = [
+        (name, line, cells, count(cells[at_total[0]]), cells[at_share[0]])
+        for name, (line, cells) in zip(names, table.rows, strict=True)
+        if len(cells) == len(table.header)
+    ]
+    wholes = [n for name, _, _, n, _ in rows if n and name == "dataset"]
+    if len(wholes) != 1 or any(n is None for *_, n, _ in rows):
+        return []
+    whole, percent, problems = wholes[0], in_percent(table.header[at_share[0]], [cell for *_, cell in rows]), []
+    shares = [share_of(cell, percent)[0] for *_, cell in rows]
+    if not any(share and share.value == 1 and row[0] == "dataset" for share, row in zip(shares, rows, strict=True)):
+        return []
+    for share, (name, line, cells, n, _) in zip(shares, rows, strict=True):
+        if share is None or n is None or not share.unit:
+            continue
+        if abs(share.value - Fraction(n, whole)) > share.unit + Fraction(1, whole):
+            own = share.like(Fraction(n, whole))
+            problems.append(
+                Problem(f"{name}: {n:,} of {whole:,} is {own}, not {share.text}", (place(file, line, cells),))
+            )
+    return problems
 
 
 def _row(cells: tuple[str, ...], contents: list[Content], at_correct: list[int], where: Place) -> SetRow:

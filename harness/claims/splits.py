@@ -96,11 +96,36 @@ def coverage_of(line: str) -> tuple[int, int] | None:
     return None
 
 
-def ratios_of(line: str) -> tuple[int, ...]:
-    match = re.search(r"(?<![\d/.])(\d{1,2})\s*/\s*(\d{1,2})\s*/\s*(\d{1,2})(?![\d/])", line)
-    named = re.search(r"train\w*\W+val\w*\W+test", line, re.IGNORECASE)
-    if match and named:
-        ratios = tuple(int(match[i]) for i in (1, 2, 3))
-        if sum(ratios) == 100:
-            return ratios
+_PERCENT = r"(\d{1,2})\s*%?"
+_BY = r"\s*[/:\u2013-]\s*"
+_NOT_IN_IT = r"(?<![\d/.:\u2013-])", r"(?![\d%]|\s*[/:]\s*\d|[.,]\d)"
+_IN_THREE = re.compile(rf"{_NOT_IN_IT[0]}{_PERCENT}{_BY}{_PERCENT}{_BY}{_PERCENT}{_NOT_IN_IT[1]}")
+_IN_TWO = re.compile(rf"{_NOT_IN_IT[0]}{_PERCENT}{_BY}{_PERCENT}{_NOT_IN_IT[1]}")
+_NAMED_THREE = re.compile(r"train\w*\W+(?:\w+\W+)?(?:val|dev)\w*\W+(?:and\W+|\w+\W+and\W+)?test", re.IGNORECASE)
+_NAMED_TWO = re.compile(r"train\w*\W+(?:and\W+|set\W+and\W+)?test", re.IGNORECASE)
+_ALMOST = re.compile(
+    r"\b(?:patients?|subjects?|groups?|slides?|donors?|sites?|approx\w*|about|around|roughly|nearly|almost)\b|[~\u2248]",
+    re.IGNORECASE,
+)
+
+
+def ratios_of(line: str) -> tuple[tuple[str, int], ...]:
+    """(train, validation or test, percent) of a line that says in which ratio the images were split.
+
+    Of two parts the test part alone: validation may be taken out of the other.
+
+    >>> ratios_of("Split 80:20 into training and test.")
+    (('test', 20),)
+    """
+    if _ALMOST.search(line):  # parts that no cell of a patient may leave fit no ratio exactly
+        return ()
+    for pattern, named, names in (
+        (_IN_THREE, _NAMED_THREE, ("train", "validation", "test")),
+        (_IN_TWO, _NAMED_TWO, ("train", "test")),
+    ):
+        found = pattern.findall(line)
+        if len(found) == 1 and named.search(line):
+            ratios = tuple(zip(names, map(int, found[0]), strict=True))
+            whole = sum(percent for _, percent in ratios) == 100
+            return () if not whole else ratios if len(ratios) == 3 else ratios[1:]
     return ()
