@@ -21,7 +21,7 @@ import numpy as np
 
 from harness.core.progress import Report, TerminalProgress, silent
 from harness.data.drawing import candidates_of, copies_inside, draw_cells
-from harness.data.hashing import hash_images
+from harness.data.inspection import hash_images
 from harness.data.leakage import find_duplicates
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, Manifest, labels_of
