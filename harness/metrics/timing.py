@@ -237,7 +237,8 @@ METRICS = (
         name="repeated_image_gain",
         questions=("throughput",),
         meaning="How much faster one image is answered that comes over and over than the images in turn: more than "
-        "0.10 suggests that answers are kept (MLPerf's TEST04).",
+        "0.10 suggests that answers are kept (MLPerf's TEST04). One that kept its answers when it was judged is as "
+        "fast on both, and is not found.",
         higher_is_better=False,
         per="device",
         needs=_needs("decode-to-label"),
