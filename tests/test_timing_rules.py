@@ -127,7 +127,9 @@ def test_where_no_trend_could_be_seen_none_is_denied():
     assert (drift_of(timed(rising[:5])), drift_blocks(timed(rising[:5]))) == (None, 0)
     page = page_of(replace(example_run(), timings=(timed(rising[:5], scenario="ColdStart"),)))
     assert "Too few queries to see whether they rise or fall" in page
-    assert "neither rise nor fall" not in page
+    assert "show no trend" not in page
+    page = page_of(replace(example_run(), timings=(timed([1.0, 2.0, 1.0, 2.0, 1.0, 2.0]),)))
+    assert "show no trend; among few, a slight one is not seen" in page
 
 
 @pytest.mark.parametrize(
