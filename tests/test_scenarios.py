@@ -267,6 +267,8 @@ def test_a_query_that_arrives_while_another_is_answered_waits_its_turn(rate: flo
     assert served.taken is not None
     assert served.taken() == pytest.approx([wait + served_s for wait in waits])
     assert served.samples([0.0] * 10) == tuple(served.taken()[-10:])  # warm-up is not among them
+    timing = served.timing(served.samples([0.0] * 10), digests=(), others_share=None)
+    assert timing.waited_s == pytest.approx(waits[-10:])
     # One that is overrun falls behind for ever; one with time to spare does not.
     assert (served.taken()[-1] > 10) == (rate > 1 / served_s)
 
@@ -304,6 +306,15 @@ rationale = "Nobody waits for longer than five seconds."
         read_protocol(tmp_path / "served.toml")
     (tmp_path / "served.toml").write_text(f"{text}[throughput]\nserver_rate = 5.0\n")
     assert read_protocol(tmp_path / "served.toml").throughput.server_rate == 5.0
+    for rate, words in (
+        ("1e-9", "longer than 3600 s to arrive"),
+        ("nan", "finite"),
+        ("inf", "finite"),
+        ("0.0", "than 0"),
+    ):
+        (tmp_path / "served.toml").write_text(f"{text}[throughput]\nserver_rate = {rate}\n")
+        with pytest.raises(ProtocolError, match=words):
+            read_protocol(tmp_path / "served.toml")
 
 
 def test_a_cold_start_opens_the_classifier_each_time_and_closes_what_it_opened(manifest: Manifest):

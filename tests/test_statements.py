@@ -6,9 +6,11 @@ import base64
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,16 @@ from example_run import example_run
 from in_toto_attestation.predicates.test_result.v0.test_result_pb2 import TestResult as Result
 from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
+from securesystemslib.dsse import Envelope
 from test_signing import trusting
 
 from harness.core.errors import EvidenceError
 from harness.judge.verdicts import Outcome
+from harness.model.records import CommandLimits, CommandRecord, JudgedModel, NamedFile
 from harness.pack.keys import read_signing_key, write_key_pair
 from harness.pack.read import open_pack
 from harness.pack.sign import Standing, check_signature, sign_pack
-from harness.pack.statements import TEST_RESULT_TYPE
+from harness.pack.statements import TEST_RESULT_TYPE, statement_of
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.plugin import PROJECT
@@ -63,13 +67,21 @@ def run() -> RunResults:
     return dataclasses.replace(run, protocol=protocol, verdicts=verdicts)
 
 
-@pytest.fixture
-def pack(run: RunResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    models = {"classifier.onnx": tmp_path / "one", "a.safetensors": tmp_path / "two"}
+@pytest.fixture(scope="module")
+def written(run: RunResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack that nobody has signed."""
+    place = tmp_path_factory.mktemp("written")
+    models = {"classifier.onnx": place / "one", "a.safetensors": place / "two"}
     for name, file in models.items():
         file.write_bytes(name.encode() * 1000)
-    monkeypatch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
-    return write_pack(run, reports=tmp_path / "reports", manifest=None, models=models, formats=("PNG",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        return write_pack(run, reports=place / "reports", manifest=None, models=models, formats=("PNG",))
+
+
+@pytest.fixture
+def pack(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "reports" / written.name))
 
 
 def statement(envelope: dict[str, Any]) -> dict[str, Any]:
@@ -173,6 +185,120 @@ def test_an_ed25519_key_signs_all_but_the_models_and_a_bundle_has_room_for_one(p
     assert not [each for each in verify_pack(pack).discrepancies if each.file in ("signature.dsse.json", RESULT, MODEL)]
 
 
+def bundled(edit: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], object]:
+    """An edit of the envelope in a bundle, as `edit` makes it of one that stands alone."""
+    return lambda bundle: edit(bundle["dsseEnvelope"])
+
+
+def another_first(envelope: dict[str, Any]) -> None:
+    envelope["signatures"].insert(0, {"keyid": "another", "sig": "AAAA"})
+
+
+def extended(envelope: dict[str, Any]) -> None:
+    envelope["note"] = "result: PASSED"
+
+
+def extended_signature(envelope: dict[str, Any]) -> None:
+    envelope["signatures"][0]["signer"] = "somebody else"
+
+
+UNCHECKED: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
+    (MODEL, lambda bundle: bundle["verificationMaterial"]["publicKey"].update(hint="0" * 64), "it names the key 000"),
+    (MODEL, lambda bundle: bundle["verificationMaterial"]["publicKey"].update(hint=None), "its hint is no text"),
+    (MODEL, lambda bundle: bundle.pop("verificationMaterial"), "verificationMaterial"),
+    (MODEL, lambda bundle: bundle["verificationMaterial"].update(tlogEntries=[{"logIndex": 1}]), "one too many"),
+    (MODEL, extended, "one too many"),
+    (MODEL, bundled(extended), "one too many"),
+    (MODEL, bundled(another_first), "it holds 2 signatures"),
+    (RESULT, extended, "one too many"),
+    (RESULT, extended_signature, "one too many"),
+    (RESULT, lambda envelope: envelope["signatures"][0].update(keyid=3), "a key id is no text"),
+    (RESULT, lambda envelope: envelope.update(payload=envelope["payload"] + "===="), "is not a DSSE envelope"),
+    ("signature.dsse.json", extended, "one too many"),
+    ("signature.dsse.json", extended_signature, "one too many"),
+]
+
+
+@pytest.mark.parametrize(("file", "edit", "words"), UNCHECKED)
+def test_what_stands_around_a_statement_and_nobody_signs_is_no_place_to_write(
+    pack: Path, keys: Path, file: str, edit, words: str
+):
+    content = read(signed(pack, keys / "publisher") / file)
+    edit(content)
+    (pack / file).write_text(json.dumps(content))
+    found = check_signature(open_pack(pack), trust=trusting(keys / "publisher.pub"))
+    assert found.standing is Standing.BROKEN
+    assert any(words in each for each in found.problems), found.problems
+
+
+def test_a_fault_of_another_statement_is_told_of_its_own_file(pack: Path, keys: Path):
+    content = read(signed(pack, keys / "publisher") / MODEL)
+    bundled(another_first)(content)
+    (pack / MODEL).write_text(json.dumps(content))
+    content = read(pack / RESULT)
+    flipped(content)
+    (pack / RESULT).write_text(json.dumps(content))
+    found = verify_pack(pack).discrepancies
+    named = [each.file for each in found if each.file in ("signature.dsse.json", RESULT, MODEL)]
+    assert named == [RESULT, MODEL], found
+
+
+def test_a_bundle_that_names_another_key_is_signed_again(pack: Path, keys: Path):
+    content = read(signed(pack, keys / "publisher") / MODEL)
+    content["verificationMaterial"]["publicKey"]["hint"] = "0" * 64
+    (pack / MODEL).write_text(json.dumps(content))
+    assert sign_pack(pack, read_signing_key(keys / "publisher")).added
+    found = check_signature(open_pack(pack), trust=trusting(keys / "publisher.pub"))
+    assert (found.standing, found.problems) == (Standing.VERIFIED, ())
+
+
+def test_a_key_that_model_signing_takes_not_signs_no_bundle(pack: Path, keys: Path):
+    content = read(signed(pack, keys / "publisher") / MODEL)
+    envelope = Envelope.from_dict(content["dsseEnvelope"])
+    envelope.signatures.clear()
+    envelope.sign(read_signing_key(keys / "author"))
+    content["dsseEnvelope"] = envelope.to_dict()
+    (pack / MODEL).write_text(json.dumps(content))
+    found = check_signature(open_pack(pack), trust=trusting(keys / "publisher.pub", keys / "author.pub"))
+    assert found.standing is Standing.BROKEN
+    assert "none that model_signing takes" in " ".join(found.problems)
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "subjects"),
+    [
+        ("python judge.py --weights=w.npz", ("python", "judge.py", "--weights=w.npz"), ["judge.py", "--weights=w.npz"]),
+        ("./classifier", ("./classifier",), ["./classifier"]),
+        ("ssh elsewhere", ("ssh",), ["ssh"]),
+        ("unreadable", (), []),
+    ],
+)
+def test_of_a_command_the_files_that_it_names_were_judged(pack: Path, line: str, files, subjects: list[str]):
+    named = tuple(NamedFile(name, sha256(name.encode()), 1) for name in files)
+    limits = CommandLimits()
+    command = CommandRecord(line, named, 1, "mean", "1", limits, memory_bound=False)
+    judged = JudgedModel(line, "", 0, "command", "", "", "", ("classes",), command=command)
+    opened = open_pack(pack)
+    evidence = {**opened.evidence, "model": json.loads(json.dumps(dataclasses.asdict(judged)))}
+    stated = statement_of(dataclasses.replace(opened, evidence=evidence), RESULT)
+    assert stated is not None
+    found = {each["name"]: each["digest"]["sha256"] for each in stated["subject"]}
+    assert list(found) == ["SHA256SUMS", "models/a.safetensors", "models/classifier.onnx", *subjects]
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in found.values())
+
+
+@pytest.mark.parametrize("excuse", [{"waiver": {"criterion": "x"}}, {"not_asked": True}])
+def test_an_excuse_makes_no_failure_of_a_required_criterion_a_warning(pack: Path, excuse: dict[str, object]):
+    opened = open_pack(pack)
+    verdicts: Any = opened.evidence["verdicts"]
+    first, *others = verdicts
+    assert first["outcome"] == "failed"
+    evidence = {**opened.evidence, "verdicts": [{**first, **excuse}, *others]}
+    stated = statement_of(dataclasses.replace(opened, evidence=evidence), RESULT)
+    assert stated is not None
+    assert first["criterion"] in stated["predicate"]["failedTests"]
+
+
 def flipped(envelope: dict[str, Any]) -> None:
     content = statement(envelope)
     content["predicate"]["result"] = "PASSED"
@@ -204,7 +330,8 @@ def test_a_forged_statement_is_named_and_takes_the_standing_away(pack: Path, key
     assert any(words in each and file in each for each in found.problems), found.problems
 
 
-def test_statements_of_another_pack_are_refused(pack: Path, keys: Path, run: RunResults, tmp_path: Path):
+def test_statements_of_another_pack_are_refused(pack: Path, keys: Path, run: RunResults, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
     signed(pack, keys / "publisher")
     (tmp_path / "model").write_bytes(b"another")
     models = {"classifier.onnx": tmp_path / "model"}

@@ -10,10 +10,14 @@ import pytest
 from example_run import example_run, page_of
 from scipy.stats import binom, kendalltau
 
+from harness.metrics.intervals import percentile_bounds
+from harness.metrics.timing import latency
 from harness.metrics.timing_rules import (
     DRIFT_ALPHA,
     PERCENTILES,
+    drift_blocks,
     drift_of,
+    independent_in,
     least_independent,
     percentiles_of,
     tier_of,
@@ -22,11 +26,17 @@ from harness.model.records import TimedBlocks, Timing
 
 
 def timed(
-    seconds: list[float] | np.ndarray, *, blocks: int = 1, scenario: str = "SingleStream", images: int = 1
+    seconds: list[float] | np.ndarray,
+    *,
+    blocks: int = 1,
+    scenario: str = "SingleStream",
+    images: int = 1,
+    waited: list[float] | np.ndarray | None = None,
 ) -> Timing:
     apart = TimedBlocks(blocks, 0.1, ()) if blocks > 1 else None
     taken = tuple(float(each) for each in seconds)
-    return Timing(scenario, "decode-to-label", "cpu", images, images, taken, blocks=apart)
+    stood = None if waited is None else tuple(float(each) for each in waited)
+    return Timing(scenario, "decode-to-label", "cpu", images, images, taken, blocks=apart, waited_s=stood)
 
 
 @pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
@@ -52,6 +62,74 @@ def test_what_is_told_is_loadgen_s_rank():
     told, _ = percentiles_of(timed(range(1, 1001)), level=0.95)
     assert [each.value for each in told] == [501, 901, 951, 991]  # zero-based rank floor(n p)
     assert all(each.lower <= each.value <= each.upper for each in told)
+
+
+def queues(n: int, *, load: float, runs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(runs, n) seconds from arrival to answer, and of these in line: Lindley's recursion, a service of a second."""
+    rng = np.random.default_rng(seed)
+    waited = np.zeros((runs, n))
+    for place in range(1, n):
+        waited[:, place] = np.maximum(0, waited[:, place - 1] + 1 - rng.exponential(1 / load, size=runs))
+    return waited + rng.lognormal(sigma=0.01, size=(runs, n)), waited
+
+
+@pytest.mark.parametrize("load", [0.3, 0.6])
+def test_the_bound_of_a_percentile_holds_for_queries_that_stood_in_line(load: float):
+    level, n = 0.95, 1000
+    settled, _ = queues(6000, load=load, runs=100, seed=1)
+    truth = np.quantile(settled[:, 500:], 0.99)
+    runs = [
+        timed(seconds, scenario="Server", waited=waited)
+        for seconds, waited in zip(*queues(n, load=load, runs=200, seed=2), strict=True)
+    ]
+    bounds = [latency(each, metric="server_latency_s", level=level).upper for each in runs]
+    held = sum(bound is None or bound >= truth for bound in bounds)
+    as_if = sum(percentile_bounds(each.samples_s, quantile=0.99, level=level)[2] >= truth for each in runs)
+    assert held >= binom.ppf(0.001, len(runs), level)
+    assert as_if < binom.ppf(0.001, len(runs), level)  # were each query one for itself
+    assert load > 0.3 or any(bound is not None for bound in bounds)
+
+
+def test_slow_queries_of_one_busy_period_count_as_one():
+    seconds = [1.0] * 1000
+    alone = timed(seconds, scenario="Server", waited=[0.0] * 1000)
+    assert independent_in(alone, quantile=0.99) == 1000
+    # Twenty are in the tail that is twice as thick: a busy period of four, one of two, and fourteen for themselves.
+    waited = [0.0] * 1000
+    for place in (101, 102, 103, 201):
+        waited[place] = 1.0
+    for place in (100, 101, 102, 103, 200, 201, *range(300, 1000, 50)):
+        seconds[place] = 2.0
+    stood = timed(seconds, scenario="Server", waited=waited)
+    assert independent_in(stood, quantile=0.99) == 1000 // 4
+    assert latency(stood, metric="server_latency_s", level=0.95).upper is None  # it takes 299
+
+
+def test_a_rate_that_nobody_keeps_up_with_bounds_no_percentile_of_the_tail():
+    seconds, waited = queues(2000, load=1.2, runs=1, seed=5)
+    overrun = timed(seconds[0], scenario="Server", waited=waited[0])
+    assert latency(overrun, metric="server_latency_s", level=0.95).upper is None
+    assert 99 in {each.percentile for each in percentiles_of(overrun, level=0.95)[1]}
+    assert drift_of(overrun) is not None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waited"), [([-1.0], None), ([math.nan], None), ([1.0], [2.0]), ([1.0, 1.0], [0.0])]
+)
+def test_no_query_takes_less_than_no_time(seconds: list[float], waited: list[float] | None):
+    with pytest.raises(ValueError, match="less than no time"):
+        timed(seconds, waited=waited)
+
+
+def test_where_no_trend_could_be_seen_none_is_denied():
+    rising = [float(place) for place in range(1, 7)]
+    assert drift_of(timed(rising)) == 1.0
+    assert (drift_of(timed(rising[:5])), drift_blocks(timed(rising[:5]))) == (None, 0)
+    page = page_of(replace(example_run(), timings=(timed(rising[:5], scenario="ColdStart"),)))
+    assert "Too few queries to see whether they rise or fall" in page
+    assert "show no trend" not in page
+    page = page_of(replace(example_run(), timings=(timed([1.0, 2.0, 1.0, 2.0, 1.0, 2.0]),)))
+    assert "show no trend; among few, a slight one is not seen" in page
 
 
 @pytest.mark.parametrize(

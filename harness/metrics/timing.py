@@ -15,6 +15,7 @@ from harness.metrics.measurements import Count, Measurements
 from harness.metrics.metric import Metric, Subject
 from harness.metrics.parity import TOLERANCE
 from harness.metrics.predictions import Predictions
+from harness.metrics.timing_rules import independent_in
 from harness.model.records import Timing
 from harness.protocol.needs import NEW_IMAGES, PREPARED_ARRAYS
 
@@ -28,7 +29,7 @@ def latency(timing: Timing, *, metric: str, level: float) -> Estimate:
     Of MultiStream and Server it is the 99th, of a cold start the median.
 
     Queries in a row share what slows the machine for seconds: bounds that take them for independent are too narrow.
-    Those that came in blocks apart in time count as one for each block.
+    Those that came in blocks apart in time count as one for each block, those that stood in one line for fewer.
     """
     return _timed(timing, timing.samples_s, metric=metric, level=level, quantile=quantile_of(timing.scenario), unit="s")
 
@@ -58,10 +59,12 @@ def _timed(
     timing: Timing, values: Sequence[float], *, metric: str, level: float, quantile: float, unit: str
 ) -> Estimate:
     """A percentile with order-statistic bounds; a bound that so few values cannot give is None."""
-    blocks = timing.blocks
-    value, *bounds = percentile_bounds(values, quantile=quantile, level=level, independent=blocks.n if blocks else None)
+    blocks, n = timing.blocks, independent_in(timing, quantile=quantile)
+    value, *bounds = percentile_bounds(values, quantile=quantile, level=level, independent=n)
     lower, upper = (bound if math.isfinite(bound) else None for bound in bounds)
     taken = f"{blocks.n} blocks, {blocks.pause_s:g} s apart," if blocks else "samples"
+    if timing.waited_s is not None:
+        taken = f"samples, as many as {n} because some stood in one line,"
     return Estimate(
         metric,
         timing.device,
@@ -234,7 +237,8 @@ METRICS = (
         name="repeated_image_gain",
         questions=("throughput",),
         meaning="How much faster one image is answered that comes over and over than the images in turn: more than "
-        "0.10 suggests that answers are kept (MLPerf's TEST04).",
+        "0.10 suggests that answers are kept (MLPerf's TEST04). One that kept its answers when it was judged is as "
+        "fast on both, and is not found.",
         higher_is_better=False,
         per="device",
         needs=_needs("decode-to-label"),

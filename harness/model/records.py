@@ -346,6 +346,7 @@ class Timing:
     others_share: of the machine's processor time while it was timed, what other processes took; None where unknown.
     blocks:     apart in time, where the samples came in such; None: all in a row.
     answers:    each different one that was given, in the order of the digests; None in the pack of an older harness.
+    waited_s:   of "Server", the seconds of each sample in which the query stood in line; None of the others.
     """
 
     scenario: str
@@ -358,6 +359,16 @@ class Timing:
     others_share: float | None = None
     blocks: TimedBlocks | None = None
     answers: tuple[TimedAnswer, ...] | None = None
+    waited_s: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        waited = (0.0,) * len(self.samples_s) if self.waited_s is None else self.waited_s
+        if len(waited) != len(self.samples_s) or not all(
+            0 <= w <= s for w, s in zip(waited, self.samples_s, strict=True)
+        ):
+            raise ValueError(
+                f"{self.scenario}, {self.span}: no query takes less than no time, or than it stood in line"
+            )
 
     @property
     def images_per_s(self) -> float:

@@ -42,6 +42,7 @@ class Scenario:
     before: to be called before each query, untimed and warm-up alike.
     answered: each different (place among the images, predicted column) that its queries gave so far.
     taken:  the seconds of its queries so far, where not those that a call took; None: as the stopwatch took them.
+    waited: the seconds of these in which each stood in line; None where nobody does.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Scenario:
     before: Callable[[], None] = lambda: None
     answered: Callable[[], Iterable[tuple[int, int]]] = tuple
     taken: Callable[[], Sequence[float]] | None = None
+    waited: Callable[[], Sequence[float]] | None = None
 
     def samples(self, of_calls: Sequence[float]) -> tuple[float, ...]:
         """Seconds of each query that counts. of_calls: what the stopwatch took of their calls."""
@@ -88,6 +90,7 @@ class Scenario:
             others_share,
             TimedBlocks(self.blocks, self.pause_s, block_shares) if self.blocks > 1 else None,
             tuple(TimedAnswer(digest, column) for digest, column in answers),
+            None if self.waited is None else tuple(self.waited()[-len(samples_s) :]),
         )
 
 
@@ -185,16 +188,19 @@ def with_arrivals(
     Args:
         rate: queries a second.
     """
-    gaps, arrival, taken = np.random.default_rng(SERVER_SEED), [math.nan], list[float]()
+    gaps, arrival = np.random.default_rng(SERVER_SEED), [math.nan]
+    taken, waited = list[float](), list[float]()
 
     def query() -> None:
         arrival[0] = clock() if math.isnan(arrival[0]) else arrival[0] + float(gaps.exponential(1 / rate))
-        if (early := arrival[0] - clock()) > 0:
-            sleep(early)
+        late = clock() - arrival[0]
+        if late < 0:
+            sleep(-late)
         served.query()
         taken.append(clock() - arrival[0])
+        waited.append(max(0.0, late))
 
-    return replace(served, query=query, taken=lambda: taken)
+    return replace(served, query=query, taken=lambda: taken, waited=lambda: waited)
 
 
 def cold_start(

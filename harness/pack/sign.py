@@ -2,13 +2,13 @@
 
 The signature is an in-toto Statement in a DSSE envelope over SHA256SUMS, which stands for every other file; it lies
 beside the sums, which do not list it, as do the same key's signatures of the statements that other tools know
-(`harness.pack.statements`). securesystemslib makes and checks the envelopes. A Statement is a dictionary of four keys,
-so the in-toto library, which brings protobuf, only witnesses them in the tests.
+(`harness.pack.statements`). securesystemslib makes and checks the envelopes, `harness.pack.envelopes` reads
+and writes their files. A Statement is a dictionary of four keys, so the in-toto library, which brings protobuf, only
+witnesses them in the tests.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,11 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import Error as LibraryError
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import CryptoSigner, Key, Signature
 
@@ -28,15 +25,11 @@ from harness.core.errors import EvidenceError
 from harness.core.files import write_atomically
 from harness.core.strict_json import parse_json
 from harness.core.text import brief
+from harness.pack.envelopes import PAYLOAD_TYPE, SignedFile, as_written, hint_of, read_signed_file
 from harness.pack.keys import TrustedKey, is_ecdsa, read_trusted_keys
 from harness.pack.outcome import read_passed
-from harness.pack.read import MODEL_SIGNATURE, SIGNATURE, TEST_RESULT, Pack, open_pack, read_signature, require_verified
+from harness.pack.read import MODEL_SIGNATURE, SIGNATURE, TEST_RESULT, Pack, open_pack, require_verified
 from harness.pack.statements import MADE_BY, MODELS, Statement, evidence_pack, statement_of
-
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
-BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # what model_signing reads
-# What reading JSON that somebody else wrote as an envelope can raise.
-MALFORMED = (LibraryError, ValueError, TypeError, LookupError, AttributeError)
 
 
 class Standing(StrEnum):
@@ -115,64 +108,46 @@ def sign_pack(path: Path, signer: CryptoSigner) -> Signed:
     require_verified(pack)
     own, added = signer.public_key, []
     statements = ((file, statement_of(pack, file)) for file in MADE_BY)
-    envelopes = {file: _envelope_for(pack, file, stated) for file, stated in statements if stated is not None}
+    held = {file: _held(pack, file, stated) for file, stated in statements if stated is not None}
     unseen = any(name.startswith(MODELS) for name in pack.sums.keys() - pack.files.keys())
-    if unseen or not is_ecdsa(own) or any(each != own.keyid for each in _of_model(envelopes)):
-        envelopes.pop(MODEL_SIGNATURE, None)
-    for file, envelope in envelopes.items():
-        if not (own.keyid in envelope.signatures and _signed_by(envelope, own)):
-            envelope.sign(signer)
+    if unseen or not is_ecdsa(own) or any(each != own.keyid for each in _of_model(held)):
+        held.pop(MODEL_SIGNATURE, None)
+    for file, signed in held.items():
+        if not _signed_by(signed, own):
+            signed.envelope.sign(signer)
             added.append(file)
     for file in added:
+        signed = held[file] if file != MODEL_SIGNATURE else replace(held[file], hint=hint_of(own))
         try:
-            write_atomically(pack.location / file, _written(file, envelopes[file], own))
+            write_atomically(pack.location / file, as_written(signed))
         except OSError as error:
             place = pack.location / file
             raise EvidenceError(f"{place} cannot be written ({error.strerror}). Make the pack writable.") from None
-    n = len(envelopes[SIGNATURE].signatures)
-    return Signed(own.keyid, read_passed(pack), bool(added), n, tuple(envelopes))
+    n = len(held[SIGNATURE].envelope.signatures)
+    return Signed(own.keyid, read_passed(pack), bool(added), n, tuple(held))
 
 
-def _of_model(envelopes: Mapping[str, Envelope]) -> Iterable[str]:
-    return envelopes[MODEL_SIGNATURE].signatures if MODEL_SIGNATURE in envelopes else ()
+def _of_model(held: Mapping[str, SignedFile]) -> Iterable[str]:
+    return held[MODEL_SIGNATURE].envelope.signatures if MODEL_SIGNATURE in held else ()
 
 
-def _signed_by(envelope: Envelope, key: Key) -> bool:
-    try:
-        key.verify_signature(envelope.signatures[key.keyid], envelope.pae())
-    except UnverifiedSignatureError:
-        return False
-    return True
+def _signed_by(signed: SignedFile, key: Key) -> bool:
+    signature = signed.envelope.signatures.get(key.keyid)
+    named = signed.hint is None or signed.hint == hint_of(key)
+    return named and signature is not None and _verifies(key, signature, signed.envelope)
 
 
-def _envelope_for(pack: Pack, file: str, stated: Statement) -> Envelope:
-    """The pack's envelope, or a new one."""
+def _held(pack: Pack, file: str, stated: Statement) -> SignedFile:
+    """What the pack has of a file, or a new one that nobody has signed."""
     if file not in pack.files:
         payload = json.dumps(stated, sort_keys=True, separators=(",", ":")).encode()
-        return Envelope(payload, PAYLOAD_TYPE, {})
-    envelope = _read(pack, file)
-    if wrong := next(_misstated(envelope, stated), None):
+        return SignedFile(Envelope(payload, PAYLOAD_TYPE, {}))
+    signed = read_signed_file(pack, file)
+    if wrong := next(_misstated(signed.envelope, stated), None):
         raise EvidenceError(
             f"{pack.name} has a {file} already, and {wrong}. Remove that file first, if it is nothing to keep."
         )
-    return envelope
-
-
-def _written(file: str, envelope: Envelope, key: Key) -> bytes:
-    content: dict[str, Any] = envelope.to_dict()
-    if file == MODEL_SIGNATURE:
-        content = {
-            "mediaType": BUNDLE_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": _hint(key)}, "tlogEntries": []},
-            "dsseEnvelope": content,
-        }
-    return (json.dumps(content, indent=1) + "\n").encode()
-
-
-def _hint(key: Key) -> str:
-    """How a bundle names its key: the digest of the public key in PEM."""
-    public = load_pem_public_key(key.keyval["public"].encode())
-    return hashlib.sha256(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return signed
 
 
 # --- checking ---------------------------------------------------------------------------------
@@ -196,18 +171,36 @@ def check_signature(pack: Pack, *, trust: Trust | None) -> SignatureCheck:
 def _further(pack: Pack, file: str, trust: Trust | None) -> tuple[list[str], list[str]]:
     """(what to say, what is wrong) of a statement for other tools."""
     try:
-        envelope, stated = _read(pack, file), statement_of(pack, file)
+        signed, stated = read_signed_file(pack, file), statement_of(pack, file)
+        envelope = signed.envelope
         problems = list(_misstated(envelope, stated)) if stated else ["the pack holds no model"]
     except EvidenceError as error:
-        return [f"{file}: signed, unreadably"], [str(error)]
+        return [f"{file}: signed, unreadably"], [f"{file}: {error}"]
     if not envelope.signatures:
         problems.append("it holds no signature")
+    problems += _misnamed(signed, trust)
     remarks = []
     for signature in envelope.signatures.values():
         remark, _, wrong = _worth(envelope, signature, trust)
         remarks.append(f"{file}: {remark}")
         problems += [wrong] if wrong else []
     return remarks, [f"{file}: {wrong}" for wrong in problems]
+
+
+def _misnamed(signed: SignedFile, trust: Trust | None) -> Iterator[str]:
+    """Why model_signing would refuse a bundle whose statement is right: it reads one signature, by the key it names."""
+    signatures = tuple(signed.envelope.signatures.values())
+    if signed.hint is None:
+        return
+    if len(signatures) > 1:
+        yield f"it holds {len(signatures)} signatures, and a bundle has room for one"
+    if trust is None:
+        return
+    for key in filter(None, (_signer_of(each, signed.envelope, trust) for each in signatures)):
+        if not is_ecdsa(key.key):
+            yield f"it is signed by key {key}, which is none that model_signing takes"
+        elif signed.hint != hint_of(key.key):
+            yield f"it names the key {_shown(signed.hint)}, and key {key} has signed it"
 
 
 def _of_pack(pack: Pack, trust: Trust | None) -> SignatureCheck:
@@ -220,7 +213,7 @@ def _of_pack(pack: Pack, trust: Trust | None) -> SignatureCheck:
             Standing.UNSIGNED, remarks=("unsigned draft: there is no signature",), problems=tuple(problems)
         )
     try:
-        envelope = _read(pack, SIGNATURE)
+        envelope = read_signed_file(pack, SIGNATURE).envelope
         problems = list(_misstated(envelope, evidence_pack(pack)))
     except EvidenceError as error:
         return SignatureCheck(Standing.BROKEN, remarks=("signed, unreadably",), problems=(str(error),))
@@ -255,8 +248,7 @@ def _worth(envelope: Envelope, signature: Signature, trust: Trust | None) -> tup
     named = _shown(signature.keyid)
     if trust is None:
         return f"signed by key id {named}, not checked: no --key", None, None
-    # Every key is tried: the key id is a hint that nobody signed.
-    key = next((each for each in trust.keys if _verifies(each, signature, envelope)), None)
+    key = _signer_of(signature, envelope, trust)
     if key is None and any(each.id == signature.keyid for each in trust.keys):
         wrong = f"the signature that names the key {named} does not verify with it: one of the two was altered"
         return f"signed by key id {named}: DOES NOT VERIFY", None, wrong
@@ -268,30 +260,17 @@ def _worth(envelope: Envelope, signature: Signature, trust: Trust | None) -> tup
     return f"signed by key {key}: the signature verifies", key, None
 
 
-def _verifies(key: TrustedKey, signature: Signature, envelope: Envelope) -> bool:
+def _signer_of(signature: Signature, envelope: Envelope, trust: Trust) -> TrustedKey | None:
+    """Whose it is; every key is tried, for the key id is a hint that nobody signed."""
+    return next((each for each in trust.keys if _verifies(each.key, signature, envelope)), None)
+
+
+def _verifies(key: Key, signature: Signature, envelope: Envelope) -> bool:
     try:
-        key.key.verify_signature(Signature(key.id, signature.signature), envelope.pae())
+        key.verify_signature(Signature(key.keyid, signature.signature), envelope.pae())
     except UnverifiedSignatureError:
         return False
     return True
-
-
-def _read(pack: Pack, file: str) -> Envelope:
-    content = read_signature(pack, file)
-    try:
-        read: Any = parse_json(content)
-        if file == MODEL_SIGNATURE:
-            if read["mediaType"] != BUNDLE_TYPE:
-                raise ValueError(f"a bundle of type {_shown(read['mediaType'])}")
-            read = read["dsseEnvelope"]
-        # It takes what it is given apart, so this is parsed for it alone.
-        envelope = Envelope.from_dict(read)
-        envelope.pae()
-    except MALFORMED as error:
-        raise EvidenceError(
-            f"{pack.name}/{file} is not a DSSE envelope ({type(error).__name__}: {error}). Fetch the pack anew."
-        ) from None
-    return envelope
 
 
 def _misstated(envelope: Envelope, expected: Statement) -> Iterator[str]:

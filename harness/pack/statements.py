@@ -7,11 +7,12 @@ test result (in-toto), and the files of the model (the model signing specificati
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from harness.data.prediction_records import GivenPredictions
-from harness.model.records import JudgedModel
+from harness.model.records import CommandRecord, JudgedModel
 from harness.pack.outcome import entries, read_judged, read_passed
 from harness.pack.read import (
     MODEL_SIGNATURE,
@@ -63,17 +64,20 @@ def _test_result(pack: Pack) -> Statement:
 
     A criterion is a test. One that is required and did not pass failed; one that is not required and was seen not to
     pass is a warning; what nobody asked or could assess is in no list, unless it is required and nothing excuses it.
+    An excuse is one of what was not assessed, never of what was seen.
     The result is that of the run: a warning alone does not take PASSED away.
     """
     passed: list[str] = []
     warned: list[str] = []
     failed: list[str] = []
-    required = {each.get("id") for each in entries(pack, "protocol", "content", "criteria") if each.get("required")}
+    criteria = entries(pack, "protocol", "content", "criteria")
+    required = {each.get("id") for each in criteria if each.get("required") is not False}
     for verdict in entries(pack, "verdicts"):
         name, outcome = str(verdict.get("criterion")), verdict.get("outcome")
+        excused = outcome == "not assessed" and bool(verdict.get("waiver") or verdict.get("not_asked"))
         if outcome == "passed":
             passed.append(name)
-        elif name in required and not verdict.get("waiver") and not verdict.get("not_asked"):
+        elif name in required and not excused:
             failed.append(name)
         elif outcome in ("failed", "inconclusive"):
             warned.append(name)
@@ -102,12 +106,21 @@ def _model(pack: Pack) -> Statement | None:
 
 
 def _judged(pack: Pack) -> Iterator[dict[str, Any]]:
-    """The files of what was judged: those of a trained model, the file that was named, or given predictions."""
+    """The files of what was judged: those of a trained model, the file or command that was named, given predictions.
+
+    A command's are the files that its line names; where it names none, nothing but the line is known of it. The program
+    is one only where it is alone: an interpreter passed no test.
+    """
     for name, digest in _models(pack):
         yield _file(name, digest)
     match read_judged(pack):
-        case JudgedModel() as model:
+        case JudgedModel(command=None) as model:
             yield _file(model.file, model.sha256)
+        case JudgedModel(command=CommandRecord(line=line, files=files)):
+            program = shlex.split(line)[0]
+            shown = {each.name: each.sha256 for each in files}
+            for name in [name for name in shown if name != program] or shown:
+                yield _file(name, shown[name])
         case GivenPredictions() as given:
             for each in given.files:
                 yield _file(each.kept_as, each.sha256)

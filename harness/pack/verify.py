@@ -107,7 +107,7 @@ def verified_run(pack: Pack, *, trust: Trust | None = None) -> tuple[Verificatio
     if not made.discrepancies:  # numbers of bytes that are not the run's would only say the same again
         made = _recomputed(pack)
     signature = check_signature(pack, trust=trust)
-    found = (*made.discrepancies, *(Discrepancy(SIGNATURE, "", problem) for problem in signature.problems))
+    found = (*made.discrepancies, *map(_of_signature, signature.problems))
     run_id = run_id if isinstance(run_id, str) else None
     passed = run.get("passed") if isinstance(run, Mapping) else None
     passed = passed if isinstance(passed, bool) else None
@@ -121,6 +121,12 @@ def _digests(pack: Pack) -> Iterator[Discrepancy]:
     listed = list(pack.sums)
     if listed != sorted(listed, key=PurePosixPath):
         yield Discrepancy(SUMS, "", "its lines are not sorted by name, as the harness writes them")
+
+
+def _of_signature(problem: str) -> Discrepancy:
+    """A problem of another statement begins with the name of its file."""
+    file, _, rest = problem.partition(": ")
+    return Discrepancy(file, "", rest) if file in UNLISTED else Discrepancy(SIGNATURE, "", problem)
 
 
 class Recomputed(NamedTuple):

@@ -58,6 +58,7 @@ CORRUPTIONS = (
 INVARIANCES = ("rotation_90", "rotation_180", "rotation_270", "flip_horizontal", "flip_vertical")
 NO_CELLS = ("blank", "red_cells", "noise", "text", "grey")
 FEWEST_BLOCKS = 30  # 29 are the fewest samples with a 95 % upper bound of the 90th percentile
+MAX_SERVED_S = 3600.0  # for queries that arrive at random; a published figure takes 600 s
 PINNED_BY = "digest_mismatches"  # the metric that holds a set to its digest
 ANY = "any"  # flips under at least one transform; inputs of every kind together
 # What may be decoded; `harness.data.decoding` knows more by their first bytes, and names them.
@@ -837,6 +838,15 @@ class ThroughputPlan(_Record):
             raise ValueError(
                 f"blocks = {self.blocks} and pause_s = {self.pause_s:g}: blocks are apart by a pause, and a pause is "
                 "between blocks; give both or neither"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _server_ends(self) -> ThroughputPlan:
+        if self.server_rate is not None and (self.warmup_queries + self.queries) / self.server_rate > MAX_SERVED_S:
+            raise ValueError(
+                f"server_rate = {self.server_rate:g}: {self.warmup_queries + self.queries} queries take longer than "
+                f"{MAX_SERVED_S:g} s to arrive, and a run waits for them; ask for fewer, or let more arrive"
             )
         return self
 

@@ -10,8 +10,8 @@ from typing import Any
 from markupsafe import Markup
 
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate
-from harness.metrics.timing import images_per_second, latency
-from harness.metrics.timing_rules import drift_of, independent_in, percentiles_of, tier_of
+from harness.metrics.timing import images_per_second, latency, quantile_of
+from harness.metrics.timing_rules import drift_blocks, drift_of, independent_in, percentiles_of, tier_of
 from harness.model.records import Timing
 from harness.report.section import Material, Section
 from harness.run.results import RunResults
@@ -49,13 +49,15 @@ def _facts_of(timing: Timing) -> dict[str, object]:
     shares = timing.blocks.others_shares if timing.blocks is not None else ()
     load = {"quietest": min(shares), "busiest": max(shares)} if shares else {}
     told, refused = percentiles_of(timing, level=DISPLAY_LEVEL)
+    quantile = 0.5 if timing.scenario == OFFLINE else quantile_of(timing.scenario)
     one_by_one = timing.scenario != OFFLINE
     return {
         **{"value": found.value, "lower": found.lower, "upper": found.upper, **pipe, **load},
         "total_s": sum(timing.samples_s),
         "tier": tier_of(timing),
         "drift": drift_of(timing),
-        "independent": independent_in(timing),
+        "drift_blocks": drift_blocks(timing),
+        "independent": independent_in(timing, quantile=quantile),
         "percentiles": [asdict(each) for each in told] if one_by_one else [],
         "refused": [asdict(each) for each in refused] if one_by_one else [],
     }
