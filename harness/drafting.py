@@ -136,8 +136,8 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
         f"formats = {_listed(_formats(found))}, modes = {_listed(_modes(found))}, "
         f"min_side_px = {min(sides, default=1)}, max_side_px = {max(sides, default=1)} }}\n",
         *_names(found),
-        "# A network from random weights. With --model FILE nothing is trained: this table then says of which network the",
-        "# file is and how it is shown an image; which class each output stands for goes into [model].",
+        "# A network from random weights. With --model FILE nothing is trained: the table then says of which network",
+        "# the file is and how it is shown an image; which class each output stands for goes into [model].",
         "[training]",
         f"image_size_px = {_trained_px(sides)} # the images have {min(sides, default=0)} to {max(sides, default=0)} px",
         '# architecture = "resnet18" # any classifier of torchvision, or "timm:NAME" of timm',
