@@ -136,9 +136,12 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
         f"formats = {_listed(_formats(found))}, modes = {_listed(_modes(found))}, "
         f"min_side_px = {min(sides, default=1)}, max_side_px = {max(sides, default=1)} }}\n",
         *_names(found),
-        "# A network from random weights. A classifier of your own: --model FILE, and this table is not used.",
+        "# A network from random weights. With --model FILE nothing is trained: the table then says of which network",
+        "# the file is and how it is shown an image; which class each output stands for goes into [model].",
         "[training]",
         f"image_size_px = {_trained_px(sides)} # the images have {min(sides, default=0)} to {max(sides, default=0)} px",
+        '# architecture = "resnet18" # any classifier of torchvision, or "timm:NAME" of timm',
+        '# resize = "squish" # or "crop": how an image comes to that size',
         '# weights = { source = "imagenet" } # needs torchvision\'s cache or a download; better than random weights\n',
         "# The floors are proposals from the number of images alone. State what your use needs, before you look.",
         f"# {_proves(total, 'test images')}",

@@ -104,6 +104,7 @@ class Job:
             **{"PIP_TARGET": str(site), "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_QUIET": "1"},
             **{"PYTHONPATH": str(site), "PATH": path, "HARNESS": str(forge.installed.wheel)},
             **{"PROTOCOL": "protocol.toml", "DATA": str(forge.data), "PYTEST_ADDOPTS": f"-k '{' or '.join(ASKED)}'"},
+            "OPTIONS": "--workers=1 --device=cpu",
             **environment,
         }
 
@@ -174,6 +175,7 @@ def test_the_workflow_gates_a_pull_request_against_main_and_keeps_every_look(for
     assert evidence["baseline"]["run"] == evidence_of(main.place / "pack")["run"]["id"]
     assert verdicts_of(pull.place / "pack")["G1"]["outcome"] == "passed"
     assert evidence["run"]["command"].startswith("leukocyte-harness run --protocol=protocol.toml")
+    assert " --workers=1 --device=cpu --ledger=" in evidence["run"]["command"]
     page = (pull.temp / "page.md").read_text()
     assert page.rstrip("\n") == (pull.place / "pack" / "summary.md").read_text().rstrip("\n")
     assert "### Against the baseline" in page

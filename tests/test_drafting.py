@@ -81,8 +81,11 @@ def test_every_commented_example_is_valid_where_it_is_taken_in(tmp_path: Path, o
     text = drafted(root, out).protocol
     start = text.index("# What else can be asked")
     wanted = [line[2:] for line in text[start:].splitlines() if re.match(r"# (\[|\w+ = )", line)]
-    out.write_text(text[:start] + "\n".join(wanted))
+    stated = text[:start].replace("# architecture = ", "architecture = ").replace("# resize = ", "resize = ")
+    out.write_text(stated + "\n".join(wanted))
     protocol = read_protocol(out)
+    assert {"architecture", "resize"} <= set(tomllib.loads(stated)["training"])
+    assert protocol.training.resize == "squish"
     assert protocol.prevalence is not None
     assert protocol.prevalence.shares == {"cat": 0.333, "dog.b": 0.333, "emu": 0.334}
     assert protocol.robustness is not None

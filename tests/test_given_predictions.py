@@ -199,11 +199,12 @@ def test_all_cells_are_test_where_nobody_divided_them(manifest: Manifest):
 def test_the_terminal_tells_of_rounding_ties_labels_and_the_missing_split():
     from example_run import example_run
 
-    told = "\n".join(given_told(replace(example_run(), training=None, given=UNSPLIT)))
+    index = replace(UNSPLIT.files[0], unread=("", "label", "note"))  # pandas writes its index under no name
+    told = "\n".join(given_told(replace(example_run(), training=None, given=replace(UNSPLIT, files=(index,)))))
     assert "judged: predictions 'p.csv' of dataset, 4 rows" in told
     assert "2 rows miss a sum of 1 by at most 0.001 and were divided by it; printed to 3 decimals" in told
     assert "1 rows have two largest probabilities" in told
-    assert "columns not used: label, note" in told
+    assert "columns not used: (without a name), label, note" in told
     assert "its 'label' differs from the data's label in 3 rows" in told
     assert "separation from training is not shown" in told
     assert given_told(example_run()) == []
@@ -376,6 +377,7 @@ def test_the_same_classes_within_a_ten_thousandth_are_the_same_look(tiny: Pytest
         (["--predictions={pack}/data_split.csv"], "5 of 5 classes have no column, first 'basophil'"),
         (["--predictions={pack}/predictions/second_laboratory.csv"], "200 foreign rows, such as line 2"),
         (["--predictions={pack}/predictions/test.csv"], "50 of the 60 images of test have no row, first"),
+        (["--predictions={pack}/predictions/test.csv"], "if only some are, say which with --split FILE"),
         (["--predictions=nine_monocytes={pack}/predictions/nine_monocytes.csv"], "Name one of the dataset"),
         (
             ["--predictions={pack}/predictions/train.csv", "--predictions={pack}/predictions/train.csv"],

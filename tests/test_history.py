@@ -278,4 +278,6 @@ def test_compare_writes_its_verdicts_and_cells_as_a_page(reports, tmp_path, caps
     cells = [line.split(": ", 2)[2].split("'")[1] for line in lines if line.startswith("lost: test: ")]
     assert cells
     assert all(f"lost {cell} :" in told for cell in cells)
+    (worse,) = [line.removeprefix("worse: test: ") for line in lines if line.startswith("worse: test: ")]
+    assert f"Worse on test: {worse}." in told.partition(" Criteria ")[0]  # beside the verdict, not below nine criteria
     assert "PYTEST_ADDOPTS" in told

@@ -16,7 +16,9 @@ def as_text(audit: Audit, *, verbose: bool = False) -> str:
     verbose: also the text of every line that a statement was read from.
     """
     report = audit.report
-    out = [f"{_seen(report.name)}: {len(audit.statements)} statements about {len(report.sets)} sets were read"]
+    n, n_sets = len(audit.statements), len(report.sets)
+    read = f"{n} statement{'s' * (n != 1)} about {n_sets} set{'s' * (n_sets != 1)} {'were' if n != 1 else 'was'} read"
+    out = [f"{_seen(report.name)}: {read}"]
     verdicts = {entry.id: verdict for entry, verdict in zip(audit.statements, audit.verdicts, strict=True)}
     for name in report.sets:
         out.append(f"  {_seen(name)}")

@@ -56,6 +56,9 @@ class PredictionsTable:
     places: tuple[str, ...]
 
 
+PREDICT_THEM = "Predict every image of the set, and add a row for each."
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered:
     """What the tables of one set say of its images.
@@ -74,9 +77,11 @@ class Answered:
     def names_any_of(self, images: Iterable[CellImage]) -> bool:
         return any(image.path in self.answers for image in images)
 
-    def probabilities(self, images: Sequence[CellImage], *, of: str) -> np.ndarray:
+    def probabilities(self, images: Sequence[CellImage], *, of: str, advice: str = PREDICT_THEM) -> np.ndarray:
         """(n_images, n_classes), in the order of the images.
 
+        Args:
+            advice: what to do where rows are missing.
         Raises:
             InvalidPredictions: an image has no row; says how many, and names the first.
         """
@@ -84,7 +89,7 @@ class Answered:
         if missing:
             raise InvalidPredictions(
                 f"{self.names}: {len(missing)} of the {len(images)} images of {of} have no row, first "
-                f"{', '.join(map(repr, missing[:3]))}. Predict every image of the set, and add a row for each."
+                f"{', '.join(map(repr, missing[:3]))}. {advice}"
             )
         return np.array([self.answers[image.path] for image in images])
 

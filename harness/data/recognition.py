@@ -7,6 +7,7 @@ landmarks read finer, so that of the two the smaller one finds the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ MIN_LIKENESS = 0.82
 # Of one picture: the pictures most like it that are laid over it, and the ways in which each is.
 MOST_CANDIDATES, WAYS_EACH = 6, 2
 IMAGES_PER_CHUNK = 256
+# Of pictures that are all alike (digits, drawings) nearly every landmark resembles hundreds of others: 900 of them have
+# two million such pairs a chunk, and the rings of a pair with their spectra take some 8 KiB.
+ASKED_AT_ONCE, PAIRS_AT_ONCE = 2**12, 2**14
 STEPS_PER_UNIT = 31  # of a kept ring map: -4 to 4 standard deviations in a byte
 
 
@@ -106,27 +110,45 @@ def _found_from(
 ) -> tuple[Pairing, Agreement]:
     """The pairs that landmarks of the pictures in rows `chunk` find; their `one` is among these."""
     asked = landmarks(thumbnails[chunk], scales=SCALES)
-    vectors = described(asked.maps)
-    spot, target = met(index, vectors > 0, max_distance=MAX_DISTANCE)
-    others = chunk[asked.image[spot]] != spots.image[target]
-    spot, target = spot[others], target[others]
-    alike = _row_products(vectors, spot, spots.vectors, target) >= MIN_LIKENESS
-    spot, target = spot[alike], target[alike]
-    one, other = asked[spot], spots.landmarks(target)
-    pairing, likeness = paired(one, other)
-    chosen = _most_alike(pairing, likeness, np.minimum(one.share, other.share))
-    pairing = Pairing(chunk[pairing.one], pairing.other, pairing.motion)
+    pairing, worth = _ways(asked, chunk, spots, index)
+    chosen = _most_alike(pairing, worth)
     return registered(thumbnails, thumbnails, pairing[chosen])
 
 
-def _most_alike(pairing: Pairing, likeness: Floats, share: Floats) -> Ints:
-    """Rows of the likeliest ways of each pair, and of the likeliest pairs of each `one`.
+def _ways(asked: Landmarks, chunk: Ints, spots: _Spots, index: BandedIndex) -> tuple[Pairing, Floats]:
+    """Every way in which a picture of `chunk` may show another, and what it is worth, in the order of `asked`.
 
-    share: what of a likeness may rest on the pictures themselves. Borders of one colour are alike whatever they frame.
+    Worth: how alike the rings are, times what of it may rest on the pictures themselves. Borders of one colour are
+    alike whatever they frame.
     """
-    rows = np.flatnonzero(likeness >= MIN_RING_CORRELATION)
-    worth = likeness * share
-    rows = rows[np.lexsort((-worth[rows], pairing.other[rows], pairing.one[rows]))]
+    vectors = described(asked.maps)
+    ways = [(_no_pairing(), np.empty(0, np.float32))]
+    for spot, target in _resembling(vectors, chunk[asked.image], spots, index):
+        one, other = asked[spot], spots.landmarks(target)
+        pairing, likeness = paired(one, other)
+        kept = likeness >= MIN_RING_CORRELATION
+        pairing = Pairing(chunk[pairing.one], pairing.other, pairing.motion)
+        ways.append((pairing[kept], (likeness * np.minimum(one.share, other.share))[kept]))
+    joined = (np.concatenate([getattr(each, name) for each, _ in ways]) for name in ("one", "other", "motion"))
+    return Pairing(*joined), np.concatenate([worth for _, worth in ways])
+
+
+def _resembling(vectors: Floats, images: Ints, spots: _Spots, index: BandedIndex) -> Iterator[tuple[Ints, Ints]]:
+    """(asked, target) of landmarks of two pictures that resemble each other, at most `PAIRS_AT_ONCE` at a time."""
+    for start in range(0, len(vectors), ASKED_AT_ONCE):
+        spot, target = met(index, vectors[start : start + ASKED_AT_ONCE] > 0, max_distance=MAX_DISTANCE)
+        spot = spot + start
+        others = images[spot] != spots.image[target]
+        spot, target = spot[others], target[others]
+        alike = _row_products(vectors, spot, spots.vectors, target) >= MIN_LIKENESS
+        spot, target = spot[alike], target[alike]
+        for at in range(0, len(spot), PAIRS_AT_ONCE):
+            yield spot[at : at + PAIRS_AT_ONCE], target[at : at + PAIRS_AT_ONCE]
+
+
+def _most_alike(pairing: Pairing, worth: Floats) -> Ints:
+    """Rows of the worthiest ways of each pair, and of the worthiest pairs of each `one`."""
+    rows = np.lexsort((-worth, pairing.other, pairing.one))
     way = _place_in_run(pairing.one[rows] << 32 | pairing.other[rows])
     pairs = rows[way == 0]
     pairs = pairs[np.lexsort((pairing.other[pairs], -worth[pairs], pairing.one[pairs]))]
@@ -151,9 +173,8 @@ def _row_products(left: Floats, i: Ints, right: NDArray[np.float16], j: Ints) ->
 
 
 def _each_pair_once(found: list[tuple[Pairing, Agreement]]) -> Recognised:
-    none = Pairing(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2, 3), np.float32))
     one, other, motion = (
-        np.concatenate([getattr(pairing, name) for pairing in (none, *(each for each, _ in found))])
+        np.concatenate([getattr(pairing, name) for pairing in (_no_pairing(), *(each for each, _ in found))])
         for name in ("one", "other", "motion")
     )
     correlation, detail = (
@@ -166,6 +187,10 @@ def _each_pair_once(found: list[tuple[Pairing, Agreement]]) -> Recognised:
     order = np.lexsort((swapped, -detail.round(4), second, first))
     order = order[_place_in_run((first << 32 | second)[order]) == 0]
     return Recognised(first[order], second[order], motion[order].astype(np.float32), correlation[order], detail[order])
+
+
+def _no_pairing() -> Pairing:
+    return Pairing(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2, 3), np.float32))
 
 
 def _inverse(motion: Floats) -> Floats:

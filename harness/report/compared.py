@@ -11,6 +11,7 @@ from harness.metrics.estimates import DISPLAY_LEVEL
 from harness.report import templating, wording
 from harness.report.history import MOST_CHANGES, STYLE, PastRun, Step, brief
 from harness.report.sections.comparison import paired_row
+from harness.report.sentences import worse_classes
 from harness.report.verdicts import MARKS
 
 TEMPLATE = "compared.html.j2"
@@ -41,6 +42,7 @@ def render_comparison(
             step=step,
             holds=holds,
             told=told,
+            worse=[(each.set, ", ".join(classes)) for each in comparisons if (classes := worse_classes(each))],
             verdicts=[_verdict(each) for each in verdicts],
             sets=[_set(each) for each in comparisons],
             kinds=[paired_row(found, None, name=kind) for kind, found in corrupted.items()],

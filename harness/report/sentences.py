@@ -206,7 +206,7 @@ def given_told(results: RunResults) -> list[str]:
         if file.n_tied:
             told.append(f"  {file.n_tied} rows have two largest probabilities; the protocol's first class counts")
         if file.unread:
-            told.append(f"  columns not used: {', '.join(file.unread)}")
+            told.append(f"  columns not used: {', '.join(name or '(without a name)' for name in file.unread)}")
         if file.n_other_labels:
             told.append(f"  its {file.label_column!r} differs from the data's label in {file.n_other_labels} rows")
     if given.undivided:

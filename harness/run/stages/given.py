@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from harness.data.prediction_files import Answered, answers_for
+from harness.data.prediction_files import PREDICT_THEM, Answered, answers_for
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.records import Manifest, Split
 from harness.judge.pretrained import Judged
@@ -14,6 +14,8 @@ from harness.run.setting import Setting
 from harness.run.stages.data import split
 from harness.run.stages.external import external, listing
 from harness.run.stages.model import model
+
+SAY_WHICH = "No split was given, so every image is a test image: if only some are, say which with --split FILE. Else:"
 
 
 @stage(listing)
@@ -69,10 +71,11 @@ def covered(own: Answered, parts: Split) -> tuple[str, ...]:
     Raises:
         InvalidPredictions: the test part, or some of another, has no row.
     """
+    advice = f"{SAY_WHICH} {PREDICT_THEM}" if parts.source == "undivided" else PREDICT_THEM
     covered = []
     for part in PARTS:
         cells = parts.part(part)
         if part == "test" or own.names_any_of(cells):
-            own.probabilities(cells, of=part)  # which refuses a part that is covered in part
+            own.probabilities(cells, of=part, advice=advice)  # which refuses a part that is covered in part
             covered.append(part)
     return tuple(covered)
