@@ -64,7 +64,7 @@ images_per_class = 6
 [throughput]
 queries = 30
 offline_rounds = 5
-offline_images = 20
+offline_images = 8
 
 [[external]]
 name = "second_laboratory"
