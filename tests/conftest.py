@@ -25,8 +25,8 @@ from harness.protocol.records import AugmentationPlan, PhasePlan, TrainingPlan, 
 
 SAID = "said.json"
 # How long an example takes says how busy the machine is; no test asserts a time.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("all", deadline=None)  # Hypothesis's own 100 examples
+settings.register_profile("share", deadline=None, max_examples=effort.USUAL)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     effort.EVERYTHING = config.getoption("--all")
+    settings.load_profile("all" if effort.EVERYTHING else "share")
 
 
 @pytest.fixture(scope="session")

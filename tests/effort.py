@@ -7,15 +7,17 @@ that a decorator may ask.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle, product
 from typing import TypeVar
 
 import pytest
 
-Item = TypeVar("Item")
+Item, Other = TypeVar("Item"), TypeVar("Other")
 
 EVERYTHING = False
 SHARE = 8  # by default one of so many
 FEWEST = 10
+USUAL = 30  # random examples where a test does not say how many; Hypothesis's own 100 with `--all`
 
 
 def examples(n: int) -> int:
@@ -28,6 +30,13 @@ def spread(places: Sequence[Item]) -> Sequence[Item]:
     if EVERYTHING or len(places) <= FEWEST:
         return places
     return places[:: min(SHARE, len(places) // FEWEST)]
+
+
+def paired(cases: Sequence[Item], others: Sequence[Other]) -> list[tuple[Item, Other]]:
+    """Every case with one of the others, each of these in its turn; with each of them by `--all`."""
+    if EVERYTHING:
+        return [*product(cases, others)]
+    return [*zip(cases, cycle(others), strict=False)]
 
 
 def with_all(why: str) -> pytest.MarkDecorator:

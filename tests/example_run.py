@@ -63,6 +63,7 @@ from harness.protocol.records import (
     Waiver,
     WeightsPlan,
 )
+from harness.protocol.reporting import ReportPlan
 from harness.report.page import limits_of, render_report
 from harness.run.packages import Declared, Package, Packages
 from harness.run.results import Baseline, BaselineCheck, RunResults, SetSummary
@@ -95,6 +96,7 @@ def example_run(
     n_wrong: int = 3,
     environment: dict[str, str] | None = None,
     forged: Callable[[Split], Split] = lambda drawn: drawn,
+    figures: bool = True,
 ) -> RunResults:
     """A run that went to its end.
 
@@ -104,8 +106,11 @@ def example_run(
         n_wrong: how many test cells are misclassified.
         environment: overrides single entries.
         forged: makes another split of the one that was drawn; everything else follows from it.
+        figures: what its protocol says of them; to draw them takes most of the time that writing its pack takes.
     """
     protocol = example_protocol()
+    if not figures:
+        protocol = protocol.model_copy(update={"report": ReportPlan(figures=False)})
     dataset = _images("dataset", (IMAGES_PER_CLASS,) * len(CLASSES), file_name, content)
     split = forged(split_stratified(Manifest("dataset", Path(), CLASSES, dataset), protocol.split))
     externals = {

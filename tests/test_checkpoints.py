@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import CLASSES
+from effort import paired
 from safetensors.torch import save
 from test_architectures import protocol_for
 from torch import nn
@@ -56,28 +57,29 @@ def beside(state: State) -> dict[str, Any]:
     return {"epoch": 7, "optimizer": optimiser, "best": 0.97, "history": [0.1, 0.2]}
 
 
-@pytest.mark.parametrize(
-    ("wrap", "taken_off"),
-    [
-        (lambda s: s, ()),
-        (lambda s: below("module.", s), ("prefix 'module.'",)),
-        (lambda s: below("model.", s), ("prefix 'model.'",)),
-        (lambda s: below("_orig_mod.", s), ("prefix '_orig_mod.'",)),
-        (lambda s: below("module._orig_mod.", s), ("prefix 'module.'", "prefix '_orig_mod.'")),
-        (lambda s: {"model": s, "opt": beside(s)["optimizer"]}, ("key 'model'",)),  # fastai's learn.save
-        (
-            lambda s: {"state_dict": below("model.", s), **beside(s)},
-            ("key 'state_dict'", "prefix 'model.'"),
-        ),  # Lightning
-        (lambda s: {"state_dict": below("net.", s), "hyper_parameters": {}}, ("key 'state_dict'", "prefix 'net.'")),
-        (lambda s: {"model_state_dict": s, **beside(s)}, ("key 'model_state_dict'",)),
-        (lambda s: {"state_dict": below("module.", s), "arch": "resnet18"}, ("key 'state_dict'", "prefix 'module.'")),
-    ],
-)
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt"])
+# (what a training program saves, what is taken off it)
+WRAPPED: list[tuple[Callable[[State], Any], tuple[str, ...]]] = [
+    (lambda s: s, ()),
+    (lambda s: below("module.", s), ("prefix 'module.'",)),
+    (lambda s: below("model.", s), ("prefix 'model.'",)),
+    (lambda s: below("_orig_mod.", s), ("prefix '_orig_mod.'",)),
+    (lambda s: below("module._orig_mod.", s), ("prefix 'module.'", "prefix '_orig_mod.'")),
+    (lambda s: {"model": s, "opt": beside(s)["optimizer"]}, ("key 'model'",)),  # fastai's learn.save
+    (
+        lambda s: {"state_dict": below("model.", s), **beside(s)},
+        ("key 'state_dict'", "prefix 'model.'"),
+    ),  # Lightning
+    (lambda s: {"state_dict": below("net.", s), "hyper_parameters": {}}, ("key 'state_dict'", "prefix 'net.'")),
+    (lambda s: {"model_state_dict": s, **beside(s)}, ("key 'model_state_dict'",)),
+    (lambda s: {"state_dict": below("module.", s), "arch": "resnet18"}, ("key 'state_dict'", "prefix 'module.'")),
+]
+
+
+@pytest.mark.parametrize(("wrapped", "suffix"), paired(WRAPPED, (".pth", ".pt", ".ckpt")))
 def test_what_wraps_the_weights_is_taken_off_and_told(
-    tmp_path: Path, state: State, wrap: Callable[[State], Any], taken_off: tuple[str, ...], suffix: str
+    tmp_path: Path, state: State, wrapped: tuple[Callable[[State], Any], tuple[str, ...]], suffix: str
 ):
+    wrap, taken_off = wrapped
     found = read_model(written(tmp_path, wrap(state), f"weights{suffix}"), PROTOCOL, trusted=())
     assert found.record.unwrapped == (taken_off or None)
     # It is the same classifier as the bare one: the same digest stands on the ledger.

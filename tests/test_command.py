@@ -24,7 +24,7 @@ import torch
 import torchvision
 from drawn import CLASSES, decoded
 from sklearn.linear_model import LogisticRegression
-from tiny_run import Pytest, evidence_of, verdicts_of
+from tiny_run import OF_IMAGES, Pytest, apart, evidence_of, verdicts_of
 
 from harness.cli import main
 from harness.core.digests import file_digest
@@ -554,10 +554,10 @@ def test_a_set_is_asked_once_in_a_run_and_again_in_the_next(tmp_path: Path, smea
 
 
 @pytest.fixture(scope="module")
-def judged(tiny: Pytest, place: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
-    line = mean_colour(place)
-    done = tiny(f"--model-command={line}", f"--reports={place / 'command'}")
-    return done, (place / "command" / "latest").resolve()
+def judged(tiny: Pytest, place: Path, first_run: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+    line, reports = mean_colour(place), apart(first_run, str(place / "command"), stages=OF_IMAGES)
+    done = tiny(f"--model-command={line}", f"--reports={reports}")
+    return done, (reports / "latest").resolve()
 
 
 def test_a_whole_run_of_a_command_passes_tells_what_was_judged_and_verifies(judged, place: Path, capsys):
@@ -608,9 +608,11 @@ def test_a_report_replayed_for_another_command_does_not_verify(tmp_path: Path, j
     assert words in capsys.readouterr().out
 
 
-def test_a_command_that_breaks_in_mid_run_stops_it_and_leaves_no_pack(tiny: Pytest, place: Path, tmp_path: Path):
+def test_a_command_that_breaks_in_mid_run_stops_it_and_leaves_no_pack(
+    tiny: Pytest, place: Path, first_run: Path, tmp_path: Path
+):
     line = plain(tmp_path, "if number == 3:\n    sys.exit('no more memory on the device')")
-    reports = place / "broken"
+    reports = apart(first_run, str(place / "broken"), stages=OF_IMAGES)
     done = tiny(f"--model-command={line}", f"--reports={reports}", "-k", "A1 or R1")
     assert done.returncode == Exit.ERROR, done.stdout
     assert "no more memory on the device" in done.stdout

@@ -22,7 +22,7 @@ import torch
 import torchvision
 from drawn import CLASSES, decoded, scored, shown
 from safetensors.torch import save
-from tiny_run import Pytest, evidence_of, verdicts_of
+from tiny_run import OF_IMAGES, Pytest, apart, evidence_of, verdicts_of
 
 from harness.cli import main
 from harness.core.digests import file_digest
@@ -559,9 +559,10 @@ def test_whose_word_says_which_cells_it_knows(
 def judged(
     tiny: Pytest, place: Path, cold: tuple[subprocess.CompletedProcess[str], Path]
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """The classifier of the cold run, judged by its file alone, elsewhere."""
-    done = tiny(f"--model={cold[1] / 'models' / CLASSIFIER}", f"--reports={place / 'judged'}")
-    return done, (place / "judged" / "latest").resolve()
+    """The classifier of the cold run, judged by its file alone, elsewhere: there are images, and no answer."""
+    reports = apart(place, "judged", stages=OF_IMAGES)
+    done = tiny(f"--model={cold[1] / 'models' / CLASSIFIER}", f"--reports={reports}")
+    return done, (reports / "latest").resolve()
 
 
 def test_judging_a_run_s_own_export_says_the_same_to_the_last_bit(judged, cold):
@@ -630,8 +631,9 @@ def test_a_state_dict_of_unknown_cells_is_judged_within_limits(tiny: Pytest, pla
     own = place / "stating.toml"
     own.write_text(f'extends = "tiny.toml"\n[model]\nclasses = {json.dumps(CLASSES)}\n')
     weights = cold[1] / "models" / "best_model_phase2.pth"
-    done = tiny(f"--model={weights}", f"--protocol={own}", f"--reports={place / 'bare'}", "-k", "A1 or F6 or F7")
-    pack = (place / "bare" / "latest").resolve()
+    reports = apart(place, "bare", stages=OF_IMAGES)
+    done = tiny(f"--model={weights}", f"--protocol={own}", f"--reports={reports}", "-k", "A1 or F6 or F7")
+    pack = (reports / "latest").resolve()
     found = verdicts_of(pack)
     assert found["F6"]["not_asked"], done.stdout
     assert found["F7"]["not_asked"]
@@ -645,15 +647,15 @@ def test_a_state_dict_of_unknown_cells_is_judged_within_limits(tiny: Pytest, pla
 
 
 def test_a_trusted_export_is_asked_whether_it_says_what_was_judged(tiny: Pytest, place: Path, cold):
-    file = cold[1] / "models" / EXPORT
-    refused = tiny(f"--model={file}", f"--reports={place / 'pickle'}")
+    file, reports = cold[1] / "models" / EXPORT, apart(place, "pickle", stages=OF_IMAGES)
+    refused = tiny(f"--model={file}", f"--reports={reports}")
     assert refused.returncode == Exit.ERROR
     assert f"--trust-model {file_digest(file)}" in refused.stdout
     assert "Traceback" not in refused.stdout
-    assert not (place / "pickle" / "latest").exists()
+    assert not (reports / "latest").exists()
     trust = f"--trust-model={file_digest(file)}"
-    tiny(f"--model={file}", trust, f"--reports={place / 'pickle'}", "-k", "F5 or A1")
-    found = verdicts_of(place / "pickle" / "latest")
+    tiny(f"--model={file}", trust, f"--reports={reports}", "-k", "F5 or A1")
+    found = verdicts_of(reports / "latest")
     assert found["F5"]["outcome"] == "passed"
     assert found["A1"]["estimate"]["k"] == verdicts_of(cold[1])["A1"]["estimate"]["k"]
 
@@ -707,7 +709,7 @@ def test_a_model_of_which_only_waivable_things_are_required_does_not_pass(tiny: 
 def test_the_pack_of_a_judged_model_whose_gate_stayed_closed_verifies(tiny: Pytest, place: Path, cold, capsys):
     miscounted = place / "miscounted_model.toml"
     miscounted.write_text('extends = "tiny.toml"\n[dataset]\nimages_per_class = 13\n')
-    reports = place / "closed"
+    reports = apart(place, "closed", stages=OF_IMAGES)
     done = tiny(f"--protocol={miscounted}", f"--model={cold[1] / 'models' / CLASSIFIER}", f"--reports={reports}")
     assert "D2 count_mismatches on dataset: FAILED" in done.stdout
     assert main(["verify", str(reports / "latest")]) == 0, capsys.readouterr().out

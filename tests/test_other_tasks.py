@@ -32,7 +32,7 @@ name = "phase2"
 max_epochs = {epochs}
 [throughput]
 queries = 30
-offline_images = 20
+offline_images = 8
 [[criteria]]
 id = "F6"
 required = false

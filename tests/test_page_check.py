@@ -28,6 +28,7 @@ from page_edits import EDITS, added, said, without_row
 from harness.cli import main
 from harness.judge.amended import Change
 from harness.pack.page_check import check_page
+from harness.pack.page_reading import read_page
 from harness.pack.page_values import says, says_ratio
 from harness.pack.read import UNLISTED
 from harness.pack.report_check import PageCheck
@@ -52,7 +53,8 @@ class Printed:
         self.html = page_of(run, files=FILES, figures={"class_distribution": PNG, "training_loss_phase1": PNG})
 
     def wrong(self, page: str | None = None) -> list[tuple[str, str]]:
-        return list(check_page(self.html if page is None else page, self.places, self.document))
+        html = self.html if page is None else page
+        return list(check_page(html, read_page(html), self.places, self.document))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import Pytest, evidence_of, verdicts_of
+from tiny_run import OF_IMAGES, Pytest, apart, evidence_of, verdicts_of
 
 from harness.cli import main
 from harness.core.digests import file_digest
@@ -121,10 +121,11 @@ def test_every_training_leaves_a_file_that_says_what_was_judged(cold):
 
 @pytest.fixture(scope="module")
 def judged_graph(tiny: Pytest, place: Path, cold) -> Path:
-    """The pack of the cold run's classifier.onnx, judged by its file alone, elsewhere."""
-    done = tiny(f"--model={cold[1] / 'models' / 'classifier.onnx'}", f"--reports={place / 'graph'}")
+    """The pack of the cold run's classifier.onnx, judged by its file alone, elsewhere: no answer is there."""
+    reports = apart(place, "graph", stages=OF_IMAGES)
+    done = tiny(f"--model={cold[1] / 'models' / 'classifier.onnx'}", f"--reports={reports}")
     assert done.returncode == 0, done.stdout + done.stderr
-    return (place / "graph" / "latest").resolve()
+    return (reports / "latest").resolve()
 
 
 def table(pack: Path, name: str) -> tuple[list[str], np.ndarray]:

@@ -177,6 +177,12 @@ def run():
 
 
 @pytest.fixture(scope="module")
+def undrawn():
+    """The same run without figures, for what no figure shows."""
+    return example_run(content=example_picture, figures=False)
+
+
+@pytest.fixture(scope="module")
 def written(run, manifest, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     earlier = replace(example_run(content=example_picture, n_wrong=5), run_id="earlier")
@@ -534,11 +540,11 @@ def stricter(protocol: Protocol) -> Protocol:
     return protocol.model_copy(update={"criteria": tuple(criteria)})
 
 
-def test_what_moved_after_a_look_is_made_again_of_the_ledger_in_the_pack(run, manifest, tmp_path):
+def test_what_moved_after_a_look_is_made_again_of_the_ledger_in_the_pack(undrawn, manifest, tmp_path):
     ledger = tmp_path / "ledger.jsonl"
-    earlier = replace(example_run(content=example_picture, n_wrong=5), run_id="earlier")
+    earlier = replace(example_run(content=example_picture, n_wrong=5, figures=False), run_id="earlier")
     looked_at(replace(earlier, protocol=stricter(earlier.protocol)), manifest, ledger)
-    looked = looked_at(run, manifest, ledger)
+    looked = looked_at(undrawn, manifest, ledger)
     assert [(change.key, change.old) for change in looked.changes] == [("criteria.A1.floor", "0.99")]
     pack = pack_of(looked, manifest, tmp_path)
     assert shown(verify_pack(pack)) == []
@@ -557,8 +563,8 @@ def test_what_moved_after_a_look_is_made_again_of_the_ledger_in_the_pack(run, ma
         assert [each for each in verify_pack(forged).discrepancies if each.field.startswith("changes")], number
 
 
-def test_terms_in_the_ledger_that_are_not_the_protocols_are_found(run, manifest, tmp_path):
-    looked = looked_at(run, manifest, tmp_path / "ledger.jsonl", by=stricter(run.protocol))
+def test_terms_in_the_ledger_that_are_not_the_protocols_are_found(undrawn, manifest, tmp_path):
+    looked = looked_at(undrawn, manifest, tmp_path / "ledger.jsonl", by=stricter(undrawn.protocol))
     found = verify_pack(pack_of(looked, manifest, tmp_path)).discrepancies
     assert "they are not the protocol's at criteria.A1.floor" in {each.message for each in found}
 
@@ -589,7 +595,7 @@ def exchanged(split: Split) -> Split:
 
 def forged_pack(manifest: Manifest, reports: Path, *, harness: str) -> Path:
     """A pack in which everything follows from a split that nobody drew, under the origin of the one that was."""
-    run = example_run(content=example_picture, forged=exchanged, environment={"harness": harness})
+    run = example_run(content=example_picture, forged=exchanged, environment={"harness": harness}, figures=False)
     return pack_of(looked_at(run, manifest, reports / "ledger.jsonl"), manifest, reports)
 
 
@@ -625,10 +631,10 @@ def test_an_untouched_pack_holds_wherever_it_lies_and_however_it_is_packed(writt
     assert "note: not made again: models/" in said
 
 
-def test_a_pack_without_its_models_holds(run, manifest, tmp_path):
+def test_a_pack_without_its_models_holds(undrawn, manifest, tmp_path):
     model = tmp_path / "export.pkl"
     model.write_bytes(b"weights" * 100)
-    looked = looked_at(run, manifest, tmp_path / "ledger.jsonl")
+    looked = looked_at(undrawn, manifest, tmp_path / "ledger.jsonl")
     pack = write_pack(looked, reports=tmp_path, manifest=manifest, models={"export.pkl": model}, formats=("PNG",))
     assert shown(verify_pack(pack)) == []
     shutil.rmtree(pack / "models")
@@ -637,8 +643,8 @@ def test_a_pack_without_its_models_holds(run, manifest, tmp_path):
     assert {each.file for each in verify_pack(pack).discrepancies} == {"index.html"}
 
 
-def test_a_run_without_a_baseline_holds(run, manifest, tmp_path):
-    alone = replace(run, baseline=None, comparisons={})
+def test_a_run_without_a_baseline_holds(undrawn, manifest, tmp_path):
+    alone = replace(undrawn, baseline=None, comparisons={})
     assert shown(verify_pack(pack_of(looked_at(alone, manifest, tmp_path / "ledger.jsonl"), manifest, tmp_path))) == []
 
 
@@ -656,8 +662,8 @@ def no_estimate(run: RunResults) -> tuple[Verdict, ...]:
     return complete(run.protocol, (), otherwise="not reached: the run stopped before it")
 
 
-def test_bounds_that_know_of_patients_are_made_again_too(run, manifest, tmp_path):
-    grouped, listed = with_patients(run, manifest)
+def test_bounds_that_know_of_patients_are_made_again_too(undrawn, manifest, tmp_path):
+    grouped, listed = with_patients(undrawn, manifest)
     looked = looked_at(grouped, listed, tmp_path / "ledger.jsonl")
     assert any(verdict.estimate and verdict.estimate.effective_n for verdict in looked.verdicts)
     pack = pack_of(looked, listed, tmp_path)
@@ -668,8 +674,8 @@ def test_bounds_that_know_of_patients_are_made_again_too(run, manifest, tmp_path
     assert [each for each in found if each.field.startswith("evaluations > test > accuracy > effective_n")]
 
 
-def test_copies_inside_a_part_are_counted_once_again_and_not_by_the_judge_of_an_older_pack(run, manifest, tmp_path):
-    copied = looked_at(with_a_copy(run), manifest, tmp_path / "ledger.jsonl")
+def test_copies_inside_a_part_are_counted_once_again_and_not_by_the_judge_of_an_older_pack(undrawn, manifest, tmp_path):
+    copied = looked_at(with_a_copy(undrawn), manifest, tmp_path / "ledger.jsonl")
     pack = pack_of(copied, manifest, tmp_path)
     assert shown(verify_pack(pack)) == []
     content = json.loads((pack / "evidence.json").read_text())
@@ -691,21 +697,21 @@ def test_copies_inside_a_part_are_counted_once_again_and_not_by_the_judge_of_an_
 
 
 @pytest.mark.parametrize("by", ["patient", "site"])
-def test_too_few_patients_or_sites_are_found_again_and_not_asked_of_older_packs(run, manifest, tmp_path, by):
+def test_too_few_patients_or_sites_are_found_again_and_not_asked_of_older_packs(undrawn, manifest, tmp_path, by):
     def two(part):
-        return tuple(replace(i, **{by: f"{part}-{place % 2}"}) for place, i in enumerate(run.split.part(part)))
+        return tuple(replace(i, **{by: f"{part}-{place % 2}"}) for place, i in enumerate(undrawn.split.part(part)))
 
     split = Split(*map(two, PARTS), origin="read from groups.csv", source="file")
     by_path = {image.path: image for part in PARTS for image in split.part(part)}
     listed = replace(manifest, images=tuple(by_path[image.path] for image in manifest.images))
-    shown_of = run.predictions
+    shown_of = undrawn.predictions
     predictions = shown_of | {
         name: predictions_of(split.part(name), each.probabilities, set_name=name, classes=each.classes)
         for name, each in shown_of.items()
         if name in PARTS
     }
-    seeds = {s: replace(each, groups=predictions["test"].groups) for s, each in run.seed_predictions.items()}
-    grouped = measured_anew(replace(run, split=split, predictions=predictions, seed_predictions=seeds))
+    seeds = {s: replace(each, groups=predictions["test"].groups) for s, each in undrawn.seed_predictions.items()}
+    grouped = measured_anew(replace(undrawn, split=split, predictions=predictions, seed_predictions=seeds))
     pack = pack_of(looked_at(grouped, listed, tmp_path / "ledger.jsonl"), listed, tmp_path)
     assert shown(verify_pack(pack)) == []
     reasons = [verdict["reason"] for verdict in json.loads((pack / "evidence.json").read_text())["verdicts"]]

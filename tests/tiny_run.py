@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ images_per_class = 6
 [throughput]
 queries = 30
 offline_rounds = 5
-offline_images = 20
+offline_images = 8
 
 [[external]]
 name = "second_laboratory"
@@ -143,10 +143,21 @@ def _server() -> ForkServer:
     return server
 
 
-def apart(place: Path, name: str) -> Path:
-    """Another --reports folder, with the kept stages of the first and nothing that is known of its looks."""
-    reports = place / name
-    shutil.copytree(place / "reports" / ".stages", reports / ".stages", copy_function=os.link)
+# Stages of the images alone: no classifier has had a say in what they keep.
+OF_IMAGES = ("smears", "copies")
+
+
+def apart(place: Path, name: str, *, stages: Sequence[str] | None = None) -> Path:
+    """Another --reports folder, with kept stages of the first and nothing that is known of its looks.
+
+    Args:
+        place: has `reports`, the first folder.
+        name: of the other one, relative to `place`, or a whole path.
+        stages: the names of those that it starts with; None for all.
+    """
+    reports, kept = place / name, place / "reports" / ".stages"
+    for folder in sorted(kept.iterdir()) if stages is None else map(kept.joinpath, stages):
+        shutil.copytree(folder, reports / ".stages" / folder.name, copy_function=os.link)
     return reports
 
 

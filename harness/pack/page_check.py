@@ -17,7 +17,7 @@ from harness.core.text import visible
 from harness.pack.page_around import neighbour, pictures, unseen
 from harness.pack.page_first import beginning, is_asked
 from harness.pack.page_head import metas
-from harness.pack.page_reading import Mark, PageRead, read_page
+from harness.pack.page_reading import Mark, PageRead
 from harness.pack.page_tables import Found, tables
 from harness.pack.page_values import says, says_ratio
 from harness.pack.page_verdicts import misshown
@@ -52,14 +52,14 @@ PAIRS = (("covered", "n"), ("errors", "accepted"))  # a count under a name of it
 PHASE = r"Training, phase \d{1,2}(?!\d)"  # the caption of a figure, which is drawn phase by phase
 
 
-def check_page(html: str, places: Places, document: Mapping[str, Any]) -> Iterator[Found]:
+def check_page(html: str, page: PageRead, places: Places, document: Mapping[str, Any]) -> Iterator[Found]:
     """Where a page says something else than the evidence, as (place, what is wrong).
 
     Args:
+        page: what `read_page` finds on it.
         places: what paths lead to.
         document: the content of evidence.json.
     """
-    page = read_page(html)
     if page.refused is not None:
         yield "", page.refused
         return

@@ -75,7 +75,7 @@ def check_report(
         yield Discrepancy(EVIDENCE, "schema", "the page was printed from a later schema: its numbers carry paths")
     yield from _pictures(pack, pictures, strictly=how is not PageCheck.PICTURES)
     if how is not PageCheck.PICTURES:
-        found = (Discrepancy(REPORT, *each) for each in check_page(page, Places(document, run, sums), document))
+        found = (Discrepancy(REPORT, *each) for each in check_page(page, read, Places(document, run, sums), document))
         yield from first_of(found, REPORT)
     if how is PageCheck.WHOLE:
         yield from _printed_again(pack, run, manifest, document, content, pictures, sums)

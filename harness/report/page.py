@@ -113,6 +113,7 @@ def limits_of(run: RunResults, *, evidence: Mapping[str, Any]) -> tuple[Limit, .
     return limits.view(Material(run, Printer(Places(evidence, run, {})), {}, {}, (), None))
 
 
+@cache  # its templates are compiled once a process, and again where their file was changed
 def _environment() -> Environment:
     environment = templating.environment()
     environment.filters |= {"uri": as_uri, "path": written, "labelled": labelled}

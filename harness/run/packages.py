@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
+from importlib.metadata import Distribution, PackageMetadata, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -97,8 +97,8 @@ def packages_here(source: Path) -> Packages:
     tried_in, pins = tried_together(source, with_mlflow="mlflow" in versions)
     others = (
         each
-        for name, distributed in found.items()
-        for each in _declared(f"{name} {versions[name]}", _always(distributed), versions)
+        for name, said in found.items()
+        for each in _declared(f"{name} {versions[name]}", ((text, None) for text in said.requires), versions)
     )
     return settled(
         Packages(
@@ -144,7 +144,7 @@ def declarations(source: Path) -> tuple[str | None, list[tuple[str, str | None]]
         optional = [(text, extra) for extra, texts in extras.items() for text in texts]
         return PYPROJECT, [*((text, None) for text in project.get("dependencies", ())), *optional]
     try:
-        return METADATA, list(_every(distribution(PROJECT)))
+        return METADATA, list(_every(_read_once(distribution(PROJECT))))
     except PackageNotFoundError:
         return None, []
 
@@ -159,46 +159,53 @@ def tried_together(source: Path, *, with_mlflow: bool) -> tuple[str | None, list
     return None, []
 
 
-def _found() -> dict[str, Distribution]:
-    """Normalised name -> distribution; the first on the path, which is the one that an import takes."""
-    found: dict[str, Distribution] = {}
-    for each in distributions():
-        if name := _said(each, "Name"):  # a folder that an interrupted installation left has none
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a distribution says of itself, read once: a `Distribution` parses its file at every question."""
+
+    about: PackageMetadata
+    requires: tuple[str, ...]
+
+
+def _read_once(found: Distribution) -> _Said:
+    about = found.metadata
+    return _Said(about, tuple(about.get_all("Requires-Dist") or found.requires or ()))  # an egg says it elsewhere
+
+
+def _found() -> dict[str, _Said]:
+    """Normalised name -> what it says of itself; the first on the path, which is the one that an import takes."""
+    found: dict[str, _Said] = {}
+    for each in map(_read_once, distributions()):
+        if name := _field(each, "Name"):  # a folder that an interrupted installation left has none
             found.setdefault(canonicalize_name(name), each)
     found.pop(PROJECT, None)  # the list is of what it needs
     return found
 
 
-def _package(found: Distribution) -> Package:
-    about = found.metadata
-    if expression := _said(found, "License-Expression"):
-        return Package(about["Name"], found.version, expression=expression)
-    stated = (_said(found, "License") or "").strip()
+def _package(said: _Said) -> Package:
+    name, version = said.about["Name"], said.about["Version"]
+    if expression := _field(said, "License-Expression"):
+        return Package(name, version, expression=expression)
+    stated = (_field(said, "License") or "").strip()
     if stated and stated != "UNKNOWN" and len(stated) <= LONGEST_LICENCE and "\n" not in stated:
-        return Package(about["Name"], found.version, licences=(stated,))
-    classifiers = (each for each in about.get_all("Classifier") or () if each.startswith(LICENCE_CLASSIFIER))
-    return Package(
-        about["Name"], found.version, licences=tuple(dict.fromkeys(c.rpartition(" :: ")[2] for c in classifiers))
-    )
+        return Package(name, version, licences=(stated,))
+    classifiers = (each for each in said.about.get_all("Classifier") or () if each.startswith(LICENCE_CLASSIFIER))
+    return Package(name, version, licences=tuple(dict.fromkeys(c.rpartition(" :: ")[2] for c in classifiers)))
 
 
-def _said(found: Distribution, field: str) -> str | None:
-    # Not [field]: where the backport importlib_metadata is imported it answers, and raises KeyError.
-    return next(iter(found.metadata.get_all(field) or ()), None)
+def _field(said: _Said, name: str) -> str | None:
+    # Not [name]: where the backport importlib_metadata is imported it answers, and raises KeyError.
+    return next(iter(said.about.get_all(name) or ()), None)
 
 
 def _versions(installed: Iterable[Package]) -> dict[str, str]:
     return {canonicalize_name(each.name): each.version for each in installed}
 
 
-def _always(found: Distribution) -> Iterator[tuple[str, str | None]]:
-    return ((text, None) for text in found.requires or ())
-
-
-def _every(found: Distribution) -> Iterator[tuple[str, str | None]]:
+def _every(said: _Said) -> Iterator[tuple[str, str | None]]:
     """A distribution's requirements, those of its extras under their names."""
-    extras = found.metadata.get_all("Provides-Extra") or ()
-    for text in found.requires or ():
+    extras = said.about.get_all("Provides-Extra") or ()
+    for text in said.requires:
         marker = _read(text).marker if _read(text) is not None else None  # type: ignore[union-attr]
         if marker is None or marker.evaluate({"extra": ""}):
             yield text, None
