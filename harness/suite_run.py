@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Sequence
 
 from harness.cli import PROGRAM, RUN
@@ -10,9 +11,25 @@ from harness.core.places import INSTALLED, PROJECT, SUITES, reach_fixtures
 
 # The suites' own configuration, not that of the project in whose folder somebody works.
 OWN = ("-c", str(PROJECT / "pyproject.toml"), "--rootdir", str(PROJECT), "-p", "harness.plugin", str(SUITES))
-# In a checkout a warning is an error, so that its maintainers see it. An installed harness meets versions that nobody
-# has tried with it, and what a library will change one day is no finding about a classifier.
-TOLERANT = ("-W", "default") if INSTALLED else ()
+
+
+def tolerant(configuration: str) -> tuple[str, ...]:
+    """Options by which a warning ends nothing, and those that the project knows of are not printed either.
+
+    In a checkout a warning is an error, so that its maintainers see it. An installed harness meets versions that nobody
+    has tried with it, and what a library will change one day is no finding about a classifier.
+
+    Args:
+        configuration: the content of pyproject.toml.
+    >>> tolerant("[tool.pytest.ini_options]\\nfilterwarnings = ['error', 'ignore:old']")
+    ('-o', 'filterwarnings=default\\nignore:old')
+    """
+    filters = tomllib.loads(configuration)["tool"]["pytest"]["ini_options"]["filterwarnings"]
+    return "-o", "filterwarnings=" + "\n".join("default" if each == "error" else each for each in filters)
+
+
+def _own() -> list[str]:
+    return [*OWN, *(tolerant((PROJECT / "pyproject.toml").read_text("utf-8")) if INSTALLED else ())]
 
 
 def run_suites(given: Sequence[str]) -> int:
@@ -20,7 +37,7 @@ def run_suites(given: Sequence[str]) -> int:
     import pytest
 
     reach_fixtures()
-    code = int(pytest.main([*OWN, *TOLERANT, *given]))
+    code = int(pytest.main([*_own(), *given]))
     if code == pytest.ExitCode.USAGE_ERROR:
         print(f"`{PROGRAM} {RUN} --help` lists every option; those of a run stand under `validation`.", file=sys.stderr)
     return code
@@ -28,5 +45,5 @@ def run_suites(given: Sequence[str]) -> int:
 
 def as_called(given: Sequence[str]) -> list[str]:
     """The command that somebody gave, of pytest's own arguments; no folder of this machine's installation is in it."""
-    own = [*OWN, *TOLERANT]
+    own = _own()
     return [PROGRAM, RUN, *given[len(own) :]] if list(given[: len(own)]) == own else ["pytest", *given]

@@ -25,7 +25,8 @@ from example_run import example_run
 from harness.core.errors import EvidenceError, HarnessError
 from harness.judge.verdicts import Outcome
 from harness.pack import registry as registry_module
-from harness.pack.read import open_pack, verify_digests
+from harness.pack.keys import read_signing_key, write_key_pair
+from harness.pack.read import SIGNATURE, open_pack, verify_digests
 from harness.pack.registry import (
     ARCHIVE,
     ARTIFACTS,
@@ -39,6 +40,7 @@ from harness.pack.registry import (
     promote,
     registry_at,
 )
+from harness.pack.sign import sign_pack
 from harness.pack.write import write_pack
 from harness.run.results import RunResults
 
@@ -129,6 +131,19 @@ def test_a_pack_is_verified_and_refused_before_mlflow_is_asked(packs, tmp_path, 
     ):
         with pytest.raises(EvidenceError, match="does not verify"):
             use()
+
+
+@pytest.mark.parametrize("spoilt", ["another pack's", "no envelope"])
+def test_a_pack_whose_signature_is_not_its_own_is_no_champion(packs, tmp_path, monkeypatch, spoilt):
+    monkeypatch.setattr(registry_module, "_mlflow", lambda: pytest.fail("MLflow was asked"))
+    write_key_pair(tmp_path / "key")
+    signed = {name: Path(shutil.copytree(packs[name], tmp_path / name)) for name in ("first", "second")}
+    for pack in signed.values():
+        sign_pack(pack, read_signing_key(tmp_path / "key"))
+    other = (signed["second"] / SIGNATURE).read_bytes()
+    (signed["first"] / SIGNATURE).write_bytes(other if spoilt == "another pack's" else b"{}")
+    with pytest.raises(EvidenceError, match="its signature does not hold"):
+        promote(signed["first"], name="cells", alias="champion", registry=registry_at(tmp_path))
 
 
 @pytest.mark.parametrize(

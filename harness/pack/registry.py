@@ -35,6 +35,7 @@ from harness.pack.read import (
     require_field,
     require_verified,
 )
+from harness.pack.sign import Standing, check_signature
 
 EXPERIMENT = "leukocyte-harness"
 ARTIFACTS, ARCHIVE = "pack", "pack.zip"  # the folder of a run's artifacts, and the file in it
@@ -136,7 +137,7 @@ def promote(source: Path | str, *, name: str, alias: str, registry: Registry) ->
         source: a pack (Path), which is indexed first if need be, or the id of an MLflow run (str).
         name, alias: as in `models:/NAME@ALIAS`.
     Raises:
-        EvidenceError: the pack does not verify.
+        EvidenceError: the pack does not verify, or a signature in it is broken or another pack's.
         RegistryError: the run did not pass, or holds no pack; a name MLflow cannot take; or see `log_run`.
     """
     _check_names(name, alias)
@@ -144,6 +145,7 @@ def promote(source: Path | str, *, name: str, alias: str, registry: Registry) ->
     if local is not None:
         require_verified(local)
         _refuse_failed(local)  # before anything is written
+        _refuse_broken(local)
     elif not re.fullmatch("[A-Za-z0-9_-]{1,255}", run):
         raise RegistryError(f"{run!r} is not an MLflow run id. Name one as MLflow shows it, or the path of a pack.")
     with _connected(registry) as (mlflow, client):
@@ -151,6 +153,7 @@ def promote(source: Path | str, *, name: str, alias: str, registry: Registry) ->
             run = _log(mlflow, client, local, registry)
         with _downloaded(client, run, registry.scratch) as stored:
             _refuse_failed(stored)
+            _refuse_broken(stored)
             if local is not None and stored.sums_digest != local.sums_digest:
                 raise RegistryError(
                     f"run {run} holds another pack than {local.location}: somebody replaced it. Remove that run, and "
@@ -328,6 +331,16 @@ def _shown(uri: str) -> str:
 
 
 # --- packs ------------------------------------------------------------------------------------
+
+
+def _refuse_broken(pack: Pack) -> None:
+    """No key is asked for: a pack may be unsigned. A signature that is there must be one, and of this pack."""
+    found = check_signature(pack, trust=None)
+    if found.standing is Standing.BROKEN:
+        raise EvidenceError(
+            f"{pack.name}: its signature does not hold: {'; '.join(found.problems[:3])}. "
+            "Fetch the pack anew from where it was made, or sign it again."
+        )
 
 
 def _refuse_failed(pack: Pack) -> None:
