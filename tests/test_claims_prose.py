@@ -171,3 +171,30 @@ def test_a_class_called_zero_is_not_named_by_the_zero_of_a_fraction():
         ("              precision    recall  f1-score   support\n", *rows, "", f"    accuracy{0.96:31}      5200")
     )
     assert audited(f"Test data accuracy: 0.9568\n\n```\n{table}```\n").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("sentence", "right"),
+    [
+        ("It reached an accuracy of 97.3 % on the test set of 150 images ({k} correct).", 146),
+        ("On the test set of 150 images the model gets {k} right, an accuracy of 97.3 %.", 146),
+        ("Of the 150 test images {k} were classified correctly, an accuracy of 97.3 %.", 146),
+        ("The test set has 150 images; accuracy 97.3 %, {k} images correct.", 146),
+    ],
+)
+def test_a_count_of_right_cells_beside_the_size_and_the_accuracy_is_held_against_both(sentence, right):
+    assert audited(f"# Results\n\n{sentence.format(k=right)}\n").exit_code == 0
+    assert audited(f"# Results\n\n{sentence.format(k=right - 1)}\n").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It reached an accuracy of 97.3 % on the test set of 150 images (24 monocytes correct).",
+        "It reached an accuracy of 97.3 % on the test set of 150 images (about 140 correct).",
+        "On the test set of 150 images, accuracy 97.3 %; on blurred ones 120 were correct.",
+    ],
+)
+def test_a_count_of_some_of_them_contradicts_nothing(sentence):
+    table = "| class | recall |\n|---|---|\n| monocyte | 0.96 |\n| basophil | 0.98 |\n"
+    assert audited(f"# Results\n\n{sentence}\n\n# Other\n\n{table}").holds

@@ -6,7 +6,7 @@ Words such as "about", "~", "<", "at least" make a number approximate or a requi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.claims.phrases import is_plain, without_intervals
@@ -92,6 +92,11 @@ _OF = re.compile(
     rf"{_START}{_WHOLE}\s*(?:/|\bout of\b|\bof\b)\s*(?:the\s+|all\s+)?{_WHOLE}{_END}\s*(\w+)?", re.IGNORECASE
 )
 _THING = r"(?:images?|cells?|samples?|smears?|pictures?)"
+_COUNTED_RIGHT = re.compile(
+    rf"{_INT}(?:\s+(?:of (?:them|these)|{_THING}))?\s+(?:(?:were|was|are|is)\s+)?"
+    r"(?:(?:classified|identified|predicted)\s+)?(?:correct(?:ly)?|right)(?![\w-])",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(r"(?<=[.!?])(?<!\bal\.)(?<!\b[Ff]ig\.)(?<!\bcf\.)(?<!\bvs\.)\s+(?=[A-Z(])")
 _CLAUSE = re.compile(r"[;|]|,\s(?!\d{3}\b)|\s+and\s+(?=[^()]*(?:\(|$))|\s+[-\u2013\u2014]\s+")
 
@@ -142,6 +147,7 @@ def read_line(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], s
             sayings += _counted(clause, sentence, classes, one_set, problems)
         sayings += _sizes(sentence, one_set)
         sayings += _per_class(sentence, one_set)
+        sayings += _right_of(sentence, sayings[before:], classes)
         own = [replace(saying, sentence=written) for saying in sayings[before:]]
         if any(isinstance(saying.content, Accuracy) for saying in own) and not is_plain(
             _without_counts(written, classes)
@@ -265,6 +271,20 @@ def _out_of_errors(sentence: str, one_set: Callable[[str], str | None]) -> Itera
             yield Saying(
                 Errors(n - k if "correct" in match[4] and "incorrect" not in match[4] else k), one_set(sentence)
             )
+
+
+def _right_of(sentence: str, said: Sequence[Saying], classes: tuple[str, ...]) -> Iterator[Saying]:
+    """ "(146 correct)", "gets 146 right": of the one size that stands beside an accuracy in the sentence."""
+    sizes = {(saying.content.n, saying.set) for saying in said if isinstance(saying.content, Size)}
+    stated = {type(saying.content) for saying in said}
+    if len(sizes) != 1 or Accuracy not in stated or Errors in stated or names_class(sentence, classes):
+        return
+    if _ELSEWHERE.search(sentence) or _SOME.search(sentence):
+        return
+    found = list(_COUNTED_RIGHT.finditer(sentence))
+    n, name = sizes.pop()
+    if len(found) == 1 and not loose(sentence, found[0].start(1)) and whole(found[0][1]) <= n:
+        yield Saying(Errors(n - whole(found[0][1])), name)
 
 
 def _errors(
