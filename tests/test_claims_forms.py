@@ -374,3 +374,72 @@ def test_the_audit_starts_without_what_only_some_reports_need():
         "import sys, harness.claims.job; print(sorted({'numpy', 'scipy', 'bs4', 'torch', 'yaml'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# --- counts of right and wrong ones, beside sizes and shares ---
+
+
+COUNTED = "| Class | Correct | Total | Accuracy |\n|---|---|---|---|\n| a | 45 | 50 | {a} |\n| b | {k} | 50 | {b} |\n"
+
+
+@pytest.mark.parametrize(
+    ("a", "k", "b", "code"),
+    [
+        ("90 %", 42, "84 %", 0),
+        ("0.90", 42, "0.84", 0),
+        ("90 %", 40, "84 %", 1),
+        ("90 %", 51, "84 %", 1),
+        ("93.5 %", 42, "93.5 %", 3),  # of two classes against each other: what they are shares of is not said
+    ],
+)
+def test_a_class_row_of_right_ones_and_all_is_worked_out(a, k, b, code):
+    assert audited(f"# Test results\n\n{COUNTED.format(a=a, k=k, b=b)}").exit_code == code
+
+
+@pytest.mark.parametrize(("total", "code"), [("87 | 100 | 87 %", 0), ("88 | 100 | 88 %", 1), ("87 | 100 | 88 %", 1)])
+def test_the_row_of_the_whole_is_the_sum_of_the_classes(total, code):
+    table = COUNTED.format(a="90 %", k=42, b="84 %") + f"| Total | {total} |\n"
+    assert audited(f"# Test results\n\n{table}").exit_code == code
+
+
+@pytest.mark.parametrize(("recall", "code"), [("84.0", 0), ("82.0", 1)])
+def test_right_ones_beside_a_recall_decide_it(recall, code):
+    rows = f"| a | 50 | 45 | 90.0 |\n| b | 50 | 42 | {recall} |\n"
+    table = f"| Class | Support | Correct | Recall (%) |\n|---|---|---|---|\n{rows}"
+    assert audited(f"# Test results\n\n{table}").exit_code == code
+
+
+ERRORS = [
+    "On the test set (n = 125), the model misclassified {k} cells (accuracy 96 %).",
+    "The overall accuracy on the test set of 125 cells was 96 %; {k} cells were misclassified.",
+    "On the 125 test images the accuracy is 96 %. {k} images were classified incorrectly.",
+    "- Test accuracy: 96%\n- Test images: 125\n- Errors: {k}",
+    "- Test accuracy: 96%\n- Test images: 125\n- Misclassified images: {k}",
+    "| Set | n | Errors | Accuracy |\n|---|---|---|---|\n| Test | 125 | {k} | 96 % |\n| External | 50 | 5 | 90 % |",
+]
+
+
+@pytest.mark.parametrize("said", ERRORS)
+def test_a_number_of_errors_is_held_against_size_and_accuracy(said):
+    assert audited(f"# Results\n\n{said.format(k=5)}\n").exit_code == 0
+    assert audited(f"# Results\n\n{said.format(k=7)}\n").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Among blurred ones 12 cells were misclassified.",
+        "For the lymphocytes two cells were misclassified.",
+        "In the first trial 9 images were misclassified.",
+        "The night shift misclassified 11 cells.",
+    ],
+)
+def test_errors_of_some_of_the_cells_contradict_nothing(said):
+    assert audited(f"# Results\n\nAccuracy on the 125 test images was 96 %.\n\n{said}\n").holds
+
+
+def test_rows_of_images_and_right_ones_are_held_against_the_accuracy_of_their_column():
+    rows = "| Images | 100 | 20 |\n| Correct | 97 | {} |\n| Accuracy | 97 % | 75 % |\n"
+    table = f"| Metric | Test | External |\n|---|---|---|\n{rows}"
+    assert audited(f"# Results\n\n{table.format(15)}").exit_code == 0
+    assert audited(f"# Results\n\n{table.format(17)}").exit_code == 1

@@ -51,7 +51,9 @@ def meets_another(index: int, contents: Sequence[Content], terms: Terms) -> bool
         sized = _has(others, Size, Supports, Matrix, PerClass, Outcomes) or any(_both(other) for other in others)
         return sized or _has_all(others, terms, "recall")
     if isinstance(own, Errors):
-        return _has(others, Accuracy, Matrix, Directions, Outcomes, Errors) or (_has(others, Rows) and _sized(others))
+        return _has(others, Accuracy, Matrix, Directions, Outcomes, Errors, ClassCounts) or (
+            _has(others, Rows) and _sized(others)
+        )
     if isinstance(own, Outcomes):
         return _has(others, Score, Sides, Size, Accuracy, Errors, Outcomes)
     if isinstance(own, Size):

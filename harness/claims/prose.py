@@ -92,6 +92,28 @@ _OF = re.compile(
     rf"{_START}{_WHOLE}\s*(?:/|\bout of\b|\bof\b)\s*(?:the\s+|all\s+)?{_WHOLE}{_END}\s*(\w+)?", re.IGNORECASE
 )
 _THING = r"(?:images?|cells?|samples?|smears?|pictures?)"
+_WRONGLY = r"(?:misclassified|(?:wrongly|incorrectly)\s+classified|classified\s+(?:wrongly|incorrectly))"
+_ERRORS = re.compile(
+    rf"{_COUNT}\s+(?:(?:test|{_THING})\s+)*(?:errors?|misclassifications?|mistakes|misclassified)\b"
+    r"(?!\s*(?:rate|bars?|types?|as\b|than))",
+    re.IGNORECASE,
+)
+# The same as whole clauses, which may be about some of the cells: used where nothing else stands in the sentence.
+_ERRORS_SAID = (
+    re.compile(
+        rf"{_COUNT}\s+(?:(?:test|{_THING})\s+)+(?:were|was|are|is)\s+(?:{_WRONGLY}|wrong)\b(?!\s*(?:as\b|than))",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"\bmisclassif(?:ied|ies)\s+(?:only\s+|just\s+)?{_COUNT}\s+(?:test\s+)?{_THING}\b(?!\s+(?:as|of|from)\b)",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"^\W*(?:(?:{_SET}|total)\s+(?:set\s+)?)?(?:(?:number\s+of\s+)?errors?|misclassifications?|misclassified|wrong|"
+        rf"incorrect)(?:\s+(?:predictions|{_THING}))?\s*[:=]\s*{_COUNT}\W*$",
+        re.IGNORECASE,
+    ),
+)
 _COUNTED_RIGHT = re.compile(
     rf"{_INT}(?:\s+(?:of (?:them|these)|{_THING}))?\s+(?:(?:were|was|are|is)\s+)?"
     r"(?:(?:classified|identified|predicted)\s+)?(?:correct(?:ly)?|right)(?![\w-])",
@@ -290,20 +312,20 @@ def _right_of(sentence: str, said: Sequence[Saying], classes: tuple[str, ...]) -
 def _errors(
     clause: str, sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None]
 ) -> Iterator[Saying]:
-    """ "k errors", "k misclassifications", "k misclassified": of the whole set, so not where a class is named."""
+    """ "k errors", "k cells were misclassified", "errors: k": of the whole set, so not where a class is named."""
     if names_class(clause, classes) or _NOT_A_RESULT.search(clause):
         return
     if _ELSEWHERE.search(sentence) or _SOME.search(sentence):
         return
-    pattern = (
-        rf"{_COUNT}\s+(?:(?:test|{_THING})\s+)*(?:errors?|misclassifications?|mistakes|misclassified)\b"
-        r"(?!\s*(?:rate|bars?|types?|as\b|than))"
-    )
-    for match in re.finditer(pattern, clause, re.IGNORECASE):
+    for match in _ERRORS.finditer(clause):
         if _FIGURE.search(sentence) and not re.search(r"\b(?:the|all)\s+$", clause[: match.start()], re.IGNORECASE):
             continue  # "six misclassified cells" under a figure are some, "the two misclassified cells" are all
         if not loose(clause, match.start()) and (match[2] or "").lower() != "both":
             yield Saying(Errors(_number(match[1], match[2])), one_set(clause))
+    is_some = not is_plain(_without_counts(sentence, classes))
+    for match in (match for pattern in _ERRORS_SAID for match in pattern.finditer(clause)):
+        if not loose(clause, match.start()) and (match[2] or "").lower() != "both":
+            yield Saying(Errors(_number(match[1], match[2])), one_set(clause), qualified=is_some)
 
 
 # --- sizes ------------------------------------------------------------------------------------

@@ -28,6 +28,10 @@ _SHARE = re.compile(
     r"(?:share|percent(?:age)?|proportion|fraction|ratio|%|% of (?:total|all|images|dataset))(?: *[(\[]%[)\]])?",
     re.IGNORECASE,
 )
+_ERRORS = re.compile(
+    r"(?:errors?|misclassified|misclassifications?|mistakes|wrong|incorrect)(?: (?:images|cells|samples|predictions))?",
+    re.IGNORECASE,
+)
 _TOTAL = re.compile(r"all|total|sum|images|cells|samples|n|size|support", re.IGNORECASE)
 
 
@@ -64,6 +68,7 @@ def read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading
     at_total = [k for k, head in enumerate(table.header[1:], 1) if is_head(_TOTAL, head)]
     at_accuracy = [k for k, head in enumerate(table.header[1:], 1) if is_head(re.compile("accuracy", re.I), head)]
     at_correct = [k for k, head in enumerate(table.header[1:], 1) if is_head(re.compile("correct", re.I), head)]
+    at_errors = [k for k, head in enumerate(table.header[1:], 1) if is_head(_ERRORS, head)]
     rows: list[SetRow] = []
     for name, (line, cells) in zip(names, table.rows, strict=True):
         if name is None or len(cells) != len(table.header):
@@ -78,6 +83,9 @@ def read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading
             total = count(cells[k])
             if total is not None:
                 found.append(Read(Size(total), (where,), name))
+        for k in at_errors[:1]:
+            if (wrong := count(cells[k])) is not None:
+                found.append(Read(Errors(wrong), (where,), name))
         for k in (*at_accuracy, *at_correct):
             share, pair = share_of(
                 cells[k], in_percent(table.header[k], [row[k] for _, row in table.rows if len(row) > k])

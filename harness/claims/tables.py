@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from harness.claims.cells import (
     METRICS,
@@ -29,6 +30,7 @@ from harness.claims.records import (
     Accuracy,
     Averages,
     ClassCounts,
+    Errors,
     Place,
     Printed,
     Problem,
@@ -71,6 +73,13 @@ _NO_CLASS = re.compile(
     r"gesamt|summe|mittelwert|mittel|durchschnitt|genauigkeit)\b",
     re.IGNORECASE,
 )
+_CORRECT = re.compile(
+    r"(?:(?:no\.?|number|#) ?(?:of )?)?(?:correct(?:ly)?(?: (?:classified|predicted|identified))?|right|hits)",
+    re.IGNORECASE,
+)
+_TOTAL = re.compile(r"total|all|of", re.IGNORECASE)
+_ACCURACY = re.compile(r"(?:class )?acc(?:uracy|\.)?|correct \(?%\)?|rate", re.IGNORECASE)
+_WHOLE = re.compile(r"(?:grand )?total|overall|all(?: classes)?|sum", re.IGNORECASE)
 _ENTITIES = {"per", "loc", "org", "misc", "person", "location", "organization", "gpe", "date", "o"}
 _ENTITY_HEADS = re.compile(r"entit|\btags?\b|slot|span|finding|patholog", re.IGNORECASE)
 _MOST_CLASSES = 100  # in one table; more are a list of something else, or too much to search
@@ -92,6 +101,9 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
     columns = _columns(table)
     if not columns and (means := read_means(table, file)).found:
         return means
+    counted = _counted_columns(table)
+    if not columns and counted is not None and _CLASS_HEADS.fullmatch(table.header[0].strip(" *`:") or "?"):
+        return _Classes(table, file, {}, counted.of, spelling(classes), counted).read()
     if not columns:
         compared = read_compared(table)
         return compared if compared is not None else read_matrix(table, file, spelling(classes))
@@ -105,7 +117,27 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
             return means
         left = alone(table, why) if len(columns) > 1 else TableReading("")
         return left if compared is None else replace(left, said=compared.said)
-    return _Classes(table, file, dict(columns), support_at[0] if support_at else None, spelling(classes)).read()
+    at = support_at[0] if support_at else None
+    return _Classes(table, file, dict(columns), at, spelling(classes), counted if at is not None else None).read()
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Columns of a class table: how many are right, of how many, and what share that is said to be."""
+
+    right: int
+    of: int
+    share: int | None
+
+
+def _counted_columns(table: Table) -> _Counted | None:
+    heads = list(enumerate(table.header))[1:]
+    right = [k for k, head in heads if is_head(_CORRECT, head)]
+    of = [k for k, head in heads if is_head(SUPPORT, head) or is_head(_TOTAL, head)]
+    share = [k for k, head in heads if is_head(_ACCURACY, head)]
+    if len(right) != 1 or len(of) != 1 or len(share) > 1:
+        return None
+    return _Counted(right[0], of[0], share[0] if share else None)
 
 
 def _columns(table: Table) -> list[tuple[str, int]]:
@@ -158,6 +190,7 @@ class _Classes:
     columns: dict[str, int]
     support_at: int | None
     spelling: dict[str, str]
+    counted_at: _Counted | None = None
 
     def read(self) -> TableReading:
         table = self.table
@@ -178,8 +211,10 @@ class _Classes:
         self.counted: list[tuple[str, int, int | None, int | None]] = []
         self.counted_places: list[Place] = []
         self.perfect: list[tuple[Row, Place]] = []
+        self.worked: list[tuple[bool, bool, Problem]] = []  # whether it fits, and whether it tells anything if so
         for line, cells in rows:
             self._row(line, cells)
+        self._compare_worked()
         if not self.classes or (len(self.classes) < 2 and not self.supports):
             return alone(table, "has fewer than two class rows")
         return TableReading(
@@ -220,7 +255,11 @@ class _Classes:
         name = self.spelling.get(class_key(name), name)
         support = count(cells[self.support_at]) if self.support_at is not None else None
         shares, counts = self._shares(cells, name, where)
+        right = self._right(cells, name, where)
         if _sums_up(name):
+            if right is not None and support is not None and _WHOLE.fullmatch(name.strip("*` ")):
+                self.found += [Read(Size(support), (where,)), Read(Errors(support - right), (where,))]
+                return
             average = _AVERAGE.fullmatch(name.strip("*` "))
             if average is None and any(shares.values()):
                 self.unread.append(Unread(f"line {line}: what {name!r} is the mean of is not said", line))
@@ -239,12 +278,47 @@ class _Classes:
                 self.perfect.append((row, where))
             else:
                 self.found.append(Read(Rows((row,)), (where,)))
+        if right is not None:
+            self.counted.append((name, right, support, None))
+            self.counted_places.append(where)
         for metric, k, n in counts:
             if metric == "recall":
                 self.counted.append((name, k, n, None))
             elif metric == "precision":
                 self.counted.append((name, k, None, n))
             self.counted_places.append(where)
+
+    def _right(self, cells: tuple[str, ...], name: str, where: Place) -> int | None:
+        """How many of its cells a row says are right; None where it says nothing, or nothing that can be."""
+        if self.counted_at is None:
+            return None
+        k, n = count(cells[self.counted_at.right]), count(cells[self.counted_at.of])
+        if k is None or n is None:
+            return None
+        if k > n:
+            self.problems.append(Problem(f"{name}: {k} right of {n}", (where,)))
+            return None
+        if self.counted_at.share is not None:
+            at = self.counted_at.share
+            every = [row[at] for _, row in self.table.rows if len(row) == len(self.table.header)]
+            share, _ = share_of(cells[at], in_percent(self.table.header[at], every))
+            if share is not None and n:
+                problem = Problem(f"{name}: {k} of {n} is {share.like(Fraction(k, n))}, not {share.text}", (where,))
+                fits = prints((k, n), share)
+                if not _sums_up(name):
+                    self.worked.append((fits, 0 < k < n, problem))
+                elif not fits:
+                    self.problems.append(problem)
+        return k
+
+    def _compare_worked(self) -> None:
+        """The accuracy of a class may be that of its cells, or of all: it is the first where any row shows it."""
+        wrong = [problem for fits, _, problem in self.worked if not fits]
+        if any(fits and tells for fits, tells, _ in self.worked):
+            self.problems += wrong
+        elif wrong:
+            line = self.table.line
+            self.unread.append(Unread(f"the table in line {line}: what its accuracies are shares of is not said", line))
 
     def _shares(
         self, cells: tuple[str, ...], name: str, where: Place

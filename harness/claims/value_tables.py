@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 
-from harness.claims.cells import Read, TableReading, count, in_percent, place, share_of
+from harness.claims.cells import Read, TableReading, count, in_percent, is_head, place, share_of
 from harness.claims.document import Table
 from harness.claims.records import Mean, Printed, Problem, Unread
 from harness.claims.spreads import deviations, is_deviation, is_deviation_of, mean_and_spread
@@ -22,6 +23,8 @@ _SCORES = re.compile(
     r"samples|images|support|correct",
     re.IGNORECASE,
 )
+_ALL = re.compile(r"(?:(?:number of |no\. of |total )?(?:images|cells|samples)|n|total|support)", re.IGNORECASE)
+_RIGHT = re.compile(r"(?:(?:number )?correct(?:ly classified)?|right)(?: (?:images|cells|samples|predictions))?", re.I)
 _FOLD = re.compile(r"(?:fold|split|run|seed|repeat|trial|iteration|cv)?\s*[#-]?\s*\d+", re.IGNORECASE)
 _MEAN = re.compile(
     r"(?:mean|average|avg\.?|overall mean)(?:\s+(?:of )?\w+)?"
@@ -55,7 +58,21 @@ def read_values(table: Table, file: str) -> TableReading:
                 of = f"{head.strip(' *`')} " if _SETS.fullmatch(head.strip(" *`")) else ""
                 percent = "%" if "%" in head + cells[0] and "%" not in cell and re.fullmatch(r"[\d.]+", cell) else ""
                 said.append((line, f"{of}{cells[0].strip(' *`').replace('(%)', '').strip()}: {cell.strip()}{percent}"))
-    return TableReading("values", said=tuple(said))
+    return TableReading("values", said=(*said, *_errors_of(table)))
+
+
+def _errors_of(table: Table) -> Iterator[tuple[int, str]]:
+    """ "set errors: n - k" of each column that has a row of the images and one of those that are right."""
+    named = {
+        pattern: [row for row in table.rows if row[1] and is_head(pattern, row[1][0])] for pattern in (_ALL, _RIGHT)
+    }
+    if any(len(rows) != 1 for rows in named.values()):
+        return
+    (_, of_all), (line, right) = named[_ALL][0], named[_RIGHT][0]
+    for head, n, k in zip(table.header[1:], of_all[1:], right[1:], strict=False):
+        if (all_ := count(n)) is not None and (some := count(k)) is not None and some <= all_:
+            of = re.sub(r"[\s-]+(?:set|data|split|score)$", "", head.strip(" *`"), flags=re.IGNORECASE)
+            yield line, f"{of} set errors: {all_ - some}" if _SETS.fullmatch(of) else f"errors: {all_ - some}"
 
 
 def read_means(table: Table, file: str) -> TableReading:
