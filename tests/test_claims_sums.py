@@ -147,6 +147,11 @@ SHARES = (
 )
 
 
+def test_a_share_beside_two_columns_of_counts_may_be_of_either():
+    rows = "| Train | 70 | 1,800 | 70 % |\n| Test | 30 | 700 | 30 % |\n| Total | 100 | 2,500 | 100 % |\n"
+    assert audited(f"| Part | Patients | Images | Share |\n|---|---|---|---|\n{rows}").holds
+
+
 @pytest.mark.parametrize(
     ("shares", "holds"),
     [

@@ -109,13 +109,15 @@ def read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading
 
 def _share_problems(table: Table, file: str, names: list[str | None], at_total: list[int]) -> list[Problem]:
     """Where a share is not that of the count beside it; of a table with a row for the whole, which is 100 %."""
+    whole_rows = [row for row in table.rows if len(row[1]) == len(table.header)]
     at_share = [k for k, head in enumerate(table.header[1:], 1) if _SHARE.fullmatch(head.strip(" *`"))]
-    if len(at_share) != 1 or len(at_total) != 1:
+    counted = [k for k in range(1, len(table.header)) if k not in at_share and any(count(c[k]) for _, c in whole_rows)]
+    if len(at_share) != 1 or counted != at_total:  # of two columns of counts it may be the share of either
         return []
     rows = [
         (name, line, cells, count(cells[at_total[0]]), cells[at_share[0]])
         for name, (line, cells) in zip(names, table.rows, strict=True)
-        if len(cells) == len(table.header)
+        if (line, cells) in whole_rows
     ]
     wholes = [n for name, _, _, n, _ in rows if n and name == "dataset"]
     if len(wholes) != 1 or any(n is None for *_, n, _ in rows):
