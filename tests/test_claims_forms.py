@@ -443,3 +443,33 @@ def test_rows_of_images_and_right_ones_are_held_against_the_accuracy_of_their_co
     table = f"| Metric | Test | External |\n|---|---|---|\n{rows}"
     assert audited(f"# Results\n\n{table.format(15)}").exit_code == 0
     assert audited(f"# Results\n\n{table.format(17)}").exit_code == 1
+
+
+CATS = (
+    "# R\n\n## Test set\n\n| class | precision | recall | f1 | support |\n|---|---|---|---|---|\n"
+    "| cat | 0.94 | 0.96 | 0.95 | 50 |\n| dog | 0.96 | 0.94 | 0.95 | 50 |\n| accuracy | | | 0.95 | 100 |\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("The test set contains 50 cats and 50 dogs.", 0),
+        ("The test set contains 60 cats and 40 dogs.", 1),
+        ("The test set consists of 60 images of cats and 40 images of dogs.", 1),
+        ("Among others, the test set contains 12 cats and 9 dogs.", 0),  # other words: nothing is read
+        ("Misclassification rate: 5 %", 0),
+        ("Misclassification rate: 4 %", 1),
+        ("Cats: 45/50 correct.", 3),
+        ("All dogs were classified correctly.", 3),
+        ("No cat was misclassified.", 3),
+        ("We achieve perfect recall for cats.", 3),
+        ("Of 50 cats 2 were called dogs.", 3),
+        ("False negatives for dog: 5", 3),
+        ("48 cats right, 2 wrong.", 3),
+        ("Every image was looked at by two experts.", 0),
+        ("Cats and dogs were photographed by three phones.", 0),
+    ],
+)
+def test_what_is_said_of_the_cells_of_a_class_is_checked_or_told(said, code):
+    assert audited(f"{CATS}{said}\n").exit_code == code

@@ -12,12 +12,13 @@ from fractions import Fraction
 from harness.claims.binding import Tables, bind_tables
 from harness.claims.cells import TableReading, alone, class_key
 from harness.claims.document import Document, Line, Table
+from harness.claims.held import read_held
 from harness.claims.impossible import no_share
 from harness.claims.left_out import left_out
 from harness.claims.merging import Found, merged
 from harness.claims.phrases import with_points, writes_commas
 from harness.claims.pins import read_pins
-from harness.claims.prose import read_line, sentences
+from harness.claims.prose import names_class, read_line, sentences
 from harness.claims.records import (
     Accuracy,
     Averages,
@@ -63,6 +64,7 @@ _MOST_LINES = 2_000  # lines with a number; more are a log or data, not a report
 _NUMBER = re.compile(
     r"\d|\b(?:nan|inf|infinity|both|one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE
 )
+_UNIVERSAL = re.compile(r"\b(?:all|every|each|no|none|never|perfect(?:ly)?)\b", re.IGNORECASE)
 _CLASS_WORDS = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _N_CLASSES = re.compile(
     rf"(?<![\w.,/-])(\d{{1,2}}|{'|'.join(_CLASS_WORDS)})[\s-]+(?:\w+[\s-]+)?"
@@ -119,7 +121,7 @@ def extract(document: Document, file: str) -> ReportClaims:
     ratios: dict[str, tuple[int, list[Place]]] = {}
     compared = {entry for reading in readings if reading.kind == "compared" for entry in reading.said}
     stratified: list[Place] = []
-    numbered = [line for line in document.lines if _NUMBER.search(line.text) or "stratif" in line.text.lower()]
+    numbered = [line for line in document.lines if _may_state(line.text, classes)]
     numbered = sorted([*numbered, *said, *_titles_with_counts(document)], key=lambda line: line.number)
     unread = [Unread(message, 0, is_result=False) for message in document.unread]
     if len(numbered) > _MOST_LINES:
@@ -134,6 +136,7 @@ def extract(document: Document, file: str) -> ReportClaims:
         accuracies = any(isinstance(saying.content, Accuracy) for saying in reading_of.sayings)
         scores = read_scores(text, one_set=words.one, has_accuracy=accuracies)
         scores = joined(scores, read_spoken(text, classes=classes, one_set=words.one))
+        scores += read_held(text, classes=classes, one_set=words.one)
         counts = any(isinstance(score.content, Outcomes) for score in scores)
         for saying in (*reading_of.sayings, *scores):
             bound = saying.set
@@ -207,6 +210,13 @@ def extract(document: Document, file: str) -> ReportClaims:
             for text in (*(line.text for line in document.lines), *(" | ".join(t.header) for t in document.tables))
         ),
     )
+
+
+def _may_state(text: str, classes: tuple[str, ...]) -> bool:
+    """Whether a line holds a number, or says of a class that all of it is right, or none."""
+    if _NUMBER.search(text) or "stratif" in text.lower():
+        return True
+    return bool(_UNIVERSAL.search(text)) and names_class(text, classes)
 
 
 def _of_one_count(document: Document, table: Table, reading: TableReading) -> TableReading:

@@ -8,8 +8,8 @@ from dataclasses import fields, is_dataclass
 from fractions import Fraction
 
 from harness.claims.phrases import without_intervals
-from harness.claims.prose import loose, names_class, sentences
-from harness.claims.records import Content, Printed, Unread, printed
+from harness.claims.prose import ELSEWHERE, loose, names_class, sentences
+from harness.claims.records import Content, Printed, Unread, names_of, printed
 
 _METRIC = (
     r"(?:sensitivit(?:y|ies)|specificit(?:y|ies)|recalls?|precisions?|kappa|\u03ba|MCC|NPV|PPV|"
@@ -27,6 +27,18 @@ def _beside(words: str) -> re.Pattern[str]:
 
 
 _SCORE, _SCORE_OR_ACCURACY = _beside(_METRIC), _beside(f"(?:{_METRIC}|{_CORRECT})")
+_COUNTED = re.compile(
+    r"(?<![\w.,])\d{1,7}(?![\w.,]*\d)|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|all|every|each|no|none|"
+    r"perfect(?:ly)?)\b",
+    re.IGNORECASE,
+)
+_PERCENT = re.compile(r"\d+(?:[.,]\d+)?\s*%|\d*\.\d+")
+_OUTCOME = re.compile(
+    r"\b(?:correct(?:ly)?|right|misclassif\w+|mistaken|confused|wrong(?:ly)?|(?:called|predicted as|taken for)|"
+    r"false (?:positives?|negatives?)|perfect(?:ly)?)\b",
+    re.IGNORECASE,
+)
+_MOST_WORDS = 25
 _FRACTION = re.compile(r"\d+[.,]\d+")
 _SPREAD = re.compile(r"\s*(?:\u00b1|\+/-|\\pm)\s*\d")
 _NO_RESULT = re.compile(
@@ -43,6 +55,7 @@ def left_out(text: str, number: int, contents: Sequence[Content], classes: tuple
         text: one line of prose, markup removed. number: its line.
         contents: what was read from it.
     """
+    yield from _counts_left_out(text, number, contents, classes)
     read = {share.value for content in contents for share in _shares_of(content)}
     for sentence in sentences(without_intervals(text.replace("`", ""))):
         has_class = names_class(_FRACTION.sub(" ", sentence), classes)  # a class called 0 is not named by 0.95
@@ -62,6 +75,25 @@ def left_out(text: str, number: int, contents: Sequence[Content], classes: tuple
                 continue
             why = "of a class, in words with more than one reading" if has_class else "in no form that is read"
             yield Unread(f'"{said}" (line {number}): {", ".join(open_)} {why}', number)
+
+
+def _counts_left_out(text: str, number: int, contents: Sequence[Content], classes: tuple[str, ...]) -> Iterator[Unread]:
+    """Counts of right or wrong cells of a class that no form has read: "Cats: 45/50 correct", "no dog was confused"."""
+    if not classes or any(names_of(content) for content in contents):
+        return
+    for sentence in sentences(text.replace("`", "")):
+        counted = _COUNTED.search(_PERCENT.sub(" ", sentence))
+        if not (counted and _OUTCOME.search(sentence) and names_class(_FRACTION.sub(" ", sentence), classes)):
+            continue
+        if _NO_RESULT.search(sentence) or ELSEWHERE.search(sentence) or not _is_short(sentence):
+            continue
+        said = " ".join(sentence.split())[:100]
+        yield Unread(f'"{said}" (line {number}): a count of cells of a class, in no form that is read', number)
+
+
+def _is_short(sentence: str) -> bool:
+    """A sentence of a result, not an account of a method in which a class, a number and a verb stand by chance."""
+    return len(sentence.split()) <= _MOST_WORDS
 
 
 def _value(text: str) -> Fraction | None:

@@ -52,7 +52,7 @@ _NOT_A_RESULT = re.compile(
     re.IGNORECASE,
 )
 # What somebody or something else reached, or this model on a part of the set.
-_ELSEWHERE = re.compile(
+ELSEWHERE = re.compile(
     r"\b(?:epochs?|folds?|seeds?|cross[- ]validation|et al|authors|prior|earlier|state[- ]of[- ]the[- ]art|sota|"
     r"pathologists?|experts?|annotators?|readers?|raters?|clinicians?|technicians?|h(?:a|ae)matologists?|"
     r"(?:patient|slide|smear|case|lesion|object|tile|patch|video|pixel)[- ](?:level|wise)|"
@@ -92,6 +92,7 @@ _OF = re.compile(
     rf"{_START}{_WHOLE}\s*(?:/|\bout of\b|\bof\b)\s*(?:the\s+|all\s+)?{_WHOLE}{_END}\s*(\w+)?", re.IGNORECASE
 )
 _THING = r"(?:images?|cells?|samples?|smears?|pictures?)"
+_ERROR_RATE = r"(?:error|misclassification)[\s-]+rate"
 _WRONGLY = r"(?:misclassified|(?:wrongly|incorrectly)\s+classified|classified\s+(?:wrongly|incorrectly))"
 _ERRORS = re.compile(
     rf"{_COUNT}\s+(?:(?:test|{_THING})\s+)*(?:errors?|misclassifications?|mistakes|misclassified)\b"
@@ -204,16 +205,16 @@ def _accuracies(
             if share and share.value <= 1 and not loose(sentence, sentence.index(value)):
                 found.append(Saying(Accuracy(share), one_set(f"{name} accuracy"), True))
         return found
-    if _ELSEWHERE.search(sentence) or re.search(r"\brespectively\b", sentence, re.IGNORECASE):
+    if ELSEWHERE.search(sentence) or re.search(r"\brespectively\b", sentence, re.IGNORECASE):
         return found
     if any(_BARE.fullmatch(clause.strip()) for clause in clauses):
         return found  # one value of a list, whose others are of other sets or models
     for clause in clauses:
-        if not re.search(r"\baccuracy\b|\berror rate\b", clause, re.IGNORECASE) or _NOT_A_RESULT.search(clause):
+        if not re.search(rf"\baccuracy\b|\b{_ERROR_RATE}\b", clause, re.IGNORECASE) or _NOT_A_RESULT.search(clause):
             continue
         if names_class(clause, classes) or re.search(r"\b(?:precision|recall|f1|sensitivity)\b", clause, re.IGNORECASE):
             continue
-        is_error = bool(re.search(r"\berror rate\b", clause, re.IGNORECASE))
+        is_error = bool(re.search(rf"\b{_ERROR_RATE}\b", clause, re.IGNORECASE))
         if is_error and re.search(r"\baccuracy\b", clause, re.IGNORECASE):
             continue
         shares = list(_shares(_OF.sub(lambda m: "#" * len(m[0]), clause)))
@@ -255,7 +256,7 @@ def _counted(
     clause: str, sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None], problems: list[str]
 ) -> Iterator[Saying]:
     """k/n, k of n, k out of n: where the words say whether k is right or wrong."""
-    if _ELSEWHERE.search(sentence) or _SOME.search(sentence):
+    if ELSEWHERE.search(sentence) or _SOME.search(sentence):
         return
     for match in _OF.finditer(clause):
         k, n = whole(match[1]), whole(match[2])
@@ -286,7 +287,7 @@ def _out_of_errors(sentence: str, one_set: Callable[[str], str | None]) -> Itera
         sentence,
         re.IGNORECASE,
     )
-    if match and not _ELSEWHERE.search(sentence) and not loose(sentence, match.start(2 if match[2] else 3)):
+    if match and not ELSEWHERE.search(sentence) and not loose(sentence, match.start(2 if match[2] else 3)):
         n, k = whole(match[1]), _number(match[2], match[3])
         if k <= n:
             yield Saying(Size(n), one_set(sentence))
@@ -301,7 +302,7 @@ def _right_of(sentence: str, said: Sequence[Saying], classes: tuple[str, ...]) -
     stated = {type(saying.content) for saying in said}
     if len(sizes) != 1 or Accuracy not in stated or Errors in stated or names_class(sentence, classes):
         return
-    if _ELSEWHERE.search(sentence) or _SOME.search(sentence):
+    if ELSEWHERE.search(sentence) or _SOME.search(sentence):
         return
     found = list(_COUNTED_RIGHT.finditer(sentence))
     n, name = sizes.pop()
@@ -315,7 +316,7 @@ def _errors(
     """ "k errors", "k cells were misclassified", "errors: k": of the whole set, so not where a class is named."""
     if names_class(clause, classes) or _NOT_A_RESULT.search(clause):
         return
-    if _ELSEWHERE.search(sentence) or _SOME.search(sentence):
+    if ELSEWHERE.search(sentence) or _SOME.search(sentence):
         return
     for match in _ERRORS.finditer(clause):
         if _FIGURE.search(sentence) and not re.search(r"\b(?:the|all)\s+$", clause[: match.start()], re.IGNORECASE):
@@ -420,7 +421,8 @@ def names_class(text: str, classes: tuple[str, ...]) -> bool:
     return bool(re.search(rf"(?<!\w){class_pattern(classes)}(?:e?s)?(?!\w)", rest, re.IGNORECASE))
 
 
-def _canonical(text: str, classes: tuple[str, ...]) -> str:
+def class_named(text: str, classes: tuple[str, ...]) -> str:
+    """The class as its table spells it."""
     return next(name for name in classes if name.lower() == text.lower())
 
 
@@ -446,7 +448,7 @@ def _directions(sentence: str, classes: tuple[str, ...], one_set: Callable[[str]
         before = sentence[: match.start(4)]
         if loose(sentence, start) or re.search(r"\b(?:no|not|never|without)\b", before, re.IGNORECASE):
             continue
-        cell = (_canonical(match[4], classes), _canonical(match[5], classes), count)
+        cell = (class_named(match[4], classes), class_named(match[5], classes), count)
         if cell[0] == cell[1]:
             continue
         cells.append(cell)
@@ -459,7 +461,7 @@ def _directions(sentence: str, classes: tuple[str, ...], one_set: Callable[[str]
         exclusive = exclusive or bool(said)
     arrow = rf"{one}\s*(?:→|->|=>)\s*{one}\s*[:=(x\u00d7]\s*{_INT}"
     for match in re.finditer(arrow, sentence, re.IGNORECASE):
-        cell = (_canonical(match[1], classes), _canonical(match[2], classes), whole(match[3]))
+        cell = (class_named(match[1], classes), class_named(match[2], classes), whole(match[3]))
         if cell[0] != cell[1]:
             cells.append(cell)
     n_named = len(re.findall(rf"(?<!\w){class_pattern(classes)}(?:e?s)?(?!\w)", sentence, re.IGNORECASE))
@@ -532,7 +534,7 @@ def _classes_named(text: str, classes: tuple[str, ...]) -> list[str]:
     if not classes:
         return []
     matches = re.finditer(rf"(?<!\w)({class_pattern(classes)})(?:e?s)?(?!\w)", text, re.IGNORECASE)
-    return list(dict.fromkeys(_canonical(match[1], classes) for match in matches))
+    return list(dict.fromkeys(class_named(match[1], classes) for match in matches))
 
 
 def _number(digits: str | None, word: str | None) -> int:
