@@ -32,6 +32,7 @@ _COUNTED = re.compile(
     r"perfect(?:ly)?)\b",
     re.IGNORECASE,
 )
+_PATH = re.compile(r"\S*(?:/[^\W\d]|_)\S*")  # a class's name in a file's is no word of the sentence; 45/50 is no file
 _PERCENT = re.compile(r"\d+(?:[.,]\d+)?\s*%|\d*\.\d+")
 _OUTCOME = re.compile(
     r"\b(?:correct(?:ly)?|right|misclassif\w+|mistaken|confused|wrong(?:ly)?|(?:called|predicted as|taken for)|"
@@ -81,7 +82,7 @@ def _counts_left_out(text: str, number: int, contents: Sequence[Content], classe
     """Counts of right or wrong cells of a class that no form has read: "Cats: 45/50 correct", "no dog was confused"."""
     if not classes or any(names_of(content) for content in contents):
         return
-    for sentence in sentences(text.replace("`", "")):
+    for sentence in sentences(_PATH.sub(" ", text.replace("`", ""))):
         counted = _COUNTED.search(_PERCENT.sub(" ", sentence))
         if not (counted and _OUTCOME.search(sentence) and names_class(_FRACTION.sub(" ", sentence), classes)):
             continue
