@@ -432,6 +432,7 @@ def test_a_number_of_errors_is_held_against_size_and_accuracy(said):
         "For the lymphocytes two cells were misclassified.",
         "In the first trial 9 images were misclassified.",
         "The night shift misclassified 11 cells.",
+        "Errors: 0",
     ],
 )
 def test_errors_of_some_of_the_cells_contradict_nothing(said):

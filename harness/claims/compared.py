@@ -9,7 +9,7 @@ from harness.claims.document import Table
 from harness.claims.subjects import SEVERAL, label_of, subject_of
 
 _MODEL_HEADS = re.compile(
-    r"(?:\w+ )?(?:models?|methods?|approach(?:es)?|algorithms?|classifiers?|architectures?|backbones?|(?:net)?works?|"
+    r"(?:\w+ )?(?:models?|methods?|approach(?:es)?|algorithms?|classifiers?|architectures?|backbones?|networks?|works?|"
     r"nets?|variants?|config\w*|systems?|baselines?|techniques?|encoders?|experiments?|runs?|seeds?|readers?|sites?)"
     r"(?: ?(?:name|id|#|no\.?))?",
     re.IGNORECASE,

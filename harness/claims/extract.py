@@ -347,9 +347,8 @@ def _split_problems(
             f"train, validation and test have {said} = {sum(map(_n, parts)):,} images, the dataset {total:,}", places
         )
     for name, (percent, where) in ratios.items():
-        slack = max(
-            Fraction(max(1, n_classes)), Fraction(total, 200)
-        )  # each class may round by less than an image, and the percent
+        # Each class may round by less than an image, and the percent by half of one.
+        slack = max(Fraction(max(1, n_classes)), Fraction(total, 200))
         if name in sizes and abs(Fraction(total * percent, 100) - _n(sizes[name])) >= slack:
             yield Problem(
                 f"{percent} % of {total:,} is {float(Fraction(total * percent, 100)):g}, "
