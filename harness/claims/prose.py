@@ -325,9 +325,10 @@ def _errors(
             yield Saying(Errors(_number(match[1], match[2])), one_set(clause))
     is_some = not is_plain(_without_counts(sentence, classes))
     for match in (match for pattern in _ERRORS_SAID for match in pattern.finditer(clause)):
-        if not loose(clause, match.start()) and (match[2] or "").lower() != "both":
-            if (n := _number(match[1], match[2])) > 0:  # "Errors: 0" is as often said of the program that was run
-                yield Saying(Errors(n), one_set(clause), qualified=is_some)
+        n = _number(match[1], match[2])
+        # "Errors: 0" is as often said of the program that was run.
+        if n > 0 and not loose(clause, match.start()) and (match[2] or "").lower() != "both":
+            yield Saying(Errors(n), one_set(clause), qualified=is_some)
 
 
 # --- sizes ------------------------------------------------------------------------------------
