@@ -461,6 +461,8 @@ CATS = (
         ("Among others, the test set contains 12 cats and 9 dogs.", 0),  # other words: nothing is read
         ("Misclassification rate: 5 %", 0),
         ("Misclassification rate: 4 %", 1),
+        ("Test accuracy of 95 % corresponds to 93 correct predictions.", 3),
+        ("Test accuracy is 95 % (95 of 100 correct).", 0),
         ("Cats: 45/50 correct.", 3),
         ("All dogs were classified correctly.", 3),
         ("No cat was misclassified.", 3),

@@ -8,8 +8,8 @@ from dataclasses import fields, is_dataclass
 from fractions import Fraction
 
 from harness.claims.phrases import without_intervals
-from harness.claims.prose import ELSEWHERE, loose, names_class, sentences
-from harness.claims.records import Content, Printed, Unread, names_of, printed
+from harness.claims.prose import COUNTED_RIGHT, ELSEWHERE, loose, names_class, sentences
+from harness.claims.records import Accuracy, Content, Errors, Printed, Unread, Worked, names_of, printed
 
 _METRIC = (
     r"(?:sensitivit(?:y|ies)|specificit(?:y|ies)|recalls?|precisions?|kappa|\u03ba|MCC|NPV|PPV|"
@@ -79,7 +79,15 @@ def left_out(text: str, number: int, contents: Sequence[Content], classes: tuple
 
 
 def _counts_left_out(text: str, number: int, contents: Sequence[Content], classes: tuple[str, ...]) -> Iterator[Unread]:
-    """Counts of right or wrong cells of a class that no form has read: "Cats: 45/50 correct", "no dog was confused"."""
+    """Counts of right or wrong cells that no form has read: "Cats: 45/50 correct", "no dog was confused".
+
+    Of all cells only beside their accuracy: what else is right may be anything.
+    """
+    if any(isinstance(content, Accuracy) for content in contents) and not any(
+        isinstance(content, Errors | Worked) for content in contents
+    ):
+        for match in COUNTED_RIGHT.finditer(_PERCENT.sub(" ", text)):
+            yield Unread(f'"{match[0].strip()}" (line {number}): of how many is not said', number)
     if not classes or any(names_of(content) for content in contents):
         return
     for sentence in sentences(_PATH.sub(" ", text.replace("`", ""))):

@@ -115,7 +115,7 @@ _ERRORS_SAID = (
         re.IGNORECASE,
     ),
 )
-_COUNTED_RIGHT = re.compile(
+COUNTED_RIGHT = re.compile(
     rf"{_INT}(?:\s+(?:of (?:them|these)|{_THING}))?\s+(?:(?:were|was|are|is)\s+)?"
     r"(?:(?:classified|identified|predicted)\s+)?(?:correct(?:ly)?|right)(?![\w-])",
     re.IGNORECASE,
@@ -304,7 +304,7 @@ def _right_of(sentence: str, said: Sequence[Saying], classes: tuple[str, ...]) -
         return
     if ELSEWHERE.search(sentence) or _SOME.search(sentence):
         return
-    found = list(_COUNTED_RIGHT.finditer(sentence))
+    found = list(COUNTED_RIGHT.finditer(sentence))
     n, name = sizes.pop()
     if len(found) == 1 and not loose(sentence, found[0].start(1)) and whole(found[0][1]) <= n:
         yield Saying(Errors(n - whole(found[0][1])), name)
