@@ -76,7 +76,7 @@ def pack(run: RunResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def unescaped(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """A page with every attack in its title and heading, as templates that forgot to escape would print it."""
-    escaping = report._environment
+    escaping = report._environment.__wrapped__  # a new one: the one that is kept goes on escaping
 
     def forgetful() -> object:
         environment = escaping()
