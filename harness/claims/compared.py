@@ -7,6 +7,7 @@ import re
 from harness.claims.cells import TableReading, alone, in_percent
 from harness.claims.document import Table
 from harness.claims.subjects import SEVERAL, label_of, subject_of
+from harness.claims.vocabulary import SET
 
 _MODEL_HEADS = re.compile(
     r"(?:\w+ )?(?:models?|methods?|approach(?:es)?|algorithms?|classifiers?|architectures?|backbones?|networks?|works?|"
@@ -14,10 +15,10 @@ _MODEL_HEADS = re.compile(
     r"(?: ?(?:name|id|#|no\.?))?",
     re.IGNORECASE,
 )
-_SET = r"(?:test(?:ing)?|val(?:idation)?|train(?:ing)?|external|hold[\s-]?out|held[\s-]?out)(?:[\s_-]+set)?"
+_OF_SET = rf"{SET}(?:[\s_-]+set)?"
 _ACCURACY_HEAD = re.compile(
-    rf"(?:(?P<before>{_SET})[\s_-]+)?(?:overall |top[\s-]?1 )?acc(?:uracy|\.)?"
-    rf"(?:,? *[(\[]? *(?:on (?:the )?)?(?P<after>{_SET})[)\]]?)?",
+    rf"(?:(?P<before>{_OF_SET})[\s_-]+)?(?:overall |top[\s-]?1 )?acc(?:uracy|\.)?"
+    rf"(?:,? *[(\[]? *(?:on (?:the )?)?(?P<after>{_OF_SET})[)\]]?)?",
     re.IGNORECASE,
 )
 _CITED = re.compile(r"\s*(?:\[\d+(?:\s*[,\u2013-]\s*\d+)*\]|\[\^\w+\]|\(\d{4}\))")

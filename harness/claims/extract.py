@@ -18,7 +18,7 @@ from harness.claims.left_out import left_out
 from harness.claims.merging import Found, merged
 from harness.claims.phrases import with_points, writes_commas
 from harness.claims.pins import read_pins
-from harness.claims.prose import names_class, read_line, sentences
+from harness.claims.prose import read_line, sentences
 from harness.claims.records import (
     Accuracy,
     Averages,
@@ -55,6 +55,7 @@ from harness.claims.spoken import joined, read_spoken
 from harness.claims.spreads import impossible_spreads
 from harness.claims.subjects import Subjects
 from harness.claims.tables import read_table
+from harness.claims.vocabulary import names_class
 from harness.claims.words import names_strong_word
 
 _USUAL = {"train", "validation", "test", "external", "dataset"}

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 
 from harness.claims.phrases import is_plain
-from harness.claims.prose import Saying, class_named, class_pattern, loose, sentences
+from harness.claims.prose import sentences
 from harness.claims.records import Supports, whole
+from harness.claims.vocabulary import INT, Saying, class_named, class_pattern, loose
 
 _HOLDS = re.compile(
     r"\b(?:contain(?:s|ed)?|compris(?:es|ed|ing)|consist(?:s|ed)? of|ha[sd]|holds?|held|with|includ(?:es|ed|ing))\b",
@@ -16,7 +17,6 @@ _HOLDS = re.compile(
 _ALSO = re.compile(
     "contain|contains|contained|comprises|comprised|comprising|consists|consisted|consist|includes|included|including"
 )
-_INT = r"(?<![\w.,/-])(\d{1,3}(?:[,'\u2019]\d{3})+|\d{1,9})(?![\w/]|[.,]\d|\s*%)"
 
 
 def read_held(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], str | None]) -> Iterator[Saying]:
@@ -29,7 +29,7 @@ def read_held(text: str, *, classes: tuple[str, ...], one_set: Callable[[str], s
     if not classes:
         return
     counted = re.compile(
-        rf"{_INT}\s+(?:(?:images?|cells?|samples?)\s+of\s+)?({class_pattern(classes)})(?:e?s)?(?!\w)(?:\s+(?:images?|cells?))?",
+        rf"{INT}\s+(?:(?:images?|cells?|samples?)\s+of\s+)?({class_pattern(classes)})(?:e?s)?(?!\w)(?:\s+(?:images?|cells?))?",
         re.IGNORECASE,
     )
     for sentence in sentences(text.replace("`", "")):

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 
+from harness.claims.error_counts import COUNTED_RIGHT
 from harness.claims.phrases import without_intervals
-from harness.claims.prose import COUNTED_RIGHT, ELSEWHERE, loose, names_class, sentences
+from harness.claims.prose import sentences
 from harness.claims.records import Accuracy, Content, Errors, Printed, Unread, Worked, names_of, printed
+from harness.claims.vocabulary import ELSEWHERE, loose, names_class
 
 _METRIC = (
     r"(?:sensitivit(?:y|ies)|specificit(?:y|ies)|recalls?|precisions?|kappa|\u03ba|MCC|NPV|PPV|"
@@ -32,7 +34,7 @@ _COUNTED = re.compile(
     r"perfect(?:ly)?)\b",
     re.IGNORECASE,
 )
-_PATH = re.compile(r"\S*(?:/[^\W\d]|_)\S*")  # a class's name in a file's is no word of the sentence; 45/50 is no file
+_PATH = re.compile(r"\S*(?:/[^\W\d]|_)\S*")  # a file is often named after its class; 45/50 is no file
 _PERCENT = re.compile(r"\d+(?:[.,]\d+)?\s*%|\d*\.\d+")
 _OUTCOME = re.compile(
     r"\b(?:correct(?:ly)?|right|misclassif\w+|mistaken|confused|wrong(?:ly)?|(?:called|predicted as|taken for)|"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from harness.claims.phrases import without_intervals
-from harness.claims.prose import Saying, loose, sentences
+from harness.claims.prose import sentences
 from harness.claims.records import (
     Averages,
     Content,
@@ -25,6 +25,7 @@ from harness.claims.records import (
     printed,
     whole,
 )
+from harness.claims.vocabulary import Saying, loose
 
 _COUNT = r"(\d{1,3}(?:[,'\u2019]\d{3})+|\d{1,12})(?![\d.,]*\d|\s*%)"
 _OUTCOMES = {

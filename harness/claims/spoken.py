@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 
 from harness.claims.phrases import is_plain, without_intervals
-from harness.claims.prose import Saying, class_pattern, loose, sentences
+from harness.claims.prose import sentences
 from harness.claims.records import (
     Averages,
     ClassCounts,
@@ -26,6 +26,7 @@ from harness.claims.records import (
     printed,
     whole,
 )
+from harness.claims.vocabulary import Saying, class_pattern, loose
 
 _METRICS = (
     ("recall", r"sensitivit(?:y|ies)|recalls?|true positive rate|TPR|detection rate"),
