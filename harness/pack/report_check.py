@@ -29,6 +29,8 @@ from harness.report.pictures import of_uri
 from harness.report.places import Places
 from harness.run.results import RunResults
 
+SUFFIXES = (".png", ".webp")
+
 
 class PageCheck(StrEnum):
     """How far a report could be compared with its evidence."""
@@ -88,31 +90,31 @@ def check_report(
 
 
 def _figures(pack: Pack) -> dict[str, bytes]:
-    """File stem -> PNG of every figure in the pack."""
+    """File name -> content of every figure in the pack."""
     names = (PurePosixPath(name) for name in pack.files if name in pack.sums)
     return {
-        name.stem: pack.read(str(name)) for name in names if str(name.parent) == "figures" and name.suffix == ".png"
+        name.name: pack.read(str(name)) for name in names if str(name.parent) == "figures" and name.suffix in SUFFIXES
     }
 
 
-def _stem(picture: Picture) -> str | None:
-    """The figure that a caption names."""
-    found = re.search(r"\(figures/([^)\n]*)\.png\)\s*$", picture.caption)
-    return found[1] if found else None
+def _named(picture: Picture) -> str | None:
+    """The file of a figure that its caption names."""
+    found = re.search(r"\(figures/([^)\n]*)\)\s*$", picture.caption)
+    return found[1] if found and PurePosixPath(found[1]).suffix in SUFFIXES else None
 
 
 def _pictures(pack: Pack, pictures: list[Picture], *, strictly: bool) -> Iterator[Discrepancy]:
-    figures = {visible(name): png for name, png in _figures(pack).items()}
-    shown = [(stem, each) for each in pictures if each.in_figure and (stem := _stem(each)) is not None]
-    for stem, picture in shown:
-        if stem not in figures:
-            yield Discrepancy(f"figures/{stem}.png", "", f"{REPORT} shows this figure, and there is no such file")
-        elif of_uri(picture.src) != figures[stem]:
-            yield Discrepancy(f"figures/{stem}.png", "", f"it is not the picture that {REPORT} shows")
+    figures = {visible(name): content for name, content in _figures(pack).items()}
+    shown = [(name, each) for each in pictures if each.in_figure and (name := _named(each)) is not None]
+    for name, picture in shown:
+        if name not in figures:
+            yield Discrepancy(f"figures/{name}", "", f"{REPORT} shows this figure, and there is no such file")
+        elif of_uri(picture.src) != figures[name]:
+            yield Discrepancy(f"figures/{name}", "", f"it is not the picture that {REPORT} shows")
     if strictly:
-        for stem in figures.keys() - {stem for stem, _ in shown}:
-            yield Discrepancy(f"figures/{stem}.png", "", f"{REPORT} does not show this figure")
-        if any(_stem(each) is None for each in pictures if each.in_figure):
+        for name in sorted(figures.keys() - {name for name, _ in shown}):
+            yield Discrepancy(f"figures/{name}", "", f"{REPORT} does not show this figure")
+        if any(_named(each) is None for each in pictures if each.in_figure):
             yield Discrepancy(REPORT, "figure", "a figure names no file")
 
 
@@ -134,7 +136,7 @@ def _printed_again(
         again = render_report(
             run,
             evidence=document,
-            figures=_figures(pack),
+            figures={PurePosixPath(name).stem: content for name, content in _figures(pack).items()},
             thumbnails={digest: png for digest, png in cells.items() if digest is not None},
             files=sums,
             ignored=manifest.ignored if manifest is not None else None,

@@ -26,6 +26,7 @@ from harness.data.split import write_split
 from harness.pack.read import EVIDENCE
 from harness.pack.tables import as_json, documents
 from harness.report.page import render_report
+from harness.report.pictures import suffix_of
 from harness.run.results import RunResults
 
 if TYPE_CHECKING:
@@ -149,8 +150,8 @@ def _write_files(
     pictures = [] if manifest is None else [Pictures("dataset", manifest.images, tuple(formats), manifest.root)]
     shown = _load_shown(drawing.images_to_show(results), [*pictures, *elsewhere])
     figures = drawing.draw_figures(results, shown)
-    for name, png in figures.items():
-        _write(folder / "figures" / f"{name}.png", png)
+    for name, content in figures.items():
+        _write(folder / "figures" / f"{name}.{suffix_of(content)}", content)
     page = render_report(
         results,
         evidence=json.loads(written[EVIDENCE]),

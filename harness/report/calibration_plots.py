@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from harness.metrics.calibration_records import CalibrationMetrics, CalibrationReport, Temperature
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.report import plots
-from harness.report.plots import BLUE, FAINT, GREEN, INK, ORANGE, VERMILION, as_png, legible
+from harness.report.plots import BLUE, FAINT, GREEN, INK, ORANGE, VERMILION, as_picture, legible
 from harness.report.wording import number, proportion, share
 
 WHISKER_LEVEL = 0.95  # two-sided
@@ -22,7 +22,7 @@ LEAST_LABELLED = 0.04  # of the axis: a count above a narrower bar would touch i
 MOST_BOUNDS = 1000  # points of the curve whose bound is computed: more than the picture has columns
 
 
-@as_png
+@as_picture
 def reliability_diagram(report: CalibrationReport) -> Figure:
     """Accuracy against confidence per bin, before and after temperature, with the cells of each bin below.
 
@@ -64,7 +64,7 @@ def reliability_diagram(report: CalibrationReport) -> Figure:
     return figure
 
 
-@as_png
+@as_picture
 def risk_coverage(report: CalibrationReport) -> Figure:
     """The share of errors among accepted cells, as ever less confident ones are accepted."""
     curve, level = report.risk_coverage, report.level

@@ -1,13 +1,11 @@
-"""Which figures does a run have, and what is on them? A run's records and pixels in, PNG bytes out."""
+"""Which figures does a run have, and what is on them? A run's records and pixels in, bytes out: PNG or WebP."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image
 
 from harness.data.leakage import DuplicatePair
 from harness.data.records import CellImage
@@ -20,6 +18,7 @@ from harness.protocol.records import PARTS
 from harness.report import plots
 from harness.report.calibration_plots import reliability_diagram, risk_coverage
 from harness.report.counts import dataset_counts, part_counts
+from harness.report.encoding import thumbnail
 from harness.report.further_plots import gaps, latencies
 from harness.report.plots import Tile
 from harness.report.robustness_plots import detection_figure, disturbance_sheet, severity_figure
@@ -31,7 +30,6 @@ from harness.run.results import RunResults
 N_COLUMNS = 5
 MOST_CELLS_SHOWN = 25
 MOST_PAIRS_SHOWN = 12
-THUMBNAIL_QUALITY = 85  # of a WebP: closer to the file than a PNG of 64 colours, in less than half of the bytes
 
 
 def draw_figures(run: RunResults, images: Mapping[str, np.ndarray]) -> dict[str, bytes]:
@@ -75,7 +73,7 @@ def images_to_show(run: RunResults) -> tuple[str, ...]:
 def draw_thumbnails(run: RunResults, images: Mapping[str, np.ndarray], *, side_px: int = 96) -> dict[str, bytes]:
     """A small WebP of each cell that the page lists with its picture and whose pixels are given, by digest."""
     wanted = sorted(shown_cells(run) | _discordant(run) | _suspected(run) | lookalikes(run))
-    return {digest: _thumbnail(images[digest], side_px) for digest in wanted if digest in images}
+    return {digest: thumbnail(images[digest], side_px) for digest in wanted if digest in images}
 
 
 def _suspected(run: RunResults) -> set[str]:
@@ -331,11 +329,3 @@ def _wrong_rows(predictions: Predictions) -> list[int]:
     wrong = np.flatnonzero(~predictions.correct).tolist()
     confidence = predictions.confidence
     return sorted(wrong, key=lambda row: (-confidence[row], predictions.digests[row]))[:MOST_CELLS_SHOWN]
-
-
-def _thumbnail(pixels: np.ndarray, side_px: int) -> bytes:
-    image = Image.fromarray(pixels)
-    image.thumbnail((side_px, side_px))
-    buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=THUMBNAIL_QUALITY, method=6)
-    return buffer.getvalue()

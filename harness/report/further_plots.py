@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate
 from harness.metrics.timing_rules import percentiles_of
 from harness.model.records import Timing
-from harness.report.plots import BLUE, FAINT, INK, VERMILION, as_percent, as_png, blank, legible
+from harness.report.plots import BLUE, FAINT, INK, VERMILION, as_percent, as_picture, blank, legible
 
 SHARP_DPI = 200
 N_BINS = 40
@@ -19,7 +19,7 @@ N_BINS = 40
 PERCENTILES = {50: ((0, ()), "o"), 90: ((0, (5, 2)), "s"), 95: ((0, (5, 2, 1, 2)), "D"), 99: ((0, (1, 1.5)), "^")}
 
 
-@as_png
+@as_picture
 def gaps(title: str, estimates: Sequence[Estimate], *, ceilings: Mapping[str, float]) -> Figure:
     """Test accuracy minus accuracy elsewhere, with its bounds; right of 0 is what is lost.
 
@@ -51,7 +51,7 @@ def gaps(title: str, estimates: Sequence[Estimate], *, ceilings: Mapping[str, fl
     return figure
 
 
-@as_png
+@as_picture
 def latencies(title: str, timings: Sequence[Timing], *, ceilings: Mapping[int, float]) -> Figure:
     """A histogram of seconds a query for each scenario, with the percentiles that it carries; the axis is logarithmic.
 

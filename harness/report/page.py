@@ -25,7 +25,7 @@ from harness.metrics.summary import measured_again
 from harness.report import templating, wording
 from harness.report.captions import caption_of
 from harness.report.links import SECTION_OF, anchor, links_of
-from harness.report.pictures import as_uri
+from harness.report.pictures import as_uri, suffix_of
 from harness.report.places import Places, written
 from harness.report.printing import Printer
 from harness.report.section import Limit, Material
@@ -66,7 +66,7 @@ def render_report(
 
     Args:
         evidence: the content of the run's evidence.json, as it is read back.
-        figures: file stem -> PNG, as `draw_figures` made them from this very run.
+        figures: file stem -> PNG or WebP, as `draw_figures` made them from this very run.
         thumbnails: digest of a misclassified cell -> WebP, as `draw_thumbnails` made them.
         files: path in the pack -> SHA-256, of what was written before the report; listed in the evidence index.
         ignored: the manifest's ignored files; None where no manifest was read.
@@ -116,7 +116,7 @@ def limits_of(run: RunResults, *, evidence: Mapping[str, Any]) -> tuple[Limit, .
 @cache  # its templates are compiled once a process, and again where their file was changed
 def _environment() -> Environment:
     environment = templating.environment()
-    environment.filters |= {"uri": as_uri, "path": written, "labelled": labelled}
+    environment.filters |= {"uri": as_uri, "kind": suffix_of, "path": written, "labelled": labelled}
     environment.globals |= {
         "caption_of": caption_of,
         "anchor": anchor,

@@ -13,9 +13,14 @@ def kind_of(content: bytes) -> str | None:
     return "webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else None
 
 
+def suffix_of(content: bytes) -> str:
+    """What its file's name ends in; of what is no picture `png`, which `verify` then finds to be none."""
+    return kind_of(content) or "png"
+
+
 def as_uri(content: bytes) -> str:
-    """The bytes of a PNG or WebP as a data URI; of anything else as a PNG, which `verify` then finds to be none."""
-    return f"data:image/{kind_of(content) or 'png'};base64,{base64.b64encode(content).decode('ascii')}"
+    """The bytes of a picture as a data URI."""
+    return f"data:image/{suffix_of(content)};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def of_uri(uri: str) -> bytes | None:

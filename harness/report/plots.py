@@ -7,7 +7,6 @@ that neither a user's matplotlibrc nor an earlier figure can change a byte.
 from __future__ import annotations
 
 import functools
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,12 +25,12 @@ from PIL import Image
 from harness.metrics.estimates import Estimate, Evaluation
 from harness.model.records import LearningRateCurve, PhaseRecord
 from harness.protocol.sets import CountRange
+from harness.report.encoding import compact
 from harness.report.wording import MANY_CLASSES, UNDEFINED, percent, proportion, share
 
 DPI = 120
 THRESHOLD = "threshold of the lower bound"
 GALLERY_DPI = 96  # photographs are most of a report's bytes
-MOST_COLOURS, MOST_COLOURS_OF_A_CHART = 128, 4096
 # Okabe and Ito (2008): told apart with any common colour blindness. Markers and dashes differ as well.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 INK, FAINT = "#1a1a1a", "#6b6b6b"
@@ -71,8 +70,8 @@ class Tile:
     caption: str
 
 
-def as_png(draw: Callable[P, Figure]) -> Callable[P, bytes]:
-    """Turn a function that draws a Figure into one that returns its PNG, byte for byte the same each time."""
+def as_picture(draw: Callable[P, Figure]) -> Callable[P, bytes]:
+    """Turn a function that draws a Figure into one that returns its bytes, the same each time: see `compact`."""
 
     @functools.wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> bytes:
@@ -81,26 +80,9 @@ def as_png(draw: Callable[P, Figure]) -> Callable[P, bytes]:
             matplotlib.rcParams.update(STYLE)
             canvas = FigureCanvasAgg(draw(*args, **kwargs))
             canvas.draw()
-            return compact_png(Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]))
+            return compact(Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3]))
 
     return wrapped
-
-
-def compact_png(image: Image.Image, *, colours: int = MOST_COLOURS) -> bytes:
-    """The picture as a PNG of at most so many colours: about a quarter of the bytes, and hardly told from the original.
-
-    A report holds every figure and is kept for years. No pixel of it is evidence: the images have their digests.
-    """
-    method, plain = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
-    if image.getcolors(MOST_COLOURS_OF_A_CHART) is not None:
-        reduced = image.quantize(colours, method=method, kmeans=1, dither=plain)
-    else:
-        # Every ninth pixel of a photograph has all its colours, and costs a tenth of the time.
-        sample = image.resize((max(1, image.width // 3), max(1, image.height // 3)), Image.Resampling.NEAREST)
-        reduced = image.quantize(palette=sample.quantize(colours, method=method, kmeans=1, dither=plain), dither=plain)
-    buffer = io.BytesIO()
-    reduced.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def legible(text: str, *, at_most: int = 40) -> str:
@@ -110,7 +92,7 @@ def legible(text: str, *, at_most: int = 40) -> str:
     return drawn if len(drawn) <= at_most else f"{drawn[:half]}...{drawn[-half:]}"
 
 
-@as_png
+@as_picture
 def statement(title: str, text: str) -> Figure:
     """A figure of words, for what there is nothing to draw of."""
     figure = blank(8, 3)
@@ -119,7 +101,7 @@ def statement(title: str, text: str) -> Figure:
     return figure
 
 
-@as_png
+@as_picture
 def class_counts(title: str, counts: Mapping[str, int], *, expected: Mapping[str, CountRange]) -> Figure:
     """Bars, and of each class in `expected` a line where the protocol wants its bar to end, or to reach to."""
     if len(counts) > MANY_CLASSES:
@@ -146,7 +128,7 @@ def class_counts(title: str, counts: Mapping[str, int], *, expected: Mapping[str
     return figure
 
 
-@as_png
+@as_picture
 def part_counts(title: str, parts: Mapping[str, Mapping[str, int]]) -> Figure:
     """Bars side by side: one group per class, one bar per part."""
     if len(next(iter(parts.values()))) > MANY_CLASSES:
@@ -191,7 +173,7 @@ def _long_counts(title: str, parts: Mapping[str, Mapping[str, int]], *, expected
     return figure
 
 
-@as_png
+@as_picture
 def training_curves(phase: PhaseRecord) -> Figure:
     """Train and validation loss on the left axis, validation accuracy on the right, the kept epoch marked."""
     figure = blank(8, 4.8)
@@ -241,7 +223,7 @@ def training_curves(phase: PhaseRecord) -> Figure:
     return figure
 
 
-@as_png
+@as_picture
 def learning_rates(curve: LearningRateCurve, *, used: float | None) -> Figure:
     """The finder's sweep. `used` is the protocol's rate, fixed before the sweep."""
     figure = blank(8, 4.6)
@@ -274,7 +256,7 @@ def _descent(curve: LearningRateCurve) -> tuple[float, float] | None:
     return low - room, high + 2 * room
 
 
-@as_png
+@as_picture
 def confusion_matrices(title: str, evaluations: Sequence[Evaluation]) -> Figure:
     """Integer counts, shaded by the row's share; a class without reference cells is a hatched row, never 0 %."""
     n_classes = max(len(evaluation.classes) for evaluation in evaluations)
@@ -363,7 +345,7 @@ def _ink_on(colour: tuple[float, float, float, float]) -> str:
     return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / (ink + 0.05) else INK
 
 
-@as_png
+@as_picture
 def class_metrics(
     title: str, metrics: Mapping[str, Mapping[str, Estimate]], *, floors: Mapping[tuple[str, str], float] | None = None
 ) -> Figure:
@@ -399,7 +381,7 @@ def class_metrics(
     return figure
 
 
-@as_png
+@as_picture
 def accuracies(title: str, estimates: Sequence[Estimate], *, floors: Mapping[str, float] | None = None) -> Figure:
     """Accuracy of each set with its Wilson interval, its counts and its threshold; the first is the test part."""
     floors = floors or {}
@@ -421,7 +403,7 @@ def accuracies(title: str, estimates: Sequence[Estimate], *, floors: Mapping[str
     return figure
 
 
-@as_png
+@as_picture
 def gallery(title: str, rows: Sequence[tuple[str, Sequence[Tile]]], *, n_columns: int) -> Figure:
     """Pictures in a grid, captions below. rows: the row's label, which may be empty, and its pictures."""
     # In inches: every picture gets the same square, whatever its own shape, so that captions line up.

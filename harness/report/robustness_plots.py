@@ -19,7 +19,7 @@ from harness.data.corruptions import AMOUNTS, KINDS, SEVERITIES, Pixels, disturb
 from harness.metrics.detection import Auroc, Detection, FalsePositives
 from harness.metrics.robustness import SeverityCurve
 from harness.report import plots
-from harness.report.plots import BLUE, FAINT, GREEN, INK, ORANGE, VERMILION, Tile, as_png, legible
+from harness.report.plots import BLUE, FAINT, GREEN, INK, ORANGE, VERMILION, Tile, as_picture, legible
 from harness.report.wording import probability, proportion, share
 
 MOST_COLUMNS = 4
@@ -48,7 +48,7 @@ SCORE_NAMES = {
 REACHED, MISSED = (GREEN, "^", "reaches"), (VERMILION, "X", "misses")
 
 
-@as_png
+@as_picture
 def severity_figure(curves: Sequence[SeverityCurve], *, agreed: Mapping[str, tuple[int, float]]) -> Figure:
     """Accuracy over severity, one panel per kind, on one scale.
 
@@ -127,7 +127,7 @@ def _severity_legend(figure: Figure, curves: Sequence[SeverityCurve], *, n_colum
     figure.legend(handles=handles, loc="outside lower left", ncols=n_columns)
 
 
-@as_png
+@as_picture
 def detection_figure(detection: Detection, *, cells: ArrayLike, others: Mapping[str, ArrayLike]) -> Figure:
     """How strange the cells look, and below them each kind of input without one; the threshold runs through all.
 
