@@ -25,11 +25,11 @@ from harness.pack.rebuild import Discrepancy
 from harness.pack.tables import as_json
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import render_report, renderer
-from harness.report.pictures import of_uri
+from harness.report.pictures import KINDS, of_uri
 from harness.report.places import Places
 from harness.run.results import RunResults
 
-SUFFIXES = (".png", ".webp")
+SUFFIXES = tuple(f".{kind}" for kind in KINDS)
 
 
 class PageCheck(StrEnum):

@@ -34,6 +34,7 @@ from harness.pack.tables import SUSPECTS, as_csv, as_json, components_of, docume
 from harness.pack.write import CLAIMS, REPORT
 from harness.protocol.reporting import ReportPlan
 from harness.report.page import renderer
+from harness.report.pictures import KINDS
 from harness.report.summary import SUMMARY, VERSION, summary
 from harness.run.results import RunResults
 
@@ -312,6 +313,6 @@ def _unexpected(pack: Pack, written: Iterable[str], report: ReportPlan) -> Itera
     for name in pack.files:
         folder, _, rest = name.rpartition("/")
         stem, _, kind = rest.rpartition(".")
-        drawn = folder == "models" or (folder == "figures" and kind == "png" and report.draws(stem))
+        drawn = folder == "models" or (folder == "figures" and kind in KINDS and report.draws(stem))
         if name not in known and not drawn:
             yield Discrepancy(name, "", "no file of this protocol's packs is called this; it was added after the run")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 
+KINDS = ("png", "webp")  # what the name of a figure's file may end in
+
 
 def kind_of(content: bytes) -> str | None:
     """`png` or `webp` by the first bytes; None for anything else."""
@@ -26,7 +28,7 @@ def as_uri(content: bytes) -> str:
 def of_uri(uri: str) -> bytes | None:
     """The bytes of a data URI that `as_uri` may have made; None for any other address."""
     head, _, coded = uri.partition(",")
-    if head not in ("data:image/png;base64", "data:image/webp;base64"):
+    if head not in [f"data:image/{kind};base64" for kind in KINDS]:
         return None
     try:
         return base64.b64decode(coded, validate=True)
