@@ -35,6 +35,7 @@ from harness.pack.further import further_predictions
 from harness.pack.read import UNLISTED
 from harness.pack.tables import confusion_csv, documents, evidence, predictions_csv
 from harness.plugin import Exit
+from harness.report.pictures import KINDS
 from harness.run.results import RunResults
 
 README = PROJECT / "README.md"
@@ -333,6 +334,7 @@ def test_the_page_has_every_file_that_a_pack_can_hold_and_no_other(run: RunResul
         for path in (file.relative_to(pack).as_posix() for file in pack.rglob("*") if file.is_file())
     }
     files |= {f"predictions/{name}.csv" for name, _ in further_predictions(run)} | {"predictions/given/test.csv"}
+    files |= {f"figures/sample_images.{kind}" for kind in KINDS}
     files |= {f"models/{name}" for name in ("best_model_phase1.pth", CLASSIFIER, ONNX, EXPORT)} | UNLISTED
     found = {path: _kinds_of(path) for path in files}
     assert {path: kinds for path, kinds in found.items() if len(kinds) != 1} == {}

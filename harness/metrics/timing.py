@@ -15,7 +15,7 @@ from harness.metrics.measurements import Count, Measurements
 from harness.metrics.metric import Metric, Subject
 from harness.metrics.parity import TOLERANCE
 from harness.metrics.predictions import Predictions
-from harness.metrics.timing_rules import independent_in
+from harness.metrics.timing_rules import independent_in, too_short
 from harness.model.records import Timing
 from harness.protocol.needs import NEW_IMAGES, PREPARED_ARRAYS
 
@@ -86,7 +86,11 @@ def _measure(
 ) -> Callable[[Measurements, Subject, float], Estimate | Unavailable]:
     def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
         timing = measurements.timing(scenario, span, device=subject.set)
-        return timing if isinstance(timing, Unavailable) else summarise(timing, metric=name, level=level)
+        if isinstance(timing, Unavailable):
+            return timing
+        if (why := too_short(timing, least_s=measurements.protocol.throughput.min_duration_s)) is not None:
+            return Unavailable(why, waivable=False)
+        return summarise(timing, metric=name, level=level)
 
     return measure
 

@@ -7,6 +7,7 @@ gate are what a 99th percentile with its 99 % early-stopping bound takes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,6 +97,20 @@ def tier_of(timing: Timing) -> Tier:
     return "gate" if seconds >= GATE_S and (offline or queries >= GATE_QUERIES) else "smoke"
 
 
+def too_short(timing: Timing, *, least_s: float) -> str | None:
+    """Why its figure does not count, where its queries took less than the protocol wants; None where they did not.
+
+    A cold start has as many rounds as a bound takes, and queries that arrive at random take as long as they arrive.
+    """
+    seconds = sum(timing.samples_s)
+    if timing.scenario in ("ColdStart", "Server") or seconds >= least_s:
+        return None
+    return (
+        f"its {len(timing.samples_s)} timed queries took {seconds:.3g} s, and the protocol wants {least_s:g} s of them "
+        "(min_duration_s)"
+    )
+
+
 def drift_blocks(timing: Timing) -> int:
     """In how many blocks a trend is looked for; 0 where there are too few to see one."""
     blocks = timing.blocks.n if timing.blocks is not None else min(DRIFT_BLOCKS, len(timing.samples_s))
@@ -112,10 +127,21 @@ def drift_of(timing: Timing) -> float | None:
     if not blocks:
         return None
     cut = np.split(np.asarray(timing.samples_s), block_ends(len(timing.samples_s), blocks)[:-1])
-    medians = np.array([np.median(block) for block in cut])
-    later = np.triu_indices(blocks, k=1)
-    score = float(np.sign(medians[later[1]] - medians[later[0]]).sum())
-    # Mann's test: Kendall's variance, corrected for continuity. Whoever reads a pack would wait for scipy.stats.
-    spread = math.sqrt(blocks * (blocks - 1) * (2 * blocks + 5) / 18)
+    tau, p = trend([float(np.median(block)) for block in cut])
+    return tau if p < DRIFT_ALPHA else None
+
+
+def trend(values: Sequence[float]) -> tuple[float, float]:
+    """Kendall's tau (a) between values and their order, and the two-sided p-value of Mann's test for a trend.
+
+    Mann's test: Kendall's variance, corrected for continuity. Whoever reads a pack would wait for scipy.stats.
+
+    >>> [round(found, 6) for found in trend([1.0, 2.0, 3.0, 4.0, 6.0, 5.0])]
+    [0.866667, 0.024171]
+    """
+    given, n = np.asarray(values), len(values)
+    later = np.triu_indices(n, k=1)
+    score = float(np.sign(given[later[1]] - given[later[0]]).sum())
+    spread = math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     z = max(0.0, abs(score) - 1) / spread
-    return score / len(later[0]) if math.erfc(z / math.sqrt(2)) < DRIFT_ALPHA else None
+    return score / len(later[0]), math.erfc(z / math.sqrt(2))

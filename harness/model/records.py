@@ -332,6 +332,20 @@ class TimedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Settling:
+    """Untimed queries before the timed ones.
+
+    seconds: of all of them.
+    steady:  whether the last of them showed no trend; False: not within the time that the protocol gives; None: the
+             protocol does not ask.
+    """
+
+    queries: int
+    seconds: float
+    steady: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Raw samples of one scenario on one device.
 
@@ -347,6 +361,7 @@ class Timing:
     blocks:     apart in time, where the samples came in such; None: all in a row.
     answers:    each different one that was given, in the order of the digests; None in the pack of an older harness.
     waited_s:   of "Server", the seconds of each sample in which the query stood in line; None of the others.
+    settling:   what was asked untimed, where the protocol says for how long.
     """
 
     scenario: str
@@ -360,6 +375,7 @@ class Timing:
     blocks: TimedBlocks | None = None
     answers: tuple[TimedAnswer, ...] | None = None
     waited_s: tuple[float, ...] | None = None
+    settling: Settling | None = None
 
     def __post_init__(self) -> None:
         waited = (0.0,) * len(self.samples_s) if self.waited_s is None else self.waited_s

@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.model.classifier import Classifier, Closing, Piped, Preparing
 from harness.model.images import Images
-from harness.model.records import TimedAnswer, TimedBlocks, Timing
+from harness.model.records import Settling, TimedAnswer, TimedBlocks, Timing
 from harness.protocol.records import ThroughputPlan
 
 MULTI_IMAGES = 8  # a field of view, and what LoadGen's MultiStream asks at once
@@ -43,6 +43,7 @@ class Scenario:
     answered: each different (place among the images, predicted column) that its queries gave so far.
     taken:  the seconds of its queries so far, where not those that a call took; None: as the stopwatch took them.
     waited: the seconds of these in which each stood in line; None where nobody does.
+    settling: what was asked of it before, untimed, where that was asked for.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Scenario:
     answered: Callable[[], Iterable[tuple[int, int]]] = tuple
     taken: Callable[[], Sequence[float]] | None = None
     waited: Callable[[], Sequence[float]] | None = None
+    settling: Settling | None = None
 
     def samples(self, of_calls: Sequence[float]) -> tuple[float, ...]:
         """Seconds of each query that counts. of_calls: what the stopwatch took of their calls."""
@@ -91,6 +93,7 @@ class Scenario:
             TimedBlocks(self.blocks, self.pause_s, block_shares) if self.blocks > 1 else None,
             tuple(TimedAnswer(digest, column) for digest, column in answers),
             None if self.waited is None else tuple(self.waited()[-len(samples_s) :]),
+            self.settling,
         )
 
 

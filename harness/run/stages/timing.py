@@ -13,6 +13,7 @@ from harness.model.scenarios import Scenario
 from harness.model.scenarios import scenarios as scenarios_of
 from harness.run.graph import Asking, Graph, stage
 from harness.run.pacing import Pacer
+from harness.run.settling import settled
 from harness.run.stages.data import manifest, split
 from harness.run.stages.model import card, classifier, source
 
@@ -50,6 +51,7 @@ def timing(run: Graph, scenario: str, span: str, stopwatch: Stopwatch) -> Timing
         if asked is None:
             reason = run(card).why_not({"prepared arrays"}) or f"{scenario} is not timed {span}"
             return Unavailable(reason, not_asked=True)
+        asked = settled(asked, run.setting.protocol.throughput)
         before, pacer = used(), Pacer(asked)
         samples = stopwatch(replace(asked, before=pacer))
         if samples is None:

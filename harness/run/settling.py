@@ -1,0 +1,50 @@
+"""Asks untimed queries until their times show no trend, and says how many timed ones the asked duration takes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import fmean
+
+from harness.metrics.timing_rules import trend
+from harness.model.records import Settling
+from harness.model.scenarios import COLD, SERVER, Scenario
+from harness.protocol.records import ThroughputPlan
+
+WINDOW, STEP = 30, 10  # three blocks of ten queries; looked at again after each block
+QUIET = 0.1  # a p-value below it is a trend: to go on costs ten queries more, to stop too early a wrong figure
+MARGIN = 1.1  # of the queries that should take as long as asked, since they may turn out quicker than the untimed ones
+
+
+def settled(scenario: Scenario, plan: ThroughputPlan, *, clock: Callable[[], float] = time.perf_counter) -> Scenario:
+    """The scenario once its untimed queries are asked, with as many timed ones as `min_duration_s` takes.
+
+    A start from cold is to be as it is, and queries that arrive by a clock take the time that they take to arrive.
+    """
+    if scenario.name == COLD or not (plan.steady_within_s or plan.min_duration_s):
+        return scenario
+    seconds, steady = _asked(scenario, plan, clock)
+    asked = Settling(len(seconds), sum(seconds), steady)
+    rounds = scenario.rounds
+    if scenario.name != SERVER:
+        rounds = max(rounds, math.ceil(MARGIN * plan.min_duration_s / fmean(seconds[-WINDOW:])))
+    return replace(scenario, rounds=rounds, settling=asked)
+
+
+def _asked(scenario: Scenario, plan: ThroughputPlan, clock: Callable[[], float]) -> tuple[list[float], bool | None]:
+    """Seconds of each untimed query; whether they came to rest, or None where that was not asked."""
+    seconds, began = list[float](), clock()
+    while True:
+        before = clock()
+        scenario.query()
+        seconds.append(clock() - before)
+        if len(seconds) < scenario.warmup:
+            continue
+        if not plan.steady_within_s:
+            return seconds, None
+        if len(seconds) >= WINDOW and len(seconds) % STEP == 0 and trend(seconds[-WINDOW:])[1] >= QUIET:
+            return seconds, True
+        if clock() - began >= plan.steady_within_s:
+            return seconds, False
