@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.data.banding import BandedIndex, Bits, packed
 
 Ints = NDArray[np.int64]
-PEERS = ("faiss-cpu==1.15.1", "imagededup==0.3.3.post2")
+PEERS = {"faiss": "faiss-cpu==1.15.1", "imagededup": "imagededup==0.3.3.post2"}  # the second brings torch for CUDA
 FAISS = """
 import sys, time, numpy, faiss
 faiss.omp_set_num_threads(int(sys.argv[1]))
@@ -50,14 +50,14 @@ print(time.process_time() - began, sum(map(len, found.values())))
 """
 
 
-def peer_in(place: Path) -> Path:
-    """The interpreter of an environment that holds the peers; made where there is none."""
+def peer_in(place: Path, *peers: str) -> Path:
+    """The interpreter of an environment that holds these peers; made where there is none."""
     python = place / "bin" / "python"
     if not python.is_file():
         venv.create(place, with_pip=True)
-    has = subprocess.run([python, "-c", "import faiss, imagededup"], capture_output=True, check=False).returncode == 0
+    has = subprocess.run([python, "-c", f"import {', '.join(peers)}"], capture_output=True, check=False).returncode == 0
     if not has:
-        subprocess.run([python, "-m", "pip", "install", "-q", *PEERS], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *(PEERS[each] for each in peers)], check=True)
     return python
 
 

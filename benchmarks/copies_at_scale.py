@@ -242,10 +242,10 @@ def main() -> None:
         ]
         print(table(searches), exponents(searches) if len(searches) > 1 else "", sep="\n", flush=True)
     if asked.recall:
-        by = peer_in(asked.peers)
+        by = peer_in(asked.peers, "faiss")
         print(recall(asked.recall, asked.scratch, by, workers=asked.workers, seed=asked.seed), flush=True)
     if asked.beside:
-        by = peer_in(asked.peers)
+        by = peer_in(asked.peers, "faiss", "imagededup")
         print(beside(asked.beside, asked.scratch, by, pairs=asked.pairs, seed=asked.seed), flush=True)
 
 

@@ -37,7 +37,7 @@ N_POSES = 8
 # Scale of a window and where it may begin, as fractions of the side. A window that is off by 2 % costs some 4 bits.
 # The steps were set so that crops to 90 % anywhere in the frame lie between windows (docs/duplicates.md).
 WINDOW_LADDER = ((1.0, (0.0,)), (0.93, (0.01, 0.06)), (0.89, (0.008, 0.055, 0.102)))
-BANDING = Banding(N_BITS, n_bands=40, band_bits=19)
+BANDING = Banding(N_BITS, n_bands=56, band_bits=19)
 MAX_DISTANCE = 12
 # What follows was set on real cells (docs/duplicates.md), between planted duplicates and pairs of different cells.
 MIN_COEFFICIENT_CORRELATION = 0.95
