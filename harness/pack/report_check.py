@@ -7,15 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
 from harness.claims.audit import audit
-from harness.claims.extract import extract
-from harness.claims.pages import read_html
 from harness.claims.printing import as_json as claims_json
-from harness.claims.records import ReportClaims
+from harness.claims.reading import read_page as stated_on
 from harness.core.errors import HarnessError
 from harness.core.text import visible
 from harness.data.records import Manifest
@@ -159,18 +156,12 @@ def _newer(run: RunResults) -> str:
 DECIDED = ("schema", "report", "holds", "findings")
 
 
-@lru_cache(maxsize=4)
-def _stated(page: str) -> ReportClaims:
-    """What the page states. Almost half of the time of `verify` goes here, and copies of a pack have one page."""
-    return extract(read_html(page), REPORT)
-
-
 def _claims(pack: Pack, page: str, files: set[str], *, whole: bool) -> Iterator[Discrepancy]:
     """What `python -m harness claims` says of the page, as it was written beside it.
 
     whole: whether the page was printed by this harness. Another one's audit may have read fewer of its statements.
     """
-    report = _stated(page)
+    report = stated_on(page, REPORT)
     stated = report.statements or report.unbound or report.problems or report.pins
     if not stated:
         if CLAIMS in pack.files:
