@@ -12,7 +12,7 @@ import pytest
 
 # Who asks for one of these makes whole runs.
 RUNS = frozenset({"first_run", "place"})
-# They take as long without asking. The first three do not wait for `first_run` while another worker makes it.
+# They take as long. The first does not ask for `first_run`, which another worker makes meanwhile for the second.
 LONG = (
     *("test_other_tasks", "test_wheel", "test_ci_examples", "test_texts", "test_tutorials", "test_leakage"),
     *("test_reproduction", "test_trained_architectures", "test_training"),
