@@ -14,6 +14,7 @@ import pytest
 from drawn import CLASSES
 from filelock import FileLock
 from hypothesis import settings
+from order import longest_first
 from tiny_run import TINY, Pytest, run_pytest
 
 import harness.model.torchvision_compat  # noqa: F401
@@ -40,6 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     effort.EVERYTHING = config.getoption("--all")
     settings.load_profile("all" if effort.EVERYTHING else "share")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = longest_first(items)
 
 
 @pytest.fixture(scope="session")

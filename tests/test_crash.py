@@ -374,7 +374,8 @@ def test_a_run_without_files_memory_or_space_ends_without_a_pack_and_not_with_0(
 ):
     (tmp_path / "limits.py").write_text(LIMITS)
     path = os.pathsep.join([str(tmp_path), *os.environ.get("PYTHONPATH", "").split(os.pathsep), str(Path.cwd())])
-    done = tiny("-p", "limits", "--workers=1", "-k", "D1", f"--reports={tmp_path / 'r'}", PYTHONPATH=path, LIMIT=limit)
+    call = ["-p", "limits", "--workers=1", "-k", "D1", f"--reports={tmp_path / 'r'}"]
+    done = tiny(*call, interpreter=True, PYTHONPATH=path, LIMIT=limit)
     assert done.returncode != 0
     if "NOFILE" in limit:
         assert done.returncode == Exit.ERROR, done.stdout

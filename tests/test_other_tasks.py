@@ -61,12 +61,16 @@ class Done:
     pack: Path
 
 
-def judged(place: Path, folder: Path, *, epochs: int, floor: float, required: bool = True) -> Done:
+# What two fresh processes make of a second training does not follow from the number of classes: the digits ask it.
+NOT_REPEATED = 'remove = ["criteria.P1", "criteria.P2", "criteria.P3", "criteria.P4"]\n'
+
+
+def judged(place: Path, folder: Path, *, epochs: int, floor: float, required: bool = True, without: str = "") -> Done:
     """`harness init` on the folder, a short training by what it wrote, and the verdict."""
     drafted = place / f"{folder.name}.toml"
     assert main(["init", str(folder), "--out", str(drafted)]) == 0
     short = SHORT.format(epochs=epochs, floor=floor, accuracy=str(required).lower())
-    (place / "short.toml").write_text(f'extends = "{drafted.name}"\n{short}')
+    (place / "short.toml").write_text(f'extends = "{drafted.name}"\n{without}{short}')
     reports = place / "reports"
     process = run_pytest(
         str(SUITES), f"--protocol={place / 'short.toml'}", f"--data={folder}", f"--reports={reports}", "--device=cpu"
@@ -149,7 +153,7 @@ def test_two_and_a_hundred_classes_come_to_a_verdict_and_a_pack_that_holds(
     tmp_path: Path, n_classes: int, per_class: int, side: int
 ):
     folder = blobs(tmp_path / "images", n_classes=n_classes, per_class=per_class, side=side)
-    done = judged(tmp_path, folder, epochs=1, floor=0.01, required=False)
+    done = judged(tmp_path, folder, epochs=1, floor=0.01, required=False, without=NOT_REPEATED)
     assert done.process.returncode == Exit.PASSED, done.process.stdout[-3000:]
     evidence = evidence_of(done.pack)
     assert len(evidence["protocol"]["content"]["dataset"]["classes"]) == n_classes

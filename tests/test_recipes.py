@@ -22,6 +22,7 @@ from harness.model.model_file import ModelFile
 from harness.model.records import JudgedModel, ModelCard
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
+from harness.protocol.records import Protocol
 from harness.run.graph import Recipe
 from harness.run.recipes import basis, export, onnx, reproducibility, training
 from harness.run.recipes.basis import Pictures
@@ -80,6 +81,12 @@ SOURCE = Source(given(), MACHINE)
 OTHER_PICTURES = pictures(cell("a"), cell("b", content="2"))
 PARTS = {"train": pictures(name="train"), "validation": pictures(name="validation"), "test": pictures()}
 SEED_1 = PLAN.model_copy(update={"seed": PLAN.seed + 1})
+LONGER = PLAN.model_copy(update={"phases": tuple(each.model_copy(update={"max_epochs": 99}) for each in PLAN.phases)})
+
+
+def having(**changes: object) -> Protocol:
+    return PROTOCOL.model_copy(update=changes)
+
 
 # Recipe, and for each of its fields: other values that make another result, and others that do not.
 RECIPES: list[tuple[Any, dict[str, tuple[list[Any], list[Any]]]]] = [
@@ -166,7 +173,19 @@ RECIPES: list[tuple[Any, dict[str, tuple[list[Any], list[Any]]]]] = [
     (
         Reproduction(PROTOCOL, "m", "s", "cpu", "float32", HERE, None),
         {
-            "protocol": ([PROTOCOL.model_copy(update={"training": SEED_1})], []),
+            "protocol": (
+                [
+                    having(training=SEED_1),
+                    having(dataset=PROTOCOL.dataset.model_copy(update={"parts": {"a": "train"}})),
+                    having(reproducibility=PROTOCOL.reproducibility.model_copy(update={"epochs": 2})),
+                    having(split=PROTOCOL.split.model_copy(update={"seed": PROTOCOL.split.seed + 1})),
+                ],
+                [
+                    having(training=LONGER),
+                    having(training=PLAN.model_copy(update={"seeds": (PLAN.seed, PLAN.seed + 1)})),
+                    having(dataset=PROTOCOL.dataset.model_copy(update={"images_per_class": 9})),
+                ],
+            ),
             "manifest": (["n"], []),
             "split": (["t"], []),
             "device": (["cuda"], []),

@@ -111,15 +111,23 @@ rationale = "A test machine may be busy."
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
-def run_pytest(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+# A fork reads it as Python does when it starts.
+READ_BY_FORKS = "PYTHONPATH"
+
+
+def run_pytest(
+    *arguments: str, cwd: Path | None = None, interpreter: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """`pytest` with these arguments in a process of its own, and what it said.
 
     The process is forked from one that has imported the large libraries; a fresh interpreter imports them for seconds.
-    What that cannot do has one: another folder, or what Python reads when it starts. The words of a forked process are
+    What that cannot do has one: another folder, or what Python alone reads when it starts; and so has a test that asks
+    for it with `interpreter`, as where the memory of the process is limited. The words of a forked process are
     in `stdout` and in `stderr` alike, in the order in which a terminal shows them.
     """
     whole = {**ENVIRONMENT, "PYTHONPATH": str(PROJECT), **environment}
-    if AVAILABLE and cwd is None and not any(name.startswith("PYTHON") for name in environment):
+    at_start = [name for name, said in environment.items() if said and name.startswith("PYTHON")]
+    if AVAILABLE and cwd is None and not interpreter and set(at_start) <= {READ_BY_FORKS}:
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "output"
             code = _server().run(["pytest", *arguments], whole, output=output, timeout_s=TIMEOUT_S)

@@ -11,9 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.claims.audit import audit
-from harness.claims.extract import extract
-from harness.claims.pages import read_html
 from harness.claims.printing import as_json as claims_json
+from harness.claims.reading import read_page as stated_on
 from harness.core.errors import HarnessError
 from harness.core.text import visible
 from harness.data.records import Manifest
@@ -164,7 +163,7 @@ def _claims(pack: Pack, page: str, files: set[str], *, whole: bool) -> Iterator[
 
     whole: whether the page was printed by this harness. Another one's audit may have read fewer of its statements.
     """
-    report = extract(read_html(page), REPORT)
+    report = stated_on(page, REPORT)
     stated = report.statements or report.unbound or report.problems or report.pins
     if not stated:
         if CLAIMS in pack.files:

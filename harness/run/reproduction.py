@@ -31,7 +31,7 @@ from harness.model.devices import n_threads
 from harness.model.images import images_of
 from harness.model.trained import open_trained, train_classifier
 from harness.protocol.file import read_protocol
-from harness.protocol.records import Protocol, WeightsPlan
+from harness.protocol.records import Protocol, TrainingPlan, WeightsPlan
 
 # What differs between the two processes; nothing of it may change a digest.
 CONDITIONS: tuple[dict[str, Any], ...] = (
@@ -79,6 +79,20 @@ def reproduce(protocol: Protocol, *, data: Path, split_file: Path | None, device
     return tuple(ProcessDigests(**json.loads(output.splitlines()[-1])) for _, output, _ in answers)
 
 
+def repeated(protocol: Protocol) -> TrainingPlan:
+    """The training that the processes repeat: the protocol's, but for what has no part in whether its draws repeat."""
+    plan, training = protocol.reproducibility, protocol.training
+    return training.model_copy(
+        update={
+            "image_size_px": plan.image_size_px,
+            "weights": WeightsPlan(source="none"),  # the question is whether the draws repeat, not where they start
+            "lr_finder": None,
+            "seeds": (),
+            "phases": tuple(phase.model_copy(update={"max_epochs": plan.epochs}) for phase in training.phases),
+        }
+    )
+
+
 def _small(part: Sequence[CellImage], per_class: int) -> list[CellImage]:
     """The first few of each class in the order of their digests."""
     chosen, seen = [], Counter[str]()
@@ -111,15 +125,8 @@ def _digests(request: dict[str, Any]) -> ProcessDigests:
     wanted = {"train": plan.images_per_class, "validation": share, "test": share}
     small_parts = {part: _small(split.part(part), n) for part, n in wanted.items()}
     formats = protocol.dataset.images.formats
-    small = protocol.training.model_copy(
-        update={
-            "image_size_px": plan.image_size_px,
-            "weights": WeightsPlan(source="none"),  # the question is whether the draws repeat, not where they start
-            "lr_finder": None,
-            "batch_size": min(16, protocol.training.batch_size, len(small_parts["train"])),
-            "phases": tuple(p.model_copy(update={"max_epochs": plan.epochs}) for p in protocol.training.phases),
-        }
-    )
+    whole = repeated(protocol)
+    small = whole.model_copy(update={"batch_size": min(16, whole.batch_size, len(small_parts["train"]))})
     machine = Machine(request["device"], batch_size=7, workers=request["workers"], progress=silent)
     with tempfile.TemporaryDirectory() as folder:
         record = train_classifier(

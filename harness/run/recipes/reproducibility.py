@@ -11,7 +11,7 @@ from harness.metrics.reproducibility import ProcessDigests
 from harness.model.devices import n_threads
 from harness.protocol.records import Protocol
 from harness.run.recipes.basis import read_json, write_json
-from harness.run.reproduction import reproduce
+from harness.run.reproduction import repeated, reproduce
 
 CACHE_FILE = "processes.json"
 REPEATING = "small training in two fresh processes"
@@ -34,10 +34,13 @@ class Reproduction:
     split_file: Path | None
 
     def made_of(self) -> Mapping[str, object]:
-        plan = self.protocol
-        parts = (plan.dataset, plan.split, plan.training, plan.reproducibility)
+        protocol, dataset = self.protocol, self.protocol.dataset
+        read = dataset.model_dump(mode="json", include={"classes", "labels", "columns", "parts"})
         return {
-            "protocol": [part.model_dump(mode="json") for part in parts],
+            "dataset": {**read, "formats": dataset.images.formats},
+            "protocol": [
+                part.model_dump(mode="json") for part in (protocol.split, repeated(protocol), protocol.reproducibility)
+            ],
             "data": self.manifest,
             "split": self.split,
             "precision": self.precision,
