@@ -105,23 +105,38 @@ def regressions_told(results: RunResults) -> list[str]:
 
 
 def _regression_told(comparison: Comparison, name: str) -> str:
-    lost, gained, n = comparison.counts()
-    said = [f"{name}: {lost} cells lost, {gained} gained of {n:,}"]
+    said = [f"{name}: {counted_against(comparison)}"]
     if classes := first_few(worse_classes(comparison), MOST_CLASSES, more="and {n} more"):
         said.append(f"worse: {', '.join(classes)}")
-    cells = [each for each in comparison.discordant if not each.candidate_right]
-    named = [f"{each.path!r} of {each.reference}, now {each.candidate}" for each in cells]
-    if named:
-        said.append(f"lost: {', '.join(first_few(named, MOST_CELLS, more='and {n} more, in the report'))}")
+    if named := lost_told(comparison):
+        said.append(f"lost: {named}")
     return "; ".join(said)
+
+
+def counted_against(comparison: Comparison, cell_class: str | None = None) -> str:
+    """Such as "5 cells lost, 1 gained of 375", of one class or of all."""
+    lost, gained, n = comparison.counts(cell_class)
+    return f"{lost} cells lost, {gained} gained of {n:,}"
+
+
+def lost_told(comparison: Comparison, cell_class: str | None = None) -> str:
+    """The cells that the baseline had right and the candidate has not, of one class or of all; empty without one."""
+    cells = [c for c in comparison.discordant if not c.candidate_right and cell_class in (None, c.reference)]
+    named = [f"{each.path!r} of {each.reference}, now {each.candidate}" for each in cells]
+    return ", ".join(first_few(named, MOST_CELLS, more="and {n} more, in the report"))
 
 
 def worse_classes(comparison: Comparison) -> list[str]:
     """The classes that lost more cells than they gained, worst first, such as "monocyte (3 lost, 1 gained of 30)"."""
+    counts = {name: comparison.counts(name) for name in classes_lost(comparison)}
+    return [f"{name} ({lost} lost, {gained} gained of {n})" for name, (lost, gained, n) in counts.items()]
+
+
+def classes_lost(comparison: Comparison) -> list[str]:
+    """The classes that lost more cells than they gained, worst first."""
     counts = {name: comparison.counts(name) for name in comparison.classes}
     worse = [name for name, (lost, gained, _) in counts.items() if lost > gained]
-    worse.sort(key=lambda name: counts[name][1] - counts[name][0])
-    return [f"{name} ({lost} lost, {gained} gained of {n})" for name in worse for lost, gained, n in (counts[name],)]
+    return sorted(worse, key=lambda name: counts[name][1] - counts[name][0])
 
 
 def readings_told(results: RunResults) -> list[str]:
