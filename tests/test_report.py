@@ -291,15 +291,17 @@ def test_the_first_screen_says_what_was_lost_against_the_baseline_and_in_which_c
     lost, gained, n = found.counts()
     worse = classes_lost(found)
     assert lost and worse
-    said = " ".join(Page(page_of(run).partition('id="outcomes"')[0].partition("What did not pass")[0]).text.split())
-    begun = f"Baseline run {run.baseline.run_id} , which passed ; test : {lost} cells lost, {gained} gained of {n}"
+    said = Page(page_of(run).partition('<dl class="tiles">')[0]).text  # above the first number
+    begun = (
+        f"Against the baseline {run.baseline.run_id} , which passed: test: {lost} cells lost, {gained} gained of {n}"
+    )
     assert "".join(begun.split()) in "".join(said.split())
     for name in worse:
         lost, gained, _ = found.counts(name)
         assert f"{name}({lost}lost,{gained}gained)" in "".join(said.split())
     nothing = "".join(Page(page_of(dataclasses.replace(run, comparisons={}))).text.split())
-    assert "nosetwascomparedwithit" in nothing
-    assert "nosetwascomparedwithit" not in "".join(Page(page_of(dataclasses.replace(run, baseline=None))).text.split())
+    assert "nosetwascompared." in nothing
+    assert "nosetwascompared." not in "".join(Page(page_of(dataclasses.replace(run, baseline=None))).text.split())
 
 
 def test_without_a_baseline_nothing_is_said_of_better_or_worse(run):

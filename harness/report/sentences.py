@@ -20,6 +20,7 @@ from harness.run.results import Baseline, BaselineCheck, RunResults
 
 CLASSIFYING = ("accuracy", "external")  # their notes hold for every proportion of cells, and are told once
 MOST_IDS = 12  # of criteria named in one sentence
+MOST_UNJUDGED = 3  # criteria that nobody judged, for one and the same reason, with a line each
 MOST_ENDED = 3  # of those that a budget of looks ends, which is usually all of them
 
 
@@ -241,8 +242,17 @@ def _blocking_words(results: RunResults) -> list[str]:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdicts as aligned lines of text, but for those behind closed gates, of which `gates_told` has one line."""
-    behind = behind_closed_gates(verdicts)
+    """The verdicts as aligned lines of text, those that nobody judged for one and the same reason as one line.
+
+    Those behind closed gates have theirs from `gates_told`.
+    """
+    behind = [*behind_closed_gates(verdicts)]
+    unjudged: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.outcome is Outcome.NOT_JUDGED and verdict not in behind:
+            unjudged.setdefault(verdict.reason, []).append(verdict)
+    many = {reason: each for reason, each in unjudged.items() if len(each) > MOST_UNJUDGED}
+    behind += [verdict for each in many.values() for verdict in each]
     rows = [
         (
             verdict.criterion.id,
@@ -258,6 +268,10 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
     notes = dict.fromkeys(v.estimate.note for v in verdicts if v.estimate and v.criterion.question in CLASSIFYING)
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    lines += [
+        f"{', '.join(first_few([v.criterion.id for v in each], MOST_IDS, more='and {n} more'))}: NOT JUDGED: {reason}"
+        for reason, each in many.items()
+    ]
     return [*lines, *(f"note: {note}" for note in notes if note)]
 
 
