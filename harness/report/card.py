@@ -179,7 +179,7 @@ def _unknown(run: RunResults) -> Iterator[str]:
             called = max(each.called, key=lambda known: each.called[known])
             often = f"{called} ({each.called[called]}/{each.n})"
             yield f"| {plain(each.kind)} | {each.n_confident}/{each.n} | {plain(often)} |"
-        if isinstance(share, Estimate) and share.upper is not None:
+        if isinstance(share, Estimate) and share.lower is not None and share.upper is not None:
             level = wording.percent_of(DISPLAY_LEVEL)
             of_all = f"{share.k}/{share.n}, one-sided {level} bounds {wording.share(share.lower)} to"
             yield f"\nAll: {of_all} {wording.share(share.upper)}."
