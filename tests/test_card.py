@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from example_run import CLASSES, example_run
@@ -16,8 +19,11 @@ from harness.claims.audit import audit
 from harness.claims.reading import read_report
 from harness.cli import main
 from harness.core.errors import EvidenceError
+from harness.metrics.intervals import clopper_pearson_bounds
+from harness.metrics.predictions import Predictions, widened
 from harness.pack.card import card_of
 from harness.plugin import PROJECT
+from harness.report import wording
 from harness.report.card import model_card
 
 PACK = PROJECT / "reports" / "reference"
@@ -111,3 +117,29 @@ def test_the_classifier_is_named_with_its_door_and_digest():
     card = card_of(PROJECT / "reports" / "leukocyte-reference")
     assert "- classifier: `resnet18`, trained here, digest `23e5d1c89169046112860d7c5ed43d79" in card
     assert yaml.safe_load(card.split("---\n")[1])["model-index"][0]["name"] == "resnet18"
+
+
+def test_what_unknown_cells_are_taken_for_stands_on_the_card_with_its_bounds(tmp_path):
+    run = example_run()
+    known = run.protocol.dataset.classes
+    kinds = (*known, "blast", "smudge")
+    sure = np.array([[0.96, 0.01, 0.01, 0.01, 0.01]] * 3 + [[0.3, 0.5, 0.1, 0.05, 0.05]] * 2)
+    names = tuple(f"{number}.png" for number in range(5))
+    odd = Predictions(
+        set="odd",
+        classes=kinds,
+        paths=names,
+        digests=tuple(hashlib.sha256(name.encode()).hexdigest() for name in names),
+        labels=np.array([kinds.index("blast")] * 4 + [kinds.index("smudge")]),
+        probabilities=widened(sure, kinds),
+    )
+    told = model_card(replace(run, unknown={"odd": odd}), limits=(), sums_digest="0" * 64)
+    lower, upper = clopper_pearson_bounds(3, 5, level=0.95)
+    assert f"| blast | 3/4 | {known[0]} (3/4) |" in told
+    assert f"| smudge | 0/1 | {known[1]} (1/1) |" in told
+    assert f"All: 3/5, one-sided 95 % bounds {wording.share(lower)} to {wording.share(upper)}." in told
+    assert "does not know" not in model_card(run, limits=(), sums_digest="0" * 64)
+    # Its counts are no claim on the classifier's own classes.
+    (tmp_path / "README.md").write_text(told)
+    found = audit(read_report(tmp_path / "README.md"), rounding="nearest", exists=lambda name: True)
+    assert [str(each) for each in found.findings if each.kind == "contradiction"] == []

@@ -198,3 +198,20 @@ def test_a_count_of_right_cells_beside_the_size_and_the_accuracy_is_held_against
 def test_a_count_of_some_of_them_contradicts_nothing(sentence):
     table = "| class | recall |\n|---|---|\n| monocyte | 0.96 |\n| basophil | 0.98 |\n"
     assert audited(f"# Results\n\n{sentence}\n\n# Other\n\n{table}").holds
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "test: 2 cells lost, 0 gained of 20; worse: a (2 lost, 0 gained of 10)",
+        "test: 2 cells gained of 20",
+        "test: 2 images were wrongly classified",
+        "test: 18 cells correct",
+        "test: 2 images misclassified",
+        "validation: 3 cells were excluded; test: 2 cells removed",
+    ],
+)
+def test_a_set_s_name_before_a_count_of_some_of_its_cells_does_not(said):
+    result = audited(TABLE + said)
+    assert result.exit_code != 1, result.findings
+    assert not [each for each in result.findings if "one set has one size" in str(each)]

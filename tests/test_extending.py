@@ -89,6 +89,10 @@ def test_a_replaced_entry_keeps_its_place_and_a_replaced_array_none_of_its_entri
     [
         ({"remove": ["prevalance"]}, "which the extended protocol does not have. Did you mean 'prevalence'"),
         ({"remove": ["criteria.P9"]}, "Did you mean 'criteria.P1'"),
+        (
+            {"remove": ["criteria.calibration-of-all"]},
+            "does not have. It has .*criteria.P1",
+        ),
         ({"remove": ["criteria.P1-a"]}, "Did you mean 'criteria.P1'"),
         ({"remove": ["zzz"]}, "It has prevalence, robustness, criteria, waivers, external"),
         ({"remove": ["prevalence.shares.c"]}, "does not have"),

@@ -99,3 +99,39 @@ def test_what_was_not_measured_is_empty_and_never_0(verdicts):
     said = dict(properties_of(verdict))
     assert {said[name] for name in ("value", "k", "n", "lower", "upper", "bound", "level")} == {""}
     assert said["threshold"] != ""
+
+
+def test_a_case_that_blocks_on_answers_names_the_cells_that_the_baseline_had_right():
+    run = example_run()
+    found = run.comparisons["test"]
+    lost = {c.path: c.reference for c in found.discordant if not c.candidate_right}
+    assert lost
+    # Behind a gate that stayed closed: nobody asked, and the cells are known all the same.
+    closed = tuple(
+        replace(
+            v,
+            outcome=Outcome.NOT_JUDGED,
+            estimate=None,
+            not_asked=False,
+            waiver=None,
+            criterion=v.criterion.model_copy(update={"required": True}),
+        )
+        if v.criterion.set == "test" and v.criterion.question == "accuracy"
+        else v
+        for v in run.verdicts
+    )
+    told = junit(closed, name="n", seconds=1.0, comparisons=run.comparisons)
+    cases = {case.get("name"): case for case in ElementTree.fromstring(told).iter("testcase")}
+    asked = [v for v in closed if v.criterion.set == "test" and v.criterion.question == "accuracy"]
+    assert asked
+    for verdict in asked:
+        text = "".join(child.text or "" for child in cases[verdict.criterion.id])
+        own = {path for path, name in lost.items() if verdict.criterion.cell_class in (None, name)}
+        assert {path for path in lost if repr(path) in text} == own
+        assert (found.baseline in text) == bool(own)
+    for verdict in closed:
+        if not verdict.blocks:
+            assert "  lost " not in "".join(child.text or "" for child in cases[verdict.criterion.id])
+    assert junit(closed, name="n", seconds=1.0, comparisons=run.comparisons, version=2) == junit(
+        closed, name="n", seconds=1.0
+    )

@@ -330,6 +330,13 @@ REFUSED = {
         "unknown key. Remove it or",
     ),
     "unknown section": ([("[split]", "[splitting]")], "splitting", "unknown key"),
+    "unknown key like another": (
+        [("seed = 42\n\n[training]", "sead = 42\n\n[training]")],
+        "split.sead",
+        "correct its spelling. Did you mean 'seed'",
+    ),
+    "a key of another name": ([(A1, A1 + '\nclass = "monocyte"')], "A1.class", "Did you mean 'cell_class'"),
+    "a key like none": ([("seed = 42\n\n[training]", "xyz = 42\n\n[training]")], "split.xyz", "Known here: .*seed"),
     "the record's own field": ([("\n[identity]", 'source = "x"\n[identity]')], "source", "unknown key"),
     "missing key": ([("seed = 42\n\n[training]", "\n[training]")], "split.seed", "required and absent. Add it"),
     "unknown class": ([('"each"', '"blast"')], "R1", "unknown class 'blast'; the classes are basophil, monocyte"),

@@ -23,6 +23,7 @@ from harness.judge.verdicts import Outcome
 from harness.protocol.records import Waiver
 from harness.report.page import _environment
 from harness.report.sections import SECTIONS
+from harness.report.sentences import classes_lost
 from harness.report.wording import number, percent, probability, proportion, share
 
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
@@ -283,6 +284,24 @@ def test_the_baseline_is_named_with_its_digest_and_every_discordant_cell(run, pa
             page.text
         )
     assert "The baseline has 1 of 30 cells wrong: no candidate whatever can be shown to be better here." in page.text
+
+
+def test_the_first_screen_says_what_was_lost_against_the_baseline_and_in_which_classes(run):
+    found = run.comparisons["test"]
+    lost, gained, n = found.counts()
+    worse = classes_lost(found)
+    assert lost and worse
+    said = Page(page_of(run).partition('<dl class="tiles">')[0]).text  # above the first number
+    begun = (
+        f"Against the baseline {run.baseline.run_id} , which passed: test: {lost} cells lost, {gained} gained of {n}"
+    )
+    assert "".join(begun.split()) in "".join(said.split())
+    for name in worse:
+        lost, gained, _ = found.counts(name)
+        assert f"{name}({lost}lost,{gained}gained)" in "".join(said.split())
+    nothing = "".join(Page(page_of(dataclasses.replace(run, comparisons={}))).text.split())
+    assert "nosetwascompared." in nothing
+    assert "nosetwascompared." not in "".join(Page(page_of(dataclasses.replace(run, baseline=None))).text.split())
 
 
 def test_without_a_baseline_nothing_is_said_of_better_or_worse(run):

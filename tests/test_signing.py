@@ -338,6 +338,12 @@ def test_a_forgery_is_named_and_the_pack_does_not_hold(signed, keys, name):
     assert [each for each in said if words in each.message], [str(each) for each in found.discrepancies]
 
 
+def test_a_signature_that_verifies_is_not_said_to_be_of_a_pack_that_was_altered(signed, keys):
+    edit_sums(signed)
+    found = check_signature(open_pack(signed), trust=trusting(keys["author.pub"]))
+    assert found.remarks[0].endswith("the signature verifies, and is not of this pack as it is"), found.remarks
+
+
 def test_the_signature_of_another_pack_is_refused_even_where_no_key_is_given(signed, keys, tmp_path):
     other = written(dataclasses.replace(unread_run(), run_id="another"), tmp_path / "reports")
     shutil.copy(signed / SIGNATURE, other)

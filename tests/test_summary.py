@@ -125,6 +125,20 @@ def test_closed_gates_are_one_line_in_summary_and_terminal(run):
     assert gates_told(run.verdicts) is None
 
 
+def test_what_nobody_judged_for_one_reason_is_one_line_of_the_terminal(run):
+    stopped = [not_judged(v.criterion, "the run stopped before it") for v in run.verdicts]
+    ids = [v.criterion.id for v in stopped]
+    (line,) = verdict_table(stopped)
+    named = ", ".join(ids[:12])
+    assert line == f"{named}, and {len(ids) - 12} more: NOT JUDGED: the run stopped before it"
+    # Beside verdicts that are some, and where few are not judged, each has its own line.
+    rows = verdict_table([*run.verdicts[:5], *stopped[5:7]])
+    assert sum("NOT JUDGED" in row for row in rows) == sum(
+        v.outcome is Outcome.NOT_JUDGED for v in [*run.verdicts[:5], *stopped[5:7]]
+    )
+    assert ids[5] == next(row for row in rows if "the run stopped before it" in row).split()[0]
+
+
 def test_terminal_and_summary_end_in_the_same_words(run):
     word, _, why = conclusion(run).partition(": ")
     assert summary(run).splitlines()[0] == f"## {word}: example"

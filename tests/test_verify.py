@@ -44,6 +44,7 @@ from harness.pack.junit import junit
 from harness.pack.measurements import RecordedMeasurements, calibration_of
 from harness.pack.read import UNLISTED, open_pack
 from harness.pack.recorded_protocol import read_protocol_of
+from harness.pack.tables import junit_of
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
 from harness.protocol.records import PARTS, Criterion, Protocol
@@ -502,7 +503,7 @@ def without_documents(folder: Path, run: RunResults) -> None:
         (folder / name).unlink()
     edit_json(folder, "evidence.json", lambda content: content.pop("documents"))
     (folder / "junit.xml").write_bytes(
-        junit(run.verdicts, name=run.protocol.identity.id, seconds=run.seconds, formerly=True)
+        junit(run.verdicts, name=run.protocol.identity.id, seconds=run.seconds, version=1)
     )
     # Nothing of the page is made of either; its list of files is, and printed another version.
     other = {"digest": "0" * 64, "version": "0.0"}
@@ -531,6 +532,18 @@ def test_a_pack_from_before_looks_that_are_left_were_told_holds(written, run, ma
     mend_sums(copy)
     assert "summary.md" in {each.file for each in verify_pack(copy).discrepancies}
     edit_json(copy, "evidence.json", lambda content: content["documents"].update({"summary.md": 1}))
+    mend_sums(copy)
+    assert {each.file for each in verify_pack(copy).discrepancies} <= {"index.html"}  # which lists another digest
+
+
+def test_a_pack_whose_junit_names_no_lost_cell_holds_where_it_says_so(written, run, manifest, copy, tmp_path):
+    looked = looked_at(run, manifest, Path(shutil.copy(written.parent / "ledger.jsonl", tmp_path)))
+    before, today = junit_of(looked, version=2), (copy / "junit.xml").read_bytes()
+    assert before != today
+    (copy / "junit.xml").write_bytes(before)
+    mend_sums(copy)
+    assert "junit.xml" in {each.file for each in verify_pack(copy).discrepancies}
+    edit_json(copy, "evidence.json", lambda content: content["documents"].update({"junit.xml": 2}))
     mend_sums(copy)
     assert {each.file for each in verify_pack(copy).discrepancies} <= {"index.html"}  # which lists another digest
 

@@ -184,13 +184,20 @@ def _shares(clause: str) -> Iterator[Printed]:
 # --- sizes ------------------------------------------------------------------------------------
 
 
+# "test: 28 cells lost", "test: 3 images were misclassified": some of the set's cells, and not how many it has.
+_SOME_OUTCOME = (
+    rf"\s+{THING}\s+(?:(?:were|was|are|is)\s+)?(?:\w+ly\s+)?(?:lost|gained|right|wrong\w*|(?:in)?correct\w*|mis\w+|confused|"
+    r"called|failed|changed|excluded|removed|dropped|rejected|referred|duplicated?|left\s+out)\b"
+)
+
+
 def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Saying]:
     if _PART.search(sentence) or FIGURE.search(sentence):
         return
     each = r"(?!\s*(?:per\b|each\b|for each|of each|in each|/\s*class|a class))"
     labelled = re.match(
         rf"(?:the\s+)?(train(?:ing)?|validation|val|test|external|total(?:\s+{THING})?|total)(?:\s+(?:set|split|images))?\s*[:=]\s*{INT}"
-        rf"(?:\s+{THING}\b)?{each}(?=\s*(?:$|[.,;(]|{THING}\b))",
+        rf"(?!{_SOME_OUTCOME})(?:\s+{THING}\b)?{each}(?=\s*(?:$|[.,;(]|{THING}\b))",
         sentence,
         re.IGNORECASE,
     )

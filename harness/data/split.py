@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from harness.core.errors import DataError, InvalidSplit
+from harness.core.errors import DataError, InvalidSplit, MissingData
 from harness.core.spreadsheet import active, inert
 from harness.data.problems import Problems
 from harness.data.records import CellImage, Manifest, Split, sorted_by_path
@@ -265,7 +265,10 @@ def read_split(
     part_of: dict[str, str] = {}
     line_of: dict[str, int] = {}
     names = names or SetNames()
-    table = read_table(path, required=("label", "split"), refusal=InvalidSplit, columns=_columns_in(path, names))
+    try:
+        table = read_table(path, required=("label", "split"), refusal=InvalidSplit, columns=_columns_in(path, names))
+    except MissingData:
+        raise MissingData(f"--split {path}: there is no such file. Correct the path.") from None
     for row in table.rows:
         part = part_called(row.cells["split"], parts)
         part = part if part in PARTS else None  # a row of a part that is not read is a misfit

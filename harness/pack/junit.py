@@ -8,12 +8,15 @@ that this machine cannot answer.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from harness.core.text import visible
 from harness.judge.criteria import explain, requirement
 from harness.judge.verdicts import Outcome, Verdict
+from harness.metrics.comparison import Comparison
+from harness.protocol.questions import QUESTIONS
+from harness.report.sentences import counted_against, lost_told
 
 JUNIT = "junit.xml"
 
@@ -24,6 +27,8 @@ BLOCKING = {
     Outcome.NOT_ASSESSED: "error",
     Outcome.NOT_JUDGED: "error",
 }
+# 2 named no cell that was lost against the baseline, 1 is what packs have that name no documents.
+VERSION = 3
 # As packs have it that were written before an optional outcome was told apart.
 FORMERLY = {**BLOCKING, Outcome.NOT_ASSESSED: "skipped"}
 
@@ -35,14 +40,18 @@ def junit(
     seconds: float,
     moved: Sequence[tuple[str, bool]] = (),
     contradictions: Sequence[str] = (),
-    formerly: bool = False,
+    comparisons: Mapping[str, Comparison] | None = None,
+    version: int = VERSION,
 ) -> bytes:
     """One test case per criterion; each outcome under its own word, with what it rests on.
 
     moved:    what has changed in the protocol since a first look, and whether that keeps the run from passing.
     contradictions: cells that got another answer when they were scored again.
-    formerly: as packs have it whose evidence does not say that they have a summary.
+    comparisons: set -> candidate beside baseline: which cells were lost stands with whatever blocks on their answers,
+                 be it a gate that stayed closed before anybody asked the baseline.
+    version: of the form; packs have the one of their time.
     """
+    formerly, lost = version < 2, comparisons if comparisons is not None and version >= 3 else {}
     elements = [FORMERLY.get(verdict.outcome) if formerly else element_of(verdict) for verdict in verdicts]
     root = ElementTree.Element("testsuites")
     suite = ElementTree.SubElement(
@@ -71,9 +80,21 @@ def junit(
         if element is not None:
             # XML 1.0 cannot hold control characters or lone surrogates, even escaped.
             detail = ElementTree.SubElement(case, element, type=verdict.outcome, message=visible(verdict.reason))
-            detail.text = visible(explain(verdict))
+            detail.text = "\n".join(map(visible, [explain(verdict), *_against(verdict, lost)]))
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _against(verdict: Verdict, comparisons: Mapping[str, Comparison]) -> list[str]:
+    """What the baseline had right and this run has not, of the cells that a blocking verdict rests on."""
+    criterion = verdict.criterion
+    found = comparisons.get(criterion.set)
+    if found is None or not verdict.blocks or criterion.kind is not None:
+        return []
+    if not QUESTIONS[criterion.question].counts_looks or not (named := lost_told(found, criterion.cell_class)):
+        return []
+    counts = counted_against(found, criterion.cell_class)
+    return [f"  baseline  {found.baseline}: {counts}", f"  lost      {named}"]
 
 
 def _tell_moved(suite: ElementTree.Element, moved: Sequence[tuple[str, bool]]) -> None:

@@ -126,8 +126,15 @@ def _is_pair(part: tuple[str, ...], whole: tuple[str, ...]) -> bool:
     return (part[-1], whole[-1]) in PAIRS and part[:-1] == whole[:-1]
 
 
+# What a person wants to know of an estimate that a page shows otherwise.
+SHOWN_OF_RECORDS = ("k", "n", "value", "lower", "upper", "level")
+
+
 def _brief(value: object) -> str:
     text = repr(value)
+    if isinstance(value, Mapping):
+        told = [f"{key} {value[key]}" for key in SHOWN_OF_RECORDS if value.get(key) is not None]
+        text = ", ".join(told) or text
     return text if len(text) <= 100 else text[:97] + "..."
 
 

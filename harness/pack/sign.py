@@ -214,7 +214,7 @@ def _of_pack(pack: Pack, trust: Trust | None) -> SignatureCheck:
         )
     try:
         envelope = read_signed_file(pack, SIGNATURE).envelope
-        problems = list(_misstated(envelope, evidence_pack(pack)))
+        problems = elsewhere = list(_misstated(envelope, evidence_pack(pack)))
     except EvidenceError as error:
         return SignatureCheck(Standing.BROKEN, remarks=("signed, unreadably",), problems=(str(error),))
     key_ids = tuple(envelope.signatures)
@@ -225,7 +225,7 @@ def _of_pack(pack: Pack, trust: Trust | None) -> SignatureCheck:
     remarks, verified_by = [], []
     for signature in envelope.signatures.values():
         remark, key, wrong = _worth(envelope, signature, trust)
-        remarks.append(remark)
+        remarks.append(f"{remark}, and is not of this pack as it is" if key is not None and elsewhere else remark)
         problems += [wrong] if wrong else []
         verified_by += [key.id] if key is not None else []
     if problems:

@@ -34,6 +34,7 @@ from harness.metrics.summary import summarise
 from harness.pack.components import COMPONENTS, components, model_component
 from harness.pack.further import further_predictions, stated_of
 from harness.pack.junit import JUNIT, junit
+from harness.pack.junit import VERSION as JUNIT_VERSION
 from harness.protocol.records import PARTS
 from harness.protocol.sets import SLICES
 from harness.report.amended import change_told
@@ -54,7 +55,7 @@ UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not pri
 # Files whose form is told, and how each is written: older packs have another JUnit XML, no summary, no suspects, and no
 # model among their components.
 SUSPECTS = "label_suspects.csv"
-DOCUMENTS = {JUNIT: 2, SUMMARY: VERSION, SUSPECTS: 1, COMPONENTS: 2}
+DOCUMENTS = {JUNIT: JUNIT_VERSION, SUMMARY: VERSION, SUSPECTS: 1, COMPONENTS: 2}
 
 
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
@@ -100,15 +101,16 @@ def for_a_job_page(results: RunResults) -> dict[str, bytes]:
     }
 
 
-def junit_of(results: RunResults, *, formerly: bool = False) -> bytes:
-    """junit.xml; formerly: as packs have it that name no documents."""
+def junit_of(results: RunResults, *, version: int = JUNIT_VERSION) -> bytes:
+    """junit.xml; version: of its form, of which packs have the one of their time."""
     return junit(
         results.verdicts,
         name=results.protocol.identity.id,
         seconds=results.seconds,
         moved=[(change_told(each), each.undeclared) for each in results.changes],
         contradictions=results.contradictions,
-        formerly=formerly,
+        comparisons=results.comparisons,
+        version=version,
     )
 
 

@@ -30,12 +30,12 @@ from harness.pack.rebuild import Discrepancy, RecordedProtocol, rebuild
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
-from harness.pack.tables import SUSPECTS, as_csv, as_json, components_of, documents, for_a_job_page, junit_of
+from harness.pack.tables import DOCUMENTS, SUSPECTS, as_csv, as_json, components_of, documents, for_a_job_page, junit_of
 from harness.pack.write import CLAIMS, REPORT
 from harness.protocol.reporting import ReportPlan
 from harness.report.page import renderer
 from harness.report.pictures import KINDS
-from harness.report.summary import SUMMARY, VERSION, summary
+from harness.report.summary import SUMMARY, summary
 from harness.run.results import RunResults
 
 Record = TypeVar("Record")
@@ -157,10 +157,12 @@ def _remade(pack: Pack) -> Recomputed:
     written[EVIDENCE] = as_json(told)
     written |= for_a_job_page(run)
     if "documents" not in pack.evidence:
-        written[JUNIT] = junit_of(run, formerly=True)
+        written[JUNIT] = junit_of(run, version=1)
         del written[SUMMARY]
-    elif (version := _earlier_summary(pack)) is not None:
+    if (version := _earlier(pack, SUMMARY)) is not None:
         written[SUMMARY] = summary(run, version=version).encode()
+    if (version := _earlier(pack, JUNIT)) is not None:
+        written[JUNIT] = junit_of(run, version=version)
     if not _tells(pack, SUSPECTS):
         written.pop(SUSPECTS, None)
     if COMPONENTS in written and not _tells(pack, COMPONENTS):
@@ -209,8 +211,9 @@ def _in_schema_of(pack: Pack, run: RunResults, told: dict[str, Any]) -> dict[str
             del verdict["assumed"]
     if "documents" not in pack.evidence:
         del told["documents"]
-    elif (version := _earlier_summary(pack)) is not None:
-        told["documents"][SUMMARY] = version
+    for document in (SUMMARY, JUNIT):
+        if (version := _earlier(pack, document)) is not None:
+            told["documents"][document] = version
     if "changes" not in pack.evidence:
         del told["changes"]
     for later in LATER:
@@ -244,10 +247,10 @@ def _tells(pack: Pack, document: str) -> bool:
     return document in _documents(pack)
 
 
-def _earlier_summary(pack: Pack) -> int | None:
-    """Which earlier version of its summary the run wrote; None where it says nothing of the kind."""
-    version = _documents(pack).get(SUMMARY)
-    return version if type(version) is int and 1 <= version < VERSION else None
+def _earlier(pack: Pack, document: str) -> int | None:
+    """In which earlier version the run wrote its summary or JUnit; None where it says nothing of the kind."""
+    version = _documents(pack).get(document)
+    return version if type(version) is int and 1 <= version < DOCUMENTS[document] else None
 
 
 def _documents(pack: Pack) -> Mapping[str, object]:

@@ -130,11 +130,12 @@ def _paths(own: Mapping[str, Any], key: str) -> Sequence[str]:
 def _steps(base: Mapping[str, Any], path: str, *, why: str) -> list[str | int]:
     steps = _found(base, path)
     if steps is None:
-        known = list(_known(base))
+        known = [name for name in _known(base) if name.count(".") >= path.count(".")]  # never the whole that holds it
         close = difflib.get_close_matches(path, known, n=1, cutoff=0.6)
         # The criteria of one class are made from the one that is written for each.
         close += [name for name in known if path.startswith(f"{name}-")]
-        hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(base) or 'nothing'}."
+        beside = [name for name in known if name.rpartition(".")[0] == path.rpartition(".")[0]]
+        hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(beside or base) or 'nothing'}."
         raise Unextendable(f"`{why}` names {path!r}, which the extended protocol does not have. {hint}")
     return steps
 

@@ -7,14 +7,15 @@ A bare name that is not a file where it is looked for is that of a shipped proto
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import ProtocolError
 from harness.core.files import read_plain
@@ -244,10 +245,40 @@ def _where(location: tuple[int | str, ...], document: Any) -> str:
     return ".".join(parts) or "the whole file"
 
 
+def _unknown(location: tuple[int | str, ...]) -> str:
+    """That a key is unknown, with the key that may be meant, or those that stand there."""
+    known = _keys_beside(location)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    if close:
+        return f"{UNKNOWN_KEY} Did you mean {close[0]!r}?"
+    return f"{UNKNOWN_KEY} Known here: {', '.join(known)}." if known else UNKNOWN_KEY
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the record that an unknown key was written into; none where more than one record is possible."""
+    record: type[BaseModel] = Protocol
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        field = record.model_fields.get(part)
+        records = [] if field is None else list(_records_in(field.annotation))
+        if len(records) != 1:
+            return []
+        record = records[0]
+    return [name for name in record.model_fields if name != "source" or record is not Protocol]
+
+
+def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _records_in(argument)
+
+
 def _remedy(error: Any) -> str:
     match error["type"]:
         case "extra_forbidden":
-            return TOP_KEY if error["loc"][-1] in ("extends", REMOVE, REPLACE) else UNKNOWN_KEY
+            return TOP_KEY if error["loc"][-1] in ("extends", REMOVE, REPLACE) else _unknown(error["loc"])
         case "missing":
             return "this key is required and absent. Add it, or `extends` a protocol that has it."
         case _:

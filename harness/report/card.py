@@ -15,6 +15,7 @@ from harness.core.text import visible
 from harness.judge.criteria import subject_of
 from harness.metrics.classification import estimate
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation, Unavailable
+from harness.metrics.unknown import confidently_known, confused_with
 from harness.model.records import ModelCard
 from harness.protocol.records import PARTS
 from harness.report import wording
@@ -132,6 +133,7 @@ def _body(run: RunResults, limits: Sequence[Limit], sums_digest: str) -> Iterato
     yield "\n## Results\n"
     for name, each in _judged(run):
         yield from _table(name, _estimates(each))
+    yield from _unknown(run)
     yield "## Criteria that did not pass\n"
     yield from _unmet(run)
     yield "\n## Limits\n"
@@ -160,6 +162,28 @@ def _table(name: str, found: Iterable[Estimate]) -> Iterator[str]:
         interval = "" if shown is None else f"{wording.share(shown.lower)} to {wording.share(shown.upper)}"
         yield f"| {plain(what)} | {wording.quantity(each.value, each.unit)} | {cells} | {interval} |"
     yield ""
+
+
+def _unknown(run: RunResults) -> Iterator[str]:
+    """What cells of classes that it does not know are taken for: an accuracy says nothing of these."""
+    for name, answers in run.unknown.items():
+        found, at = run.counted(answers), run.protocol.confident_at(name)
+        correlation = run.protocol.clusters.intracluster_correlation
+        share = confidently_known(found, at=at, intracluster_correlation=correlation, level=DISPLAY_LEVEL)
+        yield f"### {plain(name)}: cells of classes that it does not know\n"
+        yield f"Confidently called one that it knows, with a probability of {at:g} or more:\n"
+        yield "| kind of cell | confidently called a known class | most often |"
+        yield "|---|---|---|"
+        rows = confused_with(found, run.protocol.dataset.classes, at=at)
+        for each in rows:
+            called = max(each.called, key=lambda known: each.called[known])
+            often = f"{called} ({each.called[called]}/{each.n})"
+            yield f"| {plain(each.kind)} | {each.n_confident}/{each.n} | {plain(often)} |"
+        if isinstance(share, Estimate) and share.lower is not None and share.upper is not None:
+            level = wording.percent_of(DISPLAY_LEVEL)
+            of_all = f"{share.k}/{share.n}, one-sided {level} bounds {wording.share(share.lower)} to"
+            yield f"\nAll: {of_all} {wording.share(share.upper)}."
+        yield ""
 
 
 def _unmet(run: RunResults) -> Iterator[str]:

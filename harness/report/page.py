@@ -127,6 +127,7 @@ def _environment() -> Environment:
         "MOST_ROWS": wording.MOST_ROWS,
         "MOST_NAMED": wording.MOST_NAMED,
         "MOST_MOVED": wording.MOST_MOVED,
+        "MOST_COMPARED": wording.MOST_COMPARED,
         "NOTHING": wording.NOTHING,
         "STUDY": wording.STUDY,
         "UNDEFINED": wording.UNDEFINED,

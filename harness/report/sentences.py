@@ -20,6 +20,7 @@ from harness.run.results import Baseline, BaselineCheck, RunResults
 
 CLASSIFYING = ("accuracy", "external")  # their notes hold for every proportion of cells, and are told once
 MOST_IDS = 12  # of criteria named in one sentence
+MOST_UNJUDGED = 3  # criteria that nobody judged, for one and the same reason, with a line each
 MOST_ENDED = 3  # of those that a budget of looks ends, which is usually all of them
 
 
@@ -105,23 +106,38 @@ def regressions_told(results: RunResults) -> list[str]:
 
 
 def _regression_told(comparison: Comparison, name: str) -> str:
-    lost, gained, n = comparison.counts()
-    said = [f"{name}: {lost} cells lost, {gained} gained of {n:,}"]
+    said = [f"{name}: {counted_against(comparison)}"]
     if classes := first_few(worse_classes(comparison), MOST_CLASSES, more="and {n} more"):
         said.append(f"worse: {', '.join(classes)}")
-    cells = [each for each in comparison.discordant if not each.candidate_right]
-    named = [f"{each.path!r} of {each.reference}, now {each.candidate}" for each in cells]
-    if named:
-        said.append(f"lost: {', '.join(first_few(named, MOST_CELLS, more='and {n} more, in the report'))}")
+    if named := lost_told(comparison):
+        said.append(f"lost: {named}")
     return "; ".join(said)
+
+
+def counted_against(comparison: Comparison, cell_class: str | None = None) -> str:
+    """Such as "5 cells lost, 1 gained of 375", of one class or of all."""
+    lost, gained, n = comparison.counts(cell_class)
+    return f"{lost} cells lost, {gained} gained of {n:,}"
+
+
+def lost_told(comparison: Comparison, cell_class: str | None = None) -> str:
+    """The cells that the baseline had right and the candidate has not, of one class or of all; empty without one."""
+    cells = [c for c in comparison.discordant if not c.candidate_right and cell_class in (None, c.reference)]
+    named = [f"{each.path!r} of {each.reference}, now {each.candidate}" for each in cells]
+    return ", ".join(first_few(named, MOST_CELLS, more="and {n} more, in the report"))
 
 
 def worse_classes(comparison: Comparison) -> list[str]:
     """The classes that lost more cells than they gained, worst first, such as "monocyte (3 lost, 1 gained of 30)"."""
+    counts = {name: comparison.counts(name) for name in classes_lost(comparison)}
+    return [f"{name} ({lost} lost, {gained} gained of {n})" for name, (lost, gained, n) in counts.items()]
+
+
+def classes_lost(comparison: Comparison) -> list[str]:
+    """The classes that lost more cells than they gained, worst first."""
     counts = {name: comparison.counts(name) for name in comparison.classes}
     worse = [name for name, (lost, gained, _) in counts.items() if lost > gained]
-    worse.sort(key=lambda name: counts[name][1] - counts[name][0])
-    return [f"{name} ({lost} lost, {gained} gained of {n})" for name in worse for lost, gained, n in (counts[name],)]
+    return sorted(worse, key=lambda name: counts[name][1] - counts[name][0])
 
 
 def readings_told(results: RunResults) -> list[str]:
@@ -226,8 +242,17 @@ def _blocking_words(results: RunResults) -> list[str]:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdicts as aligned lines of text, but for those behind closed gates, of which `gates_told` has one line."""
-    behind = behind_closed_gates(verdicts)
+    """The verdicts as aligned lines of text, those that nobody judged for one and the same reason as one line.
+
+    Those behind closed gates have theirs from `gates_told`.
+    """
+    behind = [*behind_closed_gates(verdicts)]
+    unjudged: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.outcome is Outcome.NOT_JUDGED and verdict not in behind:
+            unjudged.setdefault(verdict.reason, []).append(verdict)
+    many = {reason: each for reason, each in unjudged.items() if len(each) > MOST_UNJUDGED}
+    behind += [verdict for each in many.values() for verdict in each]
     rows = [
         (
             verdict.criterion.id,
@@ -243,6 +268,10 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
     notes = dict.fromkeys(v.estimate.note for v in verdicts if v.estimate and v.criterion.question in CLASSIFYING)
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    lines += [
+        f"{', '.join(first_few([v.criterion.id for v in each], MOST_IDS, more='and {n} more'))}: NOT JUDGED: {reason}"
+        for reason, each in many.items()
+    ]
     return [*lines, *(f"note: {note}" for note in notes if note)]
 
 

@@ -15,7 +15,7 @@ MANY_CLASSES = 16
 FEW_CLASSES = 7  # a matrix of so many is as narrow as a phone
 MOST_ROWS = 10  # of a list that stands in the open
 # Of criteria and of changes that the box of the verdict names in the open: it fits on one screen of a phone.
-MOST_NAMED, MOST_MOVED = 6, 1
+MOST_NAMED, MOST_MOVED, MOST_COMPARED = 6, 1, 3
 
 # What a reader is told that each key of the protocol's table [study] is.
 STUDY = {

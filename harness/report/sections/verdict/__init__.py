@@ -18,8 +18,9 @@ from harness.report.amended import idle_amendments, unfixed_of
 from harness.report.margins import margin
 from harness.report.printing import listed, sentence
 from harness.report.results import interval_method, joint_bound
+from harness.report.scores import MOST_CLASSES
 from harness.report.section import Limit, Material, Section
-from harness.report.sentences import requires_accuracy
+from harness.report.sentences import classes_lost, requires_accuracy
 from harness.report.verdicts import MARKS, VerdictRow, criterion_place, rows_of
 from harness.run.results import RunResults
 
@@ -56,6 +57,7 @@ class View:
     worst_class: of the test part, and worst_external: set, by what was observed.
     methods: set -> what its interval for display is called.
     blocked: what must not be said because of the limits.
+    worse: set that was compared with a baseline -> the classes that lost more cells than they gained, worst first.
     """
 
     sampled: tuple[VerdictRow, ...]
@@ -68,6 +70,7 @@ class View:
     joint: Markup
     methods: Mapping[str, str]
     blocked: tuple[Markup | str, ...]
+    worse: Mapping[str, tuple[str, ...]]
     every: tuple[VerdictRow, ...]
     blocking: tuple[VerdictRow, ...]
     unmet: tuple[VerdictRow, ...]
@@ -100,6 +103,7 @@ def view(page: Material) -> View:
         joint=Markup() if worst_class is None else joint_bound(page.evidence, "test", worst_class),
         methods={name: interval_method(found) for name, found in page.run.evaluations.items()},
         blocked=_blocked(page),
+        worse={name: tuple(classes_lost(found))[:MOST_CLASSES] for name, found in page.run.comparisons.items()},
         every=rows,
         blocking=tuple(row for row in rows if row.verdict.blocks),
         unmet=tuple(row for row in rows if not (_required(row) or row.verdict.passed or row.verdict.not_asked)),
