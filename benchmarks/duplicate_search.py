@@ -26,7 +26,7 @@ from harness.data.inspection import hash_images
 from harness.data.leakage import find_duplicates
 from harness.data.manifest import read_manifest
 from harness.metrics.intervals import clopper_pearson_bounds
-from harness.protocol.records import ImageRules
+from harness.protocol.datasets import ImageRules
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # fixtures are not installed, only the harness is
 from fixtures.duplicates import BEYOND, PLANTS, measure_detector

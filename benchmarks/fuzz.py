@@ -208,7 +208,7 @@ def prepare_images(place: Path) -> Attempt:
     from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin  # noqa: F401
 
     from harness.data.decoding import facts_of, open_picture, strict_pillow
-    from harness.protocol.records import ImageRules
+    from harness.protocol.datasets import ImageRules
 
     Image.preinit()
     rules = ImageRules(formats=("JPEG", "PNG", "BMP", "TIFF"), min_side_px=1, max_side_px=375)

@@ -20,8 +20,8 @@ from scipy.stats import binom, norm
 
 from harness.judge.criteria import parts_at
 from harness.judge.rules import FEWEST_GROUPS
+from harness.metrics.auroc import AreaBounds, auroc
 from harness.metrics.clusters import clustered_bounds, equal_groups
-from harness.metrics.detection import AreaBounds, auroc
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.metrics.macro import lowest_macro_f1
 from harness.metrics.multiplicity import level_of_part
@@ -35,7 +35,7 @@ from harness.metrics.paired import (
 )
 from harness.metrics.paired_groups import PairedGroups, effective_pairs, grouped_difference_bounds
 from harness.metrics.predictive_values import ppv_at_prevalence
-from harness.protocol.records import LooksPlan
+from harness.protocol.statistics import LooksPlan
 
 N_SETS, SEED, LEVEL = 10_000, 20_260, 0.95
 ALPHA = 1.0 - LEVEL

@@ -42,7 +42,7 @@ from harness.data.quality import quality_findings
 from harness.data.records import Manifest
 from harness.data.resemblance import resembling
 from harness.metrics.shortcuts import find_shortcuts
-from harness.protocol.records import ImageRules
+from harness.protocol.datasets import ImageRules
 
 NETWORK_PX = 224
 RULES = ImageRules(formats=("JPEG", "PNG"), min_side_px=1, max_side_px=4096)

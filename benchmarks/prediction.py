@@ -51,7 +51,7 @@ from harness.model.records import ModelCard, Preprocessing
 from harness.model.torch_network import ABILITIES, TorchNetwork
 from harness.model.weights import network
 from harness.protocol.prediction import Engine
-from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, WeightsPlan
+from harness.protocol.training import IMAGENET_MEAN, IMAGENET_STD, WeightsPlan
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 FASTAI, AGAIN = "fastai get_preds", "fastai get_preds, again"

@@ -33,7 +33,7 @@ from harness.core.threads import available_cores
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage
 from harness.protocol.file import read_protocol
-from harness.protocol.records import PhasePlan, TrainingPlan, WeightsPlan
+from harness.protocol.training import PhasePlan, TrainingPlan, WeightsPlan
 
 PLAIN, OURS, AGAIN = "plain fastai", "ours", "plain fastai, again"
 SEEDS = (1, 2, 3)

@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from harness.pack.read import SUMS
+from harness.pack.files import SUMS
 from harness.pack.verify import Verification, verify_pack
 
 SEED = 20_260

@@ -23,7 +23,7 @@ from benchmarks._ratios import LEVEL, ratio_of
 from harness.core.mapping import readable_sample
 from harness.data.inspection import Inspected, Inspection, inspect_files
 from harness.data.manifest import read_manifest
-from harness.protocol.records import ImageRules
+from harness.protocol.datasets import ImageRules
 from harness.run.workers import Dask
 from tests.dask_cluster import cluster
 

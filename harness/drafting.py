@@ -20,9 +20,11 @@ from harness.judge.prospects import BestCase, by_reason, cannot_pass
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.metrics.multiplicity import level_of_part
 from harness.planning import stand_ins
+from harness.protocol.datasets import FORMATS
 from harness.protocol.file import read_protocol
 from harness.protocol.modes import why_not
-from harness.protocol.records import FORMATS, PARTS, UNUSED, Protocol
+from harness.protocol.names import PARTS, UNUSED
+from harness.protocol.records import Protocol
 
 GENERIC = "generic.toml"  # a bare name is that of a shipped protocol
 EXTENDS = f"\nextends = {toml_text(GENERIC)}\n"

@@ -13,7 +13,8 @@ from harness.data.pins import Change, Difference, differences
 from harness.data.records import CellImage
 from harness.pack.adapted import cells_of
 from harness.pack.further import UNKNOWN
-from harness.pack.read import Pack, open_pack, read_predictions, require_verified
+from harness.pack.read import Pack, open_pack, require_verified
+from harness.pack.read_predictions import read_predictions
 from harness.pack.rebuild import rebuild
 from harness.pack.unknown import read_unknown
 from harness.planning import listed_sets

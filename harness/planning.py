@@ -24,7 +24,8 @@ from harness.judge.criteria import subject_of
 from harness.judge.looks_left import MOST_LOOKS, LooksLeft, looks_left
 from harness.judge.prospects import BestCase, by_reason
 from harness.metrics.estimates import Unavailable
-from harness.protocol.records import PARTS, Protocol
+from harness.protocol.names import PARTS
+from harness.protocol.records import Protocol
 
 Cells = Mapping[str, Sequence[CellImage] | Unavailable]
 

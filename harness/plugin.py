@@ -31,9 +31,10 @@ from harness.judge.criteria import closed_gate, complete, explain, not_judged
 from harness.judge.verdicts import Outcome, Verdict
 from harness.options import add_options
 from harness.pack.junit import properties_of
+from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.questions import QUESTIONS
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.records import Protocol
 from harness.report.amended import changes_told, to_write
 from harness.report.custody import custody_told, ledger_told
 from harness.report.sentences import (

@@ -27,7 +27,7 @@ from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
 from harness.data.split import check_split, draw_split, read_split
 from harness.data.tables import columns_of
-from harness.protocol.records import DatasetPlan, ImageRules, SplitPlan
+from harness.protocol.datasets import DatasetPlan, ImageRules, SplitPlan
 from harness.report.readings import reading_told
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")

@@ -22,7 +22,7 @@ from fixtures.smears import HOME, write_smears
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
 from harness.plugin import SUITES
-from harness.protocol.records import AugmentationPlan, PhasePlan, TrainingPlan, WeightsPlan
+from harness.protocol.training import AugmentationPlan, PhasePlan, TrainingPlan, WeightsPlan
 
 SAID = "said.json"
 # How long an example takes says how busy the machine is; no test asserts a time.

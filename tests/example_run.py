@@ -43,27 +43,21 @@ from harness.model.records import (
     WeightsRecord,
 )
 from harness.pack.tables import as_json, evidence
-from harness.protocol.records import (
-    PARTS,
+from harness.protocol.criteria import Criterion, Waiver
+from harness.protocol.datasets import DatasetPlan, ExternalPlan, ImageRules, SplitPlan, SyntheticPlan
+from harness.protocol.names import PARTS
+from harness.protocol.records import Identity, Protocol
+from harness.protocol.reporting import ReportPlan
+from harness.protocol.statistics import PrevalencePlan
+from harness.protocol.throughput import ThroughputPlan
+from harness.protocol.training import (
     AugmentationPlan,
-    Criterion,
-    DatasetPlan,
-    ExternalPlan,
-    Identity,
-    ImageRules,
     LearningRateFinderPlan,
     PhasePlan,
-    PrevalencePlan,
-    Protocol,
     ReproducibilityPlan,
-    SplitPlan,
-    SyntheticPlan,
-    ThroughputPlan,
     TrainingPlan,
-    Waiver,
     WeightsPlan,
 )
-from harness.protocol.reporting import ReportPlan
 from harness.report.page import limits_of, render_report
 from harness.run.packages import Declared, Package, Packages
 from harness.run.results import Baseline, BaselineCheck, RunResults, SetSummary

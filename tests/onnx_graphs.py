@@ -15,7 +15,7 @@ from drawn import CLASSES
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import nn
 
-from harness.protocol.records import ModelPlan, PreprocessingPlan
+from harness.protocol.training import ModelPlan, PreprocessingPlan
 
 SIDE = 32
 # What the maker of most graphs below would say of them.

@@ -32,7 +32,8 @@ from harness.model.tensorfiles import MOST_BYTES, MOST_HEADER_BYTES
 from harness.model.torch_network import TorchNetwork, WholeTorchNetwork
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ModelPlan, PreprocessingPlan, Protocol, TrainingPlan
+from harness.protocol.records import Protocol
+from harness.protocol.training import ModelPlan, PreprocessingPlan, TrainingPlan
 
 CPU = Machine("cpu", 4, workers=1, progress=silent)
 # Small ones of every way in which torchvision and timm end a network.

@@ -27,7 +27,9 @@ from harness.pack.compare import compare_packs
 from harness.pack.measurements import RecordedMeasurements
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
-from harness.protocol.records import Criterion, Protocol, RobustnessPlan
+from harness.protocol.criteria import Criterion
+from harness.protocol.records import Protocol
+from harness.protocol.stress import RobustnessPlan
 from harness.report.sentences import regressions_told
 from harness.report.summary import summary
 from harness.run.results import RunResults

@@ -21,7 +21,7 @@ from harness.pack.read import open_pack
 from harness.pack.sign import Trust, sign_pack
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
-from harness.protocol.records import Criterion
+from harness.protocol.criteria import Criterion
 from harness.report.sentences import baseline_told, regressions_told
 from harness.report.summary import summary
 from harness.run.results import Baseline, BaselineCheck, RunResults

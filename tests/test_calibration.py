@@ -16,32 +16,22 @@ from scipy.stats import beta, betabinom, chisquare
 from sklearn.metrics import brier_score_loss, log_loss
 
 from harness.core.errors import HarnessError, InvalidPredictions, UndefinedStatistic
-from harness.metrics.calibration import (
-    COLDEST,
-    HOTTEST,
-    apply_temperature,
-    calibration_error_bounds,
-    calibration_report,
-    conformal_expectation,
-    conformal_result,
-    conformal_sets,
-    conformal_threshold,
-    expected_calibration_error,
-    fit_temperature,
-    maximum_calibration_error,
-    multiclass_brier,
-    negative_log_likelihood,
-    null_calibration_error,
-    reliability_bins,
-    risk_coverage_curve,
-    selective_guarantee,
-    temperature_scaled,
-    top_label_brier,
-)
+from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import FittedOnTarget, PrevalenceShift, ReliabilityBin
+from harness.metrics.conformal import conformal_expectation, conformal_result, conformal_sets, conformal_threshold
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions
 from harness.metrics.predictive_values import ppv_at_prevalence, prevalence_shift
+from harness.metrics.reliability import (
+    calibration_error_bounds,
+    expected_calibration_error,
+    maximum_calibration_error,
+    null_calibration_error,
+    reliability_bins,
+)
+from harness.metrics.scoring_rules import multiclass_brier, negative_log_likelihood, top_label_brier
+from harness.metrics.selective import risk_coverage_curve, selective_guarantee
+from harness.metrics.temperature import COLDEST, HOTTEST, apply_temperature, fit_temperature, temperature_scaled
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 CONFIDENCE, CORRECT = [0.95, 0.85, 0.75, 0.65, 0.55], [1, 1, 0, 1, 0]  # the oracle vector

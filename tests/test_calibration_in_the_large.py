@@ -14,11 +14,11 @@ from scipy.stats import binom, binomtest
 from harness.core.errors import ProtocolError
 from harness.judge.criteria import judge
 from harness.judge.verdicts import Outcome
-from harness.metrics.calibration import reliability_bins
 from harness.metrics.calibration_in_the_large import NAME, calibration_in_the_large, mean_of
 from harness.metrics.classification import evaluate
 from harness.metrics.estimates import Estimate
 from harness.metrics.predictions import Predictions
+from harness.metrics.reliability import reliability_bins
 from harness.protocol.file import read_protocol
 
 PROTOCOLS = Path(__file__).parents[1] / "suites" / "protocols"

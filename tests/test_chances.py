@@ -25,7 +25,8 @@ from harness.metrics.measurements import NothingRecorded
 from harness.planning import lines, plan
 from harness.protocol.file import read_protocol
 from harness.protocol.hopes import HopedTruth
-from harness.protocol.records import ClusterPlan, Protocol
+from harness.protocol.records import Protocol
+from harness.protocol.statistics import ClusterPlan
 
 TODAY = date(2026, 1, 15)
 LEUKOCYTE = read_protocol(PROTOCOLS / "leukocyte.toml")

@@ -20,7 +20,7 @@ from harness.model.classifier import CHECKED_IMAGES, Classifier, embed, predict,
 from harness.model.images import Images, images_of
 from harness.model.networks import tensors_digest, untrained, weights_digest
 from harness.model.preprocessing import CellPixels
-from harness.protocol.records import TrainingPlan
+from harness.protocol.training import TrainingPlan
 
 
 @pytest.fixture(scope="module")

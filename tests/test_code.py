@@ -365,7 +365,7 @@ def test_no_stage_imports_by_a_name_that_only_running_it_would_tell():
         # A script, which runs the module beside it; the stage that exports names both.
         ("harness.model.export_reader", "run_path"),
         # Looks up the metric that a criterion names: what a criterion asks is not part of what a stage makes.
-        ("harness.protocol.records", "import_module"),
+        ("harness.protocol.criteria", "import_module"),
         # Not for a module of ours.
         ("harness.protocol.expectations", "import_module"),
         ("harness.model.torchvision_compat", "find_spec"),

@@ -41,7 +41,8 @@ from harness.model.model_file import read_model
 from harness.model.records import CommandLimits, Preprocessing
 from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ModelPlan, Protocol
+from harness.protocol.records import Protocol
+from harness.protocol.training import ModelPlan
 from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting
 from harness.run.stages.predictions import predictions

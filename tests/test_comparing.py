@@ -24,7 +24,8 @@ from harness.pack.read import open_pack
 from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.sign import sign_pack
 from harness.pack.write import write_pack
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.criteria import Criterion
+from harness.protocol.records import Protocol
 from harness.run.results import RunResults
 
 GATE = {

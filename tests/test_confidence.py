@@ -11,13 +11,14 @@ import pytest
 
 from harness.judge.criteria import judge
 from harness.judge.verdicts import Outcome
-from harness.metrics.calibration import calibration_error_bounds, calibration_report
+from harness.metrics.calibration import calibration_report
 from harness.metrics.classification import evaluate
 from harness.metrics.confidence import METRICS, calibration_estimate
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions
 from harness.metrics.predictive_values import ppv_at_prevalence
+from harness.metrics.reliability import calibration_error_bounds
 from harness.protocol.file import read_protocol
 
 CLASSES = ("rare", "common")

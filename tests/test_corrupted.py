@@ -18,7 +18,8 @@ from harness.model.corrupted import corrupted_predictions
 from harness.model.images import Images, frames_of, images_of
 from harness.model.networks import untrained
 from harness.model.preprocessing import CellPixels
-from harness.protocol.records import RobustnessPlan, TrainingPlan
+from harness.protocol.stress import RobustnessPlan
+from harness.protocol.training import TrainingPlan
 
 PLAN = RobustnessPlan(
     kinds=("stain", "second_cell"),

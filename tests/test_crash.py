@@ -34,7 +34,7 @@ from harness.model.training import train
 from harness.pack import write as pack_module
 from harness.pack.write import remove_unfinished, write_pack
 from harness.plugin import Exit
-from harness.protocol.records import LearningRateFinderPlan, TrainingPlan
+from harness.protocol.training import LearningRateFinderPlan, TrainingPlan
 from harness.run.graph import Graph
 from harness.run.lock import HOLDER, LOCK, lock_reports
 from harness.run.setting import Setting

@@ -43,9 +43,11 @@ from harness.metrics.robustness import severity_curves
 from harness.metrics.stability import Robustness
 from harness.metrics.timing import images_per_second, latency
 from harness.model.records import Timing
+from harness.protocol.criteria import Criterion, Waiver
 from harness.protocol.file import read_protocol
 from harness.protocol.questions import GATES
-from harness.protocol.records import Criterion, LooksPlan, Protocol, Waiver
+from harness.protocol.records import Protocol
+from harness.protocol.statistics import LooksPlan
 from harness.run.results import RunResults
 
 PROTOCOL = read_protocol(Path(__file__).parents[1] / "suites" / "protocols" / "embedded.toml")

@@ -21,8 +21,8 @@ from harness.data.manifest import read_manifest
 from harness.data.records import Finding, Manifest
 from harness.model.images import images_of, read_frame, readable_by_anybody
 from harness.plugin import PROJECT
+from harness.protocol.datasets import FORMATS, ImageRules
 from harness.protocol.modes import ACCEPTABLE, why_not
-from harness.protocol.records import FORMATS, ImageRules
 
 CLASSES = ("basophil", "monocyte")
 

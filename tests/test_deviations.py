@@ -8,7 +8,7 @@ import pytest
 
 from harness.metrics.deviations import training_deviations
 from harness.model.records import EpochRecord, PhaseRecord, TrainingRecord, WeightsRecord
-from harness.protocol.records import TrainingPlan
+from harness.protocol.training import TrainingPlan
 
 
 def epoch(number: int, rate: float = 1e-3) -> EpochRecord:

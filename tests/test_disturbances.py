@@ -12,22 +12,12 @@ from hypothesis import strategies as st
 
 from fixtures.smears import CELL_CLASSES, HOME, draw_cell
 from harness.core.errors import DataError
+from harness.data import backgrounds, image_arrays
 from harness.data import corruptions as disturbances
-from harness.data.corruptions import (
-    AMOUNTS,
-    INVARIANCES,
-    KINDS,
-    NO_CELLS,
-    RED_CELL,
-    SEVERITIES,
-    Background,
-    UnknownDisturbance,
-    background_of,
-    corrupt_set,
-    disturb,
-    no_cell,
-    turned,
-)
+from harness.data.backgrounds import RED_CELL, Background, background_of
+from harness.data.corruptions import AMOUNTS, INVARIANCES, KINDS, SEVERITIES, corrupt_set, disturb, turned
+from harness.data.image_arrays import UnknownDisturbance
+from harness.data.no_cells import NO_CELLS, no_cell
 
 EACH_KIND = pytest.mark.parametrize("kind", KINDS)
 
@@ -203,7 +193,7 @@ def test_planted_fault_black_corners_would_be_found():
 def test_a_picture_fades_beyond_its_edge_as_it_would_if_all_of_the_canvas_were_computed(height, width, margin):
     pixels = np.random.default_rng(margin).integers(0, 256, (height, width, 3), dtype=np.uint8)
     canvas = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric").astype(np.float32)
-    plane = disturbances._background_plane(pixels, margin)(slice(None), slice(None))
+    plane = backgrounds.background_plane(pixels, margin)(slice(None), slice(None))
     down, across = (np.maximum(0, np.abs(np.arange(-margin, n + margin) * 2 - (n - 1)) - (n - 1)) / 2
                     for n in (height, width))  # fmt: skip
     outside = np.maximum(down[:, None], across[None]) / min(height, width)
@@ -253,7 +243,7 @@ def test_a_blur_narrower_than_a_pixel_still_blurs():
 
 
 def test_a_blur_keeps_the_light(cells):
-    blurred = disturbances._blurred(cells[0].astype(np.float64), 2.5)
+    blurred = image_arrays.blurred(cells[0].astype(np.float64), 2.5)
     assert blurred.mean() == pytest.approx(cells[0].mean(), rel=1e-9)
 
 

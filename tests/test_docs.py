@@ -31,8 +31,8 @@ from harness.model.exports import CLASSIFIER, EXPORT
 from harness.model.onnx_writing import ONNX
 from harness.options import add_options
 from harness.pack.contents import FIELDS, FILES, PREDICTION_COLUMNS, contents_page
+from harness.pack.files import UNLISTED
 from harness.pack.further import further_predictions
-from harness.pack.read import UNLISTED
 from harness.pack.tables import confusion_csv, documents, evidence, predictions_csv
 from harness.plugin import Exit
 from harness.report.pictures import KINDS

@@ -23,8 +23,10 @@ from harness.drafting import _floor, draft, out_of_reach, write_draft
 from harness.judge.prospects import by_reason
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.planning import plan
+from harness.protocol.datasets import FORMATS
 from harness.protocol.file import read_protocol
-from harness.protocol.records import FORMATS, PARTS, Protocol
+from harness.protocol.names import PARTS
+from harness.protocol.records import Protocol
 
 
 def picture(file: Path, number: int, *, size: int = 40, mode: str = "RGB") -> None:

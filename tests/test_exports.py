@@ -20,7 +20,7 @@ from harness.metrics.predictions import Predictions, predictions_of
 from harness.model.exports import EXPORT, export_learner
 from harness.model.networks import untrained
 from harness.model.records import Preprocessing
-from harness.protocol.records import TrainingPlan
+from harness.protocol.training import TrainingPlan
 from harness.run import export_check
 from harness.run.export_check import exported_differences
 

@@ -17,7 +17,7 @@ from harness.metrics.classification import estimate, evaluate
 from harness.metrics.estimates import Evaluation
 from harness.metrics.predictions import Predictions
 from harness.model.records import LearningRateCurve, PhaseRecord
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.protocol.sets import CountRange
 from harness.report import figures, plots
 from harness.report.encoding import compact

@@ -14,7 +14,7 @@ from harness.core.errors import DataError, InvalidSplit
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
 from harness.data.split import check_split, draw_split, split_by_folders
-from harness.protocol.records import SplitPlan
+from harness.protocol.datasets import SplitPlan
 from harness.protocol.sets import SetNames, check_counts, counts_of
 
 CLASSES = ("basophil", "monocyte")

@@ -25,8 +25,10 @@ from harness.metrics.estimates import Evaluation
 from harness.metrics.measurements import NothingRecorded
 from harness.metrics.predictions import Predictions, predictions_of
 from harness.plugin import SUITES
+from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ClusterPlan, Criterion, Protocol
+from harness.protocol.records import Protocol
+from harness.protocol.statistics import ClusterPlan
 
 TODAY = date(2026, 1, 15)
 PROTOCOL = read_protocol(SUITES / "protocols" / "leukocyte-gate.toml")

@@ -48,8 +48,8 @@ from harness.data.tables import read_table
 from harness.judge.ledger import read_ledger
 from harness.pack import write as pack
 from harness.pack.read import open_pack
+from harness.protocol.datasets import ImageRules
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ImageRules
 from harness.run.recipes.basis import Pictures
 
 SIDE = 375  # what leukocyte.toml allows

@@ -22,19 +22,20 @@ from tiny_run import Pytest
 
 from fixtures.smears import HOME, write_smears
 from harness import cli
+from harness.core.errors import EvidenceError
 from harness.core.spreadsheet import active, inert
 from harness.core.text import visible
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
 from harness.data.split import read_split, split_stratified, write_split
 from harness.metrics.classification import evaluate
-from harness.pack import read as reader
+from harness.pack import read_predictions as reader
 from harness.pack.junit import junit
-from harness.pack.read import _path
+from harness.pack.read_predictions import _path
 from harness.pack.registry import _plain
 from harness.pack.tables import as_json, confusion_csv, documents, manifest_csv, predictions_csv
 from harness.plugin import Exit, _line
-from harness.protocol.records import DatasetPlan, ExternalPlan, ImageRules, SplitPlan
+from harness.protocol.datasets import DatasetPlan, ExternalPlan, ImageRules, SplitPlan
 from harness.run.results import RunResults
 
 SERVER = "http://127.0.0.1:9"
@@ -75,7 +76,7 @@ def test_the_reader_of_packs_takes_off_exactly_what_the_writer_put_there(text):
     if text:
         assert _path("here", inert(text)) == text
     if text and inert(active(text)) != text:  # no writer wrote it
-        with pytest.raises(reader.EvidenceError):
+        with pytest.raises(EvidenceError):
             _path("here", text)
 
 

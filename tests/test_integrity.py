@@ -22,7 +22,7 @@ from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import IntegrityReport, Manifest
 from harness.metrics.table import metrics_of
-from harness.protocol.records import ImageRules
+from harness.protocol.datasets import ImageRules
 from harness.protocol.sets import CountRange, counts_of
 
 CLASSES = ("basophil", "monocyte")

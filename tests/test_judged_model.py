@@ -41,8 +41,10 @@ from harness.model.networks import untrained, weights_digest
 from harness.model.records import JudgedModel, Preprocessing
 from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler
 from harness.plugin import Exit
+from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
-from harness.protocol.records import Criterion, ModelPlan, Protocol, TrainingPlan
+from harness.protocol.records import Protocol
+from harness.protocol.training import ModelPlan, TrainingPlan
 from harness.run.evidence import reached
 from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting

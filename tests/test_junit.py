@@ -11,7 +11,7 @@ from example_run import example_run
 
 from harness.judge.verdicts import Outcome, Verdict
 from harness.pack.junit import element_of, junit, properties_of
-from harness.protocol.records import Waiver
+from harness.protocol.criteria import Waiver
 
 PROPERTIES = (
     *("outcome", "required", "value", "k", "n", "lower", "upper", "level", "bound", "threshold", "threshold_is"),

@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from harness.metrics.estimates import Evaluation
 from harness.metrics.kappa import cohen_kappa
-from harness.protocol.records import Criterion
+from harness.protocol.criteria import Criterion
 
 
 def evaluation_of(confusion: np.ndarray) -> Evaluation:

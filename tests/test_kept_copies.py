@@ -14,7 +14,7 @@ from harness.data.inspection import Inspected, hash_images, inspect_files
 from harness.data.leakage import find_duplicates, unsearchable
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
-from harness.protocol.records import ImageRules
+from harness.protocol.datasets import ImageRules
 from harness.run.recipes.copies import CopySearch, read_copies
 
 RULES = ImageRules(formats=("PNG",), min_side_px=1, max_side_px=200)

@@ -21,10 +21,11 @@ from harness.metrics.label_errors import (
     suspects_by_set,
 )
 from harness.metrics.predictions import Predictions
-from harness.pack.read import open_pack, read_predictions
+from harness.pack.read import open_pack
+from harness.pack.read_predictions import read_predictions
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 
 CLASSES = ("basophil", "lymphocyte", "monocyte")
 REFERENCE = Path(__file__).parents[1] / "reports" / "reference"

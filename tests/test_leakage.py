@@ -35,7 +35,7 @@ from harness.data.leakage import (
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, Manifest, Split
 from harness.data.resemblance import featureless, resembling
-from harness.protocol.records import ImageRules
+from harness.protocol.datasets import ImageRules
 
 RULES = ImageRules(formats=("JPEG", "PNG"), min_side_px=1, max_side_px=500)
 SIZE_PX = 160

@@ -17,8 +17,8 @@ from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.measurements import NothingRecorded
 from harness.metrics.timing import BUSY
 from harness.model.records import Timing
+from harness.protocol.criteria import Criterion, Waiver
 from harness.protocol.file import read_protocol
-from harness.protocol.records import Criterion, Waiver
 
 TODAY = date(2026, 1, 15)
 EMBEDDED = read_protocol(Path(__file__).parents[1] / "suites" / "protocols" / "embedded.toml")

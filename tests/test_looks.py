@@ -24,8 +24,10 @@ from harness.judge.looks_left import LooksLeft, looks_left
 from harness.judge.pictures import BYTES, MOST_PICTURES, InvalidPictures, pack_pictures, unpack_pictures
 from harness.metrics.predictions import Predictions
 from harness.plugin import SUITES
+from harness.protocol.datasets import ImageRules
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ImageRules, LooksPlan, Protocol
+from harness.protocol.records import Protocol
+from harness.protocol.statistics import LooksPlan
 from harness.report.sentences import looks_left_told
 
 LEUKOCYTE = read_protocol(SUITES / "protocols" / "leukocyte.toml")

@@ -18,7 +18,9 @@ from harness.judge.rules import KNOWN
 from harness.judge.terms import pack_terms
 from harness.pack.tables import junit_of
 from harness.protocol.amendments import Amendment
-from harness.protocol.records import ClusterPlan, Criterion, LooksPlan, Protocol, Waiver
+from harness.protocol.criteria import Criterion, Waiver
+from harness.protocol.records import Protocol
+from harness.protocol.statistics import ClusterPlan, LooksPlan
 from harness.report.amended import changes_told
 from harness.report.sentences import conclusion
 

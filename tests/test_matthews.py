@@ -10,7 +10,7 @@ from sklearn.metrics import matthews_corrcoef
 
 from harness.metrics.estimates import Evaluation
 from harness.metrics.matthews import matthews_correlation
-from harness.protocol.records import Criterion
+from harness.protocol.criteria import Criterion
 
 
 def evaluation_of(confusion: np.ndarray) -> Evaluation:

@@ -29,7 +29,7 @@ from harness.model.torch_network import network_of
 from harness.model.weights import read_tensors
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, Normalisation, TrainingPlan, WeightsPlan
+from harness.protocol.training import IMAGENET_MEAN, IMAGENET_STD, Normalisation, TrainingPlan, WeightsPlan
 from harness.run.export_check import exported_differences
 
 PROTOCOLS = DEFAULT_PROTOCOL.parent

@@ -33,7 +33,8 @@ from harness.model.onnx_graph import Ports, Value, ports_of, read_graph
 from harness.model.preprocessing import CellPixels
 from harness.model.records import Preprocessing
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ModelPlan, PreprocessingPlan, Protocol
+from harness.protocol.records import Protocol
+from harness.protocol.training import ModelPlan, PreprocessingPlan
 
 CPU = Machine("cpu", 7, workers=1, progress=silent)
 OWN = {

@@ -14,12 +14,13 @@ from drawn import MeanColour, classifier_of, decoded
 from harness.core.errors import InvalidPredictions
 from harness.core.progress import silent
 from harness.data.records import Manifest, labels_of
-from harness.metrics.detection import ood_score
+from harness.metrics.strangeness import ood_score
 from harness.model.classifier import Classifier
 from harness.model.images import Images, images_of
 from harness.model.networks import untrained
 from harness.model.ood import COMMON_PX, ood_features, ood_score_of
-from harness.protocol.records import DetectionPlan, TrainingPlan
+from harness.protocol.stress import DetectionPlan
+from harness.protocol.training import TrainingPlan
 
 SCORES = ("confidence", "entropy", "mahalanobis")
 

@@ -27,10 +27,10 @@ from page_edits import EDITS, added, said, without_row
 
 from harness.cli import main
 from harness.judge.amended import Change
+from harness.pack.files import UNLISTED
 from harness.pack.page_check import check_page
 from harness.pack.page_reading import read_page
 from harness.pack.page_values import says, says_ratio
-from harness.pack.read import UNLISTED
 from harness.pack.report_check import PageCheck
 from harness.pack.tables import as_json, evidence
 from harness.pack.verify import verify_pack

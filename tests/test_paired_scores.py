@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import binom
 
 from harness.core.errors import UndefinedStatistic
-from harness.metrics.calibration import multiclass_brier
 from harness.metrics.comparison import compare
 from harness.metrics.paired_scores import brier_difference, brier_of, mean_bounds, mean_upper_bound
 from harness.metrics.predictions import Predictions
+from harness.metrics.scoring_rules import multiclass_brier
 
 
 def predictions(labels: np.ndarray, probabilities: np.ndarray) -> Predictions:

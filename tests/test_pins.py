@@ -30,8 +30,10 @@ from harness.pack.measurements import RecordedMeasurements
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.plugin import SUITES
+from harness.protocol.datasets import ImageRules
 from harness.protocol.file import read_protocol
-from harness.protocol.records import PARTS, ImageRules, Protocol
+from harness.protocol.names import PARTS
+from harness.protocol.records import Protocol
 from harness.run.results import RunResults
 
 GATE = read_protocol(SUITES / "protocols" / "leukocyte-gate.toml")

@@ -9,8 +9,9 @@ import pytest
 from fixtures.pipeline import _drawn
 from harness.core.progress import silent
 from harness.plugin import DEFAULT_PROTOCOL
+from harness.protocol.datasets import SyntheticPlan
 from harness.protocol.file import read_protocol
-from harness.protocol.records import Protocol, SyntheticPlan
+from harness.protocol.records import Protocol
 from harness.run.store import Store
 
 

@@ -22,7 +22,7 @@ from harness.model.images import frames_of, images_of, read_frame
 from harness.model.networks import normalise
 from harness.model.preprocessing import CellPixels, reduced
 from harness.model.records import Preprocessing
-from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD
+from harness.protocol.training import IMAGENET_MEAN, IMAGENET_STD
 
 
 def decode(path: Path, *, size_px: int, resize: Literal["squish", "crop"], formats: tuple[str, ...]) -> np.ndarray:

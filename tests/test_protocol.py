@@ -15,12 +15,14 @@ from pydantic import ValidationError
 
 from harness.core.errors import ProtocolError
 from harness.data import corruptions as disturbances
+from harness.data import no_cells
 from harness.metrics import quality
 from harness.metrics.table import metrics_of
-from harness.protocol import records as protocol_module
+from harness.protocol import stress
+from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.questions import QUESTIONS
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.records import Protocol
 
 SHIPPED = Path(__file__).parents[1] / "suites" / "protocols"
 PARTS_OF_PROTOCOLS = ("base", "generic", "leukocyte-base")
@@ -829,9 +831,9 @@ def test_a_section_that_is_no_table_is_a_protocol_error(tmp_path_factory, value,
 
 
 def test_what_the_tables_name_is_what_the_modules_can_do():
-    assert protocol_module.CORRUPTIONS == disturbances.KINDS
-    assert protocol_module.INVARIANCES == disturbances.INVARIANCES
-    assert protocol_module.NO_CELLS == disturbances.NO_CELLS
+    assert stress.CORRUPTIONS == disturbances.KINDS
+    assert stress.INVARIANCES == disturbances.INVARIANCES
+    assert stress.NO_CELLS == no_cells.NO_CELLS
     assert set(disturbances.SEVERITIES) >= {1, 2, 3, 4, 5}
 
 

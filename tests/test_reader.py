@@ -23,22 +23,23 @@ from hypothesis import strategies as st
 
 from harness.core.errors import EvidenceError
 from harness.judge.verdicts import Outcome
+from harness.pack import files as pack_files
 from harness.pack import read as reader
 from harness.pack import tables
 from harness.pack.baseline import read_baseline
+from harness.pack.files import MAX_FILES
 from harness.pack.outcome import read_passed
 from harness.pack.read import (
-    MAX_FILES,
     SCHEMAS,
     WrongFile,
     open_pack,
     read_classes,
-    read_predictions,
     read_protocol_digest,
     require_field,
     require_verified,
     verify_digests,
 )
+from harness.pack.read_predictions import read_predictions
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.protocol.reporting import LEFT_OUT
@@ -279,7 +280,7 @@ def test_a_text_that_is_too_large_is_not_read(folder, monkeypatch):
 
 @pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_PACK_BYTES"])
 def test_a_folder_of_all_runs_is_refused(original, monkeypatch, limit):
-    monkeypatch.setattr(reader, limit, 10)
+    monkeypatch.setattr(pack_files, limit, 10)
     with pytest.raises(EvidenceError, match="Name the folder of one run, not of all"):
         open_pack(original)
 
@@ -493,21 +494,21 @@ def _parts_until_error(pack, name):
 @pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_PACK_BYTES"])
 def test_a_zip_that_is_too_large_is_refused(original, tmp_path, monkeypatch, limit):
     path = zipped(original, tmp_path / "pack.zip")
-    monkeypatch.setattr(reader, limit, 10)
+    monkeypatch.setattr(pack_files, limit, 10)
     with pytest.raises(EvidenceError, match=f"{path.name} holds more than"):
         open_pack(path)
 
 
 def test_the_sum_of_the_unpacked_sizes_counts(original, tmp_path, monkeypatch):
     path = zipped(original, tmp_path / "pack.zip")
-    monkeypatch.setattr(reader, "MAX_PACK_BYTES", path.stat().st_size)
+    monkeypatch.setattr(pack_files, "MAX_PACK_BYTES", path.stat().st_size)
     with pytest.raises(EvidenceError, match="holds more than"):
         open_pack(path)
 
 
 def test_a_list_of_entries_that_is_too_long_is_not_read(original, tmp_path, monkeypatch):
     path = zipped(original, tmp_path / "pack.zip")
-    monkeypatch.setattr(reader, "MAX_DIRECTORY_BYTES", 100)
+    monkeypatch.setattr(pack_files, "MAX_DIRECTORY_BYTES", 100)
     monkeypatch.setattr(zipfile, "ZipFile", lambda *arguments: pytest.fail("the list was read"))
     with pytest.raises(EvidenceError, match="the list of its entries has"):
         open_pack(path)

@@ -21,7 +21,7 @@ from harness.metrics.predictions import Predictions
 from harness.metrics.referral import METRICS, THRESHOLDS, fewest_to_show, proven_threshold, referral_of
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ReferralPlan
+from harness.protocol.statistics import ReferralPlan
 
 PLAN = ReferralPlan(max_risk=0.05, level=0.95)
 

@@ -25,8 +25,9 @@ from example_run import example_run
 from harness.core.errors import EvidenceError, HarnessError
 from harness.judge.verdicts import Outcome
 from harness.pack import registry as registry_module
+from harness.pack.files import SIGNATURE
 from harness.pack.keys import read_signing_key, write_key_pair
-from harness.pack.read import SIGNATURE, open_pack, verify_digests
+from harness.pack.read import open_pack, verify_digests
 from harness.pack.registry import (
     ARCHIVE,
     ARTIFACTS,

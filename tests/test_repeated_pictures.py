@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.judge.criteria import not_judged
-from harness.metrics.calibration import conformal_result
 from harness.metrics.classification import estimate, evaluate
 from harness.metrics.comparison import compare
+from harness.metrics.conformal import conformal_result
 from harness.metrics.copies import copies_within, counted_once, pictures_shown_twice
 from harness.metrics.parity import Parity, SetParity
 from harness.metrics.predictions import Predictions, widened

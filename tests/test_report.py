@@ -20,7 +20,7 @@ from harness.core.text import visible
 from harness.judge.ledger import record_look
 from harness.judge.sample_size import ONLY_NEW
 from harness.judge.verdicts import Outcome
-from harness.protocol.records import Waiver
+from harness.protocol.criteria import Waiver
 from harness.report.page import _environment
 from harness.report.sections import SECTIONS
 from harness.report.sentences import classes_lost

@@ -12,7 +12,8 @@ from example_run import example_run
 from PIL import Image
 
 from fixtures.smears import CELL_CLASSES, HOME, draw_cell
-from harness.data.corruptions import AMOUNTS, KINDS, NO_CELLS
+from harness.data.corruptions import AMOUNTS, KINDS
+from harness.data.no_cells import NO_CELLS
 from harness.metrics.classification import estimate
 from harness.metrics.detection import detect
 from harness.metrics.predictions import Predictions

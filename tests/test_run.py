@@ -23,8 +23,10 @@ from harness.model.formats import Found
 from harness.model.model_file import ModelFile
 from harness.model.records import JudgedModel, Preprocessing
 from harness.plugin import DEFAULT_PROTOCOL
+from harness.protocol.datasets import FORMATS
 from harness.protocol.file import read_protocol
-from harness.protocol.records import FORMATS, PARTS, Protocol
+from harness.protocol.names import PARTS
+from harness.protocol.records import Protocol
 from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting, sibling_dir
 from harness.run.stages.corruptions import robustness

@@ -15,9 +15,10 @@ from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.classification import estimate
 from harness.metrics.estimates import Evaluation
 from harness.metrics.intervals import clopper_pearson_bounds, probability_of_passing, trials_for_power
+from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.hopes import HopedTruth
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.records import Protocol
 
 PROTOCOL = read_protocol(Path(__file__).parents[1] / "suites" / "protocols" / "leukocyte.toml")
 ID = {criterion.id: criterion for criterion in PROTOCOL.criteria}

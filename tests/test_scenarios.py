@@ -21,7 +21,7 @@ from harness.model.images import Images, files_of
 from harness.model.records import TimedAnswer, Timing
 from harness.model.scenarios import COLD_ROUNDS, ONE_IMAGE, SERVER_SEED, Scenario, cold_start, scenarios, with_arrivals
 from harness.protocol.file import read_protocol
-from harness.protocol.records import ThroughputPlan
+from harness.protocol.throughput import ThroughputPlan
 from harness.run.pacing import Pacer
 
 CPU = torch.device("cpu")

@@ -17,9 +17,12 @@ from harness.cli import main
 from harness.core.errors import ProtocolError
 from harness.metrics.table import TABLE
 from harness.plugin import PROJECT
+from harness.protocol.criteria import Criterion
+from harness.protocol.datasets import SplitPlan
 from harness.protocol.file import read_protocol
-from harness.protocol.records import Criterion, Protocol, RobustnessPlan, SplitPlan
+from harness.protocol.records import Protocol
 from harness.protocol.schema import _records, descriptions, keys_page, kind_of, protocol_schema, summary
+from harness.protocol.stress import RobustnessPlan
 
 SHIPPED = sorted((PROJECT / "suites" / "protocols").glob("*.toml"))
 # Of the records that a file does not hold: it names a JSON file of expectations.

@@ -19,7 +19,7 @@ from harness.metrics.table import TABLE
 from harness.metrics.timing_rules import tier_of, too_short, trend
 from harness.model.records import Settling, Timing
 from harness.model.scenarios import COLD, SERVER, Scenario
-from harness.protocol.records import ThroughputPlan
+from harness.protocol.throughput import ThroughputPlan
 from harness.run.settling import QUIET, STEP, WINDOW, settled
 
 PLAN = ThroughputPlan(warmup_queries=3, queries=30, offline_rounds=5, offline_images=70, batch_size=16)

@@ -33,10 +33,13 @@ from harness.pack.measurements import RecordedMeasurements
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.plugin import SUITES
+from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.hopes import HopedTruth
-from harness.protocol.records import PARTS, Criterion, Protocol, SlicePlan
+from harness.protocol.names import PARTS
+from harness.protocol.records import Protocol
 from harness.protocol.sets import ColumnPlan, SetNames
+from harness.protocol.statistics import SlicePlan
 
 TODAY = date(2026, 1, 15)
 GATE = read_protocol(SUITES / "protocols" / "leukocyte-gate.toml")

@@ -29,8 +29,9 @@ from harness.data.split import (
     write_split,
 )
 from harness.metrics.table import metrics_of
+from harness.protocol.datasets import SplitPlan
 from harness.protocol.file import read_protocol
-from harness.protocol.records import PARTS, SplitPlan
+from harness.protocol.names import PARTS
 
 SPLIT_METRICS = [metric.name for metric in metrics_of("split")]
 

@@ -11,7 +11,7 @@ from harness import __version__
 from harness.data.records import CellImage, Manifest, Reading, Split, sorted_by_path
 from harness.data.split import split_by_folders, split_stratified, undivided
 from harness.pack.split_check import TAKEN, Found, check_source, source_of
-from harness.protocol.records import SplitPlan
+from harness.protocol.datasets import SplitPlan
 
 CLASSES = ("basophil", "monocyte")
 ORIGINS = {

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 import harness.plugin
 from harness.data.manifest import read_manifest
-from harness.protocol.records import SplitPlan
+from harness.protocol.datasets import SplitPlan
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 

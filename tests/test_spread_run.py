@@ -29,7 +29,7 @@ from harness.model.model_file import read_model
 from harness.model.trained import card_of
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import RobustnessPlan
+from harness.protocol.stress import RobustnessPlan
 from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting
 from harness.run.stages import model, spread

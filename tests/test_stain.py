@@ -17,7 +17,7 @@ from harness.model.stain import Defocus, Framing, StainShift, blurred, framed, i
 from harness.model.training import augmentations
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import AugmentationPlan
+from harness.protocol.training import AugmentationPlan
 
 PROTOCOLS = DEFAULT_PROTOCOL.parent
 UNCHANGED = torch.eye(3).expand(2, 3, 3)

@@ -17,9 +17,9 @@ from harness.metrics.estimates import Estimate
 from harness.metrics.summary import measured_again, summarise, summary_metrics
 from harness.metrics.table import TABLE, metrics_of
 from harness.plugin import DEFAULT_PROTOCOL, PROJECT
+from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.questions import GATES, QUESTIONS
-from harness.protocol.records import Criterion
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from harness.model.trained import card_of, open_trained, write_exports
 from harness.model.training import train
 from harness.model.weights import find_weights_file, network
 from harness.protocol.file import read_protocol
-from harness.protocol.records import IMAGENET_MEAN, PhasePlan, TrainingPlan, WeightsPlan
+from harness.protocol.training import IMAGENET_MEAN, PhasePlan, TrainingPlan, WeightsPlan
 
 CPU = torch.device("cpu")
 MACHINE = Machine("cpu", 8, workers=1, progress=silent)

@@ -24,7 +24,7 @@ from harness.model.training import augmentations, best_weights, read_training_re
 from harness.model.weights import read_tensors
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import LearningRateFinderPlan, TrainingPlan
+from harness.protocol.training import LearningRateFinderPlan, TrainingPlan
 
 CPU = torch.device("cpu")
 PROTOCOLS = DEFAULT_PROTOCOL.parent

@@ -33,8 +33,9 @@ from harness.metrics.predictions import Predictions, widened
 from harness.metrics.unknown import METRICS, confidently_known, confused_with
 from harness.pack.verify import verify_pack
 from harness.plugin import DEFAULT_PROTOCOL
+from harness.protocol.datasets import CONFIDENT_AT
 from harness.protocol.file import read_protocol
-from harness.protocol.records import CONFIDENT_AT, Protocol
+from harness.protocol.records import Protocol
 from harness.protocol.sets import SetNames
 
 PROTOCOL = read_protocol(DEFAULT_PROTOCOL)

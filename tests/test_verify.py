@@ -40,14 +40,17 @@ from harness.metrics.estimates import Estimate
 from harness.metrics.gaps import accuracy_gap
 from harness.metrics.predictions import predictions_of
 from harness.pack.decode import recorded
+from harness.pack.files import UNLISTED
 from harness.pack.junit import junit
 from harness.pack.measurements import RecordedMeasurements, calibration_of
-from harness.pack.read import UNLISTED, open_pack
+from harness.pack.read import open_pack
 from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.tables import junit_of
 from harness.pack.verify import Verification, verify_pack
 from harness.pack.write import write_pack
-from harness.protocol.records import PARTS, Criterion, Protocol
+from harness.protocol.criteria import Criterion
+from harness.protocol.names import PARTS
+from harness.protocol.records import Protocol
 from harness.report.summary import summary
 from harness.run.results import RunResults
 
@@ -267,7 +270,8 @@ def swap_probabilities(folder: Path) -> None:
 
 def mend_digest(folder: Path) -> None:
     """evidence.json and the ledger's last word on the test part follow the altered predictions."""
-    from harness.pack.read import open_pack, read_predictions
+    from harness.pack.read import open_pack
+    from harness.pack.read_predictions import read_predictions
 
     mend_sums(folder)
     n = len((folder / "predictions/test.csv").read_text().splitlines()) - 1

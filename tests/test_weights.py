@@ -20,7 +20,7 @@ from harness.model import tensorfiles
 from harness.model.weights import find_weights_file, network, read_tensors, unfold_batchnorm
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
-from harness.protocol.records import WeightsPlan
+from harness.protocol.training import WeightsPlan
 
 
 def plan_for(file: Path, **changes: object) -> WeightsPlan:

@@ -19,7 +19,7 @@ from harness.core.places import PROJECT
 from harness.data.inspection import Inspected, Inspection, inspect_files
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
-from harness.protocol.records import ImageRules
+from harness.protocol.datasets import ImageRules
 from harness.run import workers
 from harness.run.workers import ADDRESS, Call, Dask, alike, engine_named, unlike, work
 from tests.worker_tasks import Deadly, Floats

@@ -21,8 +21,8 @@ from harness.core.errors import DataError
 from harness.core.files import open_plain
 from harness.core.kinds import kind_of
 from harness.data.records import ImageFacts
+from harness.protocol.datasets import LARGEST_SIDE_PX, ImageRules
 from harness.protocol.modes import DEEP_GREY, why_not
-from harness.protocol.records import LARGEST_SIDE_PX, ImageRules
 
 H = TypeVar("H")
 T = TypeVar("T")

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.data.records import ExpectationResult, Finding, ImageFacts, Manifest
+from harness.protocol.datasets import FORMATS, DatasetPlan, ImageRules
 from harness.protocol.expectations import COLUMNS, Expectation, RowCondition
 from harness.protocol.modes import why_not
-from harness.protocol.records import FORMATS, DatasetPlan, ImageRules
 from harness.protocol.sets import CountRange
 
 # Column -> values in the order of the manifest; None where there is none. Numbers are floats, as pandas has them.

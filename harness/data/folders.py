@@ -16,7 +16,7 @@ from harness.core.errors import DataError
 from harness.data.decoding import format_of, open_regular
 from harness.data.suggestions import close_class, labels_table, not_a_class, toml_key, toml_table
 from harness.data.tables import MOST_STEPS
-from harness.protocol.records import PARTS, UNUSED, part_called
+from harness.protocol.names import PARTS, UNUSED, part_called
 
 Listing = Callable[[Path], Iterable[os.DirEntry[str]]]
 

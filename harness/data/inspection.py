@@ -29,8 +29,8 @@ from harness.data.metadata import FileFacts, SetFacts, coarse, file_facts
 from harness.data.quality import Quality, quality_of
 from harness.data.records import CellImage, ImageFacts
 from harness.data.tables import relative_path
+from harness.protocol.datasets import LARGEST_SIDE_PX, ImageRules
 from harness.protocol.modes import why_not
-from harness.protocol.records import LARGEST_SIDE_PX, ImageRules
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ from harness.data.inspection import Inspected, inspect_files
 from harness.data.pins import pin_findings
 from harness.data.quality import Quality, quality_checked, quality_findings
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
-from harness.protocol.records import PINNED_BY, ImageRules
+from harness.protocol.datasets import PINNED_BY, ImageRules
 from harness.protocol.sets import CountRange
 
 

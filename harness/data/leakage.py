@@ -23,7 +23,7 @@ from harness.data.motions import motion_in_words
 from harness.data.recognition import recognised
 from harness.data.records import Split
 from harness.data.resemblance import WHOLE_FRAME_TOLERANCE, Resemblances, featureless, resembling
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 
 # What `Resemblances.poses` means, counter-clockwise as in Pillow: how the second picture comes from the first.
 POSE_NAMES = (

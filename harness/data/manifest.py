@@ -25,7 +25,7 @@ from harness.data.folders import Listing, Placed, Walk, linked, list_folder
 from harness.data.records import CellImage, Manifest, Reading, pin_of, sorted_by_path
 from harness.data.suggestions import labels_table, not_a_class
 from harness.data.tables import FILENAME, Table, TableRow, read_table, relative_path
-from harness.protocol.records import part_called
+from harness.protocol.names import part_called
 from harness.protocol.sets import SLICES, ColumnPlan, SetNames
 
 GROUP_COLUMNS = ("patient", "slide", "site")

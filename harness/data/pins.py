@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.data.records import CellImage, Finding, Manifest
-from harness.protocol.records import PINNED_BY
+from harness.protocol.datasets import PINNED_BY
 
 
 class Change(StrEnum):

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from harness.core.digests import digest_of
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from harness.core.spreadsheet import active, inert
 from harness.data.problems import Problems
 from harness.data.records import CellImage, Manifest, Split, sorted_by_path
 from harness.data.tables import columns_of, read_table, relative_path
-from harness.protocol.records import PARTS, SplitPlan, part_called
+from harness.protocol.datasets import SplitPlan
+from harness.protocol.names import PARTS, part_called
 from harness.protocol.sets import ColumnPlan, SetNames
 
 COLUMNS = ("filepath", "filename", "label", "split")

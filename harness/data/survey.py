@@ -20,7 +20,8 @@ from harness.data.decoding import facts_of, read_regular, strict_pillow
 from harness.data.folders import Listing, Placed, Walk, list_folder
 from harness.data.manifest import pin_of_files, scan
 from harness.data.records import ImageFacts
-from harness.protocol.records import FORMATS, LARGEST_SIDE_PX, NAME_PATTERN, PARTS, UNUSED, ImageRules, part_called
+from harness.protocol.datasets import FORMATS, LARGEST_SIDE_PX, ImageRules
+from harness.protocol.names import NAME_PATTERN, PARTS, UNUSED, part_called
 
 MOST_FILES = 1_000_000
 MOST_DECODED = 2_000  # beyond, so many of them spread over the listing stand for all

@@ -13,8 +13,8 @@ from harness.judge.rules import Rules
 from harness.judge.verdicts import Verdict
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import Measurements
+from harness.protocol.criteria import Criterion
 from harness.protocol.questions import QUESTIONS
-from harness.protocol.records import Criterion
 
 
 class Evidence(Measurements, Protocol):

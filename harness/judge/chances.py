@@ -24,8 +24,9 @@ from harness.metrics.distributions import binomial_pmf
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.intervals import errors_allowed
 from harness.metrics.measurements import NotRecorded
+from harness.protocol.criteria import Criterion
 from harness.protocol.hopes import HopedTruth
-from harness.protocol.records import PARTS, Criterion
+from harness.protocol.names import PARTS
 
 DRAWS_OF_A_STEP = 400  # where a number of cells has to be simulated
 NOT_ENOUGH = f"not even {2**MOST_DOUBLINGS} times as many cells are enough"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from harness.judge.ledger import START, Look, contains, head_of
 from harness.metrics.estimates import Unavailable
+from harness.protocol.criteria import Criterion
 from harness.protocol.questions import QUESTIONS
-from harness.protocol.records import Criterion
 
 OPTION = "--ledger-head"
 # Asked of every judged cell, so that answering it is a look, too.

@@ -23,8 +23,10 @@ from harness.metrics.comparison import difference_bounds, effective_difference_b
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.intervals import effective_bounds
 from harness.metrics.multiplicity import level_of_part, parts_of_first_look, parts_of_series
+from harness.protocol.criteria import Criterion
 from harness.protocol.questions import GATES
-from harness.protocol.records import Criterion, LooksPlan, Protocol
+from harness.protocol.records import Protocol
+from harness.protocol.statistics import LooksPlan
 
 
 def judge(

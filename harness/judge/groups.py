@@ -21,8 +21,8 @@ from harness.metrics.measurements import Measurements, NothingRecorded, NotRecor
 from harness.metrics.metric import CellsOf
 from harness.metrics.predictions import Predictions
 from harness.metrics.slices import judged_slices
+from harness.protocol.criteria import Criterion
 from harness.protocol.questions import QUESTIONS
-from harness.protocol.records import Criterion
 
 HALVINGS = 14  # of the interval of correlations that the verdict turns in: finer than the three digits that are shown
 

@@ -11,7 +11,7 @@ from harness.judge.answers import unpack_answers
 from harness.judge.ledger import Look, Role
 from harness.judge.pictures import unpack_pictures
 from harness.metrics.adaptation import adapted_to
-from harness.protocol.records import Criterion
+from harness.protocol.criteria import Criterion
 
 
 class Shown(NamedTuple):

@@ -14,8 +14,9 @@ from harness.metrics.classification import evaluate
 from harness.metrics.estimates import Evaluation
 from harness.metrics.measurements import NothingRecorded, NotRecorded
 from harness.metrics.predictions import Predictions
+from harness.protocol.criteria import Criterion
 from harness.protocol.questions import QUESTIONS
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.records import Protocol
 
 MOST_LOOKS = 1_000  # more than anybody takes at one set; further ones are not searched
 

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 
 from harness.judge.criteria import parts_at
 from harness.metrics.multiplicity import level_of_part
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.criteria import Criterion
+from harness.protocol.records import Protocol
 from harness.protocol.terms import plain, terms_of
 
 UNSHARED = ("none", "look-number")  # rules of looks by which an error is spent anew, or more of it than there is

@@ -11,6 +11,9 @@ from typing import TypeAlias
 from harness.data.prediction_records import GivenPredictions
 from harness.metrics.estimates import Unavailable
 from harness.model.records import JudgedModel
+from harness.protocol.criteria import metric_table
+from harness.protocol.datasets import PINNED_BY
+from harness.protocol.names import PARTS
 from harness.protocol.needs import (
     ANSWERS_ON_TRAIN,
     ANSWERS_ON_VALIDATION,
@@ -23,7 +26,6 @@ from harness.protocol.needs import (
     TRAINING,
     TRAINING_CELLS,
 )
-from harness.protocol.records import PARTS, PINNED_BY, metric_table
 
 EXISTING = "judges a classifier that exists"
 GIVEN = "not applicable: --predictions judges answers that exist"

@@ -27,8 +27,9 @@ from harness.metrics.measurements import NothingRecorded, NotRecorded
 from harness.metrics.predictions import Predictions, predictions_of, widened
 from harness.metrics.slices import evaluate_slices
 from harness.model.records import Timing
+from harness.protocol.criteria import Criterion
 from harness.protocol.questions import QUESTIONS
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.records import Protocol
 
 # How many times as many cells are asked about, by a quarter of a doubling.
 STEPS_A_DOUBLING, MOST_DOUBLINGS = 4, 6

@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 from harness.metrics.estimates import Estimate
 from harness.metrics.intervals import MOST_TRIALS, effective_bounds, probability_of_passing, trials_for_power
-from harness.protocol.records import Criterion, Protocol, metric_table
+from harness.protocol.criteria import Criterion, metric_table
+from harness.protocol.records import Protocol
 
 # What a number of cells is named for: with so many, four of five sets of new cells decide.
 POWER = 0.8

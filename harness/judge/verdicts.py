@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from harness.judge.sample_size import Assumed
 from harness.metrics.estimates import Estimate, Unavailable
-from harness.protocol.records import Criterion, Waiver
+from harness.protocol.criteria import Criterion, Waiver
 
 
 class Outcome(StrEnum):

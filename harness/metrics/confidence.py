@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from harness.metrics.calibration import calibration_error_bounds
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import not_counted
 from harness.metrics.clusters import share_bounds, summary_of_groups
@@ -22,6 +21,7 @@ from harness.metrics.intervals import wilson_interval
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
 from harness.metrics.predictive_values import ppv_at_prevalence
+from harness.metrics.reliability import calibration_error_bounds
 from harness.protocol.needs import ANSWERS_ON_VALIDATION, PROBABILITIES
 
 # Where chance explains more than this, a calibration error that anybody would mind could not be found.

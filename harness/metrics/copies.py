@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from harness.metrics.predictions import Predictions
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 
 if TYPE_CHECKING:
     from harness.data.leakage import DuplicatePair, ListedImage

@@ -8,8 +8,8 @@ from dataclasses import replace
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
+from harness.protocol.datasets import PINNED_BY
 from harness.protocol.needs import EXPORT, SPLIT
-from harness.protocol.records import PINNED_BY
 
 
 def exact_count(metric: str, set_name: str, details: Sequence[str], *, of: int | None = None) -> Estimate:

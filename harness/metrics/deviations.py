@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from harness.metrics.counts import counted
 from harness.model.records import PhaseRecord, TrainingRecord
 from harness.protocol.needs import TRAINING
-from harness.protocol.records import PhasePlan, TrainingPlan
+from harness.protocol.training import PhasePlan, TrainingPlan
 
 RATE_TOLERANCE = 1e-6  # relative; schedules are computed in floating point
 

@@ -11,8 +11,8 @@ from harness.metrics.counts import counted
 from harness.metrics.provenance import TOLERATED_SHARE
 from harness.metrics.provenance_records import Provenance
 from harness.metrics.shortcuts import ShortcutReport
+from harness.protocol.names import PARTS
 from harness.protocol.needs import SPLIT
-from harness.protocol.records import PARTS
 
 COVERED = (
     "one picture, and its copies: turned by any angle, mirrored, rescaled, stretched, shifted, padded or cropped by up "

@@ -18,8 +18,9 @@ from harness.metrics.robustness import (
     disturbed_difference,
     flip_rate_estimate,
 )
+from harness.protocol.names import ANY
 from harness.protocol.needs import NEW_IMAGES, PROBABILITIES
-from harness.protocol.records import ANY, RobustnessPlan
+from harness.protocol.stress import RobustnessPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

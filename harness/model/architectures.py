@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.models import get_model_builder, list_models
 
 from harness.core.errors import TrainingError, WeightsError
-from harness.protocol.records import Filter
+from harness.protocol.training import Filter
 
 TIMM = "timm:"
 # Those that a training takes apart at `networks.CUT`: their last two parts pool and classify. Others are judged whole.

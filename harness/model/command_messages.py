@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.core.numbers import SUMS_TO_ONE
 from harness.core.text import brief
-from harness.protocol.records import Filter
+from harness.protocol.training import Filter
 
 PROTOCOL = "classifier-command"
 VERSION = 1

@@ -11,7 +11,7 @@ from harness.data.corruptions import Change, corruption, turned
 from harness.model.classifier import Classifier, Machine, Preparing, predict, predict_batches
 from harness.model.images import Images
 from harness.model.prefetch import batches_ahead
-from harness.protocol.records import RobustnessPlan
+from harness.protocol.stress import RobustnessPlan
 
 
 def corrupted_predictions(

@@ -24,7 +24,8 @@ from harness.model.model_file import read_model
 from harness.model.records import ModelCard
 from harness.model.trained import card_of, open_trained
 from harness.protocol.prediction import Engine
-from harness.protocol.records import Protocol, RobustnessPlan
+from harness.protocol.records import Protocol
+from harness.protocol.stress import RobustnessPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

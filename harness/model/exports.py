@@ -1,5 +1,6 @@
 """The classifier as a file that others open: fastai's `export.pkl`, made of stock fastai parts only, and
-`classifier.safetensors`, which holds tensors and text and can run nothing."""
+`classifier.safetensors`, which holds tensors and text and can run nothing.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ from harness.core.errors import TrainingError, WeightsError
 from harness.core.processes import run_isolated
 from harness.model.records import Preprocessing
 from harness.model.tensorfiles import read_whole
-from harness.protocol.records import Filter
+from harness.protocol.training import Filter
 
 EXPORT = "export.pkl"
 CLASSIFIER = "classifier.safetensors"

@@ -13,7 +13,8 @@ from harness.core.errors import WeightsError
 from harness.model.classifier import Classifier, Machine
 from harness.model.exports import Claims
 from harness.model.records import ModelCard, Preprocessing
-from harness.protocol.records import ModelPlan, PreprocessingPlan, Protocol
+from harness.protocol.records import Protocol
+from harness.protocol.training import ModelPlan, PreprocessingPlan
 
 SHOWN = ("filter", "crop", "channels", "value_range", "mean", "deviation")  # of a `Preprocessing`, and of its plan
 

@@ -22,7 +22,7 @@ from harness.model.normalisation import first_layer, normalising
 from harness.model.preprocessing import CellPixels
 from harness.model.records import Preprocessing, WeightsRecord, preprocessing_of
 from harness.model.weights import network, unfold_batchnorm
-from harness.protocol.records import TrainingPlan, WeightsPlan
+from harness.protocol.training import TrainingPlan, WeightsPlan
 
 # Body and head as `vision_learner` makes them; or as the library has it that the architecture is of.
 Layout = Literal["fastai", "torchvision", "timm"]

@@ -10,7 +10,7 @@ from collections import OrderedDict
 import torch
 from torch import fx, nn
 
-from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, Normalisation
+from harness.protocol.training import IMAGENET_MEAN, IMAGENET_STD, Normalisation
 
 BACKGROUND_PERCENT = 95  # of an image's pixels are at most as bright, per channel, as what is taken for its background
 DARKEST = 1 / 255

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from harness.core.progress import Report
-from harness.data.corruptions import background_of, no_cell, resized
+from harness.data.backgrounds import background_of
+from harness.data.image_arrays import resized
+from harness.data.no_cells import no_cell
 from harness.model.classifier import (
     Classifier,
     PreparedEmbedding,
@@ -23,7 +25,7 @@ from harness.model.classifier import (
 )
 from harness.model.images import Images, frames_of
 from harness.model.records import ModelCard
-from harness.protocol.records import DetectionPlan
+from harness.protocol.stress import DetectionPlan
 
 FEATURE_SCORES = ("mahalanobis",)
 WITHOUT_FEATURES = "confidence"  # the baseline of Hendrycks and Gimpel (2017), which needs nothing but probabilities

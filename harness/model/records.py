@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.core.digests import digest_of
 from harness.core.errors import InvalidCard
-from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, Filter, Normalisation, TrainingPlan
+from harness.protocol.training import IMAGENET_MEAN, IMAGENET_STD, Filter, Normalisation, TrainingPlan
 
 # What a metric may need of a classifier, and what a classifier without it cannot do.
 ABILITIES = {

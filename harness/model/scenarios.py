@@ -18,7 +18,7 @@ import numpy as np
 from harness.model.classifier import Classifier, Closing, Piped, Preparing
 from harness.model.images import Images
 from harness.model.records import Settling, TimedAnswer, TimedBlocks, Timing
-from harness.protocol.records import ThroughputPlan
+from harness.protocol.throughput import ThroughputPlan
 
 MULTI_IMAGES = 8  # a field of view, and what LoadGen's MultiStream asks at once
 ONE_IMAGE = "SingleStream, one image"  # after MLPerf's TEST04, which asks for one sample over and over

@@ -15,7 +15,7 @@ from fastai.torch_core import TensorImage
 from fastai.vision.augment import RandTransform
 from torch.nn import functional
 
-from harness.protocol.records import AugmentationPlan
+from harness.protocol.training import AugmentationPlan
 
 DARKEST = 1 / 255  # a pixel of 0 has no optical density; this is the smallest step above it
 

@@ -15,7 +15,7 @@ from harness.model.networks import assembled, gives_features, tensors_digest
 from harness.model.records import ModelCard
 from harness.model.tensorfiles import metadata_of, tensors_of, unwrapped_of
 from harness.model.torch_network import ABILITIES, WITHOUT_FEATURES, TorchNetwork, WholeTorchNetwork, network_of
-from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD
+from harness.protocol.training import IMAGENET_MEAN, IMAGENET_STD
 
 
 def _safetensors(content: Content) -> Found:

@@ -16,7 +16,7 @@ from harness.model.records import ModelCard, TrainingRecord
 from harness.model.torch_network import TorchNetwork, network_of, on_device
 from harness.model.training import best_weights, read_training_record, train
 from harness.model.weights import read_tensors
-from harness.protocol.records import IMAGENET_MEAN, IMAGENET_STD, TrainingPlan
+from harness.protocol.training import IMAGENET_MEAN, IMAGENET_STD, TrainingPlan
 
 
 def train_classifier(

@@ -46,7 +46,7 @@ from harness.model.seeding import derived_seed, seed_everything
 from harness.model.stain import laboratory_transforms
 from harness.model.torch_network import ABILITIES
 from harness.model.training_callbacks import Averaging, Bfloat16, Checkpoint, Sentinel
-from harness.protocol.records import AugmentationPlan, PhasePlan, TrainingPlan
+from harness.protocol.training import AugmentationPlan, PhasePlan, TrainingPlan
 
 RECORD = "training.json"
 

@@ -19,7 +19,7 @@ from fastcore.foundation import L
 from harness.core.files import atomic_stream
 from harness.core.progress import Report
 from harness.model.records import EpochRecord
-from harness.protocol.records import PhasePlan
+from harness.protocol.training import PhasePlan
 
 
 class Bfloat16(Callback):  # type: ignore[misc]

@@ -20,7 +20,7 @@ from harness.core.errors import WeightsError
 from harness.model.architectures import TIMM, untrained_network
 from harness.model.records import WeightsRecord
 from harness.model.tensorfiles import read_whole, sha256_of, tensors_of
-from harness.protocol.records import WeightsPlan
+from harness.protocol.training import WeightsPlan
 
 CHOICES = (
     'The protocol can say [training.weights] source = "file" with `file` and `sha256` (a local .safetensors, .pth or '

@@ -16,7 +16,8 @@ from harness.core.text import first_few
 from harness.judge.margins import margins_of, rest_of
 from harness.metrics.predictions import Predictions
 from harness.pack.outcome import read_passed
-from harness.pack.read import Pack, open_pack, read_classes, read_predictions, read_protocol_digest, require_field
+from harness.pack.read import Pack, open_pack, read_classes, read_protocol_digest, require_field
+from harness.pack.read_predictions import read_predictions
 from harness.pack.report_check import PageCheck
 from harness.pack.sign import SignatureCheck, Standing, Trust
 from harness.pack.verify import Verification, verified_run

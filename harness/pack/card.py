@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from harness.pack.baseline import judged_again
-from harness.pack.read import EVIDENCE, open_pack
+from harness.pack.files import EVIDENCE
+from harness.pack.read import open_pack
 from harness.pack.tables import documents
 from harness.report.card import model_card
 from harness.report.page import limits_of

@@ -21,7 +21,8 @@ from harness.metrics.predictions import Predictions
 from harness.pack.baseline import judged_again, read_baseline
 from harness.pack.read import open_pack
 from harness.pack.sign import Trust
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.criteria import Criterion
+from harness.protocol.records import Protocol
 from harness.run.results import Baseline, RunResults
 
 

@@ -16,8 +16,9 @@ from harness.metrics.copies import counted_once
 from harness.metrics.predictions import Predictions
 from harness.metrics.robustness import SeverityCurve
 from harness.pack.decode import decoded
+from harness.pack.files import EVIDENCE
 from harness.pack.further import BASELINE, CORRUPTED, read_further
-from harness.pack.read import EVIDENCE, Pack, require_field
+from harness.pack.read import Pack, require_field
 from harness.protocol.records import Protocol
 from harness.run.results import Baseline
 

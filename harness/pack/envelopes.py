@@ -18,7 +18,8 @@ from securesystemslib.signer import Key, Signature
 
 from harness.core.errors import EvidenceError
 from harness.core.strict_json import parse_json
-from harness.pack.read import MODEL_SIGNATURE, Pack, read_signature
+from harness.pack.files import MODEL_SIGNATURE
+from harness.pack.read import Pack, read_signature
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"  # what model_signing reads

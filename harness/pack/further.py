@@ -8,7 +8,8 @@ from dataclasses import replace
 from harness.core.errors import EvidenceError
 from harness.core.text import brief
 from harness.metrics.predictions import Predictions
-from harness.pack.read import Pack, read_predictions
+from harness.pack.read import Pack
+from harness.pack.read_predictions import read_predictions
 from harness.run.results import RunResults
 
 BASELINE = "baseline"

@@ -13,8 +13,9 @@ from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.prediction_tables import WITHOUT_PYARROW
 from harness.data.records import CellImage, Split
 from harness.metrics.predictions import Predictions, widened
-from harness.pack.read import EVIDENCE, Pack
-from harness.protocol.records import PARTS
+from harness.pack.files import EVIDENCE
+from harness.pack.read import Pack
+from harness.protocol.names import PARTS
 
 # (file, field, what is wrong)
 Found = tuple[str, str, str]

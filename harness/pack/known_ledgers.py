@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.core.files import read_plain
 from harness.judge.continuity import KnownChain, known_chain
 from harness.judge.ledger import MOST_BYTES, Look, parse_ledger
-from harness.pack.read import EVIDENCE
+from harness.pack.files import EVIDENCE
 from harness.pack.rebuild import LEDGER
 
 

@@ -38,8 +38,10 @@ from harness.metrics.slices import evaluate_slices
 from harness.metrics.stability import Robustness
 from harness.metrics.timing import ANSWERED, differing_answers
 from harness.model.records import Timing
+from harness.protocol.criteria import Criterion
+from harness.protocol.names import PARTS
 from harness.protocol.needs import ANSWERS_ON_VALIDATION
-from harness.protocol.records import PARTS, Criterion, Protocol
+from harness.protocol.records import Protocol
 from harness.run.results import RunResults
 
 

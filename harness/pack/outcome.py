@@ -9,7 +9,8 @@ from harness.data.prediction_records import GivenPredictions
 from harness.judge.pretrained import Judged, nobody_asked
 from harness.model.records import JudgedModel
 from harness.pack.decode import decoded
-from harness.pack.read import EVIDENCE, Pack, require_field
+from harness.pack.files import EVIDENCE
+from harness.pack.read import Pack, require_field
 
 
 def read_passed(pack: Pack) -> bool:

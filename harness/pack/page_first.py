@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.core.text import visible
 from harness.pack.page_reading import PageRead, Tile
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.report.places import written
 
 Found = tuple[str, str]  # the place, and what is wrong there

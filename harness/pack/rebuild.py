@@ -81,17 +81,22 @@ from harness.pack.comparing_again import Held, compared_again, corrupted_again
 from harness.pack.components import COMPONENTS, read_components
 from harness.pack.decode import decoded, recorded, rows_of, whole_number
 from harness.pack.explained import explained_again
+from harness.pack.files import EVIDENCE
 from harness.pack.further import ADAPTED, DRAWN, UNKNOWN, read_further
 from harness.pack.given_check import check_given
 from harness.pack.measurements import RecordedMeasurements, at_level, calibration_of
 from harness.pack.parity import TAKEN, parity_findings
-from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack, read_predictions, require_field
+from harness.pack.read import WITHOUT_PATHS, Pack, require_field
+from harness.pack.read_predictions import read_predictions
 from harness.pack.recorded_protocol import read_protocol_of
 from harness.pack.split_check import SPLIT, check_source, source_of
 from harness.pack.tables import MANIFEST, MANIFEST_COLUMNS, slice_columns
 from harness.pack.unknown import read_unknown
+from harness.protocol.criteria import Criterion
+from harness.protocol.datasets import PINNED_BY
+from harness.protocol.names import PARTS, part_called
 from harness.protocol.questions import GATES
-from harness.protocol.records import PARTS, PINNED_BY, Criterion, Protocol, part_called
+from harness.protocol.records import Protocol
 from harness.protocol.sets import SLICES
 from harness.protocol.terms import terms_of
 from harness.report.page import renderer

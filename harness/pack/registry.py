@@ -26,15 +26,9 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from harness.core.errors import EvidenceError, HarnessError
+from harness.pack.files import EVIDENCE
 from harness.pack.outcome import read_passed
-from harness.pack.read import (
-    EVIDENCE,
-    Pack,
-    open_pack,
-    read_protocol_digest,
-    require_field,
-    require_verified,
-)
+from harness.pack.read import Pack, open_pack, read_protocol_digest, require_field, require_verified
 from harness.pack.sign import Standing, check_signature
 
 EXPERIMENT = "leukocyte-harness"

@@ -17,9 +17,10 @@ from harness.core.errors import HarnessError
 from harness.core.text import visible
 from harness.data.records import Manifest
 from harness.pack.differences import compared, differences, first_of, in_lines, plain
+from harness.pack.files import EVIDENCE
 from harness.pack.page_check import check_page
 from harness.pack.page_reading import Picture, read_page
-from harness.pack.read import EVIDENCE, WITHOUT_PATHS, Pack
+from harness.pack.read import WITHOUT_PATHS, Pack
 from harness.pack.rebuild import Discrepancy
 from harness.pack.tables import as_json
 from harness.pack.write import CLAIMS, REPORT

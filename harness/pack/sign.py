@@ -26,9 +26,10 @@ from harness.core.files import write_atomically
 from harness.core.strict_json import parse_json
 from harness.core.text import brief
 from harness.pack.envelopes import PAYLOAD_TYPE, SignedFile, as_written, hint_of, read_signed_file
+from harness.pack.files import MODEL_SIGNATURE, SIGNATURE, TEST_RESULT
 from harness.pack.keys import TrustedKey, is_ecdsa, read_trusted_keys
 from harness.pack.outcome import read_passed
-from harness.pack.read import MODEL_SIGNATURE, SIGNATURE, TEST_RESULT, Pack, open_pack, require_verified
+from harness.pack.read import Pack, open_pack, require_verified
 from harness.pack.statements import MADE_BY, MODELS, Statement, evidence_pack, statement_of
 
 

@@ -6,8 +6,9 @@ from harness import __version__
 from harness.core.errors import DataError
 from harness.data.records import CellImage, Manifest, Split, SplitSource
 from harness.data.split import draw_split, drawn_parts
-from harness.pack.read import EVIDENCE
-from harness.protocol.records import PARTS, SplitPlan
+from harness.pack.files import EVIDENCE
+from harness.protocol.datasets import SplitPlan
+from harness.protocol.names import PARTS
 
 SPLIT = "data_split.csv"
 # How the origin of a split begins that this run did not draw; older packs record its source in no other way.

@@ -13,16 +13,9 @@ from typing import Any
 
 from harness.data.prediction_records import GivenPredictions
 from harness.model.records import CommandRecord, JudgedModel
+from harness.pack.files import MODEL_SIGNATURE, SIGNATURE, SUMS, TEST_RESULT
 from harness.pack.outcome import entries, read_judged, read_passed
-from harness.pack.read import (
-    MODEL_SIGNATURE,
-    SIGNATURE,
-    SUMS,
-    TEST_RESULT,
-    Pack,
-    read_protocol_digest,
-    require_field,
-)
+from harness.pack.read import Pack, read_protocol_digest, require_field
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 EVIDENCE_PACK_TYPE = "urn:leukocyte-harness:evidence-pack:v1"

@@ -35,7 +35,7 @@ from harness.pack.components import COMPONENTS, components, model_component
 from harness.pack.further import further_predictions, stated_of
 from harness.pack.junit import JUNIT, junit
 from harness.pack.junit import VERSION as JUNIT_VERSION
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.protocol.sets import SLICES
 from harness.report.amended import change_told
 from harness.report.card import judged_card

@@ -23,9 +23,10 @@ from harness.metrics.estimates import Estimate
 from harness.pack.components import COMPONENTS
 from harness.pack.decode import recorded
 from harness.pack.differences import as_written, compared, differences, first_of, plain
+from harness.pack.files import EVIDENCE, SIGNATURE, SUMS, UNLISTED
 from harness.pack.formerly import as_formerly, lacks_assumed
 from harness.pack.junit import JUNIT
-from harness.pack.read import EVIDENCE, SIGNATURE, SUMS, UNLISTED, WITHOUT_PATHS, Pack, open_pack, verify_digests
+from harness.pack.read import WITHOUT_PATHS, Pack, open_pack, verify_digests
 from harness.pack.rebuild import Discrepancy, RecordedProtocol, rebuild
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature

@@ -23,7 +23,7 @@ from harness.core.files import WRITING
 from harness.data.decoding import open_picture, read_regular, rgb_of
 from harness.data.records import Manifest
 from harness.data.split import write_split
-from harness.pack.read import EVIDENCE
+from harness.pack.files import EVIDENCE
 from harness.pack.tables import as_json, documents
 from harness.report.page import render_report
 from harness.report.pictures import suffix_of

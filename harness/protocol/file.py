@@ -20,9 +20,10 @@ from pydantic import BaseModel, ValidationError
 from harness.core.errors import ProtocolError
 from harness.core.files import read_plain
 from harness.core.places import PROTOCOLS
+from harness.protocol.criteria import metric_table
 from harness.protocol.expectations import read_suite
 from harness.protocol.extending import REMOVE, REPLACE, Unextendable, extended, is_array_of_tables, name_of
-from harness.protocol.records import Protocol, metric_table
+from harness.protocol.records import Protocol
 from harness.protocol.terms import at, canonical, plain, says, terms_of
 from harness.protocol.texts import problems_in_texts
 

@@ -12,8 +12,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from harness.protocol.criteria import metric_table
 from harness.protocol.extending import NAMES, REMOVE, REPLACE
-from harness.protocol.records import Protocol, metric_table
+from harness.protocol.records import Protocol
 
 Node = dict[str, Any]
 

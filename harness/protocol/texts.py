@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.strong_words import STRONG, strong_words_in
 from harness.core.text import brief
+from harness.protocol.criteria import metric_table
 from harness.protocol.prose import (
     Family,
     Stated,
@@ -24,10 +25,10 @@ from harness.protocol.prose import (
     plain_text,
     sentences_of,
 )
-from harness.protocol.records import metric_table
 
 if TYPE_CHECKING:
-    from harness.protocol.records import Criterion, Protocol
+    from harness.protocol.criteria import Criterion
+    from harness.protocol.records import Protocol
 
 NOT_NEGATED = re.compile(
     r"\b(?:no|not|never|nothing) (?=less|fewer|lower|worse|more|below|under|above|just|only)", re.I

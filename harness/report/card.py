@@ -17,7 +17,7 @@ from harness.metrics.classification import estimate
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation, Unavailable
 from harness.metrics.unknown import confidently_known, confused_with
 from harness.model.records import ModelCard
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.report import wording
 from harness.report.section import Limit
 from harness.report.sentences import conclusion

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from harness.data.records import CellImage
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.run.results import RunResults
 
 

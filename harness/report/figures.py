@@ -14,7 +14,7 @@ from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation
 from harness.metrics.gaps import generalisation_gap
 from harness.metrics.predictions import Predictions
 from harness.metrics.timing import LATENCIES
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.report import plots
 from harness.report.calibration_plots import reliability_diagram, risk_coverage
 from harness.report.counts import dataset_counts, part_counts

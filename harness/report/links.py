@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.protocol.records import Criterion
+from harness.protocol.criteria import Criterion
 
 # Question -> the section that answers it.
 SECTION_OF = {

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from harness.judge.verdicts import Verdict
-from harness.protocol.records import Criterion
+from harness.protocol.criteria import Criterion
 from harness.report.places import written
 
 REACH = 20.0  # of the axis, to either side

@@ -15,8 +15,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from harness.data.corruptions import AMOUNTS, KINDS, SEVERITIES, Pixels, disturb
-from harness.metrics.detection import Auroc, Detection, FalsePositives
+from harness.data.corruptions import AMOUNTS, KINDS, SEVERITIES, disturb
+from harness.data.image_arrays import Pixels
+from harness.metrics.auroc import Auroc
+from harness.metrics.detection import Detection, FalsePositives
 from harness.metrics.robustness import SeverityCurve
 from harness.report import plots
 from harness.report.plots import BLUE, FAINT, GREEN, INK, ORANGE, VERMILION, Tile, as_picture, legible

@@ -10,7 +10,7 @@ from harness.core.text import visible
 from harness.metrics.estimates import Evaluation
 from harness.metrics.timing import LATENCIES
 from harness.model.records import Timing
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.report.counts import dataset_counts
 from harness.run.results import RunResults
 

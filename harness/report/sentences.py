@@ -10,8 +10,9 @@ from harness.judge.looks_left import MOST_LOOKS, LooksLeft, looks_left
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.comparison import Comparison
 from harness.metrics.paired_scores import NAME as BRIER
+from harness.protocol.names import PARTS
 from harness.protocol.questions import GATES, QUESTIONS
-from harness.protocol.records import PARTS, Protocol
+from harness.protocol.records import Protocol
 from harness.report.amended import verdict_words
 from harness.report.custody import rescored_words
 from harness.report.readings import reading_told

@@ -10,7 +10,7 @@ from harness.judge.criteria import power, trials
 from harness.judge.sample_size import ASSUMPTIONS, DECIDES
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.estimates import INDEPENDENCE_UNKNOWN
-from harness.protocol.records import Criterion
+from harness.protocol.criteria import Criterion
 from harness.report import wording
 from harness.report.margins import line, margin
 from harness.report.printing import Printer, element, sentence

@@ -25,7 +25,7 @@ from harness.metrics.predictions import Predictions
 from harness.model.engines import told as engine_told
 from harness.model.exports import CLASSIFIER, EXPORT
 from harness.model.training import best_weights
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.run.graph import Graph
 from harness.run.recipes.basis import Pictures
 from harness.run.rescoring import GIVEN, rescore

@@ -9,7 +9,7 @@ from harness.metrics.parity import set_parity
 from harness.metrics.predictions import Predictions
 from harness.model.exports import reopened_predictions
 from harness.model.images import readable_by_anybody
-from harness.protocol.records import FORMATS
+from harness.protocol.datasets import FORMATS
 
 
 def exported_differences(path: Path, predictions: Predictions, root: Path) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ from harness.metrics.slices import evaluate_slices
 from harness.metrics.stability import Robustness
 from harness.metrics.timing import ANSWERED, differing_answers
 from harness.model.records import Timing
+from harness.protocol.criteria import Criterion
 from harness.protocol.questions import QUESTIONS
-from harness.protocol.records import Criterion, Protocol
+from harness.protocol.records import Protocol
 from harness.run.evidence import judged_predictions
 from harness.run.graph import Graph
 from harness.run.stages import (

@@ -31,7 +31,8 @@ from harness.model.devices import n_threads
 from harness.model.images import images_of
 from harness.model.trained import open_trained, train_classifier
 from harness.protocol.file import read_protocol
-from harness.protocol.records import Protocol, TrainingPlan, WeightsPlan
+from harness.protocol.records import Protocol
+from harness.protocol.training import TrainingPlan, WeightsPlan
 
 # What differs between the two processes; nothing of it may change a digest.
 CONDITIONS: tuple[dict[str, Any], ...] = (

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from harness.metrics.shortcuts import ShortcutReport
     from harness.metrics.stability import Robustness
     from harness.model.records import JudgedModel, Timing, TrainingRecord
-    from harness.protocol.records import Protocol, RobustnessPlan
+    from harness.protocol.records import Protocol
+    from harness.protocol.stress import RobustnessPlan
     from harness.run.custody import Custody
     from harness.run.packages import Packages
     from harness.run.store import StageRecord

@@ -12,8 +12,9 @@ from harness.judge.continuity import KnownChain
 from harness.model.devices import choose_device
 from harness.model.engines import engine_for, told
 from harness.model.precision import Precision, precision_used
+from harness.protocol.datasets import FORMATS, ImageRules
 from harness.protocol.prediction import Engine
-from harness.protocol.records import FORMATS, ImageRules, Protocol
+from harness.protocol.records import Protocol
 from harness.run.results import Baseline
 
 if TYPE_CHECKING:

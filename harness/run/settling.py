@@ -11,7 +11,7 @@ from statistics import fmean
 from harness.metrics.timing_rules import trend
 from harness.model.records import Settling
 from harness.model.scenarios import COLD, SERVER, Scenario
-from harness.protocol.records import ThroughputPlan
+from harness.protocol.throughput import ThroughputPlan
 
 WINDOW, STEP = 30, 10  # three blocks of ten queries; looked at again after each block
 QUIET = 0.1  # a p-value below it is a trend: to go on costs ten queries more, to stop too early a wrong figure

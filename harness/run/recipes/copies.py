@@ -10,7 +10,7 @@ from harness.core.progress import Report
 from harness.data.inspection import Inspected, hashes_of
 from harness.data.leakage import DuplicatePair, ListedImage, find_duplicates, unsearchable
 from harness.data.records import Manifest
-from harness.protocol.records import ImageRules
+from harness.protocol.datasets import ImageRules
 from harness.run.recipes.basis import read_json, write_json
 
 CACHE_FILE = "copies.json"

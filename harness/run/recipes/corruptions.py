@@ -10,12 +10,12 @@ import numpy as np
 
 from harness.core.progress import Report
 from harness.data.records import labels_of
-from harness.metrics.detection import ood_score
+from harness.metrics.strangeness import ood_score
 from harness.model.classifier import Classifier
 from harness.model.corrupted import corrupted_predictions
 from harness.model.images import Images
 from harness.model.ood import ood_features, ood_score_of
-from harness.protocol.records import DetectionPlan, RobustnessPlan
+from harness.protocol.stress import DetectionPlan, RobustnessPlan
 from harness.run.recipes.basis import Pictures, place, rows_by_digest
 from harness.run.recipes.classifier import Source
 

@@ -10,7 +10,7 @@ from harness.core.progress import Report
 from harness.model.classifier import Machine
 from harness.model.devices import n_threads
 from harness.model.trained import train_classifier
-from harness.protocol.records import TrainingPlan
+from harness.protocol.training import TrainingPlan
 from harness.run.recipes.basis import Pictures
 
 

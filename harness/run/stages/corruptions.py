@@ -14,7 +14,7 @@ from harness.metrics.predictions import Predictions
 from harness.metrics.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
 from harness.metrics.stability import Robustness
 from harness.model.ood import ood_score_of
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.corruptions import SCORES, Corruptions, read_corruptions

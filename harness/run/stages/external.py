@@ -15,7 +15,7 @@ from harness.judge.pictures import pack_pictures
 from harness.metrics.estimates import Unavailable
 from harness.metrics.leakage import made_of_the_dataset
 from harness.protocol.adaptation import AdaptationPlan
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.stages.data import listed, manifest, picture_digests, split
 from harness.run.stages.independence import duplicates

@@ -8,7 +8,7 @@ from harness.data.prediction_files import PREDICT_THEM, Answered, answers_for
 from harness.data.prediction_records import GivenPredictions, PredictionsFile
 from harness.data.records import Manifest, Split
 from harness.judge.pretrained import Judged
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.setting import Setting
 from harness.run.stages.data import split

@@ -16,7 +16,7 @@ from harness.judge.pretrained import Judged
 from harness.judge.prospects import BestCase, by_reason, cannot_pass
 from harness.metrics.copies import DATASET
 from harness.metrics.estimates import Unavailable
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.setting import Setting
 from harness.run.stages.data import divided, found_elsewhere, manifest

@@ -14,7 +14,7 @@ from harness.data.corruptions import second_cells_of
 from harness.model.devices import n_threads
 from harness.model.elsewhere import Answering, Corrupting, Reopened, Shown
 from harness.model.images import ImageFile, Images
-from harness.protocol.records import RobustnessPlan
+from harness.protocol.stress import RobustnessPlan
 from harness.run.graph import VERSIONS, Asking, stage
 from harness.run.stages.model import kept_model, machine, source, trained
 

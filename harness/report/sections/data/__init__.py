@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.report.printing import listed, sentence
 from harness.report.readings import reading_told
 from harness.report.section import Limit, Material, Section

@@ -12,7 +12,8 @@ from harness.metrics.comparison import Comparison, difference
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation
 from harness.metrics.gaps import generalisation_gap
 from harness.metrics.paired import mcnemar_exact
-from harness.protocol.records import PARTS, ExternalPlan
+from harness.protocol.datasets import ExternalPlan
+from harness.protocol.names import PARTS
 from harness.report.printing import Printer, sentence
 from harness.report.results import SetResult, absent_classes, set_result
 from harness.report.section import Limit, Material, Section

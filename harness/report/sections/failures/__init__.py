@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from harness.data.leakage import DuplicatePair, ListedImage
 from harness.metrics.predictions import Predictions
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.report.section import Material, Section
 from harness.report.veils import veils
 from harness.report.wording import MOST_ROWS

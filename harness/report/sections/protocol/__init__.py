@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.protocol.records import Criterion
+from harness.protocol.criteria import Criterion
 from harness.report.section import Material, Section
 from harness.report.verdicts import criterion_place, requirement, subject
 

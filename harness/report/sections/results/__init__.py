@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.report.printing import listed, sentence
 from harness.report.results import SetResult, facts_of, set_result
 from harness.report.section import Limit, Material, Section

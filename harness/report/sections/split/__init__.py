@@ -10,7 +10,7 @@ from harness.data.name_hints import NameHint, name_hints
 from harness.data.records import Split
 from harness.metrics.copies import copies_within
 from harness.metrics.leakage import COVERED
-from harness.protocol.records import PARTS
+from harness.protocol.names import PARTS
 from harness.report.counts import part_counts
 from harness.report.section import Limit, Material, Section
 from harness.run.results import RunResults

@@ -12,8 +12,8 @@ from markupsafe import Markup
 from harness.judge.looks_left import LooksLeft, looks_left
 from harness.judge.prospects import by_reason
 from harness.judge.verdicts import Outcome, Verdict
+from harness.protocol.names import PARTS
 from harness.protocol.questions import GATES
-from harness.protocol.records import PARTS
 from harness.report.amended import idle_amendments, unfixed_of
 from harness.report.margins import margin
 from harness.report.printing import listed, sentence
