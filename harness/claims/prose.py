@@ -189,14 +189,15 @@ def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Sayi
         return
     each = r"(?!\s*(?:per\b|each\b|for each|of each|in each|/\s*class|a class))"
     labelled = re.match(
-        rf"(?:the\s+)?(train(?:ing)?|validation|val|test|external|total(?:\s+{THING})?|total)(?:\s+(?:set|split|images))?\s*[:=]\s*{INT}"
+        rf"(?:the\s+)?(train(?:ing)?|validation|val|test|external|support\s*\(total\)|"
+        rf"(?:grand\s+)?total(?:\s+number\s+of)?(?:\s+(?:{THING}|support))?)(?:\s+(?:set|split|images))?\s*[:=]\s*{INT}"
         rf"(?:\s+{THING}\b)?{each}(?=\s*(?:$|[.,;(]|{THING}\b))",
         sentence,
         re.IGNORECASE,
     )
     if labelled:
         label = labelled[1].lower()
-        name = "dataset" if label.startswith("total") else one_set(f"{label} set")
+        name = "dataset" if "total" in label else one_set(f"{label} set")
         if name:
             yield Saying(Size(whole(labelled[2])), name, True)
     for match in re.finditer(

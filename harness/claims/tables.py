@@ -31,6 +31,7 @@ from harness.claims.records import (
     Averages,
     ClassCounts,
     Errors,
+    Mean,
     Place,
     Printed,
     Problem,
@@ -210,6 +211,7 @@ class _Classes:
         self.support_places: list[Place] = []
         self.counted: list[tuple[str, int, int | None, int | None]] = []
         self.counted_places: list[Place] = []
+        self.rows: list[tuple[Row, Place]] = []
         self.perfect: list[tuple[Row, Place]] = []
         self.worked: list[tuple[bool, bool, Problem]] = []  # whether it fits, and whether it tells anything if so
         for line, cells in rows:
@@ -263,7 +265,9 @@ class _Classes:
             average = _AVERAGE.fullmatch(name.strip("*` "))
             if average is None and any(shares.values()):
                 self.unread.append(Unread(f"line {line}: what {name!r} is the mean of is not said", line))
-            self.found += _average(average, shares, cells, support, where) if average else []
+            self.found += _average(average, shares, cells, support, where, self.unread) if average else []
+            if average is not None:
+                self._average_of_others(average, shares, where)
             return
         if self.support_at is not None and support is None and cells[self.support_at].strip().startswith("-"):
             message = f"{name}: support {cells[self.support_at]} is not a count"
@@ -274,6 +278,7 @@ class _Classes:
             self.support_places.append(where)
         row = Row(name, *(shares.get(metric) for metric in METRICS))
         if any(row.every):
+            self.rows.append((row, where))
             if row.is_perfect:
                 self.perfect.append((row, where))
             else:
@@ -287,6 +292,20 @@ class _Classes:
             elif metric == "precision":
                 self.counted.append((name, k, None, n))
             self.counted_places.append(where)
+
+    def _average_of_others(self, average: re.Match[str], shares: dict[str, Printed | None], where: Place) -> None:
+        """A macro average of specificity or NPV is the mean of the rows above it; any other kind is left alone."""
+        for metric in ("specificity", "npv"):
+            share = shares.get(metric)
+            if share is None:
+                continue
+            own = [(row.name, value) for row, _ in self.rows if (value := getattr(row, metric)) is not None]
+            if (average[1] or "").lower() == "macro" and len(own) == len(self.classes):
+                places = (*(place for _, place in self.rows), where)
+                self.found.append(Read(Mean(tuple(name for name, _ in own), tuple(v for _, v in own), share), places))
+            else:
+                why = f"line {where.line}: what mean of {metric} {share.text} is, is not said"
+                self.unread.append(Unread(why, where.line))
 
     def _right(self, cells: tuple[str, ...], name: str, where: Place) -> int | None:
         """How many of its cells a row says are right; None where it says nothing, or nothing that can be."""
@@ -368,6 +387,7 @@ def _average(
     cells: tuple[str, ...],
     support: int | None,
     where: Place,
+    unread: list[Unread],
 ) -> list[Read]:
     kind = (match[1] or "").lower()
     given = [share for share in shares.values() if share is not None]
@@ -380,6 +400,9 @@ def _average(
             support = None  # the accuracy again
         if given and len({share.value for share in given}) == 1:
             found.append(Read(Accuracy(given[-1]), (where,)))
+        elif given:
+            said = ", ".join(share.text for share in given)
+            unread.append(Unread(f"line {where.line}: the accuracy is {said}: which is it?", where.line))
     elif given and not kind.startswith("sample"):
         content = Averages(kind or "weighted", shares.get("precision"), shares.get("recall"), shares.get("f1"))
         found.append(Read(content, (where,)))
