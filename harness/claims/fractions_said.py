@@ -69,9 +69,8 @@ def fractions_said(sentence: str) -> Iterator[Worked]:
                 continue
             if not _fits(k, n, share) and _fits(n - k, n, share) and _WRONG.search(text):
                 continue  # "3 of 100 were wrong (97 %)"
-            low, high = share.band("nearest")
-            if not low <= Fraction(k, n) <= high and _fits(k, n, share):
-                continue  # cut off, not rounded
+            if share.is_cut_off(Fraction(k, n)):
+                continue
             seen.add((k, n))
             yield Worked(f"{k}/{n}", Fraction(k, n), share)
 
@@ -82,7 +81,7 @@ def once(found: list[Found]) -> list[Found]:
     out = list(found)
     for entry in found:
         worked = entry.content
-        if not isinstance(worked, Worked) or "+" in worked.fraction:
+        if not isinstance(worked, Worked) or not re.fullmatch(r"\d+/\d+", worked.fraction):
             continue
         n, k = (int(part) for part in reversed(worked.fraction.split("/")))
         same = [other for other in found if other.places == entry.places]

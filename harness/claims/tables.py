@@ -41,6 +41,7 @@ from harness.claims.records import (
     Supports,
     Unread,
 )
+from harness.claims.row_counts import read_rows
 from harness.claims.set_tables import is_set_table, read_sets
 from harness.claims.subjects import subject_of
 from harness.claims.value_tables import is_value_table, read_means, read_values
@@ -87,16 +88,33 @@ _MOST_CLASSES = 100  # in one table; more are a list of something else, or too m
 
 
 def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReading:
-    """
+    """What the table states as a whole, and what the counts in each of its rows say of its shares.
+
     Args:
         classes: class names known from other tables, whose spelling is taken; a table of sets has them as columns.
     """
     if len(table.header) < 2 or not table.rows:
         return TableReading("")
+    reading = _read_table(table, file, classes)
+    rows = read_rows(table, file, of_answers_alone=reading.kind in ("classes", "sets"))
+    if reading.kind == "matrix" or not (rows.found or rows.problems or rows.unread):
+        return reading
+    known = {k for k, head in enumerate(table.header) if metric_of(head) or is_head(_ACCURACY, head)}
+    unread = () if rows.found and not reading.kind and known <= rows.columns else reading.unread
+    return replace(
+        reading,
+        kind=reading.kind or "rows",
+        found=(*reading.found, *rows.found),
+        problems=(*reading.problems, *rows.problems),
+        unread=(*unread, *rows.unread),
+    )
+
+
+def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReading:
     if is_set_table(table):
         return read_sets(table, file, classes)
     if (turned := _turned(table)) is not None:
-        return read_table(turned, file, classes)
+        return _read_table(turned, file, classes)
     if is_value_table(table):
         return read_values(table, file)
     columns = _columns(table)
