@@ -59,6 +59,7 @@ def table(rows: list[list[str]], *, third: str = "F1") -> str:
         "Agreement with the reference was {p}% ({k}/{n}).",
         "The accuracy per patient, by vote, was {p} % ({k} of {n} patients).",
         "In total {k}/{n} tiles were found = {p} %.",
+        "Of the {n} slides, {k} ({p} %) came from the first site.",
     ],
 )
 def test_a_share_beside_its_counts_is_checked_whatever_it_is_about(form, seed):
@@ -84,6 +85,10 @@ def test_a_share_beside_its_counts_is_checked_whatever_it_is_about(form, seed):
         "Accuracy rose on 20 of 30 images (by 3.5 %).",
         "About 20 of 30 images (50 %) were blurred.",
         "Rated 4/5 (96 %)",
+        "Of 9 cells like those, 7 to 9 are in it (95 %).",
+        "Of 9 cells like those, 8 would be covered (95 %).",
+        "Between 20 and 24 of 25 cells (95 %) were found.",
+        "Of 100 slides, 50 were used, of which 25 (50 %) were malignant.",
     ],
 )
 def test_numbers_that_are_no_fraction_of_each_other_are_left_alone(sentence):
@@ -189,3 +194,64 @@ def test_errors_in_a_number_of_images_say_both(seed):
     share = written(100 * Fraction(n - wrong, n), 2)
     assert audited(text.format(share, wrong, n)).exit_code == 0
     assert audited(text.format(share, wrong, n + 40)).exit_code == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("site", [0, 1, 2])
+def test_every_part_of_one_whole_is_of_it(seed, site):
+    parts = [int(n) for n in np.random.default_rng(seed).integers(20, 300, size=3)]
+
+    def said(more: int) -> str:
+        shares = [Fraction(100 * n, sum(parts)) + more * (k == site) for k, n in enumerate(parts)]
+        a, b, c = (f"{n} ({written(share, 1)} %)" for n, share in zip(parts, shares, strict=True))
+        return f"Of {sum(parts)} slides, {a} came from Bern, {b} from Oslo and {c} from Rome."
+
+    assert audited(said(0)).exit_code == 0
+    assert audited(said(2)).exit_code == 1
+
+
+def test_more_than_there_are_is_wrong_beside_its_share():
+    assert audited("In all 27 of 25 slides (92 %) were found.").exit_code == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_accuracies_of_classes_are_told_where_they_are_no_recalls(seed):
+    counts = matrix_of(seed)
+    n = int(counts.sum())
+    rows = []
+    for i, (row, own) in enumerate(zip(rows_of(counts), counts, strict=True)):
+        right = n - int(own.sum()) - int(counts[:, i].sum()) + 2 * int(own[i])
+        rows.append([*row[:3], written(Fraction(right, n), 3), row[4]])
+    result = audited("# Test\n\n" + table(rows, third="Accuracy"))
+    assert result.exit_code == 3
+    assert not result.findings
+    for row in rows:
+        row[3] = row[2]
+    assert audited("# Test\n\n" + table(rows, third="Accuracy")).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["Accuracy {a} on {n} images.", "On the test set ({n} images) the accuracy was {a}.", "Accuracy {a} ({k}/{n})."],
+)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_number_of_images_beside_an_accuracy_is_read(form, seed):
+    counts = matrix_of(seed)
+    n, right = int(counts.sum()), int(np.trace(counts))
+    text = "# Test set\n\n" + table(rows_of(counts))
+
+    def said(size: int) -> str:
+        return text + form.format(a=written(Fraction(right, n), 3), n=size, k=right)
+
+    assert audited(said(n)).exit_code == 0
+    assert audited(said(n + 30)).exit_code == 1
+
+
+def test_a_result_of_a_part_is_told_and_never_dropped():
+    text = "# Test set\n\n" + table(rows_of(matrix_of(1)))
+    assert audited(text).exit_code == 0
+    for said in (
+        "On a subset the accuracy was 0.91.",
+        "Of the remaining 390 cells 335 of 390 were classified correctly.",
+    ):
+        assert audited(text + said).exit_code == 3, said

@@ -148,7 +148,8 @@ def extract(document: Document, file: str) -> ReportClaims:
                 bound = binder.of(line.text, line.heading) if not saying.exact_set else bound
             is_score = isinstance(saying.content, Averages | Outcomes | Score | Sides)
             subject = (subjects.named_by if is_score else subjects.of_line)(line, saying.sentence)
-            if isinstance(saying.content, RESULTS) and bound != "dataset":
+            with_result = isinstance(saying.content, Size) and not saying.exact_set  # "345 of 372 were right"
+            if (isinstance(saying.content, RESULTS) or with_result) and bound != "dataset":
                 bound = tables.name_for(line, bound)
             beside = bound is None and counts and isinstance(saying.content, Outcomes | Sides | Score)
             if isinstance(saying.content, Worked) or beside:

@@ -12,11 +12,12 @@ from fractions import Fraction
 from harness.claims.merging import Found
 from harness.claims.phrases import without_intervals
 from harness.claims.records import Accuracy, ClassCounts, Errors, Printed, Size, Worked, printed, whole
-from harness.claims.vocabulary import END, START, WHOLE, loose
+from harness.claims.vocabulary import END, OF, START, WHOLE, loose
 
 _OF = rf"{START}(?P<k>{WHOLE})\s*(?:/|\b(?:out\s+)?of\b)\s*(?:(?:the|all|these|those|a\s+total\s+of)\s+)*(?P<n>{WHOLE})"
 _SHARE = r"(?P<share>\d{1,3}(?:\.\d{1,12})?\s*%|0?\.\d{2,12}|1\.0{2,12})"
 _WORDS = r"(?:[\s-]+[A-Za-z][\w'\u2019-]{0,30}){0,8}?"
+_FEW = r"(?:\s+[A-Za-z][\w'-]{0,30}){0,3}?"
 _BETWEEN = r"\s*(?:[(\[]\s*|,?\s*(?:i\.e\.,?|that is,?|or|=|:)\s*)"
 _CLOSED = r"\s*(?:[)\]]|[.,;:]?\s*$|[.,;]\s)"
 _COUNTS_FIRST = re.compile(rf"{_OF}(?![\w/]|[.,]\d|\s*%){_WORDS}{_BETWEEN}{_SHARE}{_CLOSED}", re.IGNORECASE)
@@ -35,14 +36,26 @@ _LABELLED = re.compile(r"\W*[A-Za-z][\w /'-]{0,40}:\s*\W*")  # nothing but a nam
 _NO_FRACTION = re.compile(
     r"\b(?:epochs?|steps?|batch(?:es)?|iterations?|folds?|ratios?|split|pages?|version|figs?|target|goal|"
     r"dropout|weights?|rat(?:ed|ing)|stars?|grades?|stages?|scores?d? of|bootstrap\w*|adjusted|"
-    r"weighted|averaged?|mean|median)\b",
+    r"weighted|averaged?|mean|median|would|could|should|expect\w*|intervals?|confidence|cover\w*|credible|bounds?)\b",
     re.IGNORECASE,
 )
 _NO_CELLS = re.compile(
-    r"\s+(?:[A-Za-z]+\s+)?(?:runs?|models?|seeds?|class(?:es)?|categories|data\s?sets|experiments?|methods?|labs?|sites?|hospitals?|metrics?|tasks?|"
-    r"settings?|configurations?|trials?|layers?|channels?|studies|papers|readers?|raters?|px|pixels?|[numkc]?m|\u00b5m|"
+    r"\s+(?:[A-Za-z]+\s+)?(?:runs?|models?|seeds?|class(?:es)?|categories|data\s?sets|experiments?|methods?|labs?|sites?|hospitals?|"
+    r"metrics?|tasks?|settings?|configurations?|trials?|layers?|channels?|studies|papers|readers?|raters?|px|pixels?|[numkc]?m|\u00b5m|"
     r"m?s|seconds?|minutes?|hours?|days?|weeks?|years?|[KMG]i?B|parameters?|params|features?|dimensions?|points?|bits?)\b",
     re.IGNORECASE,
+)
+_WHOLE_OF = re.compile(
+    rf"\W*(?:(?:out )?of|among)\s+(?:(?:the|all|these|a\s+total\s+of)\s+)*(?P<n>{WHOLE})"
+    rf"(?![\w/]|[.,]\d|\s*%){_WORDS}\s*,",
+    re.IGNORECASE,
+)
+_PART = re.compile(
+    rf"{START}(?P<k>{WHOLE})(?![\w/]|[.,]\d|\s*%){_FEW}\s*[(\[]\s*(?P<share>\d{{1,3}}(?:\.\d{{1,12}})?\s*%)\s*[)\]]"
+)
+_NESTED = re.compile(
+    r"\b(?:of (?:which|whom|these|those|them)|thereof|among (?:which|whom|these|them)|the remaining|respectively)\b",
+    re.I,
 )
 _WRONG = re.compile(r"\b(?:mis\w+|errors?|wrong\w*|incorrect\w*|failed|missed)\b", re.IGNORECASE)
 
@@ -59,9 +72,9 @@ def fractions_said(sentence: str) -> Iterator[Worked]:
     for pattern in (_COUNTS_FIRST, _SHARE_FIRST):
         for match in pattern.finditer(text):
             k, n, share = whole(match["k"]), whole(match["n"]), printed(match["share"])
-            if share is None or share.value > 1 or not 0 <= k <= n or n < 2 or (k, n) in seen:
+            if share is None or n < 2 or (k, n) in seen:
                 continue
-            if loose(text, match.start()) or loose(text, match.start("share")) or loose(text, match.start("k")):
+            if _is_loose(text, match.start("share")) or _is_loose(text, match.start("k")):
                 continue
             if _NO_CELLS.match(text, match.end("n")) or re.search(r"\bby\s*\W?\s*$", text[: match.start("share")]):
                 continue
@@ -72,6 +85,22 @@ def fractions_said(sentence: str) -> Iterator[Worked]:
             if share.is_cut_off(Fraction(k, n)):
                 continue
             seen.add((k, n))
+            yield Worked(f"{k}/{n}", Fraction(k, n), share)
+    yield from _parts_of(text, seen)
+
+
+def _parts_of(text: str, seen: set[tuple[int, int]]) -> Iterator[Worked]:
+    """ "Of 412 slides, 286 (69.4 %) came from one site and 126 (30.6 %) from another": each part is of the whole."""
+    whole_of = _WHOLE_OF.match(text)
+    if whole_of is None or _NESTED.search(text) or len(OF.findall(text)) > 1:
+        return
+    n = whole(whole_of["n"])
+    for match in _PART.finditer(text, whole_of.end()):
+        k, share = whole(match["k"]), printed(match["share"])
+        if share is None or n < 2 or k > n or (k, n) in seen or _is_loose(text, match.start("k")):
+            continue
+        seen.add((k, n))
+        if not share.is_cut_off(Fraction(k, n)):
             yield Worked(f"{k}/{n}", Fraction(k, n), share)
 
 
@@ -106,6 +135,11 @@ def once(found: list[Found]) -> list[Found]:
 
 def _is_share(entry: Found, share: Printed) -> bool:
     return isinstance(entry.content, Accuracy) and entry.content.share == share
+
+
+def _is_loose(text: str, at: int) -> bool:
+    """Whether a number is said to be near, or is the end of a range: "7 to 9 of 9"."""
+    return loose(text, at) or bool(re.search(r"\d\s*(?:to|and|or|[-\u2013\u2014])\s*$", text[:at]))
 
 
 def _fits(k: int, n: int, share: Printed) -> bool:

@@ -235,6 +235,7 @@ class _Classes:
         for line, cells in rows:
             self._row(line, cells)
         self._compare_worked()
+        self._accuracies_of_classes(rows)
         if not self.classes or (len(self.classes) < 2 and not self.supports):
             return alone(table, "has fewer than two class rows")
         return TableReading(
@@ -354,6 +355,19 @@ class _Classes:
         if any(fits and tells for fits, tells, _ in self.worked):
             self.problems += wrong
         elif wrong:
+            line = self.table.line
+            self.unread.append(Unread(f"the table in line {line}: what its accuracies are shares of is not said", line))
+
+    def _accuracies_of_classes(self, rows: list[tuple[int, tuple[str, ...]]]) -> None:
+        """A class's accuracy may be its recall, or that of the class against all others: told where it is no recall."""
+        at, recall = (
+            [k for k, head in enumerate(self.table.header) if k and is_head(_ACCURACY, head)],
+            self.columns.get("recall"),
+        )
+        own = [cells for _, cells in rows if not _sums_up(cells[0])]
+        if len(at) != 1 or self.counted_at is not None or not any(cells[at[0]].strip(" -") for cells in own):
+            return
+        if recall is None or any(cells[at[0]] != cells[recall] for cells in own):
             line = self.table.line
             self.unread.append(Unread(f"the table in line {line}: what its accuracies are shares of is not said", line))
 
