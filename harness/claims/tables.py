@@ -24,6 +24,7 @@ from harness.claims.cells import (
     spelling,
 )
 from harness.claims.compared import read_compared
+from harness.claims.count_sums import sum_problems
 from harness.claims.document import Table
 from harness.claims.matrices import read_matrix
 from harness.claims.records import (
@@ -96,6 +97,8 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
     if len(table.header) < 2 or not table.rows:
         return TableReading("")
     reading = _read_table(table, file, classes)
+    if reading.kind not in ("classes", "matrix"):
+        reading = replace(reading, problems=(*reading.problems, *sum_problems(table, file)))
     rows = read_rows(table, file, of_answers_alone=reading.kind in ("classes", "sets"))
     if reading.kind == "matrix" or not (rows.found or rows.problems or rows.unread):
         return reading
