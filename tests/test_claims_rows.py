@@ -139,3 +139,34 @@ def test_groups_that_overlap_need_not_add_up():
     rows = [["young", "54", "60", "0.9000"], ["old", "32", "40", "0.8000"], ["female", "44", "50", "0.8800"]]
     rows.append(["Overall", "86", "100", "0.8600"])
     assert not audited(lines(["Group", "Correct", "Total", "Accuracy"], rows)).findings
+
+
+def margins(seed: int, changed: tuple[int, int] | None, *, is_turned: bool = False) -> str:
+    """A matrix with its sums, and the recall and the precision of each class, right of it and below."""
+    counts = np.random.default_rng(seed).integers(1, 9, size=(3, 3)) + np.diag([40, 50, 60])
+    lanes = counts.T if is_turned else counts
+    rows = [
+        [*map(str, lane), str(lane.sum()), written(Fraction(100 * int(lane[k]), int(lane.sum())), 1)]
+        for k, lane in enumerate(lanes)
+    ]
+    rows.append([*map(str, lanes.sum(axis=0)), str(lanes.sum()), ""])
+    rows.append([*(written(Fraction(100 * int(lanes[k, k]), int(lanes[:, k].sum())), 1) for k in range(3)), "", ""])
+    if changed is not None:
+        row, at = changed
+        rows[row][at] = (
+            str(int(rows[row][at]) + 4) if "." not in rows[row][at] else written(Fraction(rows[row][at]) - 5, 1)
+        )
+    one, two = ("Precision (%)", "Recall (%)") if is_turned else ("Recall (%)", "Precision (%)")
+    corner = "Predicted / True" if is_turned else "True / Predicted"
+    named = [[name, *row] for name, row in zip(["alpha", "beta", "gamma", "Total", two], rows, strict=True)]
+    return lines([corner, "alpha", "beta", "gamma", "Total", one], named)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_what_stands_around_a_matrix_is_held_against_it(seed, is_turned):
+    right = audited(margins(seed, None, is_turned=is_turned))
+    assert not right.findings
+    assert right.counts[0] >= 6
+    for changed in ((0, 3), (1, 4), (3, 2), (4, 0), (2, 4)):
+        assert audited(margins(seed, changed, is_turned=is_turned)).exit_code == 1, changed

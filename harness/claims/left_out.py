@@ -99,11 +99,11 @@ def _counts_left_out(text: str, number: int, contents: Sequence[Content], classe
             yield Unread(f'"{match[0].strip()}" (line {number}): of how many is not said', number)
     if not any(isinstance(content, Errors | Worked) or names_of(content) for content in contents):
         for sentence in sentences(text.replace("`", "")):
-            match = OF.search(_PERCENT.sub(lambda m: " " * len(m[0]), sentence))
-            is_result = match and _PART.search(sentence) and _OF_ALL.search(sentence) and not _NOT_THIS.search(sentence)
-            if match and is_result and not _NO_RESULT.search(sentence) and not loose(sentence, match.start()):
+            counts = OF.search(_PERCENT.sub(lambda m: " " * len(m[0]), sentence))
+            is_result = _PART.search(sentence) and _OF_ALL.search(sentence) and not _NOT_THIS.search(sentence)
+            if counts and is_result and not _NO_RESULT.search(sentence) and not loose(sentence, counts.start()):
                 yield Unread(
-                    f'"{match[0].strip()}" (line {number}): of a part of the cells, in no form that is read', number
+                    f'"{counts[0].strip()}" (line {number}): of a part of the cells, in no form that is read', number
                 )
     if not classes or any(names_of(content) for content in contents):
         return

@@ -101,7 +101,7 @@ def read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading
                 else:
                     found.append(Read(Accuracy(share), (where,), name))
         rows.append(_row(cells, [read.content for read in found[before:]], at_correct, where))
-        n, right = rows[-1].n, next((k for at in at_correct if (k := count(cells[at])) is not None), None)
+        n, right = rows[-1].n, next((said for at in at_correct if (said := count(cells[at])) is not None), None)
         if n is not None and right is not None and right > n:
             problems.append(Problem(f"{name}: {right} correct of {n}", (where,)))
         elif n is not None and right is not None:

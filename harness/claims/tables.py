@@ -116,6 +116,8 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
 def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReading:
     if is_set_table(table):
         return read_sets(table, file, classes)
+    if (matrix := read_matrix(table, file, spelling(classes))).kind == "matrix":
+        return matrix  # with recalls beside it, too
     if (turned := _turned(table)) is not None:
         return _read_table(turned, file, classes)
     if is_value_table(table):
