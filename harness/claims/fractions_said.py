@@ -35,7 +35,7 @@ _RESULT = re.compile(
 _LABELLED = re.compile(r"\W*[A-Za-z][\w /'-]{0,40}:\s*\W*")  # nothing but a name beside it
 _NO_FRACTION = re.compile(
     r"\b(?:epochs?|steps?|batch(?:es)?|iterations?|folds?|ratios?|split|pages?|version|figs?|target|goal|"
-    r"dropout|weights?|rat(?:ed|ing)|stars?|grades?|stages?|scores?d? of|bootstrap\w*|adjusted|"
+    r"dropout|weights?|rat(?:ed|ing)|stars?|(?:grade|stage)s?\s+\d|scores?d? of|bootstrap\w*|adjusted|"
     r"weighted|averaged?|mean|median|would|could|should|expect\w*|intervals?|confidence|cover\w*|credible|bounds?)\b",
     re.IGNORECASE,
 )
