@@ -85,6 +85,7 @@ def test_a_share_beside_its_counts_is_checked_whatever_it_is_about(form, seed):
         "Accuracy rose on 20 of 30 images (by 3.5 %).",
         "About 20 of 30 images (50 %) were blurred.",
         "Rated 4/5 (96 %)",
+        "bytes per pixel: source 0.130 (0.103 to 0.160); set 0.127 (0.119 to 0.138) (9 of 9 images alike)",
         "Of 9 cells like those, 7 to 9 are in it (95 %).",
         "Of 9 cells like those, 8 would be covered (95 %).",
         "Between 20 and 24 of 25 cells (95 %) were found.",

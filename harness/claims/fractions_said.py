@@ -18,11 +18,14 @@ _OF = rf"{START}(?P<k>{WHOLE})\s*(?:/|\b(?:out\s+)?of\b)\s*(?:(?:the|all|these|t
 _SHARE = r"(?P<share>\d{1,3}(?:\.\d{1,12})?\s*%|0?\.\d{2,12}|1\.0{2,12})"
 _WORDS = r"(?:[\s-]+[A-Za-z][\w'\u2019-]{0,30}){0,8}?"
 _FEW = r"(?:\s+[A-Za-z][\w'-]{0,30}){0,3}?"
+_NOUN = (
+    r"(?:\s+(?:test\s+)?(?:images|cells|samples|slides|smears|patients|cases|tiles|patches|lesions|pictures|scans))?"
+)
 _BETWEEN = r"\s*(?:[(\[]\s*|,?\s*(?:i\.e\.,?|that is,?|or|=|:)\s*)"
 _CLOSED = r"\s*(?:[)\]]|[.,;:]?\s*$|[.,;]\s)"
 _COUNTS_FIRST = re.compile(rf"{_OF}(?![\w/]|[.,]\d|\s*%){_WORDS}{_BETWEEN}{_SHARE}{_CLOSED}", re.IGNORECASE)
 _SHARE_FIRST = re.compile(
-    rf"(?<![\w.,/+])(?<![\s:=(][-\u2212]){_SHARE}{_WORDS}\s*[(\[]\s*(?:n\s*=\s*)?{_OF}{END}{_WORDS}\s*[)\]]",
+    rf"(?<![\w.,/+])(?<![\s:=(][-\u2212]){_SHARE}{_WORDS}\s*[(\[]\s*(?:n\s*=\s*)?{_OF}{END}{_NOUN}\s*[)\]]",
     re.IGNORECASE,
 )
 # A slash stands in dates, ratios, scores and steps, too: it is a fraction beside a word of a result alone.
@@ -31,6 +34,9 @@ _RESULT = re.compile(
     r"classif\w+|found|mis\w+|errors?|agree\w*|concordan\w+|success\w*|images?|cells?|samples?|slides?|smears?|patients?|"
     r"cases?|tiles?|patch\w*|lesions?|total|overall)\b",
     re.IGNORECASE,
+)
+_RATE = re.compile(
+    r"\b(?:accura|sensitiv|specific|recall|precision|[PN]PV|agree|concordan|rate|share|proportion)", re.I
 )
 _LABELLED = re.compile(r"\W*[A-Za-z][\w /'-]{0,40}:\s*\W*")  # nothing but a name beside it
 _NO_FRACTION = re.compile(
@@ -78,6 +84,8 @@ def fractions_said(sentence: str) -> Iterator[Worked]:
                 continue
             if _NO_CELLS.match(text, match.end("n")) or re.search(r"\bby\s*\W?\s*$", text[: match.start("share")]):
                 continue
+            if "%" not in match["share"] and not _RATE.search(text):
+                continue  # any number has a point
             if "/" in match[0] and not (_RESULT.search(text) or _LABELLED.fullmatch(text.replace(match[0], "", 1))):
                 continue
             if not _fits(k, n, share) and _fits(n - k, n, share) and _WRONG.search(text):
