@@ -166,3 +166,40 @@ def test_a_share_beside_two_columns_of_counts_may_be_of_either():
 )
 def test_a_column_of_shares_is_that_of_the_counts_beside_it(shares, holds):
     assert audited(SHARES.format(*shares)).holds is holds
+
+
+def counts_of(seed: int) -> list[list[int]]:
+    """A class a row, its images in train, validation and test."""
+    return np.random.default_rng(seed).integers(20, 900, size=(4, 3)).tolist()
+
+
+def by_class(counts: list[list[int]], changed: tuple[int, int] | None = None) -> str:
+    whole = [[*row, sum(row)] for row in counts]
+    whole.append([sum(column) for column in zip(*whole, strict=True)])
+    if changed is not None:
+        whole[changed[0]][changed[1]] += 7
+    names = ["glioma", "pituitary", "normal", "other", "Total"]
+    rows = [f"| {name} | {' | '.join(f'{n:,}' for n in row)} |" for name, row in zip(names, whole, strict=True)]
+    return "# Images\n\n| Type | Train | Val | Test | Total |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("changed", [(0, 3), (2, 1), (4, 0), (4, 3)])
+def test_images_by_class_and_set_add_up(changed, seed):
+    assert not audited(by_class(counts_of(seed))).findings
+    assert audited(by_class(counts_of(seed), changed)).exit_code == 1
+
+
+def test_totals_of_which_none_adds_up_are_of_something_else():
+    rows = [("glioma", 840, 60, 60, 500), ("pituitary", 900, 90, 90, 510), ("normal", 700, 70, 70, 520)]  # train grew
+    rows.append(("Total", 2_000, 200, 200, 1_500))
+    lines = [
+        f"| {' | '.join(map(str, row))} |" for row in (("Type", "Train", "Val", "Test", "Total"), ["---"] * 5, *rows)
+    ]
+    assert not audited("# Images\n\n" + "\n".join(lines) + "\n").findings
+
+
+def test_what_is_no_count_of_images_need_not_add_up():
+    text = "# Sites\n\n| Site | Patients | Mean age | Images | Test |\n|---|---|---|---|---|\n"
+    text += "| Bern | 40 | 61 | 400 | 80 |\n| Oslo | 50 | 58 | 500 | 100 |\n| Total | 85 | 59 | 900 | 180 |\n"
+    assert not audited(text).findings

@@ -66,7 +66,7 @@ VALUES: Mapping[str, Callable[[Four], Fraction | None]] = {
 
 
 # What a score is made of. Where just that is printed, no other count can make it true, or wrong.
-_MADE_OF = {
+MADE_OF = {
     "sensitivity": {"tp", "fn"},
     "specificity": {"tn", "fp"},
     "precision": {"tp", "fp"},
@@ -144,7 +144,7 @@ class _Question:
     def of_its_own_counts(self) -> Answer:
         """TP 45 and FN 5 decide a sensitivity, whatever FP and TN are; UNDECIDED where something else is printed."""
         four = Four(*(self.counts.get(name, 0) for name in ("tp", "fp", "fn", "tn")))
-        made = [(name, band) for name, band in self.bands if _MADE_OF.get(name, {"all"}) <= self.counts.keys()]
+        made = [(name, band) for name, band in self.bands if MADE_OF.get(name, {"all"}) <= self.counts.keys()]
         for name, (low, high) in made:
             value = VALUES[name](four)
             if not low <= (value if value is not None else Fraction(0)) <= high:

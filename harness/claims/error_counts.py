@@ -35,6 +35,11 @@ _ERRORS = re.compile(
     r"(?!\s*(?:rate|bars?|types?|as\b|than))",
     re.IGNORECASE,
 )
+_OF_ALL = re.compile(
+    rf"\s+(?:in|on|among|(?:out )?of)\s+(?:(?:the|all|a total of)\s+)*{INT}\s+(?:(?:{SET})\s+)?{THING}\b"
+    r"(?!\s+(?:of|from|with)\b)",
+    re.IGNORECASE,
+)
 # The same as whole clauses, which may be about some of the cells: used where nothing else stands in the sentence.
 _ERRORS_SAID = (
     re.compile(
@@ -129,6 +134,9 @@ def errors_said(
             continue  # "six misclassified cells" under a figure are some, "the two misclassified cells" are all
         if not loose(clause, match.start()) and (match[2] or "").lower() != "both":
             yield Saying(Errors(number_of(match[1], match[2])), one_set(clause))
+            # "27 errors in 270 images" says how many there are, too.
+            if (of_all := _OF_ALL.match(clause, match.end())) is not None and not loose(clause, of_all.start(1)):
+                yield Saying(Size(whole(of_all[1])), one_set(clause))
     is_some = not is_plain(without_counts(sentence, classes))
     for match in (match for pattern in _ERRORS_SAID for match in pattern.finditer(clause)):
         n = number_of(match[1], match[2])

@@ -12,6 +12,7 @@ from fractions import Fraction
 from harness.claims.binding import Tables, bind_tables
 from harness.claims.cells import TableReading, alone, class_key
 from harness.claims.document import Document, Line, Table
+from harness.claims.fractions_said import fractions_said, once
 from harness.claims.held import read_held
 from harness.claims.impossible import no_share
 from harness.claims.left_out import left_out
@@ -55,7 +56,8 @@ from harness.claims.spoken import joined, read_spoken
 from harness.claims.spreads import impossible_spreads
 from harness.claims.subjects import Subjects
 from harness.claims.tables import read_table
-from harness.claims.vocabulary import names_class
+from harness.claims.totals import of_totals
+from harness.claims.vocabulary import Saying, names_class
 from harness.claims.words import names_strong_word
 
 _USUAL = {"train", "validation", "test", "external", "dataset"}
@@ -138,6 +140,7 @@ def extract(document: Document, file: str) -> ReportClaims:
         scores = read_scores(text, one_set=words.one, has_accuracy=accuracies)
         scores = joined(scores, read_spoken(text, classes=classes, one_set=words.one))
         scores += read_held(text, classes=classes, one_set=words.one)
+        scores += [Saying(each, None, sentence=part) for part in sentences(text) for each in fractions_said(part)]
         counts = any(isinstance(score.content, Outcomes) for score in scores)
         for saying in (*reading_of.sayings, *scores):
             bound = saying.set
@@ -145,7 +148,8 @@ def extract(document: Document, file: str) -> ReportClaims:
                 bound = binder.of(line.text, line.heading) if not saying.exact_set else bound
             is_score = isinstance(saying.content, Averages | Outcomes | Score | Sides)
             subject = (subjects.named_by if is_score else subjects.of_line)(line, saying.sentence)
-            if isinstance(saying.content, RESULTS) and bound != "dataset":
+            with_result = isinstance(saying.content, Size) and not saying.exact_set  # "345 of 372 were right"
+            if (isinstance(saying.content, RESULTS) or with_result) and bound != "dataset":
                 bound = tables.name_for(line, bound)
             beside = bound is None and counts and isinstance(saying.content, Outcomes | Sides | Score)
             if isinstance(saying.content, Worked) or beside:
@@ -187,11 +191,14 @@ def extract(document: Document, file: str) -> ReportClaims:
             ratios.setdefault(name, (percent, []))[1].append(place)
         if reading_of.stratified:
             stratified.append(place)
+    found, totals_left = of_totals(found, list(tables.results.values()))
+    unread += totals_left
     found = of_one_section(of_one_dataset(of_nothing_else(found)))
     found += _derived(found, ratios, stratified)
     found = of_two_answers(of_one_family(of_one_subject(found), families))
     found, open_sets, sizes_left = of_open_classes(found, some=_with_some_classes(tables, readings))
     unread += sizes_left
+    found = once(found)
     statements, unbound = merged(found)
     return ReportClaims(
         name=file,

@@ -11,7 +11,7 @@ from harness.claims.error_counts import COUNTED_RIGHT
 from harness.claims.phrases import without_intervals
 from harness.claims.prose import sentences
 from harness.claims.records import Accuracy, Content, Errors, Printed, Unread, Worked, names_of, printed
-from harness.claims.vocabulary import ELSEWHERE, loose, names_class
+from harness.claims.vocabulary import ELSEWHERE, OF, loose, names_class
 
 _METRIC = (
     r"(?:sensitivit(?:y|ies)|specificit(?:y|ies)|recalls?|precisions?|kappa|\u03ba|MCC|NPV|PPV|"
@@ -52,6 +52,12 @@ _NO_RESULT = re.compile(
 )
 
 
+# What this model reached on some of the cells is a result of this report, too.
+_PART = re.compile(r"\b(?:subsets?|subgroups?|remaining|pooled|of (?:these|them)|among)\b", re.IGNORECASE)
+_NOT_THIS = re.compile(r"\b(?:top[- ]?\d|train(?:ing)?|epochs?|seeds?)\b|\[\d+(?:[,\u2013-]\s*\d+)*\]", re.IGNORECASE)
+_OF_ALL = re.compile(r"\b(?:correct(?:ly)?|right(?:ly)?|misclassif\w+|wrong(?:ly)?|incorrect(?:ly)?)\b", re.IGNORECASE)
+
+
 def left_out(text: str, number: int, contents: Sequence[Content], classes: tuple[str, ...]) -> Iterator[Unread]:
     """
     Args:
@@ -63,7 +69,8 @@ def left_out(text: str, number: int, contents: Sequence[Content], classes: tuple
     for sentence in sentences(without_intervals(text.replace("`", ""))):
         has_class = names_class(_FRACTION.sub(" ", sentence), classes)  # a class called 0 is not named by 0.95
         has_spread = bool(_SPREAD.search(sentence))
-        any_metric = _SCORE_OR_ACCURACY if has_class or has_spread else _SCORE
+        of_a_part = bool(_PART.search(sentence)) and not _NOT_THIS.search(sentence)
+        any_metric = _SCORE_OR_ACCURACY if has_class or has_spread or of_a_part else _SCORE
         matches = list(any_metric.finditer(sentence))
         values = [(m["after"] or m["before"], m.start("after") if m["after"] else m.start("before")) for m in matches]
         open_ = [value for value, at in values if not loose(sentence, at) and _value(value) not in read]
@@ -90,6 +97,14 @@ def _counts_left_out(text: str, number: int, contents: Sequence[Content], classe
     ):
         for match in COUNTED_RIGHT.finditer(_PERCENT.sub(" ", text)):
             yield Unread(f'"{match[0].strip()}" (line {number}): of how many is not said', number)
+    if not any(isinstance(content, Errors | Worked) or names_of(content) for content in contents):
+        for sentence in sentences(text.replace("`", "")):
+            counts = OF.search(_PERCENT.sub(lambda m: " " * len(m[0]), sentence))
+            is_result = _PART.search(sentence) and _OF_ALL.search(sentence) and not _NOT_THIS.search(sentence)
+            if counts and is_result and not _NO_RESULT.search(sentence) and not loose(sentence, counts.start()):
+                yield Unread(
+                    f'"{counts[0].strip()}" (line {number}): of a part of the cells, in no form that is read', number
+                )
     if not classes or any(names_of(content) for content in contents):
         return
     for sentence in sentences(_PATH.sub(" ", text.replace("`", ""))):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
-from harness.claims.cells import Read, TableReading, alone, class_key, count, place
+from harness.claims.cells import Read, TableReading, alone, class_key, count, in_percent, place, share_of
 from harness.claims.document import Table
-from harness.claims.records import Content, Errors, Matrix, Size, Supports, Unread
+from harness.claims.records import Content, Errors, Matrix, Problem, Size, Supports, Unread, Worked
 
 _MOST_CLASSES = 100
 _PERCENT = re.compile(r"\(\s*%|\bin (?:%|per\s?cent|prozent)|\bnormali[sz]ed|\bproportions|\brow-wise", re.IGNORECASE)
 _SIDE = re.compile(r"^(?:true|actual|reference|predicted|pred\.?|gt)[\s:_-]+", re.IGNORECASE)
 _REFERENCE = re.compile(r"\b(?:true|actual|reference|truth|ground)\b", re.IGNORECASE)
 _PREDICTED = re.compile(r"\bpred(?:icted|iction|\.)?\b", re.IGNORECASE)
-_SUMS = {"total", "sum", "all", "predicted"}
+_RECALL = re.compile(r"recall|sensitivity", re.IGNORECASE)
+_ROW_SHARE = re.compile(
+    r"(?:recall|sensitivity|precision|ppv|positive predictive value)(?: *[(\[]?%[)\]]?)?", re.IGNORECASE
+)
+_SUMS = {"total", "sum", "all", "predicted", "support", "n"}
 
 
 def read_matrix(table: Table, file: str, spelling: dict[str, str]) -> TableReading:
@@ -22,8 +27,10 @@ def read_matrix(table: Table, file: str, spelling: dict[str, str]) -> TableReadi
     heads = [_SIDE.sub("", head.strip()).strip() for head in table.header[1:]]
     names = [_SIDE.sub("", cells[0].strip()).strip() for _, cells in table.rows]
     heads, names = ([spelling.get(class_key(name), name) for name in side] for side in (heads, names))
-    if names and names[-1].lower() in _SUMS:
+    while names and _is_margin(names[-1]):
         names = names[:-1]
+    while len(heads) > len(names) + 1 and _is_margin(heads[-1]):
+        heads = heads[:-1]
     n = len(names)
     if n < 2 or len(heads) not in (n, n + 1) or len(set(names)) != n or not _same(heads[:n], names):
         return TableReading("")
@@ -72,6 +79,7 @@ def read_matrix(table: Table, file: str, spelling: dict[str, str]) -> TableReadi
         if total is not None:
             sums.append((name, total))
     whole = [sum(row) for row in counts]
+    problems, unread, shares = _margins(table, file, counts, rows_reference)
     if _PERCENT.search(hints) or (not sums and n > 1 and all(99 <= total <= 101 for total in whole)):
         return alone(table, "looks like a confusion matrix in percent, not in counts")
     if not rows_reference:
@@ -81,7 +89,46 @@ def read_matrix(table: Table, file: str, spelling: dict[str, str]) -> TableReadi
     found = [Read(Matrix(tuple(names), tuple(map(tuple, counts))), places)]
     if len(sums) == n:
         found.append(Read(Supports(tuple(sums)), places))
-    return TableReading("matrix", tuple(names), tuple(found))
+    return TableReading("matrix", tuple(names), (*found, *shares), tuple(problems), tuple(unread))
+
+
+def _is_margin(name: str) -> bool:
+    return name.lower().strip(" *`:%()") in _SUMS or _ROW_SHARE.fullmatch(name.strip(" *`:")) is not None
+
+
+def _margins(
+    table: Table, file: str, counts: list[list[int]], rows_reference: bool
+) -> tuple[list[Problem], list[Unread], list[Read]]:
+    """What stands right of and below the counts: sums, and the share that the diagonal has in its row or column."""
+    problems: list[Problem] = []
+    unread: list[Unread] = []
+    shares: list[Read] = []
+    n = len(counts)
+    columns = [list(column) for column in zip(*counts, strict=True)]
+
+    def told(label: str, of_rows: bool, lanes: list[list[int]], cells: list[tuple[int, tuple[str, ...], str]]) -> None:
+        is_sum = label.lower().strip(" *`:%()") in _SUMS
+        share_of_reference = _RECALL.search(label) is not None
+        for k, (lane, (line, row, cell)) in enumerate(zip(lanes, cells, strict=False)):
+            where, whole = (place(file, line, row),), sum(lane)
+            said = count(cell.strip(" *`"))
+            if is_sum and said is not None and said != whole and not (of_rows and rows_reference):
+                problems.append(Problem(f"{label}: {said:,}, and its counts add up to {whole:,}", where))
+            share, _ = share_of(cell.strip(" *`"), in_percent(label, [text for *_, text in cells]))
+            if is_sum or share is None or not whole or not share.unit:
+                continue
+            if _ROW_SHARE.fullmatch(label.strip(" *`:")) is None or share_of_reference != (of_rows == rows_reference):
+                unread.append(Unread(f"line {line}: what {label!r} is a share of is not said", line))
+            elif not share.is_cut_off(Fraction(lane[k], whole)):
+                value = Fraction(lane[k], whole)
+                shares.append(Read(Worked(f"{lane[k]}/{whole}", value, share), where, f"line {line}, {label} {k}"))
+
+    body = [(line, cells) for line, cells in table.rows[:n]]
+    for at in range(n + 1, len(table.header)):
+        told(table.header[at], True, counts, [(line, row, row[at]) for line, row in body if len(row) > at])
+    for line, row in table.rows[n:]:
+        told(row[0], False, columns, [(line, row, cell) for cell in row[1 : n + 1]])
+    return problems, unread, shares
 
 
 def _same(heads: list[str], names: list[str]) -> bool:

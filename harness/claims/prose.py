@@ -196,14 +196,15 @@ def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Sayi
         return
     each = r"(?!\s*(?:per\b|each\b|for each|of each|in each|/\s*class|a class))"
     labelled = re.match(
-        rf"(?:the\s+)?(train(?:ing)?|validation|val|test|external|total(?:\s+{THING})?|total)(?:\s+(?:set|split|images))?\s*[:=]\s*{INT}"
+        rf"(?:the\s+)?(train(?:ing)?|validation|val|test|external|support\s*\(total\)|"
+        rf"(?:grand\s+)?total(?:\s+number\s+of)?(?:\s+(?:{THING}|support))?)(?:\s+(?:set|split|images))?\s*[:=]\s*{INT}"
         rf"(?!{_SOME_OUTCOME})(?:\s+{THING}\b)?{each}(?=\s*(?:$|[.,;(]|{THING}\b))",
         sentence,
         re.IGNORECASE,
     )
     if labelled:
         label = labelled[1].lower()
-        name = "dataset" if label.startswith("total") else one_set(f"{label} set")
+        name = "dataset" if "total" in label else one_set(f"{label} set")
         if name:
             yield Saying(Size(whole(labelled[2])), name, True)
     for match in re.finditer(
@@ -228,6 +229,20 @@ def _sizes(sentence: str, one_set: Callable[[str], str | None]) -> Iterator[Sayi
             for match in re.finditer(pattern, sentence, re.IGNORECASE):
                 if not loose(sentence, match.start(1)):
                     yield Saying(Size(whole(match[1])), "dataset" if _is_split(sentence, match) else one, True)
+    for match in re.finditer(
+        rf"\b({SET})\s+(?:set|split|data(?:set)?|part)\s*\(\s*(?:n\s*=\s*)?{INT}(?:\s+{THING})?\s*\)",
+        sentence,
+        re.IGNORECASE,
+    ):
+        if (of := one_set(f"{match[1]} set")) is not None:  # "the test set (375 images)"
+            yield Saying(Size(whole(match[2])), of, True)
+    over = re.findall(
+        rf"\baccuracy\b(?:[^.;:]|[.]\d)*?\b(?:on|over)\s+(?:(?:the|all)\s+)?{INT}\s+(?:{SET}\s+)?{THING}(?=\W*$)",
+        sentence,
+        re.I,
+    )
+    if len(over) == 1 and is_plain(sentence):
+        yield Saying(Size(whole(over[0])), one)  # "accuracy 0.91 on 250 images"
     match_n = re.search(rf"(?:^|[;,(]\s*)n\s*=\s*{INT}", sentence)
     if match_n and re.search(r"\baccuracy\b", sentence, re.IGNORECASE) and len(re.findall(r"\bn\s*=", sentence)) == 1:
         yield Saying(Size(whole(match_n[1])), one)

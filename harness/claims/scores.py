@@ -109,25 +109,25 @@ def _sides(text: str) -> Iterator[Content]:
 
 
 def _worked(sentence: str, has_accuracy: bool) -> Iterator[Content]:
-    seen: set[str] = set()
-    for pattern, fraction_at, share_at in ((_WORKED, 1, 2), (_WORKED_AFTER, 2, 1)):
-        for match in pattern.finditer(sentence):
-            fraction, share = match[fraction_at], printed(match[share_at])
-            k, n = (sum(map(int, re.findall(r"\d+", side))) for side in re.split(r"[/\u00f7]", fraction))
-            if share is None or share.value > 1 or not 0 <= k <= n or n == 0 or loose(sentence, match.start(share_at)):
-                continue
-            plain = "+" not in fraction
-            if fraction in seen or (plain and (has_accuracy or n < 2)):
-                continue
-            seen.add(fraction)
-            value = Fraction(k, n)
-            fits = any(low <= value <= high for low, high in (share.band("nearest"), share.band("truncated")))
-            if plain and pattern is _WORKED_AFTER and fits:
-                continue
-            yield Worked(f"{' '.join(fraction.split())}", value, share)
-            if has_accuracy and fits:
-                yield Size(n)
-                yield Errors(n - k)
+    for match in _WORKED.finditer(sentence):
+        made = _sum_over(match[1], match[2], has_accuracy)
+        if made and not loose(sentence, match.start(2)):
+            yield from made
+    for match in _WORKED_AFTER.finditer(sentence):
+        made = _sum_over(match[2], match[1], has_accuracy) if "+" in match[2] else ()
+        if made and not loose(sentence, match.start(1)):
+            yield from made
+
+
+def _sum_over(fraction: str, said: str, has_accuracy: bool) -> tuple[Content, ...]:
+    """ "(12 + 15)/30 = 90 %"; beside an accuracy its size and its errors, too."""
+    share = printed(said)
+    k, n = (sum(map(int, re.findall(r"\d+", side))) for side in re.split(r"[/\u00f7]", fraction))
+    if share is None or share.value > 1 or not 0 <= k <= n or n < 2 or ("+" not in fraction and has_accuracy):
+        return ()
+    worked = Worked(" ".join(fraction.split()), Fraction(k, n), share)
+    fits = any(low <= worked.value <= high for low, high in (share.band("nearest"), share.band("truncated")))
+    return (worked, Size(n), Errors(n - k)) if has_accuracy and fits else (worked,)
 
 
 def _labelled(sentence: str) -> Iterator[Content]:

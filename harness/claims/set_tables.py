@@ -101,6 +101,11 @@ def read_sets(table: Table, file: str, classes: tuple[str, ...]) -> TableReading
                 else:
                     found.append(Read(Accuracy(share), (where,), name))
         rows.append(_row(cells, [read.content for read in found[before:]], at_correct, where))
+        n, right = rows[-1].n, next((said for at in at_correct if (said := count(cells[at])) is not None), None)
+        if n is not None and right is not None and right > n:
+            problems.append(Problem(f"{name}: {right} correct of {n}", (where,)))
+        elif n is not None and right is not None:
+            found.append(Read(Errors(n - right), (where,), name))
     problems += _share_problems(table, file, names, at_total)
     if len(rows) == len(table.rows) and not {"train", "validation"} & set(names):
         problems += pooling_problems(rows)

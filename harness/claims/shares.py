@@ -37,6 +37,11 @@ class Printed:
             return self.value, min(Fraction(1), self.value + self.unit - _SLIVER)
         return max(Fraction(0), self.value - self.unit / 2), min(Fraction(1), self.value + self.unit / 2)
 
+    def is_cut_off(self, exact: Fraction) -> bool:
+        """Whether the exact share is printed so by leaving its further decimals out, and not by rounding."""
+        (low, high), (least, most) = self.band("nearest"), self.band("truncated")
+        return least <= exact <= most and not low <= exact <= high
+
     @property
     def is_whole(self) -> bool:
         return self.value == 1

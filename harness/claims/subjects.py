@@ -24,6 +24,14 @@ _PHRASED = re.compile(
     r"(?:before|after|without)\s+[a-z]+(?:-[a-z]+)?)\b",
     re.IGNORECASE,
 )
+# A title that dates what stands under it: what an older state reached contradicts nothing of a newer one.
+_STATE = re.compile(
+    r"\b(?:v(?:ersion)?\.?\s?\d[\w.]*|\d{4}-\d\d(?:-\d\d)?|(?:week|day|sprint|update|attempt|iteration|round|phase|milestone|"
+    r"release|revision|trial|stage)\s+#?\d+|(?:19|20)\d\d|unreleased)(?![\w.])|\[\d+(?:\.\d+)+\]|^\W*\d+(?:\.\d+){2}\b(?!\s+\w)|"
+    r"\b(?:old(?:er)?|previous|earlier|legacy|initial|former|history|deprecated)\b",
+    re.IGNORECASE,
+)
+STATE = "state "  # what the key of such a subject starts with
 _OURS = re.compile(r"\b(?:ours?|the proposed (?:model|method|network))\b", re.IGNORECASE)
 _LABEL = re.compile(r"\W*([^:\u2013\u2014|]{2,40}?)(?::|\s[-\u2013\u2014]\s|\.\s)")
 # Titles and labels that say what is measured, not of what.
@@ -89,6 +97,8 @@ class Subjects:
             found = subject_of(entry.title)
             if found:
                 return found
+            if (state := _STATE.search(entry.title)) is not None:
+                return STATE + _key(state[0]).strip("[]")
             if heading in self._compared:
                 return _title(entry.title)
             heading = entry.parent

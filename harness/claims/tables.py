@@ -24,6 +24,7 @@ from harness.claims.cells import (
     spelling,
 )
 from harness.claims.compared import read_compared
+from harness.claims.count_sums import sum_problems
 from harness.claims.document import Table
 from harness.claims.matrices import read_matrix
 from harness.claims.records import (
@@ -31,6 +32,7 @@ from harness.claims.records import (
     Averages,
     ClassCounts,
     Errors,
+    Mean,
     Place,
     Printed,
     Problem,
@@ -40,6 +42,7 @@ from harness.claims.records import (
     Supports,
     Unread,
 )
+from harness.claims.row_counts import read_rows
 from harness.claims.set_tables import is_set_table, read_sets
 from harness.claims.subjects import subject_of
 from harness.claims.value_tables import is_value_table, read_means, read_values
@@ -86,16 +89,37 @@ _MOST_CLASSES = 100  # in one table; more are a list of something else, or too m
 
 
 def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReading:
-    """
+    """What the table states as a whole, and what the counts in each of its rows say of its shares.
+
     Args:
         classes: class names known from other tables, whose spelling is taken; a table of sets has them as columns.
     """
     if len(table.header) < 2 or not table.rows:
         return TableReading("")
+    reading = _read_table(table, file, classes)
+    if reading.kind not in ("classes", "matrix"):
+        reading = replace(reading, problems=(*reading.problems, *sum_problems(table, file)))
+    rows = read_rows(table, file, of_answers_alone=reading.kind in ("classes", "sets"))
+    if reading.kind == "matrix" or not (rows.found or rows.problems or rows.unread):
+        return reading
+    known = {k for k, head in enumerate(table.header) if metric_of(head) or is_head(_ACCURACY, head)}
+    unread = () if rows.found and not reading.kind and known <= rows.columns else reading.unread
+    return replace(
+        reading,
+        kind=reading.kind or "rows",
+        found=(*reading.found, *rows.found),
+        problems=(*reading.problems, *rows.problems),
+        unread=(*unread, *rows.unread),
+    )
+
+
+def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReading:
     if is_set_table(table):
         return read_sets(table, file, classes)
+    if (matrix := read_matrix(table, file, spelling(classes))).kind == "matrix":
+        return matrix  # with recalls beside it, too
     if (turned := _turned(table)) is not None:
-        return read_table(turned, file, classes)
+        return _read_table(turned, file, classes)
     if is_value_table(table):
         return read_values(table, file)
     columns = _columns(table)
@@ -210,11 +234,13 @@ class _Classes:
         self.support_places: list[Place] = []
         self.counted: list[tuple[str, int, int | None, int | None]] = []
         self.counted_places: list[Place] = []
+        self.rows: list[tuple[Row, Place]] = []
         self.perfect: list[tuple[Row, Place]] = []
         self.worked: list[tuple[bool, bool, Problem]] = []  # whether it fits, and whether it tells anything if so
         for line, cells in rows:
             self._row(line, cells)
         self._compare_worked()
+        self._accuracies_of_classes(rows)
         if not self.classes or (len(self.classes) < 2 and not self.supports):
             return alone(table, "has fewer than two class rows")
         return TableReading(
@@ -263,7 +289,9 @@ class _Classes:
             average = _AVERAGE.fullmatch(name.strip("*` "))
             if average is None and any(shares.values()):
                 self.unread.append(Unread(f"line {line}: what {name!r} is the mean of is not said", line))
-            self.found += _average(average, shares, cells, support, where) if average else []
+            self.found += _average(average, shares, cells, support, where, self.unread) if average else []
+            if average is not None:
+                self._average_of_others(average, shares, where)
             return
         if self.support_at is not None and support is None and cells[self.support_at].strip().startswith("-"):
             message = f"{name}: support {cells[self.support_at]} is not a count"
@@ -274,6 +302,7 @@ class _Classes:
             self.support_places.append(where)
         row = Row(name, *(shares.get(metric) for metric in METRICS))
         if any(row.every):
+            self.rows.append((row, where))
             if row.is_perfect:
                 self.perfect.append((row, where))
             else:
@@ -287,6 +316,20 @@ class _Classes:
             elif metric == "precision":
                 self.counted.append((name, k, None, n))
             self.counted_places.append(where)
+
+    def _average_of_others(self, average: re.Match[str], shares: dict[str, Printed | None], where: Place) -> None:
+        """A macro average of specificity or NPV is the mean of the rows above it; any other kind is left alone."""
+        for metric in ("specificity", "npv"):
+            share = shares.get(metric)
+            if share is None:
+                continue
+            own = [(row.name, value) for row, _ in self.rows if (value := getattr(row, metric)) is not None]
+            if (average[1] or "").lower() == "macro" and len(own) == len(self.classes):
+                places = (*(place for _, place in self.rows), where)
+                self.found.append(Read(Mean(tuple(name for name, _ in own), tuple(v for _, v in own), share), places))
+            else:
+                why = f"line {where.line}: what mean of {metric} {share.text} is, is not said"
+                self.unread.append(Unread(why, where.line))
 
     def _right(self, cells: tuple[str, ...], name: str, where: Place) -> int | None:
         """How many of its cells a row says are right; None where it says nothing, or nothing that can be."""
@@ -317,6 +360,19 @@ class _Classes:
         if any(fits and tells for fits, tells, _ in self.worked):
             self.problems += wrong
         elif wrong:
+            line = self.table.line
+            self.unread.append(Unread(f"the table in line {line}: what its accuracies are shares of is not said", line))
+
+    def _accuracies_of_classes(self, rows: list[tuple[int, tuple[str, ...]]]) -> None:
+        """A class's accuracy may be its recall, or that of the class against all others: told where it is no recall."""
+        at, recall = (
+            [k for k, head in enumerate(self.table.header) if k and is_head(_ACCURACY, head)],
+            self.columns.get("recall"),
+        )
+        own = [cells for _, cells in rows if not _sums_up(cells[0])]
+        if len(at) != 1 or self.counted_at is not None or not any(cells[at[0]].strip(" -") for cells in own):
+            return
+        if recall is None or any(cells[at[0]] != cells[recall] for cells in own):
             line = self.table.line
             self.unread.append(Unread(f"the table in line {line}: what its accuracies are shares of is not said", line))
 
@@ -368,6 +424,7 @@ def _average(
     cells: tuple[str, ...],
     support: int | None,
     where: Place,
+    unread: list[Unread],
 ) -> list[Read]:
     kind = (match[1] or "").lower()
     given = [share for share in shares.values() if share is not None]
@@ -380,6 +437,9 @@ def _average(
             support = None  # the accuracy again
         if given and len({share.value for share in given}) == 1:
             found.append(Read(Accuracy(given[-1]), (where,)))
+        elif given:
+            said = ", ".join(share.text for share in given)
+            unread.append(Unread(f"line {where.line}: the accuracy is {said}: which is it?", where.line))
     elif given and not kind.startswith("sample"):
         content = Averages(kind or "weighted", shares.get("precision"), shares.get("recall"), shares.get("f1"))
         found.append(Read(content, (where,)))

@@ -90,7 +90,8 @@ def read_means(table: Table, file: str) -> TableReading:
     problems: list[Problem] = []
     says_deviation = is_deviation(f"{means[0][1][0]} | {table.caption} | {' | '.join(table.header)}")
     for k, head in enumerate(table.header[1:], 1):
-        if all(count(cells[k]) is not None for _, cells in folds):
+        is_share = "%" in head or bool(_SCORES.search(head)) or any("%" in cells[k] for _, cells in folds)
+        if not is_share and all(count(cells[k]) is not None for _, cells in folds):
             continue
         percent = in_percent(head, [cells[k] for _, cells in (*folds, *means)])
         both = mean_and_spread(means[0][1][k], percent=percent)

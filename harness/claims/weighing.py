@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
+from harness.claims.against_all import size_clashes
 from harness.claims.checked import meets_another
 from harness.claims.choice import Meter
-from harness.claims.closed import Clash, clashes
+from harness.claims.closed import Clash, Table, clashes
 from harness.claims.conflicts import Conflicts, Group, find_conflicts
 from harness.claims.deciding import Terms, answer_of
 from harness.claims.of_scores import score_clashes
@@ -98,6 +99,7 @@ def weigh(name: str, own: tuple[Labelled, ...], terms: Terms, *, budget: Meter) 
         return found
     found.clashes = clashes(found.contents, terms.classes, terms.rounding, is_open=terms.is_open)
     found.clashes += score_clashes(found.contents, terms.classes, terms.rounding, is_open=terms.is_open)
+    found.clashes += size_clashes(Table(found.contents, terms.classes, terms.rounding, terms.is_open))
     n_of_prose = sum(1 for entry in own if not entry.statement.from_table)
     if n_of_prose > 1 and len(own) <= _MOST_LISTED:
         _list_all(found)
