@@ -17,6 +17,7 @@ from harness.protocol.reporting import LEFT_OUT, ReportPlan
 from harness.report import figures
 from harness.report.captions import caption_of
 from harness.report.further_plots import gaps, latencies
+from harness.report.pictures import suffix_of
 from harness.report.plots import VERMILION
 from harness.report.seen import seen_in
 from harness.run.results import RunResults
@@ -85,6 +86,6 @@ def test_each_has_its_place_on_the_page_and_words_for_whoever_cannot_see_it(run)
     assert set(drawn) == {"generalisation_gap", "latency_distribution", "duplicate_pairs"}
     page = page_of(run, figures=drawn)
     for name in drawn:
-        assert page.count(f"(figures/{name}.png)") == 1
+        assert page.count(f"(figures/{name}.{suffix_of(drawn[name])})") == 1
         assert caption_of(name) is not None
     assert seen_in("generalisation_gap", run) == "Most is lost on second-laboratory; least on nine-monocytes."

@@ -203,6 +203,17 @@ def test_of_two_of_one_name_the_one_that_an_import_takes_counts(site, tmp_path, 
 
 def test_a_folder_that_an_interrupted_installation_left_is_no_distribution(site):
     (site.installed / "left-1.0.dist-info").mkdir()
+    site.install("whole", "1.0")
+    assert [each.name for each in packages_here(site.checkout).installed] == ["whole"]
+
+
+def test_nor_is_it_where_the_backport_of_the_library_answers(site, monkeypatch):
+    class Left:
+        @property
+        def metadata(self):
+            raise FileNotFoundError("No package metadata was found.")
+
+    monkeypatch.setattr("harness.run.packages.distributions", lambda: [Left()])
     assert packages_here(site.checkout).installed == ()
 
 

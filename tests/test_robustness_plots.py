@@ -224,8 +224,8 @@ def test_the_contact_sheet_shows_every_kind_at_every_severity(monkeypatch):
         assert not np.array_equal(tiles[5].pixels, one)
 
 
-def test_the_sheet_is_a_png():
+def test_the_sheet_shows_photographs():
     drawn = np.stack([draw_cell(n, laboratory=HOME, size_px=48, rng=np.random.default_rng(1)) for n in CELL_CLASSES])
     with Image.open(io.BytesIO(disturbance_sheet(drawn[0], drawn[1], title="a cell", seed=1))) as image:
         image.load()
-        assert image.format == "PNG"
+        assert image.format == "WEBP"

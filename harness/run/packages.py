@@ -144,9 +144,10 @@ def declarations(source: Path) -> tuple[str | None, list[tuple[str, str | None]]
         optional = [(text, extra) for extra, texts in extras.items() for text in texts]
         return PYPROJECT, [*((text, None) for text in project.get("dependencies", ())), *optional]
     try:
-        return METADATA, list(_every(_read_once(distribution(PROJECT))))
+        said = _read_once(distribution(PROJECT))
     except PackageNotFoundError:
-        return None, []
+        said = None
+    return (None, []) if said is None else (METADATA, list(_every(said)))
 
 
 def tried_together(source: Path, *, with_mlflow: bool) -> tuple[str | None, list[str]]:
@@ -167,8 +168,12 @@ class _Said:
     requires: tuple[str, ...]
 
 
-def _read_once(found: Distribution) -> _Said:
-    about = found.metadata
+def _read_once(found: Distribution) -> _Said | None:
+    """None of a folder that an interrupted installation left."""
+    try:
+        about = found.metadata
+    except FileNotFoundError:  # raised by the backport importlib_metadata alone, which answers wherever it is imported
+        return None
     return _Said(about, tuple(about.get_all("Requires-Dist") or found.requires or ()))  # an egg says it elsewhere
 
 
@@ -176,7 +181,7 @@ def _found() -> dict[str, _Said]:
     """Normalised name -> what it says of itself; the first on the path, which is the one that an import takes."""
     found: dict[str, _Said] = {}
     for each in map(_read_once, distributions()):
-        if name := _field(each, "Name"):  # a folder that an interrupted installation left has none
+        if each is not None and (name := _field(each, "Name")):
             found.setdefault(canonicalize_name(name), each)
     found.pop(PROJECT, None)  # the list is of what it needs
     return found
