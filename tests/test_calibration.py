@@ -393,7 +393,7 @@ def test_what_the_oracle_says_that_conformal_sets_promise(n, alpha, rank, mean, 
 
 
 @pytest.mark.parametrize(("alpha", "needed"), [(0.1, 9), (0.05, 19), (0.01, 99), (0.001, 999)])
-def test_a_finite_threshold_needs_as_many_cells_as_the_oracle_says(alpha, needed):
+def test_a_threshold_of_needs_as_many_cells_as_the_oracle_says(alpha, needed):
     predictions = cells(needed, 18, name="validation")
     p, labels = predictions.probabilities, predictions.labels
     assert conformal_expectation(needed, 10, alpha=alpha).finite

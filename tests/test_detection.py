@@ -18,7 +18,7 @@ from harness.core.errors import InvalidPredictions, UndefinedStatistic
 from harness.metrics.auroc import auroc
 from harness.metrics.detection import detect, detection_estimate, false_positive_rate_at
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
-from harness.metrics.strangeness import confidence_scores, entropy_scores, mahalanobis_scores
+from harness.metrics.ood_scores import confidence_scores, entropy_scores, mahalanobis_scores
 
 POS1, NEG1 = [0.9, 0.8, 0.7, 0.6, 0.55], [0.85, 0.5, 0.4, 0.3, 0.2, 0.55]
 POS2, NEG2 = [0.95, 0.7, 0.75, 0.5, 0.45], [0.6, 0.65, 0.4, 0.35, 0.1, 0.2]

@@ -372,7 +372,7 @@ def test_the_same_classes_within_a_ten_thousandth_are_the_same_look(tiny: Pytest
             ["--predictions=clinic={pack}/predictions/test.csv"],
             "there is no set 'clinic' beside the data; there are nine",
         ),
-        (["--predictions=none.csv"], "there is no such file"),
+        (["--predictions=none.csv"], "file not found"),
         (["--predictions={pack}/index.html"], "is HTML or XML. Write a CSV"),
         (["--predictions={pack}/data_split.csv"], "5 of 5 classes have no column, first 'basophil'"),
         (["--predictions={pack}/predictions/second_laboratory.csv"], "200 foreign rows, such as line 2"),

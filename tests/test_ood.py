@@ -14,7 +14,7 @@ from drawn import MeanColour, classifier_of, decoded
 from harness.core.errors import InvalidPredictions
 from harness.core.progress import silent
 from harness.data.records import Manifest, labels_of
-from harness.metrics.strangeness import ood_score
+from harness.metrics.ood_scores import ood_score
 from harness.model.classifier import Classifier
 from harness.model.images import Images, images_of
 from harness.model.networks import untrained

@@ -285,7 +285,7 @@ def test_a_file_of_another_kind_is_called_what_it_is(content: bytes, words: str)
 
 
 def test_a_file_that_is_not_there_or_is_no_file_is_named(tmp_path: Path):
-    with pytest.raises(MissingData, match=r"--predictions .*none.csv: there is no such file"):
+    with pytest.raises(MissingData, match=r"--predictions .*none.csv: file not found"):
         read_predictions_file(tmp_path / "none.csv", set_name="dataset", classes=CLASSES)
     with pytest.raises(InvalidPredictions, match="it is a folder, not a regular file"):
         read_predictions_file(tmp_path, set_name="dataset", classes=CLASSES)

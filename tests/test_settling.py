@@ -92,6 +92,7 @@ def test_as_many_are_timed_as_the_duration_takes(steady_within_s: float):
     given = plan(min_duration_s=60, steady_within_s=steady_within_s)
     found = settled(asked.scenario(), given, clock=asked)
     assert found.rounds * 0.05 == pytest.approx(66, abs=0.05)
+    assert found.warmup == 0  # nothing is warmed twice
     assert found.settling is not None
     assert found.settling.steady is (True if steady_within_s else None)
     assert found.settling.queries == (WINDOW if steady_within_s else PLAN.warmup_queries)

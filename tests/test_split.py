@@ -472,7 +472,7 @@ def test_a_file_without_its_columns_is_refused(tmp_path):
 
 
 def test_no_file_is_missing_data(tmp_path):
-    with pytest.raises(MissingData, match=r"--split .*there is no such file"):
+    with pytest.raises(MissingData, match=r"--split .*file not found"):
         read_split(tmp_path / "none.csv", singles(4))
 
 

@@ -25,9 +25,9 @@ _CITED = re.compile(r"\s*(?:\[\d+(?:\s*[,\u2013-]\s*\d+)*\]|\[\^\w+\]|\(\d{4}\))
 
 
 def read_compared(table: Table) -> TableReading | None:
-    """Each accuracy as a line "model: set accuracy value"; None where rows are no models or no column has accuracies.
+    """Read each accuracy as a line "model: set accuracy value"; None if rows are not models or none has an accuracy.
 
-    Where the names do not tell every row from the others, the table is left alone: whose accuracy it is is not said.
+    A table in which two rows have the same name is left alone: whose accuracy it states is unclear.
     """
     head = _plain(table.header[0])
     columns = [(k, match) for k, each in enumerate(table.header) if k and (match := _accuracy_head(each))]

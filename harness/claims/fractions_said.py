@@ -67,7 +67,8 @@ _WRONG = re.compile(r"\b(?:mis\w+|errors?|wrong\w*|incorrect\w*|failed|missed)\b
 
 
 def fractions_said(sentence: str) -> Iterator[Worked]:
-    """
+    """Each share in a sentence that stands right beside the two counts that it is the share of.
+
     >>> [str(each) for each in fractions_said("Of the slides, 24 of 25 smears (96 %) were right.")]
     ['24/25 = 96 %']
     """
@@ -88,7 +89,7 @@ def fractions_said(sentence: str) -> Iterator[Worked]:
                 continue  # any number has a point
             if "/" in match[0] and not (_RESULT.search(text) or _LABELLED.fullmatch(text.replace(match[0], "", 1))):
                 continue
-            if not _fits(k, n, share) and _fits(n - k, n, share) and _WRONG.search(text):
+            if not share.prints(Fraction(k, n)) and share.prints(Fraction(n - k, n)) and _WRONG.search(text):
                 continue  # "3 of 100 were wrong (97 %)"
             if share.is_cut_off(Fraction(k, n)):
                 continue
@@ -148,7 +149,3 @@ def _is_share(entry: Found, share: Printed) -> bool:
 def _is_loose(text: str, at: int) -> bool:
     """Whether a number is said to be near, or is the end of a range: "7 to 9 of 9"."""
     return loose(text, at) or bool(re.search(r"\d\s*(?:to|and|or|[-\u2013\u2014])\s*$", text[:at]))
-
-
-def _fits(k: int, n: int, share: Printed) -> bool:
-    return any(low <= Fraction(k, n) <= high for low, high in (share.band("nearest"), share.band("truncated")))

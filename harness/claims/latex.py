@@ -34,7 +34,7 @@ _MOST_ROWS = 2_000
 
 
 def take_latex(lines: list[str]) -> list[Table]:
-    """The tables; their lines are emptied, and titles are rewritten as Markdown's. Nothing where there is no table."""
+    """Take the tables out: their lines become empty, and titles become Markdown's. Without a table nothing changes."""
     if not any(_BEGIN.search(line) for line in lines):
         return []
     captions = _captions(lines)

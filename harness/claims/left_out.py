@@ -34,7 +34,7 @@ _COUNTED = re.compile(
     r"perfect(?:ly)?)\b",
     re.IGNORECASE,
 )
-_PATH = re.compile(r"\S*(?:/[^\W\d]|_)\S*")  # a file is often named after its class; 45/50 is no file
+_PATH = re.compile(r"\S*(?:/[^\W\d]|_)\S*")  # files are often named after a class; 45/50 is not a file
 _PERCENT = re.compile(r"\d+(?:[.,]\d+)?\s*%|\d*\.\d+")
 _OUTCOME = re.compile(
     r"\b(?:correct(?:ly)?|right|misclassif\w+|mistaken|confused|wrong(?:ly)?|(?:called|predicted as|taken for)|"

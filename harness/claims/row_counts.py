@@ -74,11 +74,12 @@ class _Cell:
 
     @property
     def fits(self) -> bool:
-        return _prints(self.value, self.share)
+        return self.share.prints(self.value)
 
 
 def read_rows(table: Table, file: str, *, of_answers_alone: bool = False) -> RowReading:
-    """
+    """Shares that follow from the counts in their row, and columns whose meaning no row settles.
+
     Args:
         of_answers_alone: how many are right of how many is read elsewhere.
     >>> table = Table(1, "", ("Model", "TP", "FN", "Recall"), ((2, ("a", "9", "1", "0.90")),), None)
@@ -95,7 +96,7 @@ def read_rows(table: Table, file: str, *, of_answers_alone: bool = False) -> Row
     for k, name, cells in (*_of_answers(table, own), *(() if of_answers_alone else _of_right(table, rows))):
         bad = [cell for cell in cells if not cell.fits]
         tells = any(cell.fits and 0 < cell.value < 1 for cell in cells)
-        exchanged = bool(bad) and all(cell.other is not None and _prints(cell.other, cell.share) for cell in cells)
+        exchanged = bool(bad) and all(cell.other is not None and cell.share.prints(cell.other) for cell in cells)
         if bad and not tells and (exchanged or name not in ("accuracy", "sensitivity", "specificity")):
             unread.append(
                 Unread(
@@ -231,10 +232,6 @@ def _shares(
         share, _ = share_of(cells[k].strip(" *`"), percent)
         if share is not None and share.value <= 1 and share.unit:
             yield line, cells, share
-
-
-def _prints(value: Fraction, share: Printed) -> bool:
-    return any(low <= value <= high for low, high in (share.band("nearest"), share.band("truncated")))
 
 
 def _made(name: str, four: Four) -> str:

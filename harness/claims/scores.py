@@ -126,8 +126,7 @@ def _sum_over(fraction: str, said: str, has_accuracy: bool) -> tuple[Content, ..
     if share is None or share.value > 1 or not 0 <= k <= n or n < 2 or ("+" not in fraction and has_accuracy):
         return ()
     worked = Worked(" ".join(fraction.split()), Fraction(k, n), share)
-    fits = any(low <= worked.value <= high for low, high in (share.band("nearest"), share.band("truncated")))
-    return (worked, Size(n), Errors(n - k)) if has_accuracy and fits else (worked,)
+    return (worked, Size(n), Errors(n - k)) if has_accuracy and share.prints(worked.value) else (worked,)
 
 
 def _labelled(sentence: str) -> Iterator[Content]:

@@ -37,6 +37,10 @@ class Printed:
             return self.value, min(Fraction(1), self.value + self.unit - _SLIVER)
         return max(Fraction(0), self.value - self.unit / 2), min(Fraction(1), self.value + self.unit / 2)
 
+    def prints(self, exact: Fraction) -> bool:
+        """Whether the exact share can be printed so, by rounding or by leaving further decimals out."""
+        return any(low <= exact <= high for low, high in (self.band("nearest"), self.band("truncated")))
+
     def is_cut_off(self, exact: Fraction) -> bool:
         """Whether the exact share is printed so by leaving its further decimals out, and not by rounding."""
         (low, high), (least, most) = self.band("nearest"), self.band("truncated")

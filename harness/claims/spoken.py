@@ -127,7 +127,7 @@ def _contents(sentence: str, classes: tuple[str, ...]) -> list[Content]:
     odd = [
         Worked(f"{token.pair[0]}/{token.pair[1]}", Fraction(*token.pair), token.share)
         for token in tokens
-        if token.pair and token.share and token.pair[1] > 0 and not _fits(token.pair, token.share)
+        if token.pair and token.share and token.pair[1] > 0 and not token.share.prints(Fraction(*token.pair))
     ]
     if any(token.pair and not 0 <= token.pair[0] <= token.pair[1] for token in tokens):
         return []
@@ -219,11 +219,6 @@ def _merged(tokens: list[_Token]) -> list[_Token]:
     ]
 
 
-def _fits(pair: tuple[int, int], share: Printed) -> bool:
-    exact = Fraction(*pair)
-    return any(low <= exact <= high for low, high in (share.band("nearest"), share.band("truncated")))
-
-
 # --- contents ---------------------------------------------------------------------------------------
 
 
@@ -297,7 +292,7 @@ def _of_counts(tokens: list[_Token], *, is_wrong: bool) -> Iterator[Content]:
         if pair is not None:
             right = pair[1] - pair[0] if is_wrong else pair[0]
             yield ClassCounts(((name, right, pair[1], None),))
-            if share is not None and not is_wrong and pair[1] and not _fits(pair, share):
+            if share is not None and not is_wrong and pair[1] and not share.prints(Fraction(*pair)):
                 yield Worked(f"{pair[0]}/{pair[1]}", Fraction(*pair), share)
         if share is not None and not is_wrong:
             yield Rows((Row(name, recall=share),))

@@ -364,11 +364,9 @@ class _Classes:
             self.unread.append(Unread(f"the table in line {line}: what its accuracies are shares of is not said", line))
 
     def _accuracies_of_classes(self, rows: list[tuple[int, tuple[str, ...]]]) -> None:
-        """A class's accuracy may be its recall, or that of the class against all others: told where it is no recall."""
-        at, recall = (
-            [k for k, head in enumerate(self.table.header) if k and is_head(_ACCURACY, head)],
-            self.columns.get("recall"),
-        )
+        """List accuracies of classes that are not their recalls: each may be that of the class against all others."""
+        at = [k for k, head in enumerate(self.table.header) if k and is_head(_ACCURACY, head)]
+        recall = self.columns.get("recall")
         own = [cells for _, cells in rows if not _sums_up(cells[0])]
         if len(at) != 1 or self.counted_at is not None or not any(cells[at[0]].strip(" -") for cells in own):
             return

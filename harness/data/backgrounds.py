@@ -53,9 +53,9 @@ def background_of(pixels: Pixels) -> Background:
     steps = np.abs(np.diff(rings, axis=1))
     return Background(
         colours=colours,
-        red_cell=triple_of(np.median(seen, axis=0)) if len(seen) > 100 else RED_CELL,
-        mean=triple_of(flat.mean(axis=0)),
-        sd=triple_of(flat.std(axis=0)),
+        red_cell=_triple(np.median(seen, axis=0)) if len(seen) > 100 else RED_CELL,
+        mean=_triple(flat.mean(axis=0)),
+        sd=_triple(flat.std(axis=0)),
         noise=float(np.median(steps) * 1.4826 / np.sqrt(2.0)),
     )
 
@@ -99,6 +99,7 @@ def background_plane(pixels: Pixels, margin: int) -> Callable[[slice, slice], Fl
 
 @cache
 def ring_of(height: int, width: int) -> NDArray[np.bool_]:
+    """(h, w) whether a pixel lies on the border that tells the background."""
     thick = max(1, round(RING * min(height, width)))
     ring = np.ones((height, width), dtype=bool)
     ring[thick:-thick, thick:-thick] = False
@@ -107,6 +108,7 @@ def ring_of(height: int, width: int) -> NDArray[np.bool_]:
 
 @cache
 def ring_places(height: int, width: int) -> NDArray[np.int64]:
+    """The same as places in the flattened image."""
     return np.flatnonzero(ring_of(height, width))
 
 
@@ -118,6 +120,6 @@ def coordinates_of(height: int, width: int) -> tuple[NDArray[np.float64], NDArra
     return y[:, None], x[None, :]
 
 
-def triple_of(values: Floats) -> tuple[float, float, float]:
+def _triple(values: Floats) -> tuple[float, float, float]:
     r, g, b = (float(v) for v in values)
     return r, g, b

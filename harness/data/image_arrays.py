@@ -30,6 +30,7 @@ def resized(pixels: Pixels, height_px: int, width_px: int | None = None) -> Pixe
 
 
 def as_levels(values: Floats) -> Pixels:
+    """Whole levels from 0 to 255; values beyond are clipped."""
     clipped = np.clip(values, 0.0, 255.0)
     levels: Pixels = np.rint(clipped, out=clipped).astype(np.uint8)
     return levels
@@ -49,11 +50,13 @@ def blurred(image: Floats, sigma_px: float) -> Floats:
 
 
 def check_name(name: str, among: Sequence[str], what: str) -> None:
+    """Raise UnknownDisturbance unless the name is among those known."""
     if name not in among:
         raise UnknownDisturbance(f"no {what} is called {name!r}. Use one of {', '.join(among)}.")
 
 
 def check_image(pixels: Pixels) -> None:
+    """Raise DataError unless it is an RGB image of (h, w, 3) uint8."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < MIN_SIZE_PX:
         raise DataError(
             f"{pixels.dtype} of shape {pixels.shape} is not an RGB image. Give (height, width, 3) uint8 of at least "

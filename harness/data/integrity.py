@@ -132,7 +132,7 @@ def _file_findings(image: CellImage, seen: Inspected, rules: ImageRules) -> Iter
         yield Finding("missing_files", path, detail, "Let nothing write to the data folder during a run, and repeat.")
         return
     if seen.altered:
-        detail = f"its bytes are no longer those that were listed (SHA-256 {image.sha256})"
+        detail = f"its content has changed since it was listed (SHA-256 {image.sha256} then)"
         remedy = "Let nothing write to the data folder during a run, and repeat."
         yield Finding("contract_violations", path, detail, remedy)
     if facts.format is not None and facts.format not in rules.formats:

@@ -114,7 +114,7 @@ def read_predictions_file(file: Path, *, set_name: str, classes: tuple[str, ...]
     try:
         content = read_plain(file, most_bytes=MOST_FILE_BYTES, follow_link=True)
     except FileNotFoundError:
-        raise MissingData(f"--predictions {file}: there is no such file. Correct the path.") from None
+        raise MissingData(f"--predictions {file}: file not found. Correct the path.") from None
     except OSError as error:
         raise InvalidPredictions(
             f"--predictions {file} cannot be read ({error.strerror}). Name a CSV or Parquet file with a row per image."

@@ -269,7 +269,7 @@ def read_split(
     try:
         table = read_table(path, required=("label", "split"), refusal=InvalidSplit, columns=_columns_in(path, names))
     except MissingData:
-        raise MissingData(f"--split {path}: there is no such file. Correct the path.") from None
+        raise MissingData(f"--split {path}: file not found. Correct the path.") from None
     for row in table.rows:
         part = part_called(row.cells["split"], parts)
         part = part if part in PARTS else None  # a row of a part that is not read is a misfit

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from harness.metrics.distributions import beta_quantile, normal_quantile
 from harness.metrics.estimates import DISPLAY_LEVEL, Interval
 from harness.metrics.intervals import check_level
-from harness.metrics.strangeness import Scores, checked_scores
+from harness.metrics.ood_scores import Scores, checked_scores
 
 AreaBounds = Literal["proportion", "DeLong"]
 

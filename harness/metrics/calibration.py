@@ -22,7 +22,7 @@ from harness.metrics.calibration_records import (
 )
 from harness.metrics.calibration_records import CalibrationReport as CalibrationReport
 from harness.metrics.classification import evaluate
-from harness.metrics.conformal import conformal_result, conformal_sets, finite_threshold, tallied
+from harness.metrics.conformal import conformal_result, conformal_sets, tallied, threshold_of
 from harness.metrics.differential import count_biases
 from harness.metrics.predictions import Predictions
 from harness.metrics.predictive_values import ppv_at_prevalence, prevalence_shift
@@ -145,7 +145,7 @@ def _answered_alone(
     target: Predictions, conformal: ConformalResult, *, level: float, correlation: float
 ) -> SelectiveGuarantee | None:
     """The errors among cells whose set holds one class; None where no set does."""
-    single = conformal_sets(target.probabilities, finite_threshold(conformal)).sum(axis=1) == 1
+    single = conformal_sets(target.probabilities, threshold_of(conformal)).sum(axis=1) == 1
     errors, accepted = int(np.sum(~target.correct[single])), int(single.sum())
     if not accepted:
         return None

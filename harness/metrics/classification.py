@@ -19,7 +19,12 @@ from harness.metrics.predictions import Predictions, grouping_of
 from harness.metrics.unbounded import NO_BOUND, without_bound
 from harness.protocol.prose import Family
 
-CLASS_METRICS = ("recall", "precision", "f1")
+# Metric of a class -> what its hits are divided by, of (hits, reference cells, predicted cells).
+TRIALS: Mapping[str, Callable[[int, int, int], int]] = {
+    "recall": lambda hits, reference, predicted: reference,
+    "precision": lambda hits, reference, predicted: predicted,
+    "f1": lambda hits, reference, predicted: reference + predicted - hits,
+}
 
 
 def evaluate(predictions: Predictions, *, intracluster_correlation: float = 0.0) -> Evaluation:
@@ -177,8 +182,8 @@ def _macro_f1(evaluation: Evaluation, level: float) -> Estimate:
 def _column(evaluation: Evaluation, metric: str, cell_class: str | None) -> int | None:
     if metric == "accuracy":
         return None
-    if metric not in CLASS_METRICS:
-        raise ValueError(f"unknown metric {metric!r}; known are accuracy, macro_f1, {', '.join(CLASS_METRICS)}")
+    if metric not in TRIALS:
+        raise ValueError(f"unknown metric {metric!r}; known are accuracy, macro_f1, {', '.join(TRIALS)}")
     if cell_class not in evaluation.classes:
         raise ValueError(f"metric {metric!r} needs one of the classes {evaluation.classes}, not {cell_class!r}")
     return evaluation.classes.index(cell_class)
@@ -188,11 +193,10 @@ def _counts(confusion: np.ndarray, metric: str, column: int | None) -> tuple[int
     """(successes, trials) of a metric; column: the class's place, None for all classes together."""
     if column is None:
         return int(np.trace(confusion)), int(confusion.sum())
-    hits, reference, predicted = confusion[column, column], confusion[column].sum(), confusion[:, column].sum()
+    hits, reference = int(confusion[column, column]), int(confusion[column].sum())
     if reference == 0:
         return 0, 0  # the class is absent from this set: nothing about it can be measured here
-    trials = {"recall": reference, "precision": predicted, "f1": reference + predicted - hits}
-    return int(hits), int(trials[metric])
+    return hits, TRIALS[metric](hits, reference, int(confusion[:, column].sum()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,8 @@ def tallied(success: np.ndarray, groups: Sequence[str] | None, chosen: np.ndarra
     return counted_by_group(success[rows], [groups[row] for row in rows.tolist()]) if rows.size else ()
 
 
-def finite_threshold(conformal: ConformalResult) -> float:
+def threshold_of(conformal: ConformalResult) -> float:
+    """The threshold that was used; infinite where there were too few cells, which a record cannot hold."""
     return math.inf if conformal.threshold is None else conformal.threshold
 
 

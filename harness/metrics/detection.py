@@ -18,7 +18,7 @@ from harness.core.errors import UndefinedStatistic
 from harness.metrics.auroc import AreaBounds, Auroc, auroc
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval
 from harness.metrics.intervals import check_level, clopper_pearson_bounds, wilson_interval
-from harness.metrics.strangeness import SCORES, Scores, checked_scores
+from harness.metrics.ood_scores import SCORES, Scores, checked_scores
 
 
 @dataclass(frozen=True, slots=True)

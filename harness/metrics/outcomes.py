@@ -30,6 +30,7 @@ def checked_outcomes(confidence: ArrayLike, correct: ArrayLike) -> tuple[np.ndar
 
 
 def checked_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """((n, n_classes) float64 distributions, (n,) columns of the reference labels), with n at least 1."""
     probabilities, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     if labels.size == 0:
         raise UndefinedStatistic("the likelihood of 0 cells does not exist; it is not 0. Report it as undefined.")
@@ -51,6 +52,11 @@ def checked_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> tuple[
 
 
 def refuse_shared(fit: Predictions, target: Predictions, *, what: str) -> None:
+    """
+    Raises:
+        FittedOnTarget: what is fitted on the one set would be applied to cells of the same set.
+        InvalidPredictions: the two sets have other classes.
+    """
     if fit.classes != target.classes:
         raise InvalidPredictions(
             f"set {fit.set!r} has classes {fit.classes} and set {target.set!r} has {target.classes}; a {what} fitted "

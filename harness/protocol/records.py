@@ -1,4 +1,4 @@
-"""The validation protocol as frozen records, checked once at birth; `protocol_file` reads them from TOML.
+"""The validation protocol as frozen records, checked once at birth; `harness.protocol.file` reads them from TOML.
 
 Everything that decides a run's verdict is fixed here before the run and hashed into its evidence.
 """

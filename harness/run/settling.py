@@ -30,7 +30,7 @@ def settled(scenario: Scenario, plan: ThroughputPlan, *, clock: Callable[[], flo
     rounds = scenario.rounds
     if scenario.name != SERVER:
         rounds = max(rounds, math.ceil(MARGIN * plan.min_duration_s / fmean(seconds[-WINDOW:])))
-    return replace(scenario, rounds=rounds, settling=asked)
+    return replace(scenario, rounds=rounds, warmup=0, settling=asked)  # it is warm
 
 
 def _asked(scenario: Scenario, plan: ThroughputPlan, clock: Callable[[], float]) -> tuple[list[float], bool | None]:

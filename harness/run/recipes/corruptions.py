@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.core.progress import Report
 from harness.data.records import labels_of
-from harness.metrics.strangeness import ood_score
+from harness.metrics.ood_scores import ood_score
 from harness.model.classifier import Classifier
 from harness.model.corrupted import corrupted_predictions
 from harness.model.images import Images

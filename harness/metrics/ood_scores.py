@@ -1,4 +1,4 @@
-"""Scores that say how strange an input is to a classifier: higher is stranger."""
+"""Out-of-distribution scores of inputs: the higher, the less an input is like what the classifier was trained on."""
 
 from __future__ import annotations
 
