@@ -86,6 +86,32 @@ def test_one_that_never_comes_to_rest_is_given_up_after_the_time_it_has():
     assert found.seconds == pytest.approx(asked.now - 50)
 
 
+def test_of_too_few_nobody_tells_whether_they_are_steady():
+    asked = Queries(itertools.repeat(5.0))
+    found = settled(asked.scenario(), plan(steady_within_s=60), clock=asked).settling
+    assert found is not None
+    assert (found.queries, found.steady) == (12, None)
+
+
+def test_queries_that_arrive_at_random_are_steady_by_their_own_seconds_and_not_by_the_wait_for_them():
+    asked, own = Queries(itertools.repeat(0.2)), list[float]()
+
+    def query() -> None:
+        asked.query()
+        own.append(0.01 * 1.06 ** len(own))  # each slower than the last, while the next arrives at an even pace
+
+    served = replace(asked.scenario(SERVER), query=query, taken=lambda: own)
+    found = settled(served, plan(steady_within_s=20), clock=asked).settling
+    assert found is not None
+    assert found.steady is False
+
+
+@pytest.mark.parametrize(("queries", "seconds"), [(0, 1.0), (-5, -1.0), (30, float("nan")), (30, float("inf"))])
+def test_what_cannot_have_been_asked_is_no_record(queries: int, seconds: float):
+    with pytest.raises(ValueError, match="untimed queries"):
+        Settling(queries, seconds, True)
+
+
 @pytest.mark.parametrize("steady_within_s", [0.0, 20.0])
 def test_as_many_are_timed_as_the_duration_takes(steady_within_s: float):
     asked = Queries(itertools.repeat(0.05))
@@ -96,6 +122,8 @@ def test_as_many_are_timed_as_the_duration_takes(steady_within_s: float):
     assert found.settling is not None
     assert found.settling.steady is (True if steady_within_s else None)
     assert found.settling.queries == (WINDOW if steady_within_s else PLAN.warmup_queries)
+    slow_first = Queries(itertools.chain([1.0], itertools.repeat(0.05)))
+    assert settled(slow_first.scenario(), given, clock=slow_first).rounds * 0.05 == pytest.approx(66, abs=0.05)
     # A duration that the queries take anyway adds none; what arrives by a clock is as many as the protocol says.
     assert settled(asked.scenario(), plan(min_duration_s=1), clock=asked).rounds == PLAN.queries
     assert settled(asked.scenario(SERVER), given, clock=asked).rounds == PLAN.queries
@@ -133,11 +161,12 @@ def test_a_timing_that_was_too_short_is_not_assessed_and_says_so(least_s: float,
     short = Timing("SingleStream", "decode-to-label", "cpu", 1, 1, (0.1,) * 30)
     run = example_run()
     criterion = next(each for each in run.protocol.criteria if each.metric == "latency_s")
-    found = TABLE["latency_s"].measure(Timed(short, least_s), criterion, 0.95)
-    assert isinstance(found, Estimate) is enough
-    if isinstance(found, Unavailable):
-        assert "its 30 timed queries took 3 s, and the protocol wants 60 s" in found.reason
-        assert not found.waivable
+    for metric in ("latency_s", "repeated_image_gain"):
+        found = TABLE[metric].measure(Timed(short, least_s), criterion, 0.95)
+        assert isinstance(found, Estimate) is enough
+        if isinstance(found, Unavailable):
+            assert "its 30 timed queries took 3 s, and the protocol wants 60 s" in found.reason
+            assert not found.waivable
     assert too_short(replace(short, scenario="ColdStart"), least_s=60) is None
 
 
@@ -163,7 +192,7 @@ def test_a_plan_without_them_keeps_its_content():
     [
         (Settling(40, 2.5, True), "40 untimed queries took 2.5 s, until their times showed no trend"),
         (Settling(40, 2.5, False), "40 untimed queries took 2.5 s: no steady state within 2 s"),
-        (Settling(5, 0.25, None), "5 untimed queries took 0.25 s. The medians"),
+        (Settling(5, 0.25, None), "5 untimed queries took 0.25 s, too few to tell whether they were steady."),
     ],
 )
 def test_the_page_says_what_was_asked_before(settling: Settling, words: str):

@@ -81,16 +81,21 @@ def _timed(
     )
 
 
+def _long_enough(measurements: Measurements, scenario: str, span: str, *, device: str) -> Timing | Unavailable:
+    """The timing, unless its queries took less than the protocol wants."""
+    timing = measurements.timing(scenario, span, device=device)
+    if isinstance(timing, Unavailable):
+        return timing
+    why = too_short(timing, least_s=measurements.protocol.throughput.min_duration_s)
+    return timing if why is None else Unavailable(why, waivable=False)
+
+
 def _measure(
     name: str, scenario: str, span: str, summarise: Callable[..., Estimate]
 ) -> Callable[[Measurements, Subject, float], Estimate | Unavailable]:
     def measure(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
-        timing = measurements.timing(scenario, span, device=subject.set)
-        if isinstance(timing, Unavailable):
-            return timing
-        if (why := too_short(timing, least_s=measurements.protocol.throughput.min_duration_s)) is not None:
-            return Unavailable(why, waivable=False)
-        return summarise(timing, metric=name, level=level)
+        timing = _long_enough(measurements, scenario, span, device=subject.set)
+        return timing if isinstance(timing, Unavailable) else summarise(timing, metric=name, level=level)
 
     return measure
 
@@ -207,7 +212,7 @@ def repetition_gain(mix: Timing, repeated: Timing, *, metric: str, level: float)
 def _gain(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
     found = []
     for scenario in ("SingleStream", "SingleStream, one image"):
-        timing = measurements.timing(scenario, "decode-to-label", device=subject.set)
+        timing = _long_enough(measurements, scenario, "decode-to-label", device=subject.set)
         if isinstance(timing, Unavailable):
             return timing
         found.append(timing)

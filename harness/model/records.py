@@ -337,12 +337,18 @@ class Settling:
 
     seconds: of all of them.
     steady:  whether the last of them showed no trend; False: not within the time that the protocol gives; None: the
-             protocol does not ask.
+             protocol does not ask, or so few were asked in that time that nobody can tell.
     """
 
     queries: int
     seconds: float
     steady: bool | None
+
+    def __post_init__(self) -> None:
+        if self.queries < 1 or not 0 <= self.seconds < math.inf:
+            raise ValueError(
+                f"{self.queries} untimed queries in {self.seconds} s: there are none that take such a time"
+            )
 
 
 @dataclass(frozen=True, slots=True)

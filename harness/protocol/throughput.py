@@ -24,8 +24,9 @@ class ThroughputPlan(_Record):
     batch_size:     images at a time where many are classified.
     server_rate:    images that arrive in a second, at random (a Poisson process), where server_latency_s is asked.
     steady_within_s: more untimed queries until their times show no trend, for at most so many seconds; 0: none.
-    min_duration_s: seconds that the timed queries of a scenario must take; more are asked until they do, and what took
-                    less is not assessed. 60 make a gate's figure, 600 a published one. Not of a cold start.
+    min_duration_s: seconds that the timed queries of a scenario must take: as many are asked as should take so long by
+                    the pace of the untimed ones, and what took less all the same is not assessed. 60 make a gate's
+                    figure, 600 a published one. Not of a cold start, nor of queries that arrive at random.
     """
 
     warmup_queries: int = Field(ge=1)
