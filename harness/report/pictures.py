@@ -16,7 +16,7 @@ def kind_of(content: bytes) -> str | None:
 
 
 def suffix_of(content: bytes) -> str:
-    """What its file's name ends in; of what is no picture `png`, which `verify` then finds to be none."""
+    """What its file's name ends in; `png` for anything that is neither."""
     return kind_of(content) or "png"
 
 
