@@ -76,7 +76,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def html(run):
-    names = ("class_distribution", "confusion_matrix_test", "training_loss_phase1", "an_extra_figure")
+    names = ("class_distribution", "confusion_matrix_test", "training_loss_phase1", "training_loss_phase2")
     return page_of(run, figures=dict.fromkeys(names, PNG), files={"evidence.json": "ab" * 32})
 
 
@@ -131,7 +131,7 @@ def test_a_screen_reader_finds_language_headings_captions_scopes_and_alternative
 
 def test_every_given_figure_is_on_the_page_once(page):
     assert len(page.all("img")) == 4
-    assert page.text.count("(figures/an_extra_figure.png)") == 1
+    assert page.text.count("(figures/training_loss_phase2.png)") == 1
 
 
 def test_rendering_twice_gives_the_same_text(run):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from example_run import example_pixels, example_run, unread_run
 from test_figures import EVERY_FIGURE
+from test_verify import mend_sums
 from tiny_run import Pytest
 
 from harness.cli import main
@@ -96,3 +97,38 @@ def test_a_figure_that_the_protocol_lets_out_nowhere_is_found_in_a_pack(tmp_path
     pack = write_pack(run, reports=tmp_path, manifest=None, models={}, formats=("PNG",))
     found = {each.file for each in verify_pack(pack).discrepancies if "no file of this protocol" in each.message}
     assert found == {f"figures/{name}.png" for name in refused}
+
+
+@pytest.mark.parametrize("images", ["all", "none"])
+@pytest.mark.parametrize("name", ["a_face.png", "risk_coverage_of_nobody.webp", "training_loss_phase9.png"])
+def test_a_figure_that_this_run_could_not_draw_is_found_whatever_it_is_called(tmp_path, images, name):
+    pack = pack_with(tmp_path, images, {name: b"\x89PNG\r\n\x1a\n"})
+    said = [each.message for each in verify_pack(pack).discrepancies if each.file == f"figures/{name}"]
+    assert any("it was added after the run" in each for each in said), said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "wrong"),
+    [
+        ("class_distribution.png", b"\x89PNG\r\n\x1a\n", False),
+        ("class_distribution.webp", b"RIFF\0\0\0\0WEBP", False),
+        ("class_distribution.png", b"RIFF\0\0\0\0WEBP", True),
+        ("class_distribution.webp", b"%PDF-1.7", True),
+    ],
+)
+def test_a_figure_is_what_its_name_ends_in(tmp_path, name, content, wrong):
+    found = verify_pack(pack_with(tmp_path, "all", {name: content})).discrepancies
+    assert any("as its name says" in each.message for each in found if each.file == f"figures/{name}") is wrong
+
+
+def pack_with(reports: Path, images: str, figures: dict[str, bytes]) -> Path:
+    """A pack of a run that read nothing, in which these files lie beside its figures, with their sums."""
+    run = unread_run()
+    protocol = run.protocol.model_copy(update={"report": ReportPlan(images=images)})  # type: ignore[arg-type]
+    run = dataclasses.replace(run, protocol=protocol)
+    pack = write_pack(run, reports=reports, manifest=None, models={}, formats=("PNG",))
+    (pack / "figures").mkdir(exist_ok=True)
+    for name, content in figures.items():
+        (pack / "figures" / name).write_bytes(content)
+    mend_sums(pack)
+    return pack

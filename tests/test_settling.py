@@ -16,9 +16,9 @@ from scipy.stats import kendalltau
 from harness.metrics.estimates import Estimate, Unavailable
 from harness.metrics.measurements import NothingRecorded
 from harness.metrics.table import TABLE
-from harness.metrics.timing_rules import tier_of, too_short, trend
-from harness.model.records import Settling, Timing
-from harness.model.scenarios import COLD, SERVER, Scenario
+from harness.metrics.timing_rules import not_as_asked, tier_of, too_short, trend
+from harness.model.records import COLD, Settling, Timing
+from harness.model.scenarios import SERVER, Scenario
 from harness.protocol.throughput import ThroughputPlan
 from harness.run.settling import QUIET, STEP, WINDOW, settled
 
@@ -202,3 +202,33 @@ def test_the_page_says_what_was_asked_before(settling: Settling, words: str):
     timings = tuple(replace(each, settling=settling) for each in run.timings)
     text = re.sub("<[^>]*>", "", page_of(replace(run, protocol=protocol, timings=timings)))
     assert words in " ".join(text.split())
+
+
+def timed(settling: Settling | None, scenario: str = "SingleStream") -> Timing:
+    return Timing(scenario, "decode-to-label", "cpu", 1, 1, (0.1,) * 30, settling=settling)
+
+
+@pytest.mark.parametrize("changes", [{}, {"steady_within_s": 20}, {"min_duration_s": 5}, {"steady_within_s": 0.5}])
+def test_what_a_run_leaves_is_as_its_plan_asks(changes: dict[str, float]):
+    asked = Queries(noise(4, slow=2.0, for_queries=60))
+    found = settled(asked.scenario(), plan(**changes), clock=asked).settling
+    assert not_as_asked(timed(found), plan(**changes)) is None
+
+
+@pytest.mark.parametrize(
+    ("settling", "changes", "words"),
+    [
+        (None, {"steady_within_s": 20}, "none is recorded"),
+        (None, {"min_duration_s": 20}, "none is recorded"),
+        (Settling(40, 4.0, True), {}, "the protocol asks for none"),
+        (Settling(40, 4.0, True), {"min_duration_s": 20}, "does not ask for a steady state"),
+        (Settling(40, 4.0, False), {"steady_within_s": 20}, "no steady state in 4 s"),
+    ],
+)
+def test_an_invented_settling_is_named(settling: Settling | None, changes: dict[str, float], words: str):
+    assert words in (not_as_asked(timed(settling), plan(**changes)) or "")
+
+
+def test_a_cold_start_is_not_to_be_warm():
+    assert not_as_asked(timed(None, COLD), plan(steady_within_s=20)) is None
+    assert not_as_asked(timed(Settling(40, 4.0, True), COLD), plan(steady_within_s=20)) is not None

@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 
 from harness.metrics.intervals import percentile_bounds
-from harness.model.records import Timing, block_ends
+from harness.model.records import COLD, Timing, block_ends
+from harness.protocol.throughput import ThroughputPlan
 
 PERCENTILES = (50, 90, 95, 99)
 GATE_S, GATE_QUERIES = 60.0, 662
@@ -145,3 +146,17 @@ def trend(values: Sequence[float]) -> tuple[float, float]:
     spread = math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     z = max(0.0, abs(score) - 1) / spread
     return score / len(later[0]), math.erfc(z / math.sqrt(2))
+
+
+def not_as_asked(timing: Timing, plan: ThroughputPlan) -> str | None:
+    """In what its untimed queries are other than a run of this plan asks; None: in nothing."""
+    found, asked = timing.settling, plan.settles and timing.scenario != COLD
+    if found is None:
+        return "the protocol asks untimed queries before the timed ones, and none is recorded" if asked else None
+    if not asked:
+        return "untimed queries are recorded, and the protocol asks for none"
+    if found.steady is not None and not plan.steady_within_s:
+        return "the protocol does not ask for a steady state, and one is told"
+    if found.steady is False and found.seconds < plan.steady_within_s:
+        return f"no steady state in {found.seconds:g} s, where the protocol waits {plan.steady_within_s:g} s for one"
+    return None

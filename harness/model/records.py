@@ -331,6 +331,9 @@ class TimedAnswer:
     predicted: int
 
 
+COLD = "ColdStart"  # no scenario of LoadGen's, which leaves loading untimed
+
+
 @dataclass(frozen=True, slots=True)
 class Settling:
     """Untimed queries before the timed ones.

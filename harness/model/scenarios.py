@@ -17,13 +17,12 @@ import numpy as np
 
 from harness.model.classifier import Classifier, Closing, Piped, Preparing
 from harness.model.images import Images
-from harness.model.records import Settling, TimedAnswer, TimedBlocks, Timing
+from harness.model.records import COLD, Settling, TimedAnswer, TimedBlocks, Timing
 from harness.protocol.throughput import ThroughputPlan
 
 MULTI_IMAGES = 8  # a field of view, and what LoadGen's MultiStream asks at once
 ONE_IMAGE = "SingleStream, one image"  # after MLPerf's TEST04, which asks for one sample over and over
 SINGLE, MULTI, SERVER, OFFLINE = "SingleStream", "MultiStream", "Server", "Offline"
-COLD = "ColdStart"  # no scenario of LoadGen's, which leaves loading untimed
 COLD_ROUNDS = 5  # fewer give no 95 % bound of a median
 ONE_BY_ONE = (SINGLE, MULTI, ONE_IMAGE)  # the next query when the one before it is answered
 SERVER_SEED = 0  # of the arrivals, so that every run has the same

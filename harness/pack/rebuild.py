@@ -74,6 +74,7 @@ from harness.metrics.reproducibility import ProcessDigests
 from harness.metrics.robustness import FlipRate, SeverityCurve
 from harness.metrics.shortcuts import ShortcutReport
 from harness.metrics.stability import Robustness
+from harness.metrics.timing_rules import not_as_asked
 from harness.model.ood import ood_score_of
 from harness.model.records import CommandRecord, JudgedModel, Timing, TrainingRecord
 from harness.pack.adapted import cells_of, read_adapted, unlike_draw
@@ -549,6 +550,9 @@ class _Rebuilding:
             self._note(EVIDENCE, "given", "predictions were judged, and a classifier is recorded as well")
         self.processes = self._of(tuple[ProcessDigests, ...], "reproducibility")
         self.timings = self._of(tuple[Timing, ...], "timings")
+        for place, timing in enumerate(self.timings):
+            if (wrong := not_as_asked(timing, self.protocol.throughput)) is not None:
+                self._note(EVIDENCE, f"timings[{place}].settling", wrong)
         if self.pack.evidence.get("baseline") is not None:
             self.baseline = Baseline(
                 name=require_field(self.pack, "baseline", "run", kind=str),

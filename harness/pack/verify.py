@@ -33,9 +33,9 @@ from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
 from harness.pack.tables import DOCUMENTS, SUSPECTS, as_csv, as_json, components_of, documents, for_a_job_page, junit_of
 from harness.pack.write import CLAIMS, REPORT
-from harness.protocol.reporting import ReportPlan
+from harness.report.captions import figures_of
 from harness.report.page import renderer
-from harness.report.pictures import KINDS
+from harness.report.pictures import KINDS, kind_of
 from harness.report.summary import SUMMARY, summary
 from harness.run.results import RunResults
 
@@ -176,7 +176,7 @@ def _remade(pack: Pack) -> Recomputed:
     for name, expected in written.items():
         found += first_of(compared(pack, name, expected), name)
     given = () if run.given is None else (each.kept_as for each in run.given.files)
-    found += _unexpected(pack, (*written, *given), run.protocol.report)
+    found += _unexpected(pack, (*written, *given), run)
     found += check_report(pack, run, rebuilt.manifest, as_written(told, pack.evidence))
     return Recomputed(
         list(dict.fromkeys(found)), (*NOT_RECOMPUTED, *rebuilt.not_recomputed), how_far(pack), rebuilt.results
@@ -312,11 +312,16 @@ def _split_csv(split: Split) -> bytes:
     return as_csv(COLUMNS, ((inert(path), inert(name), label, part) for path, name, label, part in split.rows()))
 
 
-def _unexpected(pack: Pack, written: Iterable[str], report: ReportPlan) -> Iterator[Discrepancy]:
+def _unexpected(pack: Pack, written: Iterable[str], run: RunResults) -> Iterator[Discrepancy]:
+    """What this run would not have left: a pack must not let out pictures that its protocol keeps in."""
     known = {*written, *UNLISTED, EVIDENCE, REPORT, CLAIMS}
+    n_phases = 0 if run.training is None else len(run.training.phases)
+    drawn = {name for name in figures_of(run.predictions, n_phases=n_phases) if run.protocol.report.draws(name)}
     for name in pack.files:
         folder, _, rest = name.rpartition("/")
         stem, _, kind = rest.rpartition(".")
-        drawn = folder == "models" or (folder == "figures" and kind in KINDS and report.draws(stem))
-        if name not in known and not drawn:
+        if folder == "figures" and kind in KINDS and stem in drawn:
+            if kind_of(pack.read(name)) != kind:
+                yield Discrepancy(name, "", f"its bytes are no {kind.upper()}, as its name says")
+        elif name not in known and folder != "models":
             yield Discrepancy(name, "", "no file of this protocol's packs is called this; it was added after the run")

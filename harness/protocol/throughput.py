@@ -41,6 +41,11 @@ class ThroughputPlan(_Record):
     steady_within_s: float = Field(default=0.0, ge=0.0, le=600.0, exclude_if=lambda seconds: seconds == 0)
     min_duration_s: float = Field(default=0.0, ge=0.0, le=MAX_TIMED_S, exclude_if=lambda seconds: seconds == 0)
 
+    @property
+    def settles(self) -> bool:
+        """Whether what is timed query by query is asked untimed before for longer than its warm-up."""
+        return bool(self.steady_within_s or self.min_duration_s)
+
     @model_validator(mode="after")
     def _blocks_are_blocks(self) -> ThroughputPlan:
         if 1 < self.blocks < FEWEST_BLOCKS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 # File stem -> (caption, what a reader who cannot see it is told).
 CAPTIONS = {
     "class_distribution": (
@@ -51,6 +53,12 @@ CAPTIONS_BY_SET = {
         "The share of errors by the share of cells answered.",
     ),
 }
+
+
+def figures_of(sets: Iterable[str], *, n_phases: int) -> frozenset[str]:
+    """The name of every figure that a run with these judged sets and so many phases of training can have."""
+    of_sets = {f"{stem}_{name}" for stem in CAPTIONS_BY_SET for name in sets}
+    return frozenset({*CAPTIONS, *of_sets, *(f"training_loss_phase{n}" for n in range(1, n_phases + 1))})
 
 
 def caption_of(name: str) -> tuple[str, str] | None:

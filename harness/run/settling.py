@@ -9,8 +9,8 @@ from dataclasses import replace
 from statistics import median
 
 from harness.metrics.timing_rules import trend
-from harness.model.records import Settling
-from harness.model.scenarios import COLD, SERVER, Scenario
+from harness.model.records import COLD, Settling
+from harness.model.scenarios import SERVER, Scenario
 from harness.protocol.throughput import ThroughputPlan
 
 WINDOW, STEP = 30, 10  # three blocks of ten queries; looked at again after each block
@@ -24,7 +24,7 @@ def settled(scenario: Scenario, plan: ThroughputPlan, *, clock: Callable[[], flo
 
     A start from cold is to be as it is, and queries that arrive by a clock take the time that they take to arrive.
     """
-    if scenario.name == COLD or not (plan.steady_within_s or plan.min_duration_s):
+    if scenario.name == COLD or not plan.settles:
         return scenario
     began = clock()
     seconds, steady = _asked(scenario, plan, clock)
