@@ -47,6 +47,14 @@ def add_options(group: pytest.OptionGroup) -> None:
         "many are confidently called one that it knows; else looked for as an external set is",
     )
     group.addoption(
+        "--masks",
+        metavar="NAME=DIR",
+        action="append",
+        default=[],
+        help='masks of the cells of "dataset" or of another set, 0 beside the cell, each under the path of its image '
+        "(repeatable): how much of a saliency map lies within the cell is then on the page",
+    )
+    group.addoption(
         "--model",
         metavar="FILE",
         type=Path,

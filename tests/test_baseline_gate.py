@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example_run import CLASSES, example_picture, example_run, write_example_dataset
+from example_run import A_FIGURE, CLASSES, example_picture, example_run, write_example_dataset
 from test_verify import edit_json, edit_text, looked_at, mend_sums
 
 from harness.data.records import Manifest
@@ -99,7 +99,7 @@ def run_of(run_id: str, *, change: Callable[[str, Predictions], Predictions] = l
 
 def written(run: RunResults, manifest: Manifest, reports: Path) -> Path:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patched.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
         return write_pack(run, reports=reports, manifest=manifest, models={}, formats=("PNG",))
 
 

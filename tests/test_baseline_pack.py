@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from example_run import CLASSES, example_picture, example_run, write_example_dataset
+from example_run import A_FIGURE, CLASSES, example_picture, example_run, write_example_dataset
 from test_verify import FAULTS, edit_json, looked_at, mend_sums
 
 from harness.core.errors import EvidenceError
@@ -33,7 +33,7 @@ def written(run: RunResults, manifest: Manifest, reports: Path) -> Path:
     """A pack that holds, without the seconds that drawing takes."""
     looked = looked_at(run, manifest, reports / "ledger.jsonl")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patched.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
         return write_pack(looked, reports=reports, manifest=manifest, models={}, formats=("PNG",))
 
 

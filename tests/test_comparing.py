@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_run import CLASSES, example_picture, example_run, write_example_dataset
+from example_run import A_FIGURE, CLASSES, example_picture, example_run, write_example_dataset
 from test_verify import exchanged, looked_at, mend_sums
 
 from harness.cli import main
@@ -59,7 +59,7 @@ def pack_of(run: RunResults, manifest: Manifest, reports: Path) -> Path:
     """A pack that holds, without the seconds that drawing takes; every run begins a ledger of its own."""
     looked = looked_at(run, manifest, reports / f"{run.run_id}.jsonl")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patched.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
         return write_pack(looked, reports=reports, manifest=manifest, models={}, formats=("PNG",))
 
 

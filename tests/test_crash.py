@@ -20,7 +20,7 @@ import pytest
 import torch
 from drawn import CLASSES, decoded
 from effort import spread
-from example_run import example_picture, example_run, write_example_dataset
+from example_run import A_FIGURE, example_picture, example_run, write_example_dataset
 from failing_disk import REMOVING, FailingDisk, in_force
 from tiny_run import Pytest
 
@@ -86,7 +86,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pack_module, "documents", lambda results, manifest: documents)
-        patch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patch.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
         patch.setattr(pack_module, "_load_shown", lambda *args: {})
         patch.setattr(pack_module, "render_report", lambda *args, **kwargs: "<html><body>page</body></html>")
         yield run

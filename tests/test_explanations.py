@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from drawn import CLASSES, MeanColour, classifier_of
 from example_run import example_pixels, example_run, page_of, write_example_dataset
+from PIL import Image
 from scipy.stats import rankdata
 from sklearn.neighbors import NearestNeighbors
 from test_comparing import pack_of, run_named
@@ -18,18 +21,23 @@ from torch import nn
 
 from harness.core.errors import MissingData, NotApplicable
 from harness.core.progress import silent
-from harness.data.records import Manifest
+from harness.data.records import CellImage, Manifest
 from harness.metrics.explanations import (
+    FULL,
     N_NEAREST,
     Explained,
     Explanations,
     Lookalike,
     Method,
     agreement,
+    area_of,
+    covered,
     nearest,
     packed,
     places_of,
     told,
+    with_mask,
+    within,
 )
 from harness.model import saliency
 from harness.model.classifier import Classifier, Machine
@@ -396,3 +404,132 @@ def test_what_no_run_could_have_recorded_is_found():
 def test_what_the_whole_picture_was_shown_has_no_frame():
     page = page_of(with_explanations(example_run(n_wrong=9)))
     assert 'class="veil map"' in page and 'class="unseen"' not in page
+
+
+# --- masks of cells ------------------------------------------------------------------------------
+
+
+def test_how_much_of_a_place_lies_in_the_cell_is_the_mean_of_its_pixels():
+    view = np.zeros((6, 4))
+    view[:3, :2] = 1
+    whole = places_of(covered(view, rows=2, columns=2)).tolist()
+    assert whole == [FULL, 0, 0, 0]
+    view[3:, 2:] = 0.5
+    assert places_of(covered(view, rows=2, columns=2)).tolist() == [FULL, 0, 0, 128]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 5), (7, 7)])
+def test_places_that_do_not_divide_the_picture_share_its_pixels(rows: int, columns: int):
+    view = np.random.default_rng(0).random((10, 12))
+    many = np.kron(view, np.ones((rows, columns)))  # each pixel in as many parts as make whole places
+    parts = many.reshape(rows, 10, columns, 12).mean(axis=(1, 3))
+    assert np.abs(places_of(covered(view, rows=rows, columns=columns)) - FULL * parts.ravel()).max() <= 0.5 + 1e-9
+
+
+def test_a_map_inside_and_beside_its_cell_and_one_without_aim():
+    mask = bytes([FULL, FULL, 0, 0]).hex()
+    assert within(bytes([FULL, FULL, 0, 0]).hex(), mask) == 1
+    assert within(bytes([0, 0, FULL, 0]).hex(), mask) == 0
+    assert within(bytes([FULL] * 4).hex(), mask) == area_of(mask) == 0.5
+    assert within(bytes(4).hex(), mask) is None
+
+
+def masks_in(folder: Path, manifest: Manifest, cells: Sequence[CellImage], *, side: int | None = None) -> Path:
+    """A mask of the left half of each picture."""
+    for cell in cells:
+        with Image.open(manifest.root / cell.path) as image:
+            width, height = image.size if side is None else (side, side)
+        inside = np.zeros((height, width), dtype=np.uint8)
+        inside[:, : width // 2] = 1
+        file = folder / Path(cell.path).with_suffix(".png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(inside).save(file)
+    return folder
+
+
+def test_a_cell_with_a_mask_has_the_share_of_its_map_within_and_another_has_none(manifest, tmp_path):
+    pytest.importorskip("captum", reason="the extra [explain] is not installed")
+    whole = recipe(classifier_of(network()), manifest)
+    plain, cells = dataclasses.replace(whole), whole.sets["test"].cells
+    masked = dataclasses.replace(whole, masks={"test": masks_in(tmp_path / "masks", manifest, cells[:2])})
+    assert {k: v for k, v in masked.made_of().items() if k != "masks"} == plain.made_of()
+    masked.make(tmp_path, silent)
+    found = {cell.path: cell for cell in read_explanations(tmp_path).sets["test"]}
+    for cell in cells[:2]:
+        told = found[cell.path]
+        assert told.mask is not None and told.map is not None and told.area == pytest.approx(0.5, abs=0.01)
+        values = places_of(told.map).reshape(8, 8).astype(float)
+        assert told.inside == pytest.approx(values[:, :4].sum() / values.sum(), abs=0.01)
+    assert {found[cell.path].mask for cell in cells[2:]} == {None}
+    before = masked.made_of()["masks"]
+    masks_in(tmp_path / "masks", manifest, cells[2:3])
+    assert masked.made_of()["masks"] != before  # another mask is another stage
+
+
+def pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as image:
+        return np.array(image)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda file: Image.new("L", (3, 3), 1).save(file), "is 3 x 3 px and its picture"),
+        (lambda file: Image.fromarray(np.zeros_like(pixels(file))).save(file), "it marks no cell"),
+        (lambda file: file.write_bytes(b"no picture"), "cannot be read"),
+        (lambda file: Image.fromarray(pixels(file)).save(file, format="GIF"), "cannot be read"),
+        (lambda file: file.with_suffix(".bmp").write_bytes(b""), "several masks"),
+    ],
+)
+def test_a_mask_of_no_use_is_told_and_costs_no_map(manifest, tmp_path, spoil, said):
+    pytest.importorskip("captum", reason="the extra [explain] is not installed")
+    whole = recipe(classifier_of(network()), manifest)
+    cells = whole.sets["test"].cells
+    folder = masks_in(tmp_path / "masks", manifest, cells)
+    spoil(folder / Path(cells[1].path).with_suffix(".png"))
+    dataclasses.replace(whole, masks={"test": folder}).make(tmp_path, silent)
+    found = read_explanations(tmp_path)
+    assert said in (found.no_masks or "")
+    assert all(cell.map is not None and cell.mask is None for cell in found.sets["test"])
+
+
+def test_a_folder_without_a_mask_of_a_shown_cell_is_told(manifest, tmp_path):
+    pytest.importorskip("captum", reason="the extra [explain] is not installed")
+    (tmp_path / "masks").mkdir()
+    dataclasses.replace(recipe(classifier_of(network()), manifest), masks={"test": tmp_path / "masks"}).make(
+        tmp_path, silent
+    )
+    assert "no file of the folders given for test" in (read_explanations(tmp_path).no_masks or "")
+
+
+def with_masks(run: RunResults) -> RunResults:
+    """The first explained cell of each set has a mask of its upper places."""
+    found = run.explanations
+    assert found is not None
+    mask = bytes([FULL] * 4 + [100] * 4 + [0] * 4).hex()
+    sets = {name: (with_mask(cells[0], mask), *cells[1:]) for name, cells in found.sets.items()}
+    return dataclasses.replace(run, explanations=dataclasses.replace(found, sets=sets))
+
+
+def test_a_pack_with_masks_holds_and_what_follows_from_them_is_computed_again(tmp_path: Path):
+    manifest = write_example_dataset(tmp_path / "data")
+    run = with_masks(with_explanations(run_named("masked", n_wrong=9)))
+    pack = pack_of(run, manifest, tmp_path / "reports")
+    assert [str(each) for each in verify_pack(pack).discrepancies] == []
+    page = (pack / "index.html").read_text()
+    assert "Inside the cell" in page and "Its area" in page
+    for number, edit in enumerate(({"inside": 0.99}, {"area": 0.01}, {"mask": None}, {"mask": "ff"})):
+        other = Path(shutil.copytree(pack, tmp_path / f"edited-{number}"))
+        edit_json(other, "evidence.json", lambda c, e=edit: c["explanations"]["sets"]["test"][0].update(e))
+        mend_sums(other)
+        found = " ".join(map(str, verify_pack(other).discrepancies))
+        assert "explanations > sets > test > 0 > " in found, (edit, found)
+
+
+def test_a_page_says_why_masks_are_of_no_use():
+    run = with_explanations(example_run(n_wrong=9))
+    assert "No masks of cells are given" in page_of(run)
+    told = dataclasses.replace(run.explanations, no_masks="the mask a.png is empty")  # type: ignore[type-var]
+    page = page_of(dataclasses.replace(run, explanations=told))
+    assert "The masks that were given are of no use" in page and "the mask a.png is empty" in page
+    assert explained_again(told, run) == (told, [])

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from example_run import (
+    A_FIGURE,
     CLASSES,
     example_picture,
     example_run,
@@ -75,7 +76,7 @@ def written(run, manifest, models, tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch):
     """The pack without the seconds that drawing takes."""
-    monkeypatch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+    monkeypatch.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

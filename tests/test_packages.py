@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from cyclonedx.schema._res import BOM_JSON, JSF, SPDX_JSON
 from cyclonedx.schema.schema import SchemaVersion
-from example_run import example_packages, example_run, limits_in, page_of, unread_run, write_example_dataset
+from example_run import A_FIGURE, example_packages, example_run, limits_in, page_of, unread_run, write_example_dataset
 from jsonschema import Draft7Validator
 from packageurl import PackageURL
 from referencing import Registry, Resource
@@ -364,7 +364,7 @@ def test_what_is_no_list_is_refused(content):
 
 def pack_of(run: RunResults, reports: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patch.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
         return write_pack(run, reports=reports, manifest=None, models={}, formats=("PNG",))
 
 

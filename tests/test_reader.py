@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from effort import examples
-from example_run import CLASSES, example_run, stopped_run
+from example_run import A_FIGURE, CLASSES, example_run, stopped_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -62,7 +62,7 @@ def written(run: RunResults, reports: Path) -> Path:
     model = reports.with_name("model.pth")
     model.write_bytes(b"weights" * 1000)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patched.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
         return write_pack(run, reports=reports, manifest=None, models={"export.pkl": model}, formats=("PNG",))
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from example_run import example_run
+from example_run import A_FIGURE, example_run
 
 from harness.core.errors import EvidenceError, HarnessError
 from harness.judge.verdicts import Outcome
@@ -57,7 +57,7 @@ def written(run: RunResults, reports: Path) -> Path:
     model = reports / "model.pth"
     model.write_bytes(b"weights" * 1000)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patched.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
         return write_pack(run, reports=reports, manifest=None, models={"export.pkl": model}, formats=("PNG",))
 
 

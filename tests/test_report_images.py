@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from example_run import example_pixels, example_run, unread_run
+from example_run import A_FIGURE, example_pixels, example_run, unread_run
 from test_figures import EVERY_FIGURE
 from test_verify import mend_sums
 from tiny_run import Pytest
@@ -90,7 +90,9 @@ def test_a_run_shows_what_its_protocol_allows_and_its_pack_holds(
 )
 def test_a_figure_that_the_protocol_lets_out_nowhere_is_found_in_a_pack(tmp_path, monkeypatch, plan, refused):
     names = ("sample_images", "incorrect_predictions_test", "class_distribution")
-    monkeypatch.setattr("harness.report.figures.draw_figures", lambda run, images: dict.fromkeys(names, b"PNG"))
+    monkeypatch.setattr(
+        "harness.report.figures.draw_figures", lambda run, images: dict.fromkeys(names, b"\x89PNG\r\n\x1a\n")
+    )
     run = unread_run()
     protocol = run.protocol.model_copy(update={"report": ReportPlan(**plan)})
     run = dataclasses.replace(run, protocol=protocol)
@@ -102,7 +104,7 @@ def test_a_figure_that_the_protocol_lets_out_nowhere_is_found_in_a_pack(tmp_path
 @pytest.mark.parametrize("images", ["all", "none"])
 @pytest.mark.parametrize("name", ["a_face.png", "risk_coverage_of_nobody.webp", "training_loss_phase9.png"])
 def test_a_figure_that_this_run_could_not_draw_is_found_whatever_it_is_called(tmp_path, images, name):
-    pack = pack_with(tmp_path, images, {name: b"\x89PNG\r\n\x1a\n"})
+    pack = pack_with(tmp_path, images, {name: A_FIGURE["class_distribution"]})
     said = [each.message for each in verify_pack(pack).discrepancies if each.file == f"figures/{name}"]
     assert any("it was added after the run" in each for each in said), said
 

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_public_key,
 )
-from example_run import example_run, unread_run
+from example_run import A_FIGURE, example_run, unread_run
 from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
 from tiny_run import evidence_of, run_pytest
@@ -67,7 +67,7 @@ def keys(tmp_path_factory) -> dict[str, Path]:
 def written(run: RunResults, reports: Path, **options: Any) -> Path:
     """A pack without the seconds that drawing takes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patch.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
         return write_pack(run, reports=reports, manifest=None, models={}, formats=("PNG",), **options)
 
 

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from example_run import example_run
+from example_run import A_FIGURE, example_run
 from in_toto_attestation.predicates.test_result.v0.test_result_pb2 import TestResult as Result
 from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
@@ -75,7 +75,7 @@ def written(run: RunResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, file in models.items():
         file.write_bytes(name.encode() * 1000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+        patch.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
         return write_pack(run, reports=place / "reports", manifest=None, models=models, formats=("PNG",))
 
 
@@ -124,7 +124,7 @@ def test_the_test_result_is_one_that_in_toto_reads_and_says_what_passed(run: Run
 
 
 def test_a_run_that_passed_says_so_whatever_warns(run: RunResults, tmp_path: Path, keys: Path, monkeypatch):
-    monkeypatch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+    monkeypatch.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
     first, *others = run.verdicts
     passed = dataclasses.replace(run, verdicts=(dataclasses.replace(first, outcome=Outcome.PASSED), *others))
     pack = write_pack(passed, reports=tmp_path, manifest=None, models={}, formats=("PNG",))
@@ -331,7 +331,7 @@ def test_a_forged_statement_is_named_and_takes_the_standing_away(pack: Path, key
 
 
 def test_statements_of_another_pack_are_refused(pack: Path, keys: Path, run: RunResults, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("harness.report.figures.draw_figures", lambda results, images: {"class_distribution": b"PNG"})
+    monkeypatch.setattr("harness.report.figures.draw_figures", lambda results, images: A_FIGURE)
     signed(pack, keys / "publisher")
     (tmp_path / "model").write_bytes(b"another")
     models = {"classifier.onnx": tmp_path / "model"}

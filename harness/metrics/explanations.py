@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -38,6 +38,9 @@ class Explained:
                speaks for the class. None where there are none.
     agreement: Spearman's rank correlation of the two, over places; None where one of them is the same everywhere.
     nearest:   the training pictures with the nearest features, the nearest first.
+    mask:      how much of each place lies within the cell, packed like a map, 255 where all of it; None where no mask
+               is given.
+    inside:    the share of the map within the cell; area: that of the places, which a map without any aim would have.
     """
 
     sha256: str
@@ -48,6 +51,9 @@ class Explained:
     control: str | None = None
     agreement: float | None = None
     nearest: tuple[Lookalike, ...] = ()
+    mask: str | None = None
+    inside: float | None = None
+    area: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class Explanations:
     sets:       set name -> its cells, in the order of the page.
     method:     None where there are no maps, and `no_maps` says why.
     n_compared: training pictures among which the nearest were searched; `no_nearest` says why there are none.
+    no_masks:   why no cell has a mask although a folder of masks was given; None where none was given, or some have.
     """
 
     sets: dict[str, tuple[Explained, ...]]
@@ -80,6 +87,7 @@ class Explanations:
     no_maps: str | None = None
     n_compared: int = 0
     no_nearest: str | None = None
+    no_masks: str | None = None
 
 
 def packed(values: np.ndarray) -> str:
@@ -112,6 +120,40 @@ def agreement(first: str, second: str) -> float | None:
     from scipy.stats import spearmanr  # a second to import, and few packs hold a map
 
     return float(spearmanr(one, other).statistic)
+
+
+def covered(view: np.ndarray, *, rows: int, columns: int) -> str:
+    """How much of each place of a map lies within the cell, packed.
+
+    Args:
+        view: (height, width) of what the classifier is shown, 1 within the cell and 0 beside it.
+    """
+    down, across = (_overlaps(side, n) for side, n in zip(view.shape, (rows, columns), strict=True))
+    shares: np.ndarray = np.clip(down @ view @ across.T, 0, 1)
+    return np.rint(FULL * shares).astype(np.uint8).tobytes().hex()
+
+
+def _overlaps(side: int, n: int) -> np.ndarray:
+    """(n, side) of how much each pixel counts in the mean of each of n equal stretches of a side."""
+    edges, at = np.linspace(0, side, n + 1), np.arange(side)
+    shares = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)
+    return np.asarray(np.maximum(shares, 0) * n / side)
+
+
+def within(packed_map: str, packed_mask: str) -> float | None:
+    """The share of a map that lies within the cell; None where no place speaks for the class."""
+    values, mask = places_of(packed_map).astype(float), places_of(packed_mask).astype(float)
+    return float(values @ mask / (FULL * values.sum())) if values.any() else None
+
+
+def area_of(packed_mask: str) -> float:
+    """The share of the places that lies within the cell."""
+    return float(places_of(packed_mask).mean() / FULL)
+
+
+def with_mask(cell: Explained, mask: str) -> Explained:
+    """The cell with its mask and what follows from it; its map is known."""
+    return replace(cell, mask=mask, inside=within(cell.map or "", mask), area=area_of(mask))
 
 
 def nearest(features: np.ndarray, others: np.ndarray, names: Sequence[str]) -> list[list[tuple[int, float]]]:

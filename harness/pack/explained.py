@@ -6,7 +6,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from harness.metrics.explanations import FULL, N_NEAREST, SEED, Explained, Explanations, Method, agreement, places_of
+from harness.metrics.explanations import (
+    FULL,
+    N_NEAREST,
+    SEED,
+    Explained,
+    Explanations,
+    Method,
+    agreement,
+    places_of,
+    with_mask,
+)
 from harness.report.sections.failures import to_explain
 from harness.run.results import RunResults
 
@@ -35,7 +45,7 @@ def explained_again(found: Explanations, run: RunResults) -> tuple[Explanations,
             called, reference = seen.classes[seen.predicted[row]], seen.classes[seen.labels[row]]
             agreed = None if broken or cell.map is None or cell.control is None else agreement(cell.map, cell.control)
             told = {"path": seen.paths[row], "label": reference, "predicted": called, "agreement": agreed}
-            made.append(replace(cell, **told))
+            made.append(_masked(replace(cell, **told)) if not broken else replace(cell, **told))
         sets[name] = tuple(made)
     if problems:
         return replace(found, sets={}), problems  # nothing can be drawn of a map that is none
@@ -43,7 +53,11 @@ def explained_again(found: Explanations, run: RunResults) -> tuple[Explanations,
 
 
 def _told_of_method(found: Explanations) -> Iterable[Problem]:
-    for field, why in (("no_maps", found.no_maps), ("no_nearest", found.no_nearest)):
+    for field, why in (
+        ("no_maps", found.no_maps),
+        ("no_nearest", found.no_nearest),
+        ("no_masks", found.no_masks),
+    ):
         if why is not None and not why.strip():
             yield field, "it says nothing"
     if (found.method is None) != (found.no_maps is not None):
@@ -67,6 +81,8 @@ def _broken(cell: Explained, found: Explanations, run: RunResults) -> Iterable[P
     for field, packed in (("map", cell.map), ("control", cell.control)):
         if not _is_map(packed, found.method):
             yield field, "it is no map of as many places as its layer has, 255 where it is largest"
+    if not _is_mask(cell.mask, found):
+        yield "mask", "it is no mask of as many places as its map has, or no mask was of use"
     train = {(each.sha256, each.path, each.label) for each in run.split.train} if run.split is not None else set()
     if len({(each.sha256, each.path) for each in cell.nearest}) != len(cell.nearest):
         yield "nearest", "a picture is named twice"
@@ -77,6 +93,20 @@ def _broken(cell: Explained, found: Explanations, run: RunResults) -> Iterable[P
     distances = [round(each.distance, 8) for each in cell.nearest]  # those alike stand in the order of their digests
     if distances != sorted(distances) or any(not 0 <= each <= 2 for each in distances):
         yield "nearest", "the distances do not go from the nearest on"
+
+
+def _masked(cell: Explained) -> Explained:
+    return replace(cell, inside=None, area=None) if cell.mask is None else with_mask(cell, cell.mask)
+
+
+def _is_mask(packed: str | None, found: Explanations) -> bool:
+    if packed is None:
+        return True
+    try:
+        how = found.method
+        return how is not None and found.no_masks is None and len(places_of(packed)) == how.rows * how.columns
+    except ValueError:
+        return False
 
 
 def _is_map(packed: str | None, method: Method | None) -> bool:

@@ -139,6 +139,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "label": "Reference",
         "predicted": "Predicted",
         "agreement": "Agreement",
+        "inside": "Inside the cell",
+        "area": "Its area",
         "nearest > 0 > label": "Nearest in training",
         "nearest > 0 > sha256": "Nearest in training",
         "nearest > 0 > distance": "Nearest in training",
@@ -191,7 +193,7 @@ SOMETIMES = frozenset(
     (
         *("estimate", "estimate > value", "estimate > n", "estimate > lower", "estimate > upper", "estimate > level"),
         *("look", "n_to_decide", "power", "level", "floor", "ceiling", "set", "n_images", "digest"),
-        *("agreement", "nearest > 0 > label", "nearest > 0 > sha256", "nearest > 0 > distance"),
+        *("agreement", "inside", "area", "nearest > 0 > label", "nearest > 0 > sha256", "nearest > 0 > distance"),
     )
 )
 

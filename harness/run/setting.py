@@ -39,6 +39,7 @@ class RunOptions:
     baseline:  the run that this one is compared with, if any.
     model:     the classifier that is judged instead of training one, if any.
     predictions: tables of predictions that are judged instead of asking a classifier, if any.
+    masks:     set name, or "dataset" -> folder with masks of its cells.
     spread:    what per-image stages are spread over other machines by; None where all is done on this one.
     """
 
@@ -55,6 +56,7 @@ class RunOptions:
     model: GivenClassifier | None = None
     predictions: tuple[PredictionsTable, ...] = ()
     unknown: Mapping[str, Path] = field(default_factory=dict)
+    masks: Mapping[str, Path] = field(default_factory=dict)
     spread: MapEngine | None = None
 
     @property

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from harness.core.errors import NotApplicable
+from harness.core.digests import file_digest
+from harness.core.errors import DataError, NotApplicable
 from harness.core.progress import Report
+from harness.data.masks import mask_of, masks_of, read_mask
 from harness.data.records import CellImage
-from harness.metrics.explanations import SEED, Explained, Explanations, Lookalike, Method, agreement, nearest, packed
+from harness.metrics.explanations import (
+    SEED,
+    Explained,
+    Explanations,
+    Lookalike,
+    Method,
+    agreement,
+    covered,
+    nearest,
+    packed,
+    with_mask,
+)
 from harness.model import saliency
 from harness.model.classifier import Classifier, embed
+from harness.model.fitting import fitted
+from harness.model.records import Preprocessing
 from harness.model.torch_network import WholeTorchNetwork
 from harness.run.recipes.basis import Pictures, place, read_json, write_json
 from harness.run.recipes.classifier import Source
@@ -29,6 +44,7 @@ class Explaining:
 
     shown: set name -> (digest of a cell, the class that it was called) of those that are explained.
     sets:  set name -> its images; train: those among which the nearest are searched.
+    masks: set name -> the folder with masks of its cells, where there is one.
     """
 
     shown: Mapping[str, tuple[tuple[str, str], ...]]
@@ -36,6 +52,7 @@ class Explaining:
     train: Pictures
     source: Source
     open: Callable[[], Classifier]
+    masks: Mapping[str, Path] = field(default_factory=dict)
 
     def made_of(self) -> Mapping[str, object]:
         return {
@@ -44,7 +61,15 @@ class Explaining:
             "sets": {name: each.made_of() for name, each in self.sets.items()},
             "train": self.train.made_of(),
             "captum": saliency.captum_version(),
+            **({"masks": self._masks_made_of()} if self.masks else {}),
             **place(self.source.machine),
+        }
+
+    def _masks_made_of(self) -> dict[str, list[list[str]]]:
+        cells = {name: self._named(name) for name in self.shown if name in self.masks}
+        return {
+            name: [[c.path, file_digest(file)] for c in named for file in masks_of(self.masks[name], c.path)]
+            for name, named in cells.items()
         }
 
     def make(self, folder: Path, progress: Report) -> None:
@@ -95,7 +120,34 @@ class Explaining:
                 for each, one, other in zip(cells, maps, controls, strict=True)
             )
         made = Method(by, layer, rows, columns, how.resize, how.crop, SEED)
-        return replace(found, sets=sets, method=made)
+        return self._with_masks(replace(found, sets=sets, method=made), made, how)
+
+    def _with_masks(self, found: Explanations, method: Method, how: Preprocessing) -> Explanations:
+        """A mask that is of no use is told, and then none is believed: they come from one hand."""
+        if not self.masks:
+            return found
+        try:
+            sets = {
+                name: tuple(self._masked(name, each, method, how) for each in cells)
+                for name, cells in found.sets.items()
+            }
+        except DataError as error:
+            return replace(found, no_masks=" ".join(str(error).split()))
+        if all(cell.mask is None for cells in sets.values() for cell in cells):
+            folders = ", ".join(self.masks)
+            return replace(found, no_masks=f"no file of the folders given for {folders} has the path of a cell")
+        return replace(found, sets=sets)
+
+    def _masked(self, name: str, cell: Explained, method: Method, how: Preprocessing) -> Explained:
+        folder = self.masks.get(name)
+        file = None if folder is None else mask_of(folder, cell.path)
+        if file is None:
+            return cell
+        shown = self._pictures_of(name, (cell,)).images(label="")
+        inside = read_mask(file, size=shown.frame(0).shape[:2])
+        frame = np.repeat(np.where(inside, 255, 0).astype(np.uint8)[..., None], 3, axis=2)
+        view = fitted(frame, how)[..., 0] / 255
+        return with_mask(cell, covered(view, rows=method.rows, columns=method.columns))
 
     def _with_nearest(self, found: Explanations, classifier: Classifier) -> Explanations:
         if (reason := classifier.card.why_not({"features"})) is not None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
 from harness.core.errors import HarnessError
 from harness.metrics.explanations import Explanations
+from harness.protocol.names import PARTS
 from harness.run.graph import Asking, stage
 from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.explanations import Explaining, read_explanations
@@ -27,8 +31,15 @@ def explanations(run: Asking, shown: Shown) -> Explanations:
             train=run(pictures, "train"),
             source=run(source, seed),
             open=run(opening, seed),
+            masks=_masks(run.setting.options.masks, [name for name, _ in shown]),
         )
         return read_explanations(run.keep("explanations", recipe))
     except Exception as error:  # whatever a network does: an illustration must not cost the evidence
         why = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
         return Explanations({}, no_maps=why, no_nearest=why)
+
+
+def _masks(given: Mapping[str, Path], sets: Iterable[str]) -> dict[str, Path]:
+    """Set -> its folder of masks, where there is one; a part has those of the dataset."""
+    folders = {name: given.get("dataset" if name in PARTS else name) for name in sets}
+    return {name: folder for name, folder in folders.items() if folder is not None}

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from harness.data.leakage import DuplicatePair, ListedImage
+from harness.metrics.explanations import Explained
 from harness.metrics.predictions import Predictions
 from harness.protocol.names import PARTS
 from harness.report.section import Material, Section
@@ -62,7 +63,7 @@ class Look:
 class SetView:
     """One set. pictured: whether any of its misclassified cells has a picture; unsure_pictured: of the unsure ones.
 
-    looks: its cells that were explained.
+    looks: its cells that were explained; masked: whether any of them has a mask.
     """
 
     name: str
@@ -73,6 +74,7 @@ class SetView:
     pictured: bool
     unsure_pictured: bool
     looks: tuple[Look, ...]
+    masked: bool
 
     @property
     def folded(self) -> bool:
@@ -93,23 +95,26 @@ def view(page: Material) -> list[SetView]:
                 pictured=any(cell.digest in page.thumbnails for cell in cells),
                 unsure_pictured=any(cell.sha256 in page.thumbnails for cell in unsure),
                 looks=_looks(page.run, name),
+                masked=any(cell.mask is not None for cell in _explained(page.run, name)),
             )
         )
     return found
 
 
 def _looks(run: RunResults, name: str) -> tuple[Look, ...]:
-    found = run.explanations
-    if found is None:
-        return ()
+    method = None if run.explanations is None else run.explanations.method
     return tuple(
         Look(
             cell.sha256,
-            () if found.method is None else veils(cell, found.method, ("explanations", "sets", name, place)),
+            () if method is None else veils(cell, method, ("explanations", "sets", name, place)),
             tuple(each.sha256 for each in cell.nearest),
         )
-        for place, cell in enumerate(found.sets.get(name, ()))
+        for place, cell in enumerate(_explained(run, name))
     )
+
+
+def _explained(run: RunResults, name: str) -> tuple[Explained, ...]:
+    return () if run.explanations is None else run.explanations.sets.get(name, ())
 
 
 def _judged(run: RunResults) -> dict[str, Predictions]:
