@@ -129,8 +129,9 @@ def covered(view: np.ndarray, *, rows: int, columns: int) -> str:
         view: (height, width) of what the classifier is shown, 1 within the cell and 0 beside it.
     """
     down, across = (_overlaps(side, n) for side, n in zip(view.shape, (rows, columns), strict=True))
-    shares: np.ndarray = np.clip(down @ view @ across.T, 0, 1)
-    return np.rint(FULL * shares).astype(np.uint8).tobytes().hex()
+    shares = np.clip(down @ view @ across.T, 0, 1)
+    places: np.ndarray = np.rint(FULL * shares).astype(np.uint8)
+    return places.tobytes().hex()
 
 
 def _overlaps(side: int, n: int) -> np.ndarray:
