@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import venv
 from pathlib import Path
 
 import numpy as np
@@ -48,17 +47,6 @@ found = PHash(verbose=False).find_duplicates(
 )
 print(time.process_time() - began, sum(map(len, found.values())))
 """
-
-
-def peer_in(place: Path, *peers: str) -> Path:
-    """The interpreter of an environment that holds these peers; made where there is none."""
-    python = place / "bin" / "python"
-    if not python.is_file():
-        venv.create(place, with_pip=True)
-    has = subprocess.run([python, "-c", f"import {', '.join(peers)}"], capture_output=True, check=False).returncode == 0
-    if not has:
-        subprocess.run([python, "-m", "pip", "install", "-q", *(PEERS[each] for each in peers)], check=True)
-    return python
 
 
 class FaissFlat:

@@ -34,7 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks._flat_search import IMAGEDEDUP, FaissFlat, peer_in
+from benchmarks._flat_search import IMAGEDEDUP, PEERS, FaissFlat
+from benchmarks._peers import python_with
 from benchmarks._ratios import LEVEL, ratio_of
 from benchmarks.duplicate_search import drawn
 from benchmarks.inspection import Side, in_turn
@@ -242,10 +243,10 @@ def main() -> None:
         ]
         print(table(searches), exponents(searches) if len(searches) > 1 else "", sep="\n", flush=True)
     if asked.recall:
-        by = peer_in(asked.peers, "faiss")
+        by = python_with(asked.peers, {"faiss": PEERS["faiss"]})
         print(recall(asked.recall, asked.scratch, by, workers=asked.workers, seed=asked.seed), flush=True)
     if asked.beside:
-        by = peer_in(asked.peers, "faiss", "imagededup")
+        by = python_with(asked.peers, PEERS)
         print(beside(asked.beside, asked.scratch, by, pairs=asked.pairs, seed=asked.seed), flush=True)
 
 

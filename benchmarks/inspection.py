@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks._peers import python_with
 from benchmarks._ratios import LEVEL, ratio_of
 from harness.data import gx
 from harness.data.inspection import Inspected, hashes_of, inspect_files, set_facts_of
@@ -132,17 +132,6 @@ class Work:
             list(pool.map(one, pictures))
 
 
-def peer_in(place: Path) -> Path:
-    """The interpreter of an environment that holds CleanVision; made where there is none."""
-    python = place / "bin" / "python"
-    if not python.is_file():
-        venv.create(place, with_pip=True)
-    has = subprocess.run([python, "-c", "import cleanvision"], capture_output=True, check=False).returncode == 0
-    if not has:
-        subprocess.run([python, "-m", "pip", "install", "-q", PEER], check=True)
-    return python
-
-
 def peer(python: Path, folder: Path, workers: int) -> tuple[Side, dict[str, str]]:
     said = {"kinds": ""}
 
@@ -196,7 +185,7 @@ def compare(work: Work, pairs: int, peers: Path | None) -> None:
     print(row("decode / resize", n, *in_turn(decode, timed(lambda: work.resize(decoded)), pairs=pairs)), flush=True)
     if peers is None:
         return
-    side, said = peer(peer_in(peers), work.found.root, work.workers)
+    side, said = peer(python_with(peers, {"cleanvision": PEER}), work.found.root, work.workers)
     print(row(f"{PEER} / kinds", n, *in_turn(side, timed(work.kinds), pairs=pairs)), flush=True)
     print(row(f"{PEER} / whole", n, *in_turn(side, timed(work.whole), pairs=pairs)), flush=True)
     print(f"\n{PEER} found {said['kinds']}\nours found {work.kinds()}")

@@ -36,6 +36,7 @@ from harness.pack.further import further_predictions
 from harness.pack.tables import confusion_csv, documents, evidence, predictions_csv
 from harness.plugin import Exit
 from harness.report.pictures import KINDS
+from harness.report.sections import ORDER
 from harness.run.results import RunResults
 
 README = PROJECT / "README.md"
@@ -389,3 +390,10 @@ def test_what_committed_packs_hold_stands_on_the_page():
         for name, value in content.items():
             if known[name].keys and " by " not in known[name].kind:
                 assert all(set(entry) <= set(known[name].held) for entry in _entries(known[name].kind, value)), name
+
+
+def test_the_auditor_is_told_of_every_section_once_and_in_its_order():
+    rows = re.findall(
+        r"^\| [^|]+ \| \[`#(\w+)`\]\(\.\./harness/report/sections/(\w+)\) \|", (DOCS / "auditing.md").read_text(), re.M
+    )
+    assert [anchor for anchor, _ in rows] == [folder for _, folder in rows] == list(ORDER)
