@@ -72,8 +72,13 @@ def read_model(file: Path, protocol: Protocol, *, trusted: tuple[str, ...]) -> M
             architecture, or its classes, size or preprocessing are not the protocol's.
     """
     suffix = file.suffix.lower()
+    if file.is_dir():
+        raise WeightsError(
+            f"--model {file} is a folder. Name the file in it that holds the model ({', '.join(FORMATS)}). A "
+            f"SavedModel of TensorFlow is not opened: {AS_A_COMMAND[0].lower()}{AS_A_COMMAND[1:]}."
+        )
     if suffix not in FORMATS:
-        why = LEFT_OUT.get(suffix, "this kind of file is not known")
+        why = LEFT_OUT.get(suffix, f"this kind of file is not known; known are {', '.join(FORMATS)}. {AS_A_COMMAND}")
         raise WeightsError(f"--model {file}: {why}. {SAFE}.")
     kind, content = FORMATS[suffix], read_whole(file)
     sha256 = sha256_of(content)

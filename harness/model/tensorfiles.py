@@ -31,6 +31,7 @@ MOST_HEADER_BYTES = 1024**2  # of .safetensors; a ResNet-50's has 40 kB
 MOST_ENTRIES = 10_000  # of a zip
 # CVE-2025-32434 (before 2.6) and CVE-2026-24747 (before 2.10) let a file run code in spite of weights_only.
 SAFE_TORCH = "2.10"
+TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar")  # of what torch.save writes
 FORCED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 SAFER = "Save it as .safetensors, which can hold nothing but tensors."
 # What torch.save writes, in one folder; TorchScript and torch.export put code and other archives beside it.
@@ -74,7 +75,7 @@ def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False)
 def unwrapped_of(
     content: bytes, *, suffix: str, where: str, legacy: bool = False
 ) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """The named tensors in the bytes of a .safetensors, .pth (.pt, .ckpt) or .npz file, and what they were wrapped in.
+    """The named tensors in the bytes of a .safetensors, .npz or torch file, and what they were wrapped in.
 
     Args:
         suffix: of the file; bytes that are something else are refused.
@@ -85,7 +86,7 @@ def unwrapped_of(
         WeightsError: the bytes are not such a file, hold anything but finite tensors, or claim to be larger than
             they are.
     """
-    readers = {".safetensors": _safetensors, ".npz": _npz, ".pth": _pth, ".pt": _pth, ".ckpt": _pth}
+    readers = {".safetensors": _safetensors, ".npz": _npz, **dict.fromkeys(TORCH_SUFFIXES, _pth)}
     if suffix not in readers:
         raise WeightsError(f"{where}: unknown kind of weights file {suffix!r}. Use .safetensors, .pth or .npz.")
     if readers[suffix] is _pth:

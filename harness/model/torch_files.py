@@ -8,10 +8,11 @@ import torch
 
 from harness.core.errors import WeightsError
 from harness.model.architectures import engine_of, own_preprocessing
+from harness.model.checkpoints import below_one_name
 from harness.model.classifier import Machine
 from harness.model.exports import Claims, claims_of, unpickled
 from harness.model.formats import Content, Format, Found, declared, preprocessing_of_file, refuse_other_claims
-from harness.model.networks import assembled, gives_features, tensors_digest
+from harness.model.networks import assembled, gives_features, layers_of, tensors_digest
 from harness.model.records import ModelCard
 from harness.model.tensorfiles import metadata_of, tensors_of, unwrapped_of
 from harness.model.torch_network import ABILITIES, WITHOUT_FEATURES, TorchNetwork, WholeTorchNetwork, network_of
@@ -44,6 +45,9 @@ def _found(content: Content, state: Mapping[str, torch.Tensor], unwrapped: tuple
         )
     plan, classes = content.protocol.training, content.protocol.dataset.classes
     architecture = plan.architecture
+    if len({name.partition(".")[0] for name in state}) == 1:
+        state, below = below_one_name(state, layers_of(architecture, len(classes)))
+        unwrapped += below
     built, layout = assembled(
         state,
         architecture=architecture,
@@ -87,5 +91,7 @@ FORMATS = {
     ".pth": Format("state dict", _state_dict),
     ".pt": Format("state dict", _state_dict),
     ".ckpt": Format("state dict", _state_dict),
+    ".bin": Format("state dict", _state_dict),  # of a hub
+    ".tar": Format("state dict", _state_dict),  # .pth.tar, as torch's own example and timm name what torch.save writes
     ".pkl": Format("fastai pickle", _pickle, runs_code=True),
 }
