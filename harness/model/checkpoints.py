@@ -58,7 +58,8 @@ def below_one_name(
     Args:
         layers: the first steps of the names that are wanted.
     """
-    bare, taken_off = dict(found), []
+    bare: dict[str, torch.Tensor] = dict(found)
+    taken_off: list[str] = []
     while len(taken_off) < MOST_PREFIXES:
         steps = {name.partition(".")[0] if "." in name else "" for name in bare}
         if len(steps) != 1 or (step := steps.pop()) in {"", *layers}:

@@ -13,7 +13,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from harness.core.errors import WeightsError
 from harness.core.files import read_plain
 from harness.core.strict_json import parse_json
 from harness.model.checkpoints import LEGACY, weights_in, why_not_loaded
+from harness.model.named_classes import lists_in
 
 MOST_BYTES = 768 * 1024**2  # a VGG-16 has 528 MiB, a ResNet-50 with its optimiser 290
 MOST_HEADER_BYTES = 1024**2  # of .safetensors; a ResNet-50's has 40 kB
@@ -38,6 +39,14 @@ SAFER = "Save it as .safetensors, which can hold nothing but tensors."
 _ENTRY = re.compile(
     r"[^/]+/(data\.pkl|data/\d+|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id)"
 )
+
+
+class Unwrapped(NamedTuple):
+    """Named tensors, what was taken off to come to them, and the lists of class names that lay beside them."""
+
+    tensors: dict[str, torch.Tensor]
+    taken_off: tuple[str, ...]
+    lists: tuple[tuple[str, ...], ...]
 
 
 def read_whole(file: Path, *, follow_link: bool = False) -> bytes:
@@ -64,7 +73,7 @@ def sha256_of(content: bytes) -> str:
 
 def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False) -> dict[str, torch.Tensor]:
     """As `unwrapped_of`, of tensors that are wrapped in nothing: whoever asks has no place to tell of it."""
-    tensors, taken_off = unwrapped_of(content, suffix=suffix, where=where, legacy=legacy)
+    tensors, taken_off, _ = unwrapped_of(content, suffix=suffix, where=where, legacy=legacy)
     if taken_off:
         raise WeightsError(
             f"{where}: its tensors lie below {' and '.join(taken_off)}. Save them bare, as model.state_dict() has them."
@@ -72,9 +81,7 @@ def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False)
     return tensors
 
 
-def unwrapped_of(
-    content: bytes, *, suffix: str, where: str, legacy: bool = False
-) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+def unwrapped_of(content: bytes, *, suffix: str, where: str, legacy: bool = False) -> Unwrapped:
     """The named tensors in the bytes of a .safetensors, .npz or torch file, and what they were wrapped in.
 
     Args:
@@ -107,7 +114,7 @@ def unwrapped_of(
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"{where}: {name!r} holds NaN or infinity. Its training diverged: take other weights.")
-    return tensors, taken_off
+    return Unwrapped(tensors, taken_off, lists_in(loaded))
 
 
 def metadata_of(content: bytes, *, where: str) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -12,6 +13,7 @@ from harness.model.checkpoints import below_one_name
 from harness.model.classifier import Machine
 from harness.model.exports import Claims, claims_of, unpickled
 from harness.model.formats import Content, Format, Found, declared, preprocessing_of_file, refuse_other_claims
+from harness.model.named_classes import classes_told, lists_in
 from harness.model.networks import assembled, gives_features, layers_of, tensors_digest
 from harness.model.records import ModelCard
 from harness.model.tensorfiles import metadata_of, tensors_of, unwrapped_of
@@ -20,13 +22,21 @@ from harness.protocol.training import IMAGENET_MEAN, IMAGENET_STD
 
 
 def _safetensors(content: Content) -> Found:
-    state, unwrapped = unwrapped_of(content.data, suffix=content.suffix, where=content.where)
-    claims = claims_of(metadata_of(content.data, where=content.where), where=content.where)
-    return _found(content, state, unwrapped, claims)
+    read = unwrapped_of(content.data, suffix=content.suffix, where=content.where)
+    metadata = metadata_of(content.data, where=content.where)
+    claims = claims_of(metadata, where=content.where)
+    return _found(content, read.tensors, read.taken_off, _with_classes(claims, lists_in(metadata), content))
 
 
 def _state_dict(content: Content) -> Found:
-    return _found(content, *unwrapped_of(content.data, suffix=content.suffix, where=content.where), Claims())
+    read = unwrapped_of(content.data, suffix=content.suffix, where=content.where)
+    return _found(content, read.tensors, read.taken_off, _with_classes(Claims(), read.lists, content))
+
+
+def _with_classes(claims: Claims, lists: Iterable[Sequence[str]], content: Content) -> Claims:
+    """With the classes that the file names beside its weights, where it does not claim them for the harness."""
+    told = classes_told(lists, content.protocol.dataset.classes)
+    return claims if claims.classes is not None else replace(claims, classes=told)
 
 
 def _pickle(content: Content) -> Found:
