@@ -129,6 +129,29 @@ def test_a_folder_and_a_file_of_no_known_kind_are_told_what_is_read(tmp_path: Pa
         read_model(tmp_path / "net.engine", PROTOCOL, trusted=())
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pth.tar", ".onnx", ".pkl"])
+def test_an_empty_file_is_called_empty_whatever_it_was_to_be(tmp_path: Path, suffix: str):
+    (tmp_path / f"m{suffix}").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"is empty \(0 bytes\)\. Copy it again"):
+        read_model(tmp_path / f"m{suffix}", PROTOCOL, trusted=())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "words"),
+    [
+        (".pth", b"\x89PNG\r\n\x1a\n....", "it is a PNG image, and it does not begin as a file of torch.save"),
+        (".bin", b"<!DOCTYPE html>404", "it is HTML or XML, and it does not begin"),  # a download that failed
+        (".ckpt", b"\x80\x04]\x94.", "it is a pickle, and it does not begin"),
+        (".onnx", b"\x89HDF\r\n\x1a\n....", "is not an ONNX file: it is an HDF5 file"),
+        (".onnx", b"version https://git-lfs", "is not an ONNX file"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, suffix: str, content: bytes, words: str):
+    (tmp_path / f"m{suffix}").write_bytes(content)
+    with pytest.raises(WeightsError, match=words):
+        read_model(tmp_path / f"m{suffix}", PROTOCOL, trusted=())
+
+
 def test_a_network_of_fastai_keeps_its_names(tmp_path: Path, small_plan, manifest):
     from drawn import decoded
 

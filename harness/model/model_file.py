@@ -81,6 +81,10 @@ def read_model(file: Path, protocol: Protocol, *, trusted: tuple[str, ...]) -> M
         why = LEFT_OUT.get(suffix, f"this kind of file is not known; known are {', '.join(FORMATS)}. {AS_A_COMMAND}")
         raise WeightsError(f"--model {file}: {why}. {SAFE}.")
     kind, content = FORMATS[suffix], read_whole(file)
+    if not content:
+        raise WeightsError(
+            f"--model {file} is empty (0 bytes). Copy it again from where it was made, or save it again."
+        )
     sha256 = sha256_of(content)
     trust = _trust(file, sha256, protocol, trusted) if kind.runs_code else None
     found = kind.read(Content(content, suffix, str(file), protocol))

@@ -15,6 +15,7 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from harness.core.errors import WeightsError
+from harness.core.kinds import kind_of
 from harness.core.text import first_few
 
 Layout = Literal["NCHW", "NHWC", "flat"]
@@ -67,7 +68,8 @@ def read_graph(content: bytes, *, where: str) -> ModelProto:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # whatever a parser says of bytes that somebody else chose
-        raise WeightsError(f"{where} is not an ONNX file: {_first_line(error)}. Export the classifier again.") from None
+        said = f"it is {kind[0]}" if (kind := kind_of(content)) is not None else _first_line(error)
+        raise WeightsError(f"{where} is not an ONNX file: {said}. Export the classifier again.") from None
     if not model.ir_version or not model.graph.node:
         raise WeightsError(f"{where} is not an ONNX file: it holds no graph. Export the classifier again.")
     if any(field.key == SETTINGS_KEY for field in model.metadata_props):

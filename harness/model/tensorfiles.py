@@ -23,6 +23,7 @@ from torch.torch_version import TorchVersion
 
 from harness.core.errors import WeightsError
 from harness.core.files import read_plain
+from harness.core.kinds import kind_of
 from harness.core.strict_json import parse_json
 from harness.model.checkpoints import LEGACY, weights_in, why_not_loaded
 from harness.model.named_classes import lists_in
@@ -205,8 +206,10 @@ def _rewritten(content: bytes) -> bytes:
             "torch.save(torch.load(file, weights_only=True), 'weights.pth')."
         )
     if not content.startswith(b"PK\x03\x04"):
+        kind = kind_of(content)
         raise WeightsError(
-            f"it does not begin as a file of torch.save does; a pickle or tar of old is not opened. {SAFER}"
+            (f"it is {kind[0]}, and " if kind is not None else "")
+            + f"it does not begin as a file of torch.save does; a pickle or tar of old is not opened. {SAFER}"
         )
     checked = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(checked, "w") as plain:
