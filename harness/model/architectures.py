@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 from collections.abc import Mapping
 from typing import Any, cast, get_args
 
@@ -144,7 +143,7 @@ def _gives(whole: torch.Tensor, body: nn.Module, last: nn.Module, noise: torch.T
 def fits_elsewhere(state: Mapping[str, torch.Tensor], *, tried: str) -> str | None:
     """The name of a common architecture that these tensors are of, whatever the number of their outputs."""
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    for architecture in (*COMMON, *(COMMON_OF_TIMM if importlib.util.find_spec("timm") is not None else ())):
+    for architecture in (*COMMON, *_common_of_timm()):
         if architecture == tried:
             continue
         with torch.device("meta"):
@@ -154,6 +153,15 @@ def fits_elsewhere(state: Mapping[str, torch.Tensor], *, tried: str) -> str | No
             if len(others) <= 2:  # the weight and bias of the last layer
                 return architecture
     return None
+
+
+def _common_of_timm() -> tuple[str, ...]:
+    """None where timm is not installed: then nothing needs it."""
+    try:
+        _timm(TIMM)
+    except WeightsError:
+        return ()
+    return COMMON_OF_TIMM
 
 
 def _timm(architecture: str) -> Any:
