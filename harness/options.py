@@ -58,8 +58,8 @@ def add_options(group: pytest.OptionGroup) -> None:
         "--model",
         metavar="FILE",
         type=Path,
-        help="judge this classifier (.safetensors, .pth, .pt, .ckpt, .onnx; .pkl of fastai if trusted) instead of "
-        "training one; --split then names the split that it was trained with",
+        help="judge this classifier (.safetensors, .pth, .pt, .ckpt, .bin, .pth.tar, .onnx; .pkl of fastai if trusted) "
+        "instead of training one; --split then names the split that it was trained with",
     )
     group.addoption(
         "--predictions",

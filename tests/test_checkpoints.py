@@ -22,7 +22,7 @@ from harness.core.errors import WeightsError
 from harness.model.architectures import untrained_network
 from harness.model.checkpoints import LEGACY, weights_in
 from harness.model.model_file import FORMATS, LEFT_OUT, read_model
-from harness.model.networks import tensors_digest
+from harness.model.networks import assembled, tensors_digest
 
 State = dict[str, torch.Tensor]
 PROTOCOL = protocol_for("resnet18", size_px=32, resize="squish")
@@ -72,10 +72,20 @@ WRAPPED: list[tuple[Callable[[State], Any], tuple[str, ...]]] = [
     (lambda s: {"state_dict": below("net.", s), "hyper_parameters": {}}, ("key 'state_dict'", "prefix 'net.'")),
     (lambda s: {"model_state_dict": s, **beside(s)}, ("key 'model_state_dict'",)),
     (lambda s: {"state_dict": below("module.", s), "arch": "resnet18"}, ("key 'state_dict'", "prefix 'module.'")),
+    (lambda s: below("resnet.", s), ("prefix 'resnet.'",)),  # a module of one's own
+    (
+        lambda s: {"state_dict": below("model.clf.", s), "loops": {"fit_loop": {"state_dict": {}}}},
+        ("key 'state_dict'", "prefix 'model.'", "prefix 'clf.'"),
+    ),
+    (lambda s: {"n_averaged": torch.tensor(9), **below("module.", s)}, ("counter 'n_averaged'", "prefix 'module.'")),
+    (lambda s: {"checkpoint": {"model": s, "epoch": 3}}, ("key 'checkpoint'", "key 'model'")),
+    (lambda s: {"generator": s, "epoch": 3}, ("key 'generator'",)),
+    (lambda s: {"model": s, "ema": {"decay": 0.99, "n_averaged": torch.tensor(3)}}, ("key 'model'",)),
+    (lambda s: {"net": s, "critic": {"head.weight": torch.ones(1, 2)}}, ("key 'net'",)),  # of another network
 ]
 
 
-@pytest.mark.parametrize(("wrapped", "suffix"), paired(WRAPPED, (".pth", ".pt", ".ckpt")))
+@pytest.mark.parametrize(("wrapped", "suffix"), paired(WRAPPED, (".pth", ".pt", ".ckpt", ".bin", ".pth.tar")))
 def test_what_wraps_the_weights_is_taken_off_and_told(
     tmp_path: Path, state: State, wrapped: tuple[Callable[[State], Any], tuple[str, ...]], suffix: str
 ):
@@ -84,13 +94,62 @@ def test_what_wraps_the_weights_is_taken_off_and_told(
     assert found.record.unwrapped == (taken_off or None)
     # It is the same classifier as the bare one: the same digest stands on the ledger.
     assert found.card.digest == tensors_digest(state.items())
-    assert found.kept_as == (f"judged{suffix}",)
+    assert found.kept_as == (f"judged{Path('weights' + suffix).suffix}",)
 
 
 def test_a_prefix_of_safetensors_is_taken_off_too(tmp_path: Path, state: State):
     file = tmp_path / "weights.safetensors"
     file.write_bytes(save(below("module.", state)))
     assert read_model(file, PROTOCOL, trusted=()).record.unwrapped == ("prefix 'module.'",)
+
+
+def test_weights_from_before_batchnorm_counted_are_the_same_classifier(
+    tmp_path: Path, state: State, network: nn.Module
+):
+    older = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    assert len(older) < len(state)
+    found = read_model(written(tmp_path, older), PROTOCOL, trusted=())
+    pixels = torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(1))
+    again, _ = assembled(older, architecture="resnet18", n_classes=len(CLASSES), size_px=32, where="it")
+    assert torch.equal(again.eval()(pixels), network(pixels))
+    assert found.record.unwrapped is None
+
+
+def test_a_checkpoint_of_timm_is_named_where_the_protocol_says_another_network(tmp_path: Path):
+    pytest.importorskip("timm")
+    other = untrained_network("timm:mobilenetv3_small_100", len(CLASSES)).state_dict()
+    with pytest.raises(WeightsError, match=r'those of a timm:mobilenetv3_small_100: say architecture = "timm:mobile'):
+        read_model(written(tmp_path, {"state_dict": other, "arch": "x"}, "model_best.pth.tar"), PROTOCOL, trusted=())
+
+
+def test_a_folder_and_a_file_of_no_known_kind_are_told_what_is_read(tmp_path: Path):
+    with pytest.raises(WeightsError, match=r"is a folder\. Name the file in it.*\.safetensors, \.pth.*SavedModel"):
+        read_model(tmp_path, PROTOCOL, trusted=())
+    with pytest.raises(WeightsError, match=r"known are \.safetensors, \.pth.*--model-command"):
+        read_model(tmp_path / "net.engine", PROTOCOL, trusted=())
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pth.tar", ".onnx", ".pkl"])
+def test_an_empty_file_is_called_empty_whatever_it_was_to_be(tmp_path: Path, suffix: str):
+    (tmp_path / f"m{suffix}").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"is empty \(0 bytes\)\. Copy it again"):
+        read_model(tmp_path / f"m{suffix}", PROTOCOL, trusted=())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "words"),
+    [
+        (".pth", b"\x89PNG\r\n\x1a\n....", "it is a PNG image, and it does not begin as a file of torch.save"),
+        (".bin", b"<!DOCTYPE html>404", "it is HTML or XML, and it does not begin"),  # a download that failed
+        (".ckpt", b"\x80\x04]\x94.", "it is a pickle, and it does not begin"),
+        (".onnx", b"\x89HDF\r\n\x1a\n....", "is not an ONNX file: it is an HDF5 file"),
+        (".onnx", b"version https://git-lfs", "is not an ONNX file"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, suffix: str, content: bytes, words: str):
+    (tmp_path / f"m{suffix}").write_bytes(content)
+    with pytest.raises(WeightsError, match=words):
+        read_model(tmp_path / f"m{suffix}", PROTOCOL, trusted=())
 
 
 def test_a_network_of_fastai_keeps_its_names(tmp_path: Path, small_plan, manifest):
@@ -121,6 +180,10 @@ def halved(s: State, kind: torch.dtype) -> State:
     return {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in s.items()}
 
 
+def copied(s: State) -> State:
+    return {name: tensor.clone() for name, tensor in s.items()}
+
+
 def other_head(s: State, n: int) -> State:
     return s | {"fc.weight": torch.zeros(n, 512), "fc.bias": torch.zeros(n)}
 
@@ -130,14 +193,28 @@ def other_head(s: State, n: int) -> State:
     [
         (lambda s: {"state_dict": s, "state_dict_ema": s}, r"2 sets of weights, under 'state_dict', 'state_dict_ema'"),
         (lambda s: {"model": s, "model_ema": s}, r"under 'model', 'model_ema', and nothing says which is meant"),
-        (lambda s: {"generator": s, "epoch": 3}, r"'generator' is not a tensor.*its keys are 'generator', 'epoch'"),
-        (lambda s: {"epoch": 3, "model": {}}, r"'epoch' is not a tensor.*no weights are under any of state_dict"),
+        (lambda s: {"model": s, "ema": {"shadow": s}}, r"2 sets of weights, under 'model', 'ema' > 'shadow', and"),
+        (lambda s: {"model": s, "ema": {"shadow_params": [*s.values()]}}, r"under 'model', 'ema' > 'shadow_params'"),
+        (lambda s: {"model": s, "teacher": below("module.", s)}, r"2 sets of weights, under 'model', 'teacher'"),
+        (lambda s: {"state_dict": s, "current_model_state": s}, r"under 'state_dict', 'current_model_state'"),
+        (lambda s: {"run": {"best": s, "last": s}}, r"under 'run' > 'best', 'run' > 'last'.*\['run'\]\['best'\], 'w"),
+        (
+            lambda s: {**below("online_model.", s), **below("ema_model.", copied(s)), "step": torch.tensor(1)},
+            r"It holds 2 networks, below 'ema_model\.' and 'online_model\.', and nothing says which is meant",
+        ),
+        (
+            lambda s: {**below("encoder.net.", s), "metric.count": torch.ones(5)},
+            r"122 names begin with 'encoder\.net\.' and 1 do not, first 'metric\.count': save the network alone",
+        ),
+        (lambda s: {"epoch": 3, "model": {}}, r"'epoch' is not a tensor.*no weights are under any of them"),
         (
             lambda s: {"state_dict": {**below("model.", s), "loss.weight": torch.ones(5)}},
             r"122 names begin with 'model\.' and 1 do not, first 'loss\.weight': save the network alone",
         ),
         (lambda s: halved(s, torch.float16), r"They are half precision \(float16\).*model\.float\(\)\.state_dict\(\)"),
         (lambda s: halved(s, torch.bfloat16), r"They are half precision \(bfloat16\)"),
+        (lambda s: halved(s, torch.float64), r"They are double precision \(float64\).*model\.float\(\)"),
+        (lambda s: other_head(s, 1), r"it has a single output, for one of two classes.*answers with 1 - p and p"),
         (lambda s: other_head(s, 4), r"Only its last layer differs: it has 4 outputs, and the protocol has 5 classes"),
         (lambda s: other_head(s, 1000), r"it has 1000 outputs, and the protocol has 5 classes"),
         (

@@ -144,6 +144,15 @@ def test_part_folders_become_a_split(tmp_path: Path, out: Path):
     assert "0 of 3 may be wrong" in made.protocol  # 3 a class in its folder, not 15 % of 11
 
 
+def test_part_folders_in_the_class_folders_become_a_split_too(tmp_path: Path, out: Path):
+    root = filled(tmp_path / "cells", {f"{c}/{part}": 4 for c in ("a", "b") for part in ("train", "val", "test")})
+    made = draft(survey(root, workers=2), out=out)
+    assert {part: dict(made.sizes[part]) for part in PARTS} == {part: {"a": 4, "b": 4} for part in PARTS}
+    write_draft(made, out=out, force=False)
+    _, split = as_a_run_reads(root, read_protocol(out))
+    assert [len(part) for part in (split.train, split.validation, split.test)] == [8, 8, 8]
+
+
 def test_train_and_test_folders_stay_what_they_are(tmp_path: Path, out: Path):
     root = filled(tmp_path / "pets", {"train/a b": 6, "train/c": 6, "test/a b": 3, "test/c": 3})
     made = drafted(root, out)

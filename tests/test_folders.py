@@ -18,6 +18,7 @@ from harness.protocol.datasets import SplitPlan
 from harness.protocol.sets import SetNames, check_counts, counts_of
 
 CLASSES = ("basophil", "monocyte")
+PART_FOLDERS = ("TRAIN", "test", "simple")
 PLAN = SplitPlan(train=0.6, validation=0.2, test=0.2, seed=1)
 
 
@@ -118,6 +119,50 @@ def test_a_class_may_be_called_as_a_part(tmp_path):
     make(tmp_path, ["test/a.png", "basophil/b.png"])
     found = read_manifest(tmp_path, name="dataset", classes=("basophil", "test"), workers=1, parts={})
     assert (found.counts, found.reading.parts) == ({"basophil": 1, "test": 1}, {})
+
+
+def test_part_folders_in_the_class_folders_are_the_split_too(tmp_path):
+    make(
+        tmp_path,
+        [f"{name}/{part}/{i}.png" for name in (*CLASSES[:1], "MON") for part in PART_FOLDERS for i in range(2)],
+    )
+    found = read(tmp_path, parts={"simple": "unused"}, labels={"MON": "monocyte"})
+    assert found.counts == {"basophil": 4, "monocyte": 4}
+    assert found.reading.parts == {"TRAIN": "train", "simple": "unused", "test": "test"}
+    assert found.reading.labels == {"MON": "monocyte"}
+    assert found.ignored == ("MON/simple/", "basophil/simple/")
+    split = draw_split(found, SplitPlan(train=0.5, validation=0.25, test=0.25, seed=1))
+    assert {image.path.split("/")[1] for image in split.test} == {"test"}
+    assert all(found.reading.part_of(image.path) == image.part for image in found.images)
+    # A set that is scored whole has no use for parts, and takes every image.
+    assert read(tmp_path, labels={"MON": "monocyte"}).counts == {"basophil": 6, "monocyte": 6}
+
+
+@pytest.mark.parametrize("beside", ["basophil/9.png", "basophil/other/9.png"])
+def test_images_beside_part_folders_in_a_class_folder_are_asked_for_their_part(tmp_path, beside):
+    make(tmp_path, [f"{name}/{part}/{i}.png" for name in CLASSES for part in ("train", "test") for i in range(2)])
+    make(tmp_path, [beside])
+    with pytest.raises(
+        DataError, match=rf"\(test, train\), and 1 images lie in none of them, first '{beside}'"
+    ) as said:
+        read(tmp_path, parts={})
+    assert ('other = ""  # train, validation' in str(said.value)) == ("other" in beside)
+
+
+def test_a_class_called_as_a_part_and_parts_below_it_are_not_told_apart(tmp_path):
+    make(tmp_path, ["test/train/a.png", "test/test/b.png", "basophil/train/c.png", "basophil/test/d.png"])
+    with pytest.raises(DataError, match="hold part folders"):
+        read_manifest(tmp_path, name="dataset", classes=("basophil", "test"), workers=1, parts={})
+
+
+def test_images_without_a_folder_are_told_that_a_table_can_name_their_classes(tmp_path):
+    with pytest.raises(DataError, match=r"2 lie loose in it, first 'basophil_1\.png'.*Name a CSV beside them"):
+        read(make(tmp_path, ["basophil_1.png", "monocyte_1.png"]))
+
+
+def test_wrappers_of_wrappers_are_named_too(tmp_path):
+    with pytest.raises(DataError, match=r"further down, in 'release/v2/cells'. Name that folder: .*release/v2/cells"):
+        read(make(tmp_path, cells("release/v2/cells")), parts={})
 
 
 def test_a_set_that_is_scored_whole_names_the_folder_to_give(tmp_path):

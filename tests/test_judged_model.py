@@ -436,7 +436,7 @@ def tensor(shape: list[int], start: int, end: int) -> dict[str, Any]:
     ],
 )
 def test_a_header_that_lies_is_refused_before_memory_is_given_to_it(tmp_path: Path, stating: Protocol, content: bytes):
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
+    with pytest.raises(WeightsError, match=r"cannot be read as weights|is empty"):
         read_model(written(tmp_path / "m.safetensors", content), stating, trusted=())
 
 

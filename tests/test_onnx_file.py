@@ -414,7 +414,7 @@ FOREIGN = helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft", ep
 OUTSIDE = external().graph.initializer[0]
 
 REFUSED: dict[str, tuple[bytes | ModelProto, str]] = {
-    "empty": (b"", "is not an ONNX file: it holds no graph"),
+    "empty": (b"", r"is empty \(0 bytes\)"),
     "zip": (b"PK\x03\x04" + bytes(64), "is not an ONNX file"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "is not an ONNX file"),
     "pickle": (b"\x80\x04\x95" + bytes(64), "is not an ONNX file"),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_a_row_for_each_image_by_its_path_says_what_was_predicted():
     assert probabilities(table(ROWS)) == SAID
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("prefix", ["", "p_"])
 def test_columns_come_in_any_order_by_their_names(delimiter: str, prefix: str):
     shuffled = [[row[2], row[0], row[3], row[1]] for row in ROWS]
@@ -270,14 +271,18 @@ def zipped() -> bytes:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (zipped(), "is a zip, such as .xlsx or .npz"),
-        (pickle.dumps(ROWS), "is a pickle, which is never opened"),
+        (zipped(), "is an Excel workbook: save the sheet as CSV"),
+        (b"PK\x03\x04" + b"\0" * 26 + b"arr_0.npy", "is a zip archive: unpack it"),
+        (pickle.dumps(ROWS), "is a pickle: it is never opened"),
         (json.dumps({"a": [0.1]}).encode(), "is JSON"),
         (table(ROWS).decode().encode("utf-16"), "UTF-16 text: save it as UTF-8"),
-        (b"\x1f\x8b\x08\x00", "is a gzip file: unpack it first"),
+        (b"\x1f\x8b\x08\x00", "is a gzip archive: unpack it"),
         (b"\x93NUMPY\x01\x00", "is a NumPy array"),
         (b"\x08\x07ONNX\x00\x00\x01", "is neither CSV nor Parquet"),
-        (b"%PDF-1.7\n%\xe2\xe3", "classes have no column"),
+        (b"%PDF-1.7\n%\xe2\xe3", "is a PDF"),
+        (b"\x28\xb5\x2f\xfd....", "is a Zstandard archive"),
+        (b"<html><body>Please log in", "is HTML or XML"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1....", "is an old Excel workbook"),
     ],
 )
 def test_a_file_of_another_kind_is_called_what_it_is(content: bytes, words: str):
@@ -339,6 +344,35 @@ def test_parquet_says_the_same_as_csv(kind: str, compression: str):
     (record,) = found.files
     assert (record.format, record.kept_as) == ("Parquet", "predictions/given/dataset.parquet")
     assert record.unread == ("note",)
+
+
+@needs_pyarrow
+def test_numbers_and_texts_of_other_writers_are_read():
+    import pyarrow as pa
+
+    exact = [[Decimal(f"{value:.6f}") for value in row] for row in SAID]
+    rows = {"path": [image.path for image in IMAGES], **{c: [r[n] for r in exact] for n, c in enumerate(CLASSES)}}
+    (record,) = matched(parquet(rows, lambda name: pa.string_view() if name == "path" else pa.decimal128(9, 6))).files
+    assert (record.n_rows, record.printed) == (4, "6 decimals")
+
+
+@needs_pyarrow
+@pytest.mark.parametrize("encoding", ["PLAIN_DICTIONARY", "DELTA_BYTE_ARRAY"])
+def test_texts_that_are_written_once_and_stand_in_every_row_are_counted_in_each(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+):
+    n, length = 60, 10_000
+    columns = {"path": ["a" * length] * n, **{each: [1 / 3] * n for each in CLASSES}}
+    how = {"use_dictionary": ["path"]} if encoding == "PLAIN_DICTIONARY" else {
+        "use_dictionary": False, "column_encoding": {"path": encoding}
+    }  # fmt: skip
+    content = parquet(columns, compression="zstd", **how)
+    assert len(content) < length  # the file itself is far smaller than one of its texts
+    monkeypatch.setattr(prediction_tables, "MOST_UNPACKED_BYTES", n * length // 2)
+    assert "more than 300,000 bytes are claimed" in refusal(content)
+    # Of the same size when it is unpacked, and no text twice: that is told by what stands in the rows, not by the file.
+    monkeypatch.setattr(prediction_tables, "MOST_UNPACKED_BYTES", 2 * n * length)
+    assert "60 unusable paths" in refusal(content)
 
 
 @needs_pyarrow

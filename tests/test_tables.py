@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,12 @@ def test_a_file_name_beside_the_path_is_unread_only_where_it_says_something_else
         ("lab", "site"),
         ("subset", "split"),
         ("fold", "split"),
+        ("Fall-Nr", "patient"),
+        ("Fallnummer", "patient"),
+        ("患者ID", "patient"),
+        ("Objektträger", "slide"),
+        ("batch", "slide"),
+        ("Krankenhaus", "site"),
         ("magnification", None),
         ("label", None),
         ("path", None),
@@ -145,6 +152,44 @@ def test_a_patient_column_is_never_dropped_in_silence(folder):
     assert read(folder, text, patient="donor").images[0].patient == "D1"
     left = read(folder, text, unused=("donor",))
     assert (left.images[0].patient, left.reading.unread, left.reading.unused) == (None, ("ward",), ("donor",))
+
+
+def rows_with(column: str, values: Sequence[str]) -> str:
+    rows = [f"basophil/{n}.png,basophil,{value}" for n, value in enumerate(values)]
+    return "\n".join([f"path,label,{column}", *rows, ""])
+
+
+@pytest.mark.parametrize(
+    ("values", "role"),
+    [
+        (["P-01", "P-01", "P-02", "P-02", "P-03", "P-03"], "patient"),
+        (["A7/1", "B9/2", "C3/1", "A7/1", "B9/2", "C3/1"], "patient"),
+        (["train", "val", "TEST", "train", "val", "TEST"], None),  # a part, which this table cannot say
+    ],
+)
+def test_a_column_of_any_name_is_asked_for_where_rows_share_its_ids(folder, values, role):
+    with pytest.raises(DataError, match="nothing says how the column 'kept' is to be read") as refused:
+        read(folder, rows_with("kept", values))
+    assert ('patient = "kept"' in str(refused.value)) == (role == "patient")
+    assert 'unused = ["kept"]' in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["40x", "100x", "63x"] * 2,  # numbers with a unit
+        ["1", "2", "3"] * 2,  # numbers
+        ["good", "poor", "fair"] * 2,  # words
+        ["I1", "I2", "I3", "I4", "I5", "I6"],  # each image has its own
+        ["MGG2", "MGG2", "MGG2", "MGG2", "W1", "W1"],  # two stains
+        ["train", "train", "train", "train", "train", "train"],
+        ["", "", "", "", "", ""],
+    ],
+)
+def test_what_is_no_id_that_rows_share_is_named_and_not_asked_for(folder, values):
+    for n in range(6):
+        (folder / f"basophil/{n}.png").write_bytes(bytes([n]))
+    assert read(folder, rows_with("kept", values)).reading.unread == ("kept",)
 
 
 def test_a_second_patient_column_can_only_be_declared_unused(folder):

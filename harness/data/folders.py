@@ -27,6 +27,7 @@ LITTER_FOLDERS = (
     *("@eadir", "$recycle.bin", "system volume information", "__pycache__"),
 )
 APPLE_DOUBLE = "._"  # beside a file of that name: what a Mac could not store in the file itself
+MOST_WRAPPERS = 4  # folders that hold one folder alone, as archives unpack to
 HEAD_BYTES = 256  # more than any signature of `decoding` reaches
 
 
@@ -127,7 +128,7 @@ def list_folder(
     parts: Mapping[str, str] | None,
     set_name: str,
 ) -> tuple[dict[str, Placed], tuple[str, ...], dict[str, str]]:
-    """The images of a folder of class folders, or of part folders with class folders in them.
+    """The images of a folder of class folders, with part folders above or below them where the set is divided so.
 
     Args:
         labels: folder name -> class, beside the names of the classes themselves.
@@ -136,7 +137,8 @@ def list_folder(
         Path -> class and part of every file in a class folder; files and folders that are not read; and part folder ->
         part.
     Raises:
-        DataError: a folder that is neither; the message has the table of the protocol that would say what it is.
+        DataError: a folder that is neither, or images beside part folders; the message has the table of the protocol
+            that would say what it is.
     """
     reader = _Reader(walk, tuple(classes), labels, parts, set_name)
     top = walk.entries()
@@ -145,8 +147,10 @@ def list_folder(
     known = [name for name in folders if reader.class_of(name) is not None]
     divided = {name: part for name in folders if (part := reader.part_of(name)) is not None}
     if known or not divided:
-        return reader.images_in("", folders, None), tuple(ignored), {}
-    images: dict[str, Placed] = {}
+        images, below = reader.divided_below(reader.images_in("", folders, None))
+        ignored += [f"{each}/" for each in below.unread]
+        return images, tuple(sorted(ignored)), below.parts
+    images = {}
     reader.refuse_unknown_parts([name for name in folders if name not in divided], divided)
     for folder, part in divided.items():
         if part == UNUSED:
@@ -157,6 +161,14 @@ def list_folder(
         images |= reader.images_in(folder, [entry.name for entry, is_folder in inside if is_folder], part)
     reader.refuse_strangers()
     return images, tuple(sorted(ignored)), divided
+
+
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """Part folders in the class folders: name -> part; and the places that the protocol declares unused."""
+
+    parts: dict[str, str]
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -188,6 +200,31 @@ class _Reader:
             self.refuse_strangers()
         return images
 
+    def divided_below(self, images: dict[str, Placed]) -> tuple[dict[str, Placed], _Below]:
+        """The same images with the parts of the folders that the class folders are divided into, if they are.
+
+        Raises:
+            DataError: some images lie in part folders and others do not, or a class is called as a part is.
+        """
+        inside = {path: path.split("/")[1] for path in images if path.count("/") > 1}
+        parts = {step: part for step in sorted({*inside.values()}) if (part := self.part_of(step)) is not None}
+        if not parts or self.parts is None:
+            return images, _Below({})
+        odd = [path for path in images if inside.get(path) not in parts]
+        odd += [path for path in images if path.split("/")[0] in parts]
+        if odd:
+            folders = sorted({step for path in odd if (step := inside.get(path)) is not None} - parts.keys())
+            lines = [f'{toml_key(name)} = ""  # {", ".join(PARTS)} or {UNUSED}' for name in folders]
+            raise DataError(
+                f"{self.walk.root}: the class folders hold part folders ({', '.join(parts)}), and {len(odd)} images "
+                f"lie in none of them, first {odd[0]!r}. Move them into one; if those folders are no parts, rename "
+                "them; or name a table of the images, and the split with --split."
+                + (f" Or say in the protocol:\n{toml_table(self.set_name, 'parts', lines)}" if lines else "")
+            )
+        read = {path: Placed(each.label, parts[inside[path]]) for path, each in images.items()}
+        unread = sorted({"/".join(path.split("/")[:2]) for path, each in read.items() if each.part == UNUSED})
+        return {path: each for path, each in read.items() if each.part != UNUSED}, _Below(parts, tuple(unread))
+
     def refuse_strangers(self) -> None:
         if not self.strangers:
             return
@@ -204,6 +241,8 @@ class _Reader:
     def refuse_a_level_too_high(self, strangers: Sequence[str]) -> None:
         """Where the class folders lie one level further down, the error names the place."""
         holders = {name: inside for name in strangers if (inside := self._looked_into(name))}
+        if not holders and len(strangers) == 1 and (place := self._further_down(strangers[0])) is not None:
+            holders = {place: self._looked_into(place)}
         divided = [name for name, inside in holders.items() if any(map(self.part_of, inside))]
         if len(holders) == 1:
             (name,) = holders
@@ -214,6 +253,17 @@ class _Reader:
             )
         if len(holders) > 1:
             self.refuse_unknown_parts(list(holders), {})
+
+    def _further_down(self, folder: str) -> str | None:
+        """The first folder below, each alone in the one above it, that holds classes or parts."""
+        for _ in range(MOST_WRAPPERS):
+            inside = [entry.name for entry, is_folder in self.walk.entries(folder) if is_folder]
+            if len(inside) != 1:
+                return None
+            folder = f"{folder}/{inside[0]}"
+            if self._looked_into(folder):
+                return folder
+        return None
 
     def _looked_into(self, folder: str) -> list[str]:
         """The folders in it that are classes or parts, or look like one."""

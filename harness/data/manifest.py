@@ -105,6 +105,14 @@ def read_manifest(
             "with the columns path and label."
         )
     if not listed.images:
+        loose = [each for each in listed.ignored if PurePosixPath(each).suffix.lower() in FORMAT_OF_SUFFIX]
+        if loose and location.is_dir():
+            raise DataError(
+                f"set {name!r}: {location} holds no image of any class. {len(loose)} lie loose in it, first "
+                f"{min(loose)!r}, and no folder says of which class they are. Name a CSV beside them, with the "
+                "columns path and label and a row for each; "
+                f"or move them into sub-folders named {', '.join([*classes, *names.label_of])}."
+            )
         detail = f"; all {len(listed.missing)} files that it names are missing" if listed.missing else ""
         raise DataError(
             f"set {name!r}: {location} holds no image of any class{detail}. Expected are sub-folders named "
@@ -258,17 +266,23 @@ def _list_folder(
     walk = Walk(root, listing)
     placed, ignored, divided = list_folder(walk, classes=classes, labels=names.label_of, parts=parts, set_name=set_name)
     reading = Reading(
-        labels=_labels_met(placed, names.label_of, n_above=1 if divided else 0),
+        labels=_labels_met(placed, names.label_of),
         parts=divided,
         litter=tuple(sorted(set(walk.litter))),
     )
     return _Listed(root, {path: _Row(each.label, part=each.part) for path, each in placed.items()}, ignored, reading)
 
 
-def _labels_met(placed: Mapping[str, Placed], labels: Mapping[str, str], *, n_above: int) -> dict[str, str]:
+def _labels_met(placed: Mapping[str, Placed], labels: Mapping[str, str]) -> dict[str, str]:
     """Folder -> class, for the folders that are not called as their class."""
-    met = {path.split("/")[n_above]: each.label for path, each in placed.items()}
-    return {written: name for written, name in sorted(met.items()) if written != name and written in labels}
+    met = {step: each.label for path, each in placed.items() if (step := _class_folder(path, each.label, labels))}
+    return dict(sorted(met.items()))
+
+
+def _class_folder(path: str, label: str, labels: Mapping[str, str]) -> str | None:
+    """The folder that says the class, first or below a part folder; None where it is called as the class."""
+    first, second = path.split("/")[:2]
+    return next((step for step in (first, second) if labels.get(step, step) == label and step in labels), None)
 
 
 # --- tables -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.core.errors import InvalidPredictions
+from harness.core.kinds import kind_of
 from harness.core.text import brief
 from harness.data.printed_numbers import number_of
 
@@ -22,26 +23,10 @@ MOST_UNPACKED_BYTES = 2**30  # as a Parquet file's own footer states it
 MOST_ROWS = 1_000_000
 MOST_COLUMNS = 1_000
 LONGEST_LINE = 2**17
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|")
 PREFIX = "p_"  # of the columns of a pack's own predictions
 PARQUET = b"PAR1"
 WITHOUT_PYARROW = "pyarrow, which reads it, cannot be imported"
-# How files of other kinds begin, which are given in place of a table.
-OTHER_KINDS = {
-    b"PK\x03\x04": "a zip, such as .xlsx or .npz",
-    b"\x1f\x8b": "a gzip file: unpack it first",
-    b"\xff\xfe": "UTF-16 text: save it as UTF-8",
-    b"\xfe\xff": "UTF-16 text: save it as UTF-8",
-    b"\x89HDF": "an HDF5 file",
-    b"\x93NUMPY": "a NumPy array, which names neither images nor classes",
-    b"\x80": "a pickle, which is never opened",
-    b"{": "JSON",
-    b"[": "JSON",
-    b"<": "HTML or XML",
-    b"\x89PNG": "an image",
-    b"\xff\xd8\xff": "an image",
-    b"SQLite": "a database",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +113,10 @@ def _with_likeness(name: str, header: Sequence[str]) -> str:
 
 
 def _csv(content: bytes, where: str, classes: Sequence[str]) -> Cells:
-    for start, kind in OTHER_KINDS.items():
-        if content.startswith(start):
-            raise InvalidPredictions(f"{where} is {kind}. Write a CSV (UTF-8) or a Parquet file with a row per image.")
+    if (kind := kind_of(content)) is not None:
+        raise InvalidPredictions(
+            f"{where} is {kind[0]}: {kind[1]}. What is read is a CSV (UTF-8) or a Parquet file with a row per image."
+        )
     if b"\0" in content[:4096]:
         raise InvalidPredictions(f"{where} is neither CSV nor Parquet. Write one of these, with a row per image.")
     text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
@@ -196,7 +182,8 @@ def _parquet(content: bytes, where: str, wanted: set[str]) -> Cells:
         _refuse_too_many(where, len(header), "columns", MOST_COLUMNS)
         unpacked = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
         _refuse_too_many(where, unpacked, "bytes", MOST_UNPACKED_BYTES)
-        table = file.read(columns=[name for name in header if name in wanted or name.startswith(PREFIX)])
+        read = [name for name in header if name in wanted or name.startswith(PREFIX)]
+        table = _unpacked(pyarrow, parquet, content, file, read, where)
         columns = {
             name: _texts(pyarrow, table.column(name), f"{where}, column {name!r}") for name in table.column_names
         }
@@ -209,6 +196,39 @@ def _parquet(content: bytes, where: str, wanted: set[str]) -> Cells:
     nothing = [""] * n_rows
     rows = [list(cells) for cells in zip(*(columns.get(name, nothing) for name in header), strict=True)]
     return Cells("Parquet", header, rows, tuple(f"row {number}" for number in range(1, n_rows + 1)))
+
+
+def _unpacked(pyarrow: Any, parquet: Any, content: bytes, file: Any, read: Sequence[str], where: str) -> Any:
+    """The columns that are read. A text that is written once may stand in every row, and a footer counts it once:
+    texts stay in their dictionary, and are counted before each row gets its own.
+    """
+    footer = file.metadata
+    chunks = [footer.row_group(g).column(n) for g in range(footer.num_row_groups) for n in range(footer.num_columns)]
+    # This encoding has no dictionary: a text is what it has more than the one before. So few rows are read at once.
+    shared = {c.path_in_schema: c.total_uncompressed_size for c in chunks if "DELTA_BYTE_ARRAY" in c.encodings}
+    at_once = max(1, min(MOST_ROWS, MOST_UNPACKED_BYTES // max([1, *shared.values()])))
+    texts = [n for n in read if n not in shared and _is_text(pyarrow, file.schema_arrow.field(n).type)]
+    opened, batches, n_bytes = parquet.ParquetFile(io.BytesIO(content), read_dictionary=texts), [], 0
+    for batch in opened.iter_batches(batch_size=at_once, columns=list(read)):
+        n_bytes += sum(_n_bytes(pyarrow, column) for column in batch.columns)
+        _refuse_too_many(where, n_bytes, "bytes", MOST_UNPACKED_BYTES)
+        batches.append(batch)
+    return pyarrow.Table.from_batches(batches) if batches else opened.read(columns=list(read))
+
+
+def _n_bytes(pyarrow: Any, column: Any) -> int:
+    """What the column has when every row has its own text."""
+    kind = column.type
+    if not pyarrow.types.is_dictionary(kind) or not _is_text(pyarrow, kind.value_type):
+        return int(column.nbytes)
+    compute = importlib.import_module("pyarrow.compute")
+    lengths = compute.binary_length(column.dictionary).cast(pyarrow.int64())
+    return int(compute.sum(lengths.take(column.indices)).as_py() or 0)
+
+
+def _is_text(pyarrow: Any, kind: Any) -> bool:
+    types = pyarrow.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def _pyarrow(where: str) -> tuple[Any, Any]:
@@ -226,7 +246,7 @@ def _texts(pyarrow: Any, column: Any, where: str) -> list[str]:
     kind = column.type
     if pyarrow.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
-    if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
+    if _is_text(pyarrow, kind):
         return ["" if value is None else value for value in column.to_pylist()]
     if pyarrow.types.is_float16(kind):  # which rounds by 0.0002, and prints more digits than that
         raise InvalidPredictions(f"{where} is of half precision, too coarse for probabilities. Write it as float32.")
@@ -234,4 +254,6 @@ def _texts(pyarrow: Any, column: Any, where: str) -> list[str]:
         return ["" if value is None else str(np.float32(value)) for value in column.to_pylist()]
     if pyarrow.types.is_float64(kind) or pyarrow.types.is_integer(kind):
         return ["" if value is None else repr(value) for value in column.to_pylist()]
+    if pyarrow.types.is_decimal(kind):
+        return ["" if value is None else str(value) for value in column.to_pylist()]
     raise InvalidPredictions(f"{where} is of type {kind}. Write numbers as floats, paths and digests as text.")

@@ -78,7 +78,7 @@ class Reading:
     """What of a set was read as what; all of it empty where a folder is written as the protocol has it.
 
     labels:    folder name or label as written -> class, where they differ.
-    parts:     folder above the class folders -> part, or "unused" for one that was not read.
+    parts:     folder above or directly below the class folders -> part, or "unused" for one that was not read.
     columns:   what was read -> the column of the table; delimiter: what separates its cells. Empty for a folder.
     unread:    columns that nothing read; unused: those of them that the protocol declares unused.
     litter:    files, and folders with a "/" at the end, that an operating system or a program left behind.
@@ -94,7 +94,7 @@ class Reading:
 
     def part_of(self, path: str) -> str | None:
         """The part of the image at this path, where its set came in part folders."""
-        return self.parts.get(path.split("/")[0])
+        return next((self.parts[step] for step in path.split("/")[:2] if step in self.parts), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class Survey:
     wrapped:  whether it is below.
     images:   path relative to `root` -> class and part, for the files of the class folders; sorted, without litter.
     renamed:  folder -> class, where the folder's name cannot be a class's.
-    divided:  folder above the class folders -> part, "unused" where its name says none; empty without part folders.
+    divided:  folder above or directly below the class folders -> part, "unused" where its name says none; empty
+              without part folders.
     litter:   what programs that list folders left behind, relative to `root`; a folder's name ends in "/".
     loose:    files beside the class and part folders.
     facts:    what decoding showed, of all images or of MOST_DECODED spread over them.
@@ -107,7 +108,7 @@ def survey(folder: Path, *, workers: int) -> Survey:
     _refuse_names(root, places, labels, divided)
     walk = Walk(root, _at_most(MOST_FILES, root))
     renamed = {name: label for name, label in labels.items() if name != label}
-    placed, ignored, _ = list_folder(
+    placed, ignored, parts = list_folder(
         walk,
         classes=tuple(labels.values()),
         labels=renamed,
@@ -121,7 +122,7 @@ def survey(folder: Path, *, workers: int) -> Survey:
         wrapped=root != folder,
         images=images,
         renamed=renamed,
-        divided=divided,
+        divided=divided or parts,
         litter=tuple(sorted(set(walk.litter))),
         loose=tuple(name for name in ignored if not name.endswith("/")),
         facts=_facts(root, list(images), workers),

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.errors import DataError, MissingData
@@ -19,6 +19,7 @@ from harness.core.kinds import kind_of
 from harness.core.spreadsheet import active
 from harness.core.text import shortened
 from harness.data.suggestions import toml_table, toml_text
+from harness.protocol.names import part_called
 from harness.protocol.sets import COLUMN_ROLES, ColumnPlan
 
 PATH_COLUMNS = ("filepath", "path")
@@ -37,17 +38,40 @@ LONGEST_PATH = 1024
 # to ask before it is left unread. Cells of one patient in two parts make the test part a memory test.
 LIKELY = {
     "patient": (
-        *("patient", "paciente", "paziente", "pat", "subject", "subj", "proband", "donor", "case", "person"),
-        *("individual", "participant", "volunteer", "animal", "mouse", "mrn", "pid", "sample", "specimen", "group"),
-        *("cluster", "family"),
+        *("patient", "patientin", "paciente", "paziente", "pat", "subject", "subj", "proband", "donor", "case"),
+        *(
+            "person",
+            "individual",
+            "participant",
+            "volunteer",
+            "animal",
+            "mouse",
+            "rat",
+            "rabbit",
+            "dog",
+            "cow",
+            "horse",
+        ),
+        *("mrn", "pid", "sample", "specimen", "group", "cluster", "family", "owner", "encounter", "visit", "accession"),
+        *("study", "barcode", "fall", "spender", "probe", "sujet", "sujeto", "caso", "donneur", "donante", "donatore"),
+        *("malade", "pacjent", "pacient", "пациент", "患者", "病人", "病例", "환자"),
     ),
-    "slide": ("slide", "smear", "wsi", "film", "block"),
+    "slide": (
+        *("slide", "smear", "wsi", "film", "block", "plate", "well", "chip", "cartridge", "batch", "run", "session"),
+        *("acquisition", "series", "objektträger", "objekttraeger", "ausstrich", "präparat", "praeparat", "frottis"),
+        *("frotis", "vetrino", "玻片"),
+    ),
     "site": (
         *("site", "center", "centre", "hospital", "clinic", "lab", "laboratory", "institution", "institute"),
-        *("scanner", "microscope", "camera", "device"),
+        *("scanner", "microscope", "camera", "device", "instrument", "klinik", "krankenhaus", "labor", "zentrum"),
+        *("standort", "mikroskop", "kamera", "hôpital", "hopital", "centro", "laboratoire", "医院"),
     ),
-    "split": ("split", "subset", "partition", "fold"),
+    "split": ("split", "subset", "partition", "fold", "istrain", "istest"),
 }
+# An id as programs and people write it ("P-001", "S12/3"); and a number with its unit ("40x", "0.25 um"), no id.
+ID_LIKE = re.compile(r"(?=.*[^\W\d_])(?=.*\d)[\w./# -]{2,64}")
+WITH_UNIT = re.compile(r"[\d.,]+ ?[^\W\d_]{1,3}")
+FEWEST_IDS = 3
 # What path and label columns are often called; for the table that an error prints, never to read by.
 OFTEN = {
     "path": ("file", "filename", "file_name", "image", "images", "img", "image_path", "image_id", "imagepath", "name"),
@@ -125,11 +149,14 @@ def read_table(
         header = next(reader, [])
         roles = _columns_read(file, header, plan, required, refusal, set_name)
         places = {role: header.index(name) for role, name in roles.items()}
-        rows = tuple(_rows(file, reader, lines, len(header), places, refusal))
+        others = [_Unread(n, name) for n, name in enumerate(header) if name not in {*roles.values(), *plan.unused}]
+        rows = tuple(_rows(file, reader, lines, len(header), places, others, refusal))
     except csv.Error as error:
         raise refusal(f"{file}, line {lines.n}: not readable as CSV ({error}). Correct that line.") from None
     unread = tuple(name for name in header if name not in roles.values())
-    _refuse_unspoken(file, [name for name in unread if name not in plan.unused], roles, refusal, set_name)
+    suspects = {name: role for name in unread if name not in plan.unused and (role := likely_role(name)) is not None}
+    suspects = {each.name: role for each in others if (role := each.role) is not None} | suspects
+    _refuse_unspoken(file, [(name, suspects[name]) for name in unread if name in suspects], roles, refusal, set_name)
     return Table(rows, roles, unread, form.delimiter)
 
 
@@ -169,6 +196,7 @@ def _rows(
     lines: _Lines,
     n_columns: int,
     places: Mapping[str, int],
+    others: Sequence[_Unread],
     refusal: type[DataError],
 ) -> Iterator[TableRow]:
     line, n_rows = lines.n + 1, 0
@@ -182,6 +210,8 @@ def _rows(
             n_rows += 1
             if n_rows > MOST_ROWS:
                 raise refusal(f"{file}, line {line}: more than {MOST_ROWS:,} rows. Divide the table.")
+            for column in others:
+                column.see(cells[column.place])
             yield TableRow(line, {role: cells[place] for role, place in places.items()})
         line = lines.n + 1
 
@@ -283,10 +313,42 @@ def _paste(header: Sequence[str], absent: Sequence[str], roles: Mapping[str, str
     return f" If they are called otherwise, say so in the protocol:\n{toml_table(set_name, 'columns', lines)}"
 
 
+@dataclass(slots=True)
+class _Unread:
+    """What stands in a column that nothing reads: is it written like ids that several rows share, or like parts?"""
+
+    place: int
+    name: str
+    n: int = 0
+    like_ids: bool = True
+    like_parts: bool = True
+    values: set[str] = field(default_factory=set)
+
+    def see(self, cell: str) -> None:
+        if not cell or not (self.like_ids or self.like_parts):
+            return
+        if cell not in self.values:
+            self.like_ids &= ID_LIKE.fullmatch(cell) is not None and WITH_UNIT.fullmatch(cell) is None
+            self.like_parts &= part_called(cell, None) is not None
+            self.values.add(cell)
+        self.n += 1
+
+    @property
+    def role(self) -> str | None:
+        """As of `likely_role`, by what stands in the rows."""
+        if self.like_parts and len(self.values) > 1:
+            return "split"
+        return "patient" if self.like_ids and FEWEST_IDS <= len(self.values) <= self.n // 2 else None
+
+
 def _refuse_unspoken(
-    file: Path, unread: Sequence[str], roles: Mapping[str, str], refusal: type[DataError], set_name: str
+    file: Path,
+    suspects: Sequence[tuple[str, str]],
+    roles: Mapping[str, str],
+    refusal: type[DataError],
+    set_name: str,
 ) -> None:
-    suspects = [(name, role) for name in unread if (role := likely_role(name)) is not None]
+    """suspects: columns that are not spoken of, and what each looks like."""
     if not suspects:
         return
     lines = [f"{role} = {toml_text(name)}" for role, name in _one_each(suspects, roles)]
@@ -315,11 +377,11 @@ def likely_role(column: str) -> str | None:
     >>> likely_role("PatientID"), likely_role("donor no."), likely_role("magnification")
     ('patient', 'patient', None)
     """
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|[^0-9A-Za-z]+", " ", column)
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", " ", column)
     tokens = spaced.casefold().split()
     for role, words in LIKELY.items():
         for token in tokens:
-            bare = re.sub(r"(ids?|nos?|nr|num|number|name|code)?[0-9]*$", "", token)
+            bare = re.sub(r"(ids?|nos?|nr|num|number|nummer|numero|name|code)?[0-9]*$", "", token)
             if any(each in (word, f"{word}s") for each in (token, bare) for word in words):
                 return role
             if any(token.startswith(word) for word in words if len(word) >= 6):

@@ -26,6 +26,13 @@ COMMON = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"),
     *("efficientnet_b0", "efficientnet_v2_s", "convnext_tiny", "densenet121", "vgg16", "vit_b_16", "swin_t"),
 )
+COMMON_OF_TIMM = tuple(
+    f"{TIMM}{name}"
+    for name in (
+        *("efficientnet_b0", "tf_efficientnet_lite0", "mobilenetv3_small_100", "mobilenetv3_large_100"),
+        *("convnext_tiny", "vit_small_patch16_224", "vit_base_patch16_224", "swin_tiny_patch4_window7_224"),
+    )
+)
 FILTERS = get_args(Filter)
 
 
@@ -136,7 +143,7 @@ def _gives(whole: torch.Tensor, body: nn.Module, last: nn.Module, noise: torch.T
 def fits_elsewhere(state: Mapping[str, torch.Tensor], *, tried: str) -> str | None:
     """The name of a common architecture that these tensors are of, whatever the number of their outputs."""
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    for architecture in COMMON:
+    for architecture in (*COMMON, *_common_of_timm()):
         if architecture == tried:
             continue
         with torch.device("meta"):
@@ -146,6 +153,15 @@ def fits_elsewhere(state: Mapping[str, torch.Tensor], *, tried: str) -> str | No
             if len(others) <= 2:  # the weight and bias of the last layer
                 return architecture
     return None
+
+
+def _common_of_timm() -> tuple[str, ...]:
+    """None where timm is not installed: then nothing needs it."""
+    try:
+        _timm(TIMM)
+    except WeightsError:
+        return ()
+    return COMMON_OF_TIMM
 
 
 def _timm(architecture: str) -> Any:

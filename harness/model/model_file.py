@@ -72,10 +72,19 @@ def read_model(file: Path, protocol: Protocol, *, trusted: tuple[str, ...]) -> M
             architecture, or its classes, size or preprocessing are not the protocol's.
     """
     suffix = file.suffix.lower()
+    if file.is_dir():
+        raise WeightsError(
+            f"--model {file} is a folder. Name the file in it that holds the model ({', '.join(FORMATS)}). A "
+            f"SavedModel of TensorFlow is not opened: {AS_A_COMMAND[0].lower()}{AS_A_COMMAND[1:]}."
+        )
     if suffix not in FORMATS:
-        why = LEFT_OUT.get(suffix, "this kind of file is not known")
+        why = LEFT_OUT.get(suffix, f"this kind of file is not known; known are {', '.join(FORMATS)}. {AS_A_COMMAND}")
         raise WeightsError(f"--model {file}: {why}. {SAFE}.")
     kind, content = FORMATS[suffix], read_whole(file)
+    if not content:
+        raise WeightsError(
+            f"--model {file} is empty (0 bytes). Copy it again from where it was made, or save it again."
+        )
     sha256 = sha256_of(content)
     trust = _trust(file, sha256, protocol, trusted) if kind.runs_code else None
     found = kind.read(Content(content, suffix, str(file), protocol))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from torchvision.models import ResNet
 
 from harness.core.errors import WeightsError
 from harness.model.architectures import TIMM, TRAINABLE, fits_elsewhere, in_two, refuse_untrainable, untrained_network
-from harness.model.checkpoints import prefix_told
+from harness.model.checkpoints import UNUSED_IN_ANSWERS, prefix_told
 from harness.model.normalisation import first_layer, normalising
 from harness.model.preprocessing import CellPixels
 from harness.model.records import Preprocessing, WeightsRecord, preprocessing_of
@@ -26,6 +26,11 @@ from harness.protocol.training import TrainingPlan, WeightsPlan
 
 # Body and head as `vision_learner` makes them; or as the library has it that the architecture is of.
 Layout = Literal["fastai", "torchvision", "timm"]
+OTHER_PRECISIONS = {
+    torch.float16: "half precision",
+    torch.bfloat16: "half precision",
+    torch.float64: "double precision",
+}
 CUT = -2  # fastai's own cut for torchvision's networks: all but the average pool and what makes 1,000 classes of it
 CALIBRATION_IMAGES = 256
 
@@ -76,18 +81,14 @@ def assembled(
     Raises:
         WeightsError: a tensor is missing, too many, or of another shape or type than the architecture's.
     """
-    nets: dict[Layout, nn.Module] = {
-        "timm" if architecture.startswith(TIMM) else "torchvision": untrained_network(architecture, n_classes)
-    }
-    if architecture in TRAINABLE:
-        nets["fastai"] = with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes)
+    nets = _layouts(architecture, n_classes)
     misfits = {layout: _misfits(state, net.state_dict()) for layout, net in nets.items()}
     layout = min(misfits, key=lambda each: len(misfits[each]))
     if misfits[layout]:
         raise WeightsError(
             f"{where}: these are not the weights of a {architecture} for {n_classes} classes (nearest layout: "
             f"{layout}): {len(misfits[layout])} tensors differ, first {'; '.join(misfits[layout][:3])}. "
-            + _remedy(state, nets[layout].state_dict(), misfits[layout], architecture, n_classes)
+            + _remedy(state, {name: each.state_dict() for name, each in nets.items()}, layout, architecture, n_classes)
         )
     net = nets[layout]
     # With the versions of its own layers beside the names: some refuse a state without them, and a file loses them.
@@ -104,6 +105,21 @@ def assembled(
     return in_two(net, size_px=size_px) or net, layout
 
 
+def layers_of(architecture: str, n_classes: int) -> set[str]:
+    """The first steps of the names of an architecture's tensors, in every layout."""
+    states = [net.state_dict() for net in _layouts(architecture, n_classes).values()]
+    return {name.partition(".")[0] for state in states for name in state}
+
+
+def _layouts(architecture: str, n_classes: int) -> dict[Layout, nn.Module]:
+    nets: dict[Layout, nn.Module] = {
+        "timm" if architecture.startswith(TIMM) else "torchvision": untrained_network(architecture, n_classes)
+    }
+    if architecture in TRAINABLE:
+        nets["fastai"] = with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes)
+    return nets
+
+
 def gives_features(net: nn.Module) -> bool:
     """Whether an assembled network is (body, head), so that its body's outputs are its features."""
     return isinstance(net, nn.Sequential) and len(net) == 2
@@ -111,31 +127,39 @@ def gives_features(net: nn.Module) -> bool:
 
 def _remedy(
     state: Mapping[str, torch.Tensor],
-    wanted: Mapping[str, torch.Tensor],
-    misfits: Sequence[str],
+    layouts: Mapping[Layout, Mapping[str, torch.Tensor]],
+    nearest: Layout,
     architecture: str,
     n_classes: int,
 ) -> str:
     """What to do about tensors that do not fit, by the way in which they do not."""
+    wanted = layouts[nearest]
     same = wanted.keys() == state.keys()
-    halved = {state[name].dtype for name in wanted if name in state} & {torch.float16, torch.bfloat16}
-    if same and halved and all(wanted[name].shape == state[name].shape for name in wanted):
-        kind = str(next(iter(halved))).removeprefix("torch.")
+    others_than_float32 = {state[name].dtype for name in wanted if name in state} & OTHER_PRECISIONS.keys()
+    if same and others_than_float32 and all(wanted[name].shape == state[name].shape for name in wanted):
+        kind = next(iter(others_than_float32))
+        precision = OTHER_PRECISIONS[kind]
         return (
-            f"They are half precision ({kind}): what is judged computes in float32, and half precision answers "
-            "otherwise. Save what is delivered in float32, torch.save(model.float().state_dict(), ...), or judge it "
-            "in its own precision as a command (docs/judging-a-command.md)."
+            f"They are {precision} ({str(kind).removeprefix('torch.')}): what is judged computes in float32, and "
+            f"{precision} answers otherwise. Save what is delivered in float32, "
+            "torch.save(model.float().state_dict(), ...), or judge it in its own precision as a command "
+            "(docs/judging-a-command.md)."
         )
     others = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
     if same and others and len(others) <= 2 and all(state[name].ndim == wanted[name].ndim for name in others):
         n = state[others[-1]].shape[0]
+        if n == 1 and wanted[others[-1]].shape[0] == n_classes:
+            return (
+                "Only its last layer differs: it has a single output, for one of two classes. Judge it as a command "
+                "that answers with 1 - p and p (docs/judging-a-command.md), or write both into --predictions."
+            )
         if wanted[others[-1]].shape[0] == n_classes:
             return (
                 f"Only its last layer differs: it has {n} outputs, and the protocol has {n_classes} classes. Name in "
                 "the protocol the classes that it was trained for, in the order of its outputs."
             )
-    if told := prefix_told(state):
-        return told.strip()
+    if told := prefix_told(state, [*layouts.values()]):
+        return told[0].upper() + told[1:]
     if (other := fits_elsewhere(state, tried=architecture)) is not None:
         return f'They are those of a {other}: say architecture = "{other}" in [training] of the protocol.'
     return (
@@ -146,7 +170,7 @@ def _remedy(
 
 def _misfits(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> list[str]:
     """One phrase for each tensor that is missing, unknown, or of another shape or type. No value is looked at."""
-    said = [f"{name!r} is missing" for name in wanted if name not in state]
+    said = [f"{name!r} is missing" for name in wanted if name not in state and not name.endswith(UNUSED_IN_ANSWERS)]
     said += [f"{name!r} fits no layer" for name in state if name not in wanted]
     for name in wanted.keys() & state.keys():
         one, other = state[name], wanted[name]

@@ -6,6 +6,7 @@ statement that is missing is an error that prints what to write.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -16,8 +17,9 @@ from harness.core.numbers import SUMS_TO_ONE
 from harness.model.classifier import Machine
 from harness.model.exports import Claims, claims_of
 from harness.model.formats import Content, Format, Found, preprocessing_of_file, refuse_other_claims, stated
+from harness.model.named_classes import classes_told, lists_in
 from harness.model.onnx_classifier import ABILITIES, Asking, OnnxClassifier, OnnxOnDevice, rounding
-from harness.model.onnx_graph import Layout, Ports, ports_of, possible_layouts, read_graph
+from harness.model.onnx_graph import Layout, Ports, labels_in, ports_of, possible_layouts, read_graph
 from harness.model.onnx_runtime import Session, engine, try_out
 from harness.model.records import ModelCard
 from harness.model.tensorfiles import sha256_of
@@ -39,7 +41,11 @@ TOLD = {
 def _read(content: Content) -> Found:
     protocol, where = content.protocol, content.where
     model = read_graph(content.data, where=where)
-    claims = claims_of({field.key: field.value for field in model.metadata_props}, where=where)
+    metadata = {field.key: field.value for field in model.metadata_props}
+    claims = claims_of(metadata, where=where)
+    if claims.classes is None:
+        told = [*labels_in(model), *lists_in(metadata)]
+        claims = replace(claims, classes=classes_told(told, protocol.dataset.classes))
     refuse_other_claims(where, claims, protocol)
     size_px, n_classes = protocol.training.image_size_px, len(protocol.dataset.classes)
     ports = ports_of(model, n_classes=n_classes, size_px=size_px, where=where)

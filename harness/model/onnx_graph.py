@@ -15,6 +15,7 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from harness.core.errors import WeightsError
+from harness.core.kinds import kind_of
 from harness.core.text import first_few
 
 Layout = Literal["NCHW", "NHWC", "flat"]
@@ -28,6 +29,7 @@ INPUT_TYPES = {**TYPES, TensorProto.UINT8: "uint8"}
 CHANNELS = 3
 # onnxruntime reads settings of its own from this field of a model, where the environment tells it to.
 SETTINGS_KEY = "ort_config"
+LABELS = "classlabels_strings"  # of the standard's classifiers
 ZIPMAP = "options={id(model): {'zipmap': False}}"
 
 Shape = tuple[int | None, ...]  # None: any size
@@ -66,7 +68,8 @@ def read_graph(content: bytes, *, where: str) -> ModelProto:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # whatever a parser says of bytes that somebody else chose
-        raise WeightsError(f"{where} is not an ONNX file: {_first_line(error)}. Export the classifier again.") from None
+        said = f"it is {kind[0]}" if (kind := kind_of(content)) is not None else _first_line(error)
+        raise WeightsError(f"{where} is not an ONNX file: {said}. Export the classifier again.") from None
     if not model.ir_version or not model.graph.node:
         raise WeightsError(f"{where} is not an ONNX file: it holds no graph. Export the classifier again.")
     if any(field.key == SETTINGS_KEY for field in model.metadata_props):
@@ -94,6 +97,16 @@ def ports_of(model: ModelProto, *, n_classes: int, size_px: int, where: str) -> 
         _layout(given.shape),
         given.shape[0],
     )
+
+
+def labels_in(model: ModelProto) -> list[tuple[str, ...]]:
+    """Every list of labels in the graph, in the order of its outputs: scikit-learn's converters write such.
+
+    They sort them, whatever order a protocol has.
+    """
+    listed = [each.strings for node in _nodes(model) for each in node.attribute if each.name == LABELS]
+    listed += [each.string_data for each in model.graph.initializer if each.data_type == TensorProto.STRING]
+    return [tuple(each.decode("utf-8", "replace") for each in names) for names in listed]
 
 
 # --- harmless ---------------------------------------------------------------------------------------
@@ -235,6 +248,11 @@ def _class_output(graph: GraphProto, n_classes: int, where: str) -> Value:
         )
     # scikit-learn's converters put the label, whole numbers, beside the probabilities.
     numbers = [each for each in outputs if each.dtype in TYPES.values()]
+    if len(numbers) > 1 and all(each.shape is not None and len(each.shape) == 1 for each in numbers):
+        raise WeightsError(
+            f"{where}: its outputs are {listed}, which is a column for each class, as scikit-learn's ZipMap can write "
+            f"them. Convert it again without: to_onnx(model, ..., {ZIPMAP})."
+        )
     if len(numbers) != 1:
         raise WeightsError(
             f"{where}: its outputs are {listed}. One with a floating-point number for each class is needed, and no "

@@ -13,7 +13,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,20 +23,31 @@ from torch.torch_version import TorchVersion
 
 from harness.core.errors import WeightsError
 from harness.core.files import read_plain
+from harness.core.kinds import kind_of
 from harness.core.strict_json import parse_json
 from harness.model.checkpoints import LEGACY, weights_in, why_not_loaded
+from harness.model.named_classes import lists_in
 
 MOST_BYTES = 768 * 1024**2  # a VGG-16 has 528 MiB, a ResNet-50 with its optimiser 290
 MOST_HEADER_BYTES = 1024**2  # of .safetensors; a ResNet-50's has 40 kB
 MOST_ENTRIES = 10_000  # of a zip
 # CVE-2025-32434 (before 2.6) and CVE-2026-24747 (before 2.10) let a file run code in spite of weights_only.
 SAFE_TORCH = "2.10"
+TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar")  # of what torch.save writes
 FORCED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 SAFER = "Save it as .safetensors, which can hold nothing but tensors."
 # What torch.save writes, in one folder; TorchScript and torch.export put code and other archives beside it.
 _ENTRY = re.compile(
     r"[^/]+/(data\.pkl|data/\d+|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id)"
 )
+
+
+class Unwrapped(NamedTuple):
+    """Named tensors, what was taken off to come to them, and the lists of class names that lay beside them."""
+
+    tensors: dict[str, torch.Tensor]
+    taken_off: tuple[str, ...]
+    lists: tuple[tuple[str, ...], ...]
 
 
 def read_whole(file: Path, *, follow_link: bool = False) -> bytes:
@@ -63,7 +74,7 @@ def sha256_of(content: bytes) -> str:
 
 def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False) -> dict[str, torch.Tensor]:
     """As `unwrapped_of`, of tensors that are wrapped in nothing: whoever asks has no place to tell of it."""
-    tensors, taken_off = unwrapped_of(content, suffix=suffix, where=where, legacy=legacy)
+    tensors, taken_off, _ = unwrapped_of(content, suffix=suffix, where=where, legacy=legacy)
     if taken_off:
         raise WeightsError(
             f"{where}: its tensors lie below {' and '.join(taken_off)}. Save them bare, as model.state_dict() has them."
@@ -71,10 +82,8 @@ def tensors_of(content: bytes, *, suffix: str, where: str, legacy: bool = False)
     return tensors
 
 
-def unwrapped_of(
-    content: bytes, *, suffix: str, where: str, legacy: bool = False
-) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """The named tensors in the bytes of a .safetensors, .pth (.pt, .ckpt) or .npz file, and what they were wrapped in.
+def unwrapped_of(content: bytes, *, suffix: str, where: str, legacy: bool = False) -> Unwrapped:
+    """The named tensors in the bytes of a .safetensors, .npz or torch file, and what they were wrapped in.
 
     Args:
         suffix: of the file; bytes that are something else are refused.
@@ -85,7 +94,7 @@ def unwrapped_of(
         WeightsError: the bytes are not such a file, hold anything but finite tensors, or claim to be larger than
             they are.
     """
-    readers = {".safetensors": _safetensors, ".npz": _npz, ".pth": _pth, ".pt": _pth, ".ckpt": _pth}
+    readers = {".safetensors": _safetensors, ".npz": _npz, **dict.fromkeys(TORCH_SUFFIXES, _pth)}
     if suffix not in readers:
         raise WeightsError(f"{where}: unknown kind of weights file {suffix!r}. Use .safetensors, .pth or .npz.")
     if readers[suffix] is _pth:
@@ -106,7 +115,7 @@ def unwrapped_of(
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"{where}: {name!r} holds NaN or infinity. Its training diverged: take other weights.")
-    return tensors, taken_off
+    return Unwrapped(tensors, taken_off, lists_in(loaded))
 
 
 def metadata_of(content: bytes, *, where: str) -> dict[str, str]:
@@ -197,8 +206,10 @@ def _rewritten(content: bytes) -> bytes:
             "torch.save(torch.load(file, weights_only=True), 'weights.pth')."
         )
     if not content.startswith(b"PK\x03\x04"):
+        kind = kind_of(content)
         raise WeightsError(
-            f"it does not begin as a file of torch.save does; a pickle or tar of old is not opened. {SAFER}"
+            (f"it is {kind[0]}, and " if kind is not None else "")
+            + f"it does not begin as a file of torch.save does; a pickle or tar of old is not opened. {SAFER}"
         )
     checked = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(checked, "w") as plain:

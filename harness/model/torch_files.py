@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
 from harness.core.errors import WeightsError
 from harness.model.architectures import engine_of, own_preprocessing
+from harness.model.checkpoints import below_one_name
 from harness.model.classifier import Machine
 from harness.model.exports import Claims, claims_of, unpickled
 from harness.model.formats import Content, Format, Found, declared, preprocessing_of_file, refuse_other_claims
-from harness.model.networks import assembled, gives_features, tensors_digest
+from harness.model.named_classes import classes_told, lists_in
+from harness.model.networks import assembled, gives_features, layers_of, tensors_digest
 from harness.model.records import ModelCard
 from harness.model.tensorfiles import metadata_of, tensors_of, unwrapped_of
 from harness.model.torch_network import ABILITIES, WITHOUT_FEATURES, TorchNetwork, WholeTorchNetwork, network_of
@@ -19,13 +22,21 @@ from harness.protocol.training import IMAGENET_MEAN, IMAGENET_STD
 
 
 def _safetensors(content: Content) -> Found:
-    state, unwrapped = unwrapped_of(content.data, suffix=content.suffix, where=content.where)
-    claims = claims_of(metadata_of(content.data, where=content.where), where=content.where)
-    return _found(content, state, unwrapped, claims)
+    read = unwrapped_of(content.data, suffix=content.suffix, where=content.where)
+    metadata = metadata_of(content.data, where=content.where)
+    claims = claims_of(metadata, where=content.where)
+    return _found(content, read.tensors, read.taken_off, _with_classes(claims, lists_in(metadata), content))
 
 
 def _state_dict(content: Content) -> Found:
-    return _found(content, *unwrapped_of(content.data, suffix=content.suffix, where=content.where), Claims())
+    read = unwrapped_of(content.data, suffix=content.suffix, where=content.where)
+    return _found(content, read.tensors, read.taken_off, _with_classes(Claims(), read.lists, content))
+
+
+def _with_classes(claims: Claims, lists: Iterable[Sequence[str]], content: Content) -> Claims:
+    """With the classes that the file names beside its weights, where it does not claim them for the harness."""
+    told = classes_told(lists, content.protocol.dataset.classes)
+    return claims if claims.classes is not None else replace(claims, classes=told)
 
 
 def _pickle(content: Content) -> Found:
@@ -44,6 +55,9 @@ def _found(content: Content, state: Mapping[str, torch.Tensor], unwrapped: tuple
         )
     plan, classes = content.protocol.training, content.protocol.dataset.classes
     architecture = plan.architecture
+    if len({name.partition(".")[0] for name in state}) == 1:
+        state, below = below_one_name(state, layers_of(architecture, len(classes)))
+        unwrapped += below
     built, layout = assembled(
         state,
         architecture=architecture,
@@ -87,5 +101,7 @@ FORMATS = {
     ".pth": Format("state dict", _state_dict),
     ".pt": Format("state dict", _state_dict),
     ".ckpt": Format("state dict", _state_dict),
+    ".bin": Format("state dict", _state_dict),  # of a hub
+    ".tar": Format("state dict", _state_dict),  # .pth.tar, as torch's own example and timm name what torch.save writes
     ".pkl": Format("fastai pickle", _pickle, runs_code=True),
 }

@@ -446,7 +446,8 @@ class _Rebuilding:
             return  # the labels of a table were not in its paths
         for image in manifest.images:
             steps = image.path.split("/")
-            written = steps[1 if reading.parts else 0] if len(steps) > 1 + bool(reading.parts) else ""
+            below = steps[0] in reading.parts
+            written = steps[below] if len(steps) > 1 + below else ""
             if labels.get(written, written) != image.label:
                 self._note(MANIFEST, "label", f"{image.path!r} is labelled {image.label!r}")
 
