@@ -21,8 +21,8 @@ from harness.claims.choice import Meter
 from harness.claims.deciding import Terms, answer_of
 from harness.claims.extract import extract
 from harness.claims.markdown import read_markdown
+from harness.claims.matrix_rules import Answer
 from harness.claims.records import Accuracy, Averages, Content, Printed, Row, Rows, Size, Supports, printed
-from harness.claims.search import Answer
 from harness.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 from harness.claims.lanes import lanes
+from harness.claims.matrix_rules import ClassRule, TooMuchWork
 from harness.claims.records import (
     Accuracy,
     Averages,
@@ -26,7 +27,6 @@ from harness.claims.records import (
     Supports,
     Worked,
 )
-from harness.claims.search import ClassRule, TooMuchWork
 
 _SHARES = ("precision", "recall", "f1")
 _SPOKEN = {"precision": "precisions", "recall": "recalls", "f1": "F1s"}

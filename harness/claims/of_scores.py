@@ -14,8 +14,8 @@ from math import isqrt
 from harness.claims.binary import VALUES, Four, area_span
 from harness.claims.closed import Clash, Table
 from harness.claims.lanes import lanes
+from harness.claims.matrix_rules import ClassRule, TooMuchWork
 from harness.claims.records import Band, Content, Matrix, Outcomes, Rounding, Row, Rows, Score, Sides, Supports
-from harness.claims.search import ClassRule, TooMuchWork
 
 _SCALE = 10**18
 
