@@ -143,7 +143,11 @@ def once(found: list[Found]) -> list[Found]:
 
 
 def _is_share(entry: Found, share: Printed) -> bool:
-    return isinstance(entry.content, Accuracy) and entry.content.share == share
+    """Whether an accuracy is this share, or what is left where the share is an error rate."""
+    if not isinstance(entry.content, Accuracy):
+        return False
+    own = entry.content.share
+    return own == share or (own.value == 1 - share.value and "error rate" in own.text)
 
 
 def _is_loose(text: str, at: int) -> bool:

@@ -131,6 +131,7 @@ def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadi
     if not columns:
         compared = read_compared(table)
         return compared if compared is not None else read_matrix(table, file, spelling(classes))
+    columns, twice = _once(table, columns, file)
     support_at = [k for k, head in enumerate(table.header) if k and is_head(SUPPORT, head)]
     if len({name for name, _ in columns}) < len(columns) or len(support_at) > 1:
         return alone(table, "has two columns of one name: it may compare several models or sets")
@@ -142,7 +143,30 @@ def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadi
         left = alone(table, why) if len(columns) > 1 else TableReading("")
         return left if compared is None else replace(left, said=compared.said)
     at = support_at[0] if support_at else None
-    return _Classes(table, file, dict(columns), at, spelling(classes), counted if at is not None else None).read()
+    reading = _Classes(table, file, dict(columns), at, spelling(classes), counted if at is not None else None).read()
+    return replace(reading, problems=(*reading.problems, *twice))
+
+
+def _once(table: Table, columns: list[tuple[str, int]], file: str) -> tuple[list[tuple[str, int]], list[Problem]]:
+    """Each metric once where it stands under two of its names ("TPR", "Recall"), and the rows in which they differ."""
+    kept: dict[str, int] = {}
+    problems: list[Problem] = []
+    for name, k in columns:
+        first = kept.setdefault(name, k)
+        if first == k:
+            continue
+        heads = [table.header[at].strip(" *`:") for at in (first, k)]
+        if heads[0].lower() == heads[1].lower() or name == "f1":
+            return columns, []  # of two models, or sets; and an F-score need not be F1
+        every = [cells for _, cells in table.rows if len(cells) == len(table.header)]
+        percent = [in_percent(table.header[at], [cells[at] for cells in every]) for at in (first, k)]
+        for line, cells in table.rows:
+            both = [share_of(cells[at], of)[0] for at, of in zip((first, k), percent, strict=True) if at < len(cells)]
+            one, other = both if len(both) == 2 else (None, None)
+            if one is not None and other is not None and abs(one.value - other.value) > max(one.unit, other.unit):
+                why = f"{cells[0]}: {heads[0]} {one.text} and {heads[1]} {other.text} are two names of one share"
+                problems.append(Problem(why, (place(file, line, cells),)))
+    return list(kept.items()), problems
 
 
 @dataclass(frozen=True, slots=True)
