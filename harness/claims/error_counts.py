@@ -37,7 +37,7 @@ _ERRORS = re.compile(
     re.IGNORECASE,
 )
 _OF_ALL = re.compile(
-    rf"\s+(?:in|on|among|(?:out )?of)\s+(?:(?:the|all|a total of)\s+)*{INT}\s+(?:(?:{SET})\s+)?{THING}\b"
+    rf"\s+(?:in|on|among|(?:out )?of)\s+(?:(?:the|all|a total of)\s+)*{INT}\s+(?:(?:{SET})\s+)?(?:{THING}|cases)\b"
     r"(?!\s+(?:of|from|with)\b)",
     re.IGNORECASE,
 )

@@ -15,7 +15,9 @@ from harness.claims.document import Document, Line, Table
 from harness.claims.fractions_said import fractions_said, once
 from harness.claims.held import read_held
 from harness.claims.impossible import no_share
+from harness.claims.intervals import outside_intervals
 from harness.claims.left_out import left_out
+from harness.claims.listed import of_one_list
 from harness.claims.merging import Found, merged
 from harness.claims.phrases import with_points, writes_commas
 from harness.claims.pins import read_pins
@@ -177,7 +179,8 @@ def extract(document: Document, file: str) -> ReportClaims:
             if (line.number, line.text) in compared and not accuracies and not left:
                 left = [Unread(f"line {line.number}: {line.text!r} is of no form that is read", line.number)]
             unread += left
-        problems += [Problem(why, (place,)) for part in sentences(text) for why in impossible_spreads(part)]
+        for why in (why for part in sentences(text) for why in (*impossible_spreads(part), *outside_intervals(part))):
+            problems.append(Problem(why, (place,)))
         for split in filter(None, map(split_of, sentences(text))):
             problems += [Problem(message, (place,)) for message in split.problems]
             if not split.problems:
@@ -198,7 +201,7 @@ def extract(document: Document, file: str) -> ReportClaims:
     found = of_two_answers(of_one_family(of_one_subject(found), families))
     found, open_sets, sizes_left = of_open_classes(found, some=_with_some_classes(tables, readings))
     unread += sizes_left
-    found = once(found)
+    found = once(of_one_list(found))
     statements, unbound = merged(found)
     return ReportClaims(
         name=file,

@@ -84,12 +84,21 @@ def read_matrix(table: Table, file: str, spelling: dict[str, str]) -> TableReadi
         return alone(table, "looks like a confusion matrix in percent, not in counts")
     if not rows_reference:
         counts = [list(column) for column in zip(*counts, strict=True)]
-        sums = []
+        sums = _sums_below(table, names)
     places = tuple(place(file, line, cells) for line, cells in table.rows[:n])
     found = [Read(Matrix(tuple(names), tuple(map(tuple, counts))), places)]
     if len(sums) == n:
         found.append(Read(Supports(tuple(sums)), places))
     return TableReading("matrix", tuple(names), (*found, *shares), tuple(problems), tuple(unread))
+
+
+def _sums_below(table: Table, names: list[str]) -> list[tuple[str, int]]:
+    """The supports, where the columns are the reference: the row of sums below the counts."""
+    for _, cells in table.rows[len(names) :]:
+        if cells[0].lower().strip(" *`:") in _SUMS:
+            own = [count(cell.strip(" *`")) for cell in cells[1 : len(names) + 1]]
+            return [(name, n) for name, n in zip(names, own, strict=False) if n is not None]
+    return []
 
 
 def _is_margin(name: str) -> bool:
@@ -112,7 +121,7 @@ def _margins(
         for k, (lane, (line, row, cell)) in enumerate(zip(lanes, cells, strict=False)):
             where, whole = (place(file, line, row),), sum(lane)
             said = count(cell.strip(" *`"))
-            if is_sum and said is not None and said != whole and not (of_rows and rows_reference):
+            if is_sum and said is not None and said != whole and of_rows != rows_reference:
                 problems.append(Problem(f"{label}: {said:,}, and its counts add up to {whole:,}", where))
             share, _ = share_of(cell.strip(" *`"), in_percent(label, [text for *_, text in cells]))
             if is_sum or share is None or not whole or not share.unit:

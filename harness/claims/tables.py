@@ -26,6 +26,7 @@ from harness.claims.cells import (
 from harness.claims.compared import read_compared
 from harness.claims.count_sums import sum_problems
 from harness.claims.document import Table
+from harness.claims.f1_bounds import f1_problems, rows_of_means
 from harness.claims.matrices import read_matrix
 from harness.claims.records import (
     Accuracy,
@@ -45,6 +46,7 @@ from harness.claims.records import (
 from harness.claims.row_counts import read_rows
 from harness.claims.set_tables import is_set_table, read_sets
 from harness.claims.subjects import subject_of
+from harness.claims.two_by_two import read_two_by_two
 from harness.claims.value_tables import is_value_table, read_means, read_values
 
 _CLASS_HEADS = re.compile(
@@ -96,10 +98,13 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
     """
     if len(table.header) < 2 or not table.rows:
         return TableReading("")
+    table = _spelled_out(table)
     reading = _read_table(table, file, classes)
     if reading.kind not in ("classes", "matrix"):
         reading = replace(reading, problems=(*reading.problems, *sum_problems(table, file)))
     rows = read_rows(table, file, of_answers_alone=reading.kind in ("classes", "sets"))
+    if reading.kind in ("", "means") and not rows.found:  # with counts beside them they are decided
+        reading = replace(reading, problems=(*reading.problems, *f1_problems(rows_of_means(table), file)))
     if reading.kind == "matrix" or not (rows.found or rows.problems or rows.unread):
         return reading
     known = {k for k, head in enumerate(table.header) if metric_of(head) or is_head(_ACCURACY, head)}
@@ -118,6 +123,8 @@ def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadi
         return read_sets(table, file, classes)
     if (matrix := read_matrix(table, file, spelling(classes))).kind == "matrix":
         return matrix  # with recalls beside it, too
+    if (four := read_two_by_two(table, file)).kind:
+        return four
     if (turned := _turned(table)) is not None:
         return _read_table(turned, file, classes)
     if is_value_table(table):
@@ -145,6 +152,19 @@ def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadi
     at = support_at[0] if support_at else None
     reading = _Classes(table, file, dict(columns), at, spelling(classes), counted if at is not None else None).read()
     return replace(reading, problems=(*reading.problems, *twice))
+
+
+def _spelled_out(table: Table) -> Table:
+    """The same table with "P" and "R" as precision and recall, where an F1 stands beside them: alone they may be a
+    p-value and a correlation."""
+    heads = [head.strip(" *`:()%") for head in table.header]
+    if {"P", "R"} <= set(heads) and any(metric_of(head) == "f1" for head in heads):
+        names = {"P": "precision", "R": "recall"}
+        header = tuple(
+            head.replace(plain, names.get(plain, plain)) for head, plain in zip(table.header, heads, strict=True)
+        )
+        return replace(table, header=header)
+    return table
 
 
 def _once(table: Table, columns: list[tuple[str, int]], file: str) -> tuple[list[tuple[str, int]], list[Problem]]:
