@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from harness.claims.binding import Tables, bind_tables
 from harness.claims.cells import TableReading, alone, class_key
+from harness.claims.class_lists import with_listed_tables
 from harness.claims.document import Document, Line, Table
 from harness.claims.fractions_said import fractions_said, once
 from harness.claims.held import read_held
@@ -18,6 +19,7 @@ from harness.claims.impossible import no_share
 from harness.claims.intervals import outside_intervals
 from harness.claims.left_out import left_out
 from harness.claims.listed import of_one_list
+from harness.claims.means_said import means_said
 from harness.claims.merging import Found, merged
 from harness.claims.phrases import with_points, writes_commas
 from harness.claims.pins import read_pins
@@ -26,6 +28,7 @@ from harness.claims.records import (
     Accuracy,
     Averages,
     FileReference,
+    Mean,
     Outcomes,
     PerClass,
     Pin,
@@ -92,6 +95,7 @@ _BOUNDS = re.compile(
 
 def extract(document: Document, file: str) -> ReportClaims:
     """Everything that the document states in a form that has one reading."""
+    document = with_listed_tables(document)
     families = _class_families(document, file)
     classes = tuple(name for family in families for name in family)
     apart = several_of_a_kind(document)
@@ -143,6 +147,7 @@ def extract(document: Document, file: str) -> ReportClaims:
         scores = joined(scores, read_spoken(text, classes=classes, one_set=words.one))
         scores += read_held(text, classes=classes, one_set=words.one)
         scores += [Saying(each, None, sentence=part) for part in sentences(text) for each in fractions_said(part)]
+        scores += [Saying(each, None, sentence=text) for each in means_said(text)]
         counts = any(isinstance(score.content, Outcomes) for score in scores)
         for saying in (*reading_of.sayings, *scores):
             bound = saying.set
@@ -154,7 +159,7 @@ def extract(document: Document, file: str) -> ReportClaims:
             if (isinstance(saying.content, RESULTS) or with_result) and bound != "dataset":
                 bound = tables.name_for(line, bound)
             beside = bound is None and counts and isinstance(saying.content, Outcomes | Sides | Score)
-            if isinstance(saying.content, Worked) or beside:
+            if isinstance(saying.content, Worked | Mean) or beside:
                 bound = f"line {line.number}"  # counts and the scores right beside them need no set's name
             found.append(
                 Found(

@@ -28,6 +28,7 @@ from harness.claims.count_sums import sum_problems
 from harness.claims.document import Table
 from harness.claims.f1_bounds import f1_problems, rows_of_means
 from harness.claims.matrices import read_matrix
+from harness.claims.means_of_lanes import read_mean_lanes
 from harness.claims.records import (
     Accuracy,
     Averages,
@@ -102,6 +103,8 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
     reading = _read_table(table, file, classes)
     if reading.kind not in ("classes", "matrix"):
         reading = replace(reading, problems=(*reading.problems, *sum_problems(table, file)))
+    if not reading.kind and (means := read_mean_lanes(table, file)) and (means.found or means.unread):
+        reading = replace(reading, kind=means.kind, found=means.found, unread=(*reading.unread, *means.unread))
     rows = read_rows(table, file, of_answers_alone=reading.kind in ("classes", "sets"))
     if reading.kind in ("", "means") and not rows.found:  # with counts beside them they are decided
         reading = replace(reading, problems=(*reading.problems, *f1_problems(rows_of_means(table), file)))
