@@ -27,7 +27,7 @@ from harness.claims.compared import read_compared
 from harness.claims.count_sums import sum_problems
 from harness.claims.document import Table
 from harness.claims.f1_bounds import f1_problems, rows_of_means
-from harness.claims.matrices import read_matrix
+from harness.claims.matrices import read_matrix, unspanned
 from harness.claims.means_of_lanes import read_mean_lanes
 from harness.claims.records import (
     Accuracy,
@@ -45,6 +45,7 @@ from harness.claims.records import (
     Unread,
 )
 from harness.claims.row_counts import read_rows
+from harness.claims.row_fractions import read_fractions
 from harness.claims.set_tables import is_set_table, read_sets
 from harness.claims.subjects import subject_of
 from harness.claims.two_by_two import read_two_by_two
@@ -99,13 +100,15 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
     """
     if len(table.header) < 2 or not table.rows:
         return TableReading("")
-    table = _spelled_out(table)
+    table = _spelled_out(unspanned(table))
     reading = _read_table(table, file, classes)
     if reading.kind not in ("classes", "matrix"):
         reading = replace(reading, problems=(*reading.problems, *sum_problems(table, file)))
     if not reading.kind and (means := read_mean_lanes(table, file)) and (means.found or means.unread):
         reading = replace(reading, kind=means.kind, found=means.found, unread=(*reading.unread, *means.unread))
     rows = read_rows(table, file, of_answers_alone=reading.kind in ("classes", "sets"))
+    if reading.kind in ("", "compared") and not rows.found and (fractions := tuple(read_fractions(table, file))):
+        reading = replace(reading, kind=reading.kind or "rows", found=(*reading.found, *fractions))
     if reading.kind in ("", "means") and not rows.found:  # with counts beside them they are decided
         reading = replace(reading, problems=(*reading.problems, *f1_problems(rows_of_means(table), file)))
     if reading.kind == "matrix" or not (rows.found or rows.problems or rows.unread):
