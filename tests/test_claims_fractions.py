@@ -47,6 +47,8 @@ def test_a_share_beside_its_fraction(seed):
 def test_a_column_that_is_no_share_of_the_fraction_is_left():
     rows = [["a", "40/50", "12.5"], ["b", "30/60", "31.0"]]
     assert not audited(pipe(["Model", "Correct", "Time (ms)"], rows)).findings
+    counted = [["a", "300/300", "0"], ["b", "300/300", "0"], ["c", "299/300", "1"]]
+    assert not audited(pipe(["Change", "Found", "False pairs"], counted)).findings
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -57,6 +57,7 @@ def _shares(
         (line, cells, share)
         for line, cells, (share, pair) in read
         if share is not None and pair is None and share.unit and share.value <= 1
+        if "%" in table.header[k] or re.search(r"[%.,]", share.text)  # a count is no share
     ]
 
 
@@ -88,8 +89,8 @@ def _of_total(table: Table, rows: Sequence[tuple[int, tuple[str, ...]]]) -> Iter
     if len(counts) != 1 or len(shares) != 1 or len(rows) < 3 or not _TOTAL.fullmatch(rows[-1][1][0].strip(" *`:")):
         return
     numbers = [count(cells[counts[0]].strip(" *`")) for _, cells in rows]
-    if None in numbers or not numbers[-1]:
-        return
+    if None in numbers or not numbers[-1] or sum(n or 0 for n in numbers[:-1]) != numbers[-1]:
+        return  # a class may be left out, and then nothing here is called consistent
     of = dict(zip((line for line, _ in rows), numbers, strict=True))
     total = numbers[-1]
     beside = [
