@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
+from claims_drawn import DRAWINGS, Drawing
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 NAMES = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "inlet", "jade", "knoll", "larch")
@@ -181,6 +183,10 @@ def in_json(numbers: Numbers) -> str:
     return "```json\n{\n" + ",\n".join(made) + "\n}\n```\n"
 
 
+def drawn(draw: Drawing, numbers: Numbers) -> str:
+    return draw(("Class", "Precision", "Recall", "F1-score", "Support"), _lines(numbers))
+
+
 FORMS: dict[str, Callable[[Numbers], str]] = {
     "text, fenced": fenced,
     "text, bare": as_text,
@@ -193,6 +199,7 @@ FORMS: dict[str, Callable[[Numbers], str]] = {
     "HTML table": in_html,
     "with matrix": with_matrix,
     "JSON": in_json,
+    **{name: partial(drawn, draw) for name, draw in DRAWINGS.items()},
 }
 
 

@@ -532,6 +532,6 @@ def test_truncated_decimals_are_a_mode_of_their_own(tmp_path):
 
 
 def test_counting_needs_a_size():
-    from harness.claims.search import ClassRule, MatrixQuestion
+    from harness.claims.matrix_rules import ClassRule, MatrixQuestion
 
     assert count_matrices(MatrixQuestion((ClassRule(), ClassRule()))) is None

@@ -11,19 +11,11 @@ from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.claims.class_options import Option, options
 from harness.claims.conflicts import find_conflicts
+from harness.claims.matrix_rules import Answer, AverageRule, ClassRule, MatrixQuestion
 from harness.claims.records import Printed, printed
-from harness.claims.search import (
-    Answer,
-    AverageRule,
-    ClassRule,
-    MatrixQuestion,
-    Option,
-    count_matrices,
-    feasible,
-    first_matrix,
-    options,
-)
+from harness.claims.search import count_matrices, feasible, first_matrix
 
 
 def band(text: str) -> tuple[Fraction, Fraction]:

@@ -76,7 +76,7 @@ HONEST = {
     "two models in two tables under one heading": f"## Test set\n\nBefore fine-tuning:\n\n{HEAD}{body(ONE)}\n"
     f"After fine-tuning:\n\n{HEAD}{body(TWO)}",
     "models as rows without a head": "## Test set\n\n| | Precision | Recall | F1 |\n|---|---|---|---|\n"
-    "| SVM | 0.9683 | 0.9680 | 0.9679 |\n| CNN | 0.9735 | 0.9333 | 0.9932 |\n\nTest: 375 images\n",
+    "| SVM | 0.9683 | 0.9680 | 0.9679 |\n| CNN | 0.9735 | 0.9333 | 0.9432 |\n\nTest: 375 images\n",
     "models as sections of a table": f"## Test set\n\n{HEAD}| **ResNet** | | | | |\n{body(ONE)}"
     f"| **VGG** | | | | |\n{body(TWO)}",
     "models as rows of a table of sets": "| Dataset | Model | Accuracy |\n|---|---|---|\n| Test | ResNet | 97.1% |\n"

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 from harness.claims.closed import Clash, Table
 from harness.claims.lanes import Lane, lanes
+from harness.claims.matrix_rules import ClassRule, TooMuchWork
 from harness.claims.records import Band, Row, Size, Supports
-from harness.claims.search import ClassRule, TooMuchWork
 
 _Span: TypeAlias = tuple[Fraction, Fraction]
 _ANY_SIZE = 10**9  # cells that the others may have

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, isqrt
 
+from harness.claims.matrix_rules import Answer
 from harness.claims.records import Accuracy, Band, Content, Errors, Outcomes, Rounding, Score, Sides, Size
-from harness.claims.search import Answer
 
 _KINDS = (Outcomes, Sides, Score, Accuracy, Errors, Size)
 

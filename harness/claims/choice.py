@@ -18,8 +18,8 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from harness.claims.lanes import Lane
+from harness.claims.matrix_rules import Answer
 from harness.claims.records import Band
-from harness.claims.search import Answer
 
 Pair: TypeAlias = tuple[int, int]  # (right, predicted)
 MARGIN = 1e-9

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
 
+from harness.claims.f1_bounds import why_not
 from harness.claims.lanes import lanes
+from harness.claims.matrix_rules import ClassRule, TooMuchWork
 from harness.claims.records import (
     Accuracy,
     Averages,
@@ -26,7 +28,6 @@ from harness.claims.records import (
     Supports,
     Worked,
 )
-from harness.claims.search import ClassRule, TooMuchWork
 
 _SHARES = ("precision", "recall", "f1")
 _SPOKEN = {"precision": "precisions", "recall": "recalls", "f1": "F1s"}
@@ -96,6 +97,10 @@ def _alone(table: Table) -> Iterator[Clash]:
             row = Row("micro average", *content.shares)
             if row_is_impossible(row, table.rounding):
                 yield Clash(frozenset({k}), f"micro average: 2PR / (P + R) is {said_f1(row)}", said_f1(row))
+        elif isinstance(content, Averages) and None not in content.shares:
+            precision, recall, f1 = content.shares
+            if precision and recall and f1 and (why := why_not(precision, recall, f1)) is not None:
+                yield Clash(frozenset({k}), f"{content.kind} average: {why}")
 
 
 def said_f1(row: Row) -> str:

@@ -15,6 +15,7 @@ from harness.claims.binary import decide_answers, is_about_answers
 from harness.claims.choice import Choice, Meter, Sum, decide, mean_sum
 from harness.claims.closed import holds_alone, is_of_means, row_is_impossible
 from harness.claims.lanes import NOTHING_ELSE, OneAgainstAll, lanes
+from harness.claims.matrix_rules import Answer, ClassRule, MatrixQuestion, TooMuchWork
 from harness.claims.question import question_of
 from harness.claims.records import (
     Averages,
@@ -25,7 +26,7 @@ from harness.claims.records import (
     Score,
     Worked,
 )
-from harness.claims.search import Answer, ClassRule, MatrixQuestion, TooMuchWork, feasible
+from harness.claims.search import feasible
 from harness.claims.two_classes import decide_two
 
 _ASKED, _SEARCHED = 200, 1_000  # steps that a question costs at least

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -124,12 +125,17 @@ class Builder:
         elif text:
             self.lines.append(Line(number, text, self.heading, self.block, self.topic if topic is None else topic))
 
-    def done(self, *, apart: list[Table] | None = None) -> Document:
+    def done(self, *, apart: list[Table] | None = None, said: Sequence[tuple[int, str]] = ()) -> Document:
         """
         Args:
             apart: tables that were read before the rest; each belongs to the heading above it.
+            said: (line, text) that were, too.
         """
         starts = [heading.line for heading in self.headings]
+        for number, text in said:
+            above = bisect_left(starts, number) - 1
+            self.lines.append(Line(number, text, above if above >= 0 else None, self.block + 1))
+        self.lines.sort(key=lambda line: line.number)
         numbers = [line.number for line in self.lines]
         for table in apart or ():
             above = bisect_left(starts, table.line) - 1

@@ -11,11 +11,15 @@ from fractions import Fraction
 
 from harness.claims.binding import Tables, bind_tables
 from harness.claims.cells import TableReading, alone, class_key
+from harness.claims.class_lists import with_listed_tables
 from harness.claims.document import Document, Line, Table
 from harness.claims.fractions_said import fractions_said, once
 from harness.claims.held import read_held
 from harness.claims.impossible import no_share
+from harness.claims.intervals import outside_intervals
 from harness.claims.left_out import left_out
+from harness.claims.listed import of_one_list
+from harness.claims.means_said import means_said
 from harness.claims.merging import Found, merged
 from harness.claims.phrases import with_points, writes_commas
 from harness.claims.pins import read_pins
@@ -24,6 +28,7 @@ from harness.claims.records import (
     Accuracy,
     Averages,
     FileReference,
+    Mean,
     Outcomes,
     PerClass,
     Pin,
@@ -90,6 +95,7 @@ _BOUNDS = re.compile(
 
 def extract(document: Document, file: str) -> ReportClaims:
     """Everything that the document states in a form that has one reading."""
+    document = with_listed_tables(document)
     families = _class_families(document, file)
     classes = tuple(name for family in families for name in family)
     apart = several_of_a_kind(document)
@@ -141,6 +147,7 @@ def extract(document: Document, file: str) -> ReportClaims:
         scores = joined(scores, read_spoken(text, classes=classes, one_set=words.one))
         scores += read_held(text, classes=classes, one_set=words.one)
         scores += [Saying(each, None, sentence=part) for part in sentences(text) for each in fractions_said(part)]
+        scores += [Saying(each, None, sentence=text) for each in means_said(text)]
         counts = any(isinstance(score.content, Outcomes) for score in scores)
         for saying in (*reading_of.sayings, *scores):
             bound = saying.set
@@ -152,7 +159,7 @@ def extract(document: Document, file: str) -> ReportClaims:
             if (isinstance(saying.content, RESULTS) or with_result) and bound != "dataset":
                 bound = tables.name_for(line, bound)
             beside = bound is None and counts and isinstance(saying.content, Outcomes | Sides | Score)
-            if isinstance(saying.content, Worked) or beside:
+            if isinstance(saying.content, Worked | Mean) or beside:
                 bound = f"line {line.number}"  # counts and the scores right beside them need no set's name
             found.append(
                 Found(
@@ -177,7 +184,8 @@ def extract(document: Document, file: str) -> ReportClaims:
             if (line.number, line.text) in compared and not accuracies and not left:
                 left = [Unread(f"line {line.number}: {line.text!r} is of no form that is read", line.number)]
             unread += left
-        problems += [Problem(why, (place,)) for part in sentences(text) for why in impossible_spreads(part)]
+        for why in (why for part in sentences(text) for why in (*impossible_spreads(part), *outside_intervals(part))):
+            problems.append(Problem(why, (place,)))
         for split in filter(None, map(split_of, sentences(text))):
             problems += [Problem(message, (place,)) for message in split.problems]
             if not split.problems:
@@ -198,7 +206,7 @@ def extract(document: Document, file: str) -> ReportClaims:
     found = of_two_answers(of_one_family(of_one_subject(found), families))
     found, open_sets, sizes_left = of_open_classes(found, some=_with_some_classes(tables, readings))
     unread += sizes_left
-    found = once(found)
+    found = once(of_one_list(found))
     statements, unbound = merged(found)
     return ReportClaims(
         name=file,

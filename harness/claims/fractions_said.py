@@ -56,8 +56,23 @@ _WHOLE_OF = re.compile(
     rf"(?![\w/]|[.,]\d|\s*%){_WORDS}\s*,",
     re.IGNORECASE,
 )
+_NAME = (
+    r"(?:sensitivity|specificity|recall|precision|accuracy|[PN]PV|(?:positive|negative) predictive value|"
+    r"detection rate)"
+)
 _PART = re.compile(
-    rf"{START}(?P<k>{WHOLE})(?![\w/]|[.,]\d|\s*%){_FEW}\s*[(\[]\s*(?P<share>\d{{1,3}}(?:\.\d{{1,12}})?\s*%)\s*[)\]]"
+    rf"{START}(?P<k>{WHOLE})(?![\w/]|[.,]\d|\s*%){_FEW}\s*[(\[]\s*(?:(?P<name>{_NAME})\s*[:=]?\s*)?(?P<share>\d{{1,3}}(?:\.\d{{1,12}})?\s*%)\s*[)\]]"
+)
+_IN_BRACKET = rf"{_FEW}\s*[(\[]\s*(?P<name>{_NAME})\s*[:=]?\s*(?P<share>\d{{1,3}}(?:\.\d{{1,12}})?\s*%)\s*[)\]]"
+_WHICH = re.compile(
+    rf"{START}(?P<n>{WHOLE})(?![\w/]|[.,]\d|\s*%){_FEW},?\s+(?:of|among)\s+(?:which|whom|these|them),?"
+    rf"\s+(?P<k>{WHOLE})(?![\w/]|[.,]\d|\s*%){_IN_BRACKET}",
+    re.IGNORECASE,
+)
+_MISSED = re.compile(
+    rf"\b(?:missed|overlooked|failed to (?:detect|find|identify))\s+(?:only\s+|just\s+)?(?P<k>{WHOLE})\s+"
+    rf"(?:out\s+)?of\s+(?:the\s+|all\s+)?(?P<n>{WHOLE})(?![\w/]|[.,]\d|\s*%){_IN_BRACKET}",
+    re.IGNORECASE,
 )
 _NESTED = re.compile(
     r"\b(?:of (?:which|whom|these|those|them)|thereof|among (?:which|whom|these|them)|the remaining|respectively)\b",
@@ -95,7 +110,9 @@ def fractions_said(sentence: str) -> Iterator[Worked]:
                 continue
             seen.add((k, n))
             yield Worked(f"{k}/{n}", Fraction(k, n), share)
-    yield from _parts_of(text, seen)
+    for clause in re.split(r";\s+", text):
+        yield from _parts_of(clause, seen)
+        yield from _of_which(clause, seen)
 
 
 def _parts_of(text: str, seen: set[tuple[int, int]]) -> Iterator[Worked]:
@@ -106,7 +123,24 @@ def _parts_of(text: str, seen: set[tuple[int, int]]) -> Iterator[Worked]:
     n = whole(whole_of["n"])
     for match in _PART.finditer(text, whole_of.end()):
         k, share = whole(match["k"]), printed(match["share"])
-        if share is None or n < 2 or k > n or (k, n) in seen or _is_loose(text, match.start("k")):
+        if share is None or n < 2 or (k, n) in seen or _is_loose(text, match.start("k")):
+            continue
+        if k > n and match["name"] is None:
+            continue  # of something else; "389 controls, 401 were negative (specificity ...)" is of them
+        seen.add((k, n))
+        if not share.is_cut_off(Fraction(k, n)):
+            yield Worked(f"{k}/{n}", Fraction(k, n), share)
+
+
+def _of_which(text: str, seen: set[tuple[int, int]]) -> Iterator[Worked]:
+    """ "Flagged 60 slides, of which 54 were malignant (precision 90 %)", "missed 6 of 60 (recall 90 %)"."""
+    for match in (*_WHICH.finditer(text), *_MISSED.finditer(text)):
+        k, n, share = whole(match["k"]), whole(match["n"]), printed(match["share"])
+        if match.re is _MISSED:
+            k = n - k
+        if share is None or n < 2 or k < 0 or (k, n) in seen:
+            continue
+        if _is_loose(text, match.start("k")) or _is_loose(text, match.start("n")):
             continue
         seen.add((k, n))
         if not share.is_cut_off(Fraction(k, n)):
@@ -143,7 +177,11 @@ def once(found: list[Found]) -> list[Found]:
 
 
 def _is_share(entry: Found, share: Printed) -> bool:
-    return isinstance(entry.content, Accuracy) and entry.content.share == share
+    """Whether an accuracy is this share, or what is left where the share is an error rate."""
+    if not isinstance(entry.content, Accuracy):
+        return False
+    own = entry.content.share
+    return own == share or (own.value == 1 - share.value and "error rate" in own.text)
 
 
 def _is_loose(text: str, at: int) -> bool:

@@ -15,7 +15,7 @@ from harness.claims.printing import as_json, as_text
 from harness.claims.reading import PACK_FILES, NothingToCheck, beside, read_report
 from harness.claims.records import UnreadableReport
 
-REPORTS = (".md", ".markdown", ".html", ".htm", ".txt", ".rst", ".tex", ".ipynb")
+REPORTS = (".md", ".markdown", ".html", ".htm", ".txt", ".rst", ".adoc", ".org", ".tex", ".ipynb")
 _SKIPPED = {".git", "node_modules", ".venv", "venv", "site-packages", "__pycache__"}
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, floor
 
+from harness.claims.matrix_rules import ClassRule, TooMuchWork
 from harness.claims.records import Band
-from harness.claims.search import ClassRule, TooMuchWork
 
 MOST_LANES = 60_000  # of one class; a support above this without a printed recall is not searched
 

@@ -42,6 +42,7 @@ _OUTCOME = re.compile(
     re.IGNORECASE,
 )
 _MOST_WORDS = 25
+_WARNING = re.compile(r"\b[A-Z]\w+Warning\b")  # of the program that printed the report: about 0.0 and 1.0 as such
 _FRACTION = re.compile(r"\d+[.,]\d+")
 _SPREAD = re.compile(r"\s*(?:\u00b1|\+/-|\\pm)\s*\d")
 _NO_RESULT = re.compile(
@@ -64,6 +65,8 @@ def left_out(text: str, number: int, contents: Sequence[Content], classes: tuple
         text: one line of prose, markup removed. number: its line.
         contents: what was read from it.
     """
+    if _WARNING.search(text):
+        return
     yield from _counts_left_out(text, number, contents, classes)
     read = {share.value for content in contents for share in _shares_of(content)}
     for sentence in sentences(without_intervals(text.replace("`", ""))):

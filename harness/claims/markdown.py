@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from harness.claims.document import IMAGE, MOST_CHARACTERS, Builder, Cells, Document, Image, Table, lines_of, plain
 from harness.claims.latex import take_latex
-from harness.claims.plain_tables import take_reports
+from harness.claims.printed import take_printed
 from harness.claims.structured import Structured, of_json, of_yaml
 
 _BOLD_LINE = re.compile(r"\s*(?:\*\*|__)([^*_|]+?)(?::?(?:\*\*|__)|(?:\*\*|__):?)\s*")
@@ -34,18 +34,17 @@ def read_markdown(text: str) -> Document:
     found = Builder()
     lines = lines_of(_STRUCK.sub("", _without_comments(text)))
     latex = take_latex(lines)
-    tables, taken = take_reports(lines)
-    tables += latex
-    tables += _front_matter(found, lines)
+    printed = take_printed(lines)
+    tables = [*printed.tables, *latex, *_front_matter(found, lines)]
     for index, line in enumerate(lines):
-        if index in taken:
+        if index in printed.taken:
             lines[index] = ""
         elif len(line) > MOST_CHARACTERS:
             found.add_line(index + 1, line)
             lines[index] = ""
-    walk = _Walk(found, lines, frozenset(taken))
+    walk = _Walk(found, lines, frozenset(printed.taken))
     walk.read(_parser().parse("\n".join(lines)))
-    return found.done(apart=[*tables, *walk.tables])
+    return found.done(apart=[*tables, *walk.tables], said=printed.said)
 
 
 def read_data(structured: Structured) -> Document:

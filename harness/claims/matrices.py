@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 from harness.claims.cells import Read, TableReading, alone, class_key, count, in_percent, place, share_of
@@ -18,6 +20,7 @@ _RECALL = re.compile(r"recall|sensitivity", re.IGNORECASE)
 _ROW_SHARE = re.compile(
     r"(?:recall|sensitivity|precision|ppv|positive predictive value)(?: *[(\[]?%[)\]]?)?", re.IGNORECASE
 )
+_WITH_SHARE = re.compile(r"(?P<count>\d{1,9})\s*[(\[]\s*(?P<share>\d{1,3}(?:\.\d{1,12})?\s*%)\s*[)\]]")
 _SUMS = {"total", "sum", "all", "predicted", "support", "n"}
 
 
@@ -66,6 +69,7 @@ def read_matrix(table: Table, file: str, spelling: dict[str, str]) -> TableReadi
                 ),
             ),
         )
+    table, of_cells = _without_shares(table, n)
     counts: list[list[int]] = []
     sums: list[tuple[str, int]] = []
     for name, (_, cells) in zip(names, table.rows[:n], strict=True):
@@ -80,16 +84,87 @@ def read_matrix(table: Table, file: str, spelling: dict[str, str]) -> TableReadi
             sums.append((name, total))
     whole = [sum(row) for row in counts]
     problems, unread, shares = _margins(table, file, counts, rows_reference)
+    printed_counts = [list(row) for row in counts]
     if _PERCENT.search(hints) or (not sums and n > 1 and all(99 <= total <= 101 for total in whole)):
         return alone(table, "looks like a confusion matrix in percent, not in counts")
     if not rows_reference:
         counts = [list(column) for column in zip(*counts, strict=True)]
-        sums = []
+        sums = _sums_below(table, names)
+    shares += _in_cells(table, file, printed_counts, of_cells)
     places = tuple(place(file, line, cells) for line, cells in table.rows[:n])
     found = [Read(Matrix(tuple(names), tuple(map(tuple, counts))), places)]
     if len(sums) == n:
         found.append(Read(Supports(tuple(sums)), places))
     return TableReading("matrix", tuple(names), (*found, *shares), tuple(problems), tuple(unread))
+
+
+def unspanned(table: Table) -> Table:
+    """A matrix under one head over all its columns, and beside one over all its rows, with both heads in its corner."""
+    heads, rows = [head.strip() for head in table.header], table.rows
+    over = {head for head in heads[2:] if head}
+    if len(heads) < 4 or heads[0] or heads[1] or len(over) != 1 or len(rows) < 3:
+        return table
+    names, body = rows[0][1], rows[1:]
+    beside = {cells[0].strip() for _, cells in body if cells}
+    if len(names) != len(heads) or names[0] or names[1] or len(beside) != 1:
+        return table
+    corner = f"{beside.pop()} \\ {over.pop()}"
+    return replace(table, header=(corner, *names[2:]), rows=tuple((line, cells[1:]) for line, cells in body))
+
+
+def _sums_below(table: Table, names: list[str]) -> list[tuple[str, int]]:
+    """The supports, where the columns are the reference: the row of sums below the counts."""
+    for _, cells in table.rows[len(names) :]:
+        if cells[0].lower().strip(" *`:") in _SUMS:
+            own = [count(cell.strip(" *`")) for cell in cells[1 : len(names) + 1]]
+            return [(name, n) for name, n in zip(names, own, strict=False) if n is not None]
+    return []
+
+
+def _without_shares(table: Table, n: int) -> tuple[Table, list[list[str]]]:
+    """A matrix whose cells are "45 (90.0 %)" with its counts alone, and the shares as they were printed."""
+    cells = [[_WITH_SHARE.fullmatch(cell.strip(" *`")) for cell in row[1 : n + 1]] for _, row in table.rows[:n]]
+    if not all(match for row in cells for match in row):
+        return table, []
+    counts = [[match["count"] for match in row if match] for row in cells]
+    shares = [[match["share"] for match in row if match] for row in cells]
+    rows = [(line, (row[0], *own, *row[n + 1 :])) for (line, row), own in zip(table.rows[:n], counts, strict=True)]
+    return replace(table, rows=(*rows, *table.rows[n:])), shares
+
+
+def _in_cells(table: Table, file: str, counts: list[list[int]], shares: list[list[str]]) -> list[Read]:
+    """The share in each cell: of its row, its column or all, whichever most of the cells show."""
+    if not shares:
+        return []
+    columns = [sum(column) for column in zip(*counts, strict=True)]
+    total = sum(columns)
+    wholes: list[Callable[[int, int], int]] = [lambda i, j: sum(counts[i]), lambda i, j: columns[j], lambda i, j: total]
+    said = [
+        (i, j, share)
+        for i, row in enumerate(shares)
+        for j, text in enumerate(row)
+        if (share := share_of(text, None)[0])
+    ]
+    fits = [
+        [
+            (i, j)
+            for i, j, share in said
+            if 0 < counts[i][j] < whole(i, j) and share.prints(Fraction(counts[i][j], whole(i, j)))
+        ]
+        for whole in wholes
+    ]
+    best = max(range(3), key=lambda k: len(fits[k]))
+    if len(fits[best]) < 2:
+        return []
+    found = []
+    for i, j, share in said:
+        n = wholes[best](i, j)
+        if n and not share.is_cut_off(value := Fraction(counts[i][j], n)):
+            where = (place(file, *table.rows[i]),)
+            found.append(
+                Read(Worked(f"{counts[i][j]}/{n}", value, share), where, f"line {where[0].line}, column {j + 1}")
+            )
+    return found
 
 
 def _is_margin(name: str) -> bool:
@@ -112,7 +187,7 @@ def _margins(
         for k, (lane, (line, row, cell)) in enumerate(zip(lanes, cells, strict=False)):
             where, whole = (place(file, line, row),), sum(lane)
             said = count(cell.strip(" *`"))
-            if is_sum and said is not None and said != whole and not (of_rows and rows_reference):
+            if is_sum and said is not None and said != whole and of_rows != rows_reference:
                 problems.append(Problem(f"{label}: {said:,}, and its counts add up to {whole:,}", where))
             share, _ = share_of(cell.strip(" *`"), in_percent(label, [text for *_, text in cells]))
             if is_sum or share is None or not whole or not share.unit:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from harness.claims.choice import Meter
+from harness.claims.matrix_rules import Answer
 from harness.claims.question import question_of
 from harness.claims.records import (
     Accuracy,
@@ -23,7 +24,7 @@ from harness.claims.records import (
     Size,
     Supports,
 )
-from harness.claims.search import Answer, count_matrices, first_matrix
+from harness.claims.search import count_matrices, first_matrix
 from harness.claims.weighing import Labelled, Weighed, weigh
 
 

@@ -13,9 +13,10 @@ from math import isqrt
 
 from harness.claims.binary import VALUES, Four, area_span
 from harness.claims.closed import Clash, Table
+from harness.claims.f1_bounds import why_not
 from harness.claims.lanes import lanes
-from harness.claims.records import Band, Content, Matrix, Outcomes, Rounding, Row, Rows, Score, Sides, Supports
-from harness.claims.search import ClassRule, TooMuchWork
+from harness.claims.matrix_rules import ClassRule, TooMuchWork
+from harness.claims.records import Band, Content, Matrix, Outcomes, Printed, Rounding, Row, Rows, Score, Sides, Supports
 
 _SCALE = 10**18
 
@@ -25,7 +26,7 @@ def score_clashes(
 ) -> list[Clash]:
     """Every contradiction between a score and what decides it; none that holds a smaller one."""
     table = Table(contents, classes, rounding, is_open)
-    return [*_of_matrices(table), *_areas(table), *_mcc_of_rows(table)]
+    return [*_of_matrices(table), *_areas(table), *_mcc_of_rows(table), *_of_means(table), *_balanced(table)]
 
 
 # --- of a matrix ------------------------------------------------------------------------------------
@@ -63,6 +64,40 @@ def _of_matrices(table: Table) -> Iterator[Clash]:
 
 def _is_in(value: Fraction, band: Band) -> bool:
     return band[0] - Fraction(2, _SCALE) <= value <= band[1] + Fraction(2, _SCALE)
+
+
+# --- of other scores --------------------------------------------------------------------------------
+
+
+def _only(table: Table, *names: str) -> dict[str, tuple[int, Printed]]:
+    """The scores of these names, where each stands once."""
+    given = [(k, content) for k, content in table.of(Score) if isinstance(content, Score) and content.name in names]
+    found = {content.name: (k, content.share) for k, content in given}
+    return found if len(given) == len(found) == len(names) else {}
+
+
+def _of_means(table: Table) -> Iterator[Clash]:
+    """F1 beside a precision and a recall, of which it is not said what they are means of."""
+    found = _only(table, "precision", "sensitivity", "f1")
+    if found and (why := why_not(*(found[name][1] for name in ("precision", "sensitivity", "f1")))) is not None:
+        yield Clash(frozenset(k for k, _ in found.values()), why)
+
+
+def _balanced(table: Table) -> Iterator[Clash]:
+    """Of two answers the mean of sensitivity and specificity; of more classes the mean recall, which may be the
+    sensitivity beside it."""
+    found = _only(table, "balanced accuracy", "sensitivity", "specificity")
+    if not found:
+        return
+    own, (low, high), (least, most) = (
+        found[name][1].band(table.rounding) for name in ("balanced accuracy", "sensitivity", "specificity")
+    )
+    either = ((low + least) / 2, (high + most) / 2), (low, high)
+    if all(own[1] < span[0] or own[0] > span[1] for span in either):
+        mean = (found["sensitivity"][1].value + found["specificity"][1].value) / 2
+        said = found["balanced accuracy"][1].like(mean)
+        members = frozenset(k for k, _ in found.values())
+        yield Clash(members, f"the mean of sensitivity and specificity is {said}", said)
 
 
 # --- of an operating point ----------------------------------------------------------------------------
@@ -166,5 +201,8 @@ def decides_score(own: Score, others: Sequence[Content]) -> bool:
         named = {other.name for other in others if isinstance(other, Score)}
         four = any(isinstance(c, Outcomes) and None not in (c.tp, c.fp, c.fn, c.tn) for c in others)
         return four or (is_of_two(others) and {"sensitivity", "specificity"} <= named)
+    named = {other.name for other in others if isinstance(other, Score)} | {own.name}
+    if own.name in (balanced := {"balanced accuracy", "sensitivity", "specificity"}) and balanced <= named:
+        return True
     rows = any(isinstance(other, Rows) for other in others) and any(isinstance(other, Supports) for other in others)
     return own.name == "mcc" and rows

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from bs4.element import Comment, Doctype, NavigableString, Tag
 
 from harness.claims.document import MOST_CELLS, Builder, Cells, Document, Image, Table, lines_of
-from harness.claims.plain_tables import take_reports
+from harness.claims.printed import take_printed
 
 _SKIPPED = {"style", "script", "svg", "head", "nav"}
 _BLOCKS = {
@@ -110,8 +110,10 @@ class _Page:
     def _pre(self) -> None:
         lines, first = lines_of("".join(self.text)), self.start + self.offset
         blank = next((i for i, line in enumerate(lines) if line.strip()), 0)
-        tables, _ = take_reports(lines)
-        for table in tables:
+        printed = take_printed(lines)
+        for number, said in printed.said:
+            self.found.add_line(number + first - 1 - blank, said)
+        for table in printed.tables:
             rows = tuple((number + first - 1 - blank, cells) for number, cells in table.rows)
             moved = Table(table.line + first - 1 - blank, table.caption, table.header, rows, self.found.heading)
             self.found.tables.append(moved)

@@ -35,11 +35,17 @@ _HALF_WIDTH = re.compile(
     r"[(\[]?\s*(?:(?:95|99|90)\s*%\s*)?(?:CI|confidence\s+(?:interval|limits?)|half[- ]width)\b\s*[)\]]?",
     re.IGNORECASE,
 )
+# "84.5 % (431/510; 95 % CI 78.3-88.6)": the fraction alone is left in the bracket.
+_BESIDE_COUNTS = re.compile(
+    rf"(?P<value>{_NUM})(?P<sign>\s*%)?\s*(?P<open>[(\[])\s*(?P<counts>\d[\d,]*\s*(?:/|of)\s*\d[\d,]*)\s*"
+    rf"[;,]\s*{_CI}[(\[]?\s*{_span('a', 'b')}\s*[)\]]{{1,2}}",
+    re.IGNORECASE,
+)
 _COMMA = re.compile(r"(?<![\w.,])(?:(\d{1,3}),(\d{1,2}|\d{4,12})(?=\s*%)|(0),(\d{1,12})(?![\d,.]*\d))")
 _POINT = re.compile(r"(?<![\w.,])(?:\d{1,3}\.\d{1,12}\s*%|[01]\.\d{1,12}(?![\d.]))")
 _PLAIN = re.compile(
     "a|acc|accuracies|accuracy|achieve|achieved|achieves|all|an|and|are|as|at|attain|attained|attains|be|been|"
-    "being|both|by|cell|cells|classification|classified|classifier|correct|correctly|correspond|corresponding|"
+    "being|both|by|case|cases|cell|cells|classification|classified|classifier|correct|correctly|correspond|corresponding|"
     "corresponds|data|dataset|dev|development|e|eight|equal|equals|error|errors|evaluate|evaluated|evaluation|"
     "exactly|external|final|five|for|four|gave|get|gets|give|gives|got|had|has|have|held|hold|i|identified|image|"
     "images|in|incorrect|incorrectly|is|it|its|just|made|make|makes|making|measure|measured|metric|"
@@ -48,7 +54,9 @@ _PLAIN = re.compile(
     "predicted|prediction|predictions|rate|reach|reached|reaches|recognised|recognized|report|reports|result|"
     "results|right|sample|samples|score|scored|scores|set|sets|seven|show|shows|six|smear|smears|split|ten|test|"
     "testing|testset|that|the|there|this|three|to|total|train|training|two|us|val|validation|value|was|we|were|"
-    "which|with|wrong|wrongly|x|yield|yielded|yields|zero"
+    "which|with|wrong|wrongly|x|yield|yielded|yields|zero|"
+    # other metrics: none of them says of which images
+    "kappa|cohen|s|mcc|matthews|auc|auroc|roc|f|npv|ppv|sensitivity|specificity|precision|recall|macro|weighted"
 )
 
 
@@ -58,7 +66,14 @@ def without_intervals(text: str) -> str:
     >>> without_intervals("accuracy 95.0 % (95 % CI 76.4-99.1 %)"), without_intervals("0.95 [0.76, 0.99]")
     ('accuracy 95.0 %', '0.95')
     """
+    text = _BESIDE_COUNTS.sub(_kept_counts, text)
     return _HALF_WIDTH.sub(lambda match: match["value"], _INTERVAL.sub(_cut, text))
+
+
+def _kept_counts(match: re.Match[str]) -> str:
+    if not Fraction(match["a"]) <= Fraction(match["value"]) <= Fraction(match["b"]):
+        return match[0]
+    return f"{match['value']}{match['sign'] or ''} ({match['counts']})"
 
 
 def writes_commas(texts: Iterable[str]) -> bool:

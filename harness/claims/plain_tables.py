@@ -22,21 +22,11 @@ _FEWEST = 2  # rows below a head
 _MOST_BLANK = 2  # lines between the rows of one report
 
 
-def take_reports(lines: Sequence[str]) -> tuple[list[Table], set[int]]:
-    """The tables, and the indexes of the lines that they took."""
-    tables: list[Table] = []
-    taken: set[int] = set()
-    at = 0
-    while at < len(lines):
-        heads = _heads(lines[at])
-        table, after = _report(lines, at, heads) if heads else (None, at)
-        if table is None:
-            table, after = _matrix(lines, at)
-        if table is not None:
-            tables.append(table)
-            taken.update(range(at, after))
-        at = max(after, at + 1)
-    return tables, taken
+def report_at(lines: Sequence[str], at: int) -> tuple[Table | None, int]:
+    """The report or matrix that begins at a line, and the index of the first line after it; (None, at) for neither."""
+    heads = _heads(lines[at])
+    table, after = _report(lines, at, heads) if heads else (None, at)
+    return (table, after) if table is not None else _matrix(lines, at)
 
 
 def _heads(line: str) -> list[str]:

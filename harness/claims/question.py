@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from harness.claims.closed import is_of_means
+from harness.claims.matrix_rules import AverageRule, Cell, ClassRule, MatrixQuestion
 from harness.claims.records import (
     Accuracy,
     Averages,
@@ -23,7 +24,7 @@ from harness.claims.records import (
     Size,
     Supports,
 )
-from harness.claims.search import AverageRule, Cell, ClassRule, MatrixQuestion, Span
+from harness.claims.spans import Span
 
 
 class _Clash(Exception):

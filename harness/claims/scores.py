@@ -62,6 +62,13 @@ _AVERAGE_FIRST = re.compile(
     r"(?=(?:\d{1,3}(?:\.\d{1,12})?\s*%|[01]?\.\d{1,12})\.?$)",
     re.IGNORECASE,
 )
+_DIRECT = re.compile(
+    rf"(?:(?:and|an?|the|overall)\s+)*(?P<name>(?:(?:macro|weighted)[\s-]+)?"
+    rf"(?:{'|'.join(words for _, words in _NAMES)}|accuracy|(?:test )?accuracy|error rate)(?:\s+(?:score|value))?)"
+    rf"\s*(?:[:=]|\bof\b|\bis\b|\bwas\b)?\s+(?P<value>{_VALUE.replace('?P<value>', '?:')})",
+    re.IGNORECASE,
+)
+_COUNT_SAID = re.compile(r"(?:and\s+)?\d{1,9}\s+(?:errors|mistakes|misclassifications)", re.IGNORECASE)
 _KIND = re.compile(r"\b(macro|weighted|micro)\b", re.IGNORECASE)
 _FORMULA = re.compile(r"^.*?[A-Za-z\u0370-\u03ff)\d]\s*/.*=\s*")
 _TERM = r"(?:\(\s*\d{1,9}(?:\s*\+\s*\d{1,9})*\s*\)|\d{1,9})"
@@ -131,7 +138,7 @@ def _sum_over(fraction: str, said: str, has_accuracy: bool) -> tuple[Content, ..
 
 def _labelled(sentence: str) -> Iterator[Content]:
     """ "Sensitivity: 75 %", "macro F1 = 0.91", several of them apart by commas or semicolons."""
-    sentence = _AVERAGE_FIRST.sub(r"\1: ", without_intervals(sentence))
+    sentence = _with_colons(_AVERAGE_FIRST.sub(r"\1: ", without_intervals(sentence)))
     for part in re.split(r"[;|]|,\s+(?=[A-Za-z])", sentence):
         match = _LABEL.match(part.strip())
         if match is None:
@@ -154,6 +161,16 @@ def _labelled(sentence: str) -> Iterator[Content]:
             r"\b(?:class|label|threshold)\b", f"{match['kind'] or ''}", re.IGNORECASE
         ):
             yield made
+
+
+def _with_colons(sentence: str) -> str:
+    """A sentence that is nothing but names and values, each name with a colon: "sensitivity 0.85, specificity 0.93"."""
+    parts = re.split(r"(\s*[;|]\s*|,\s+(?:and\s+)?|\s+and\s+)", sentence.strip().rstrip("."))
+    said = [_DIRECT.fullmatch(part) for part in parts[::2]]
+    counts = [_COUNT_SAID.fullmatch(part) for part in parts[::2]]
+    if not any(said) or not all(one or other for one, other in zip(said, counts, strict=True)):
+        return sentence
+    return "; ".join(f"{match['name']}: {match['value']}" for match in said if match)
 
 
 def _score(name: str, share: Printed, kind: str) -> Content | None:

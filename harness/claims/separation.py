@@ -72,6 +72,9 @@ def of_one_subject(found: list[Found]) -> list[Found]:
             for entry in found
             if entry.set == name and entry.subject and (entry.from_table or isinstance(entry.content, RESULTS))
         ]
+        sizes = [e for e in found if e.set == name and e.subject and isinstance(e.content, Size) and not e.from_table]
+        if len({e.content for e in sizes}) > 1 and len({e.content for e in sizes}) == len({e.subject for e in sizes}):
+            results += sizes  # each on a set of its own
         subjects = {entry.subject for entry in results if entry.subject is not None}
         # "ResNet" beside one "ResNet50" is short for it.
         short = {

@@ -9,7 +9,10 @@ from functools import lru_cache
 
 from harness.claims.document import Document
 
-_NOUNS = r"(?:set|split|data(?:set)?|part|partition|accuracy|images?|cells?|samples?|size|performance|results?)"
+_NOUNS = (
+    r"(?:set|split|data(?:set)?|part|partition|accuracy|images?|cells?|samples?|size|performance|results?|"
+    r"error(?:[\s-]+rate)?)"
+)
 _SETS = {
     "test": rf"test(?:ing)?(?:[\s_-]+{_NOUNS}|[\s_-]*(?:set|split))|(?:held|hold)[\s-]?out",
     "validation": rf"val(?:idation)?(?:[\s_-]+{_NOUNS}|[\s_-]*(?:set|split))|dev(?:elopment)?[\s-]?set",

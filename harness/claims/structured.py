@@ -15,7 +15,7 @@ _SUPPORT = ("support", "n", "count")
 _SCALAR = re.compile(
     r"(?:(?:test|val(?:idation)?|train(?:ing)?|eval|external)[_ ])?(?:balanced[_ ])?"
     r"(?:accuracy|acc|error[_ ]rate|sensitivity|specificity|precision|recall|f1(?:[_ -]?score)?|auc|roc[_ ]?auc|"
-    r"kappa|mcc|"
+    r"kappa|mcc|(?:accuracy|precision|recall|f1|kappa|mcc)_score|(?:true|false)_(?:positive|negative)s?|"
     r"tp|fp|fn|tn|(?:macro|weighted|micro)[_ ](?:precision|recall|f1(?:[_ -]?score)?)|"
     r"(?:precision|recall|f1)[_ ](?:macro|weighted|micro))",
     re.IGNORECASE,

@@ -26,7 +26,9 @@ from harness.claims.cells import (
 from harness.claims.compared import read_compared
 from harness.claims.count_sums import sum_problems
 from harness.claims.document import Table
-from harness.claims.matrices import read_matrix
+from harness.claims.f1_bounds import f1_problems, rows_of_means
+from harness.claims.matrices import read_matrix, unspanned
+from harness.claims.means_of_lanes import read_mean_lanes
 from harness.claims.records import (
     Accuracy,
     Averages,
@@ -43,8 +45,10 @@ from harness.claims.records import (
     Unread,
 )
 from harness.claims.row_counts import read_rows
+from harness.claims.row_fractions import read_fractions
 from harness.claims.set_tables import is_set_table, read_sets
 from harness.claims.subjects import subject_of
+from harness.claims.two_by_two import read_two_by_two
 from harness.claims.value_tables import is_value_table, read_means, read_values
 
 _CLASS_HEADS = re.compile(
@@ -96,10 +100,17 @@ def read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadin
     """
     if len(table.header) < 2 or not table.rows:
         return TableReading("")
+    table = _spelled_out(unspanned(table))
     reading = _read_table(table, file, classes)
     if reading.kind not in ("classes", "matrix"):
         reading = replace(reading, problems=(*reading.problems, *sum_problems(table, file)))
+    if not reading.kind and (means := read_mean_lanes(table, file)) and (means.found or means.unread):
+        reading = replace(reading, kind=means.kind, found=means.found, unread=(*reading.unread, *means.unread))
     rows = read_rows(table, file, of_answers_alone=reading.kind in ("classes", "sets"))
+    if reading.kind in ("", "compared") and not rows.found and (fractions := tuple(read_fractions(table, file))):
+        reading = replace(reading, kind=reading.kind or "rows", found=(*reading.found, *fractions))
+    if reading.kind in ("", "means") and not rows.found:  # with counts beside them they are decided
+        reading = replace(reading, problems=(*reading.problems, *f1_problems(rows_of_means(table), file)))
     if reading.kind == "matrix" or not (rows.found or rows.problems or rows.unread):
         return reading
     known = {k for k, head in enumerate(table.header) if metric_of(head) or is_head(_ACCURACY, head)}
@@ -118,6 +129,8 @@ def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadi
         return read_sets(table, file, classes)
     if (matrix := read_matrix(table, file, spelling(classes))).kind == "matrix":
         return matrix  # with recalls beside it, too
+    if (four := read_two_by_two(table, file)).kind:
+        return four
     if (turned := _turned(table)) is not None:
         return _read_table(turned, file, classes)
     if is_value_table(table):
@@ -131,6 +144,7 @@ def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadi
     if not columns:
         compared = read_compared(table)
         return compared if compared is not None else read_matrix(table, file, spelling(classes))
+    columns, twice = _once(table, columns, file)
     support_at = [k for k, head in enumerate(table.header) if k and is_head(SUPPORT, head)]
     if len({name for name, _ in columns}) < len(columns) or len(support_at) > 1:
         return alone(table, "has two columns of one name: it may compare several models or sets")
@@ -142,7 +156,43 @@ def _read_table(table: Table, file: str, classes: tuple[str, ...]) -> TableReadi
         left = alone(table, why) if len(columns) > 1 else TableReading("")
         return left if compared is None else replace(left, said=compared.said)
     at = support_at[0] if support_at else None
-    return _Classes(table, file, dict(columns), at, spelling(classes), counted if at is not None else None).read()
+    reading = _Classes(table, file, dict(columns), at, spelling(classes), counted if at is not None else None).read()
+    return replace(reading, problems=(*reading.problems, *twice))
+
+
+def _spelled_out(table: Table) -> Table:
+    """The same table with "P" and "R" as precision and recall, where an F1 stands beside them: alone they may be a
+    p-value and a correlation."""
+    heads = [head.strip(" *`:()%") for head in table.header]
+    if {"P", "R"} <= set(heads) and any(metric_of(head) == "f1" for head in heads):
+        names = {"P": "precision", "R": "recall"}
+        header = tuple(
+            head.replace(plain, names.get(plain, plain)) for head, plain in zip(table.header, heads, strict=True)
+        )
+        return replace(table, header=header)
+    return table
+
+
+def _once(table: Table, columns: list[tuple[str, int]], file: str) -> tuple[list[tuple[str, int]], list[Problem]]:
+    """Each metric once where it stands under two of its names ("TPR", "Recall"), and the rows in which they differ."""
+    kept: dict[str, int] = {}
+    problems: list[Problem] = []
+    for name, k in columns:
+        first = kept.setdefault(name, k)
+        if first == k:
+            continue
+        heads = [table.header[at].strip(" *`:") for at in (first, k)]
+        if heads[0].lower() == heads[1].lower() or name == "f1":
+            return columns, []  # of two models, or sets; and an F-score need not be F1
+        every = [cells for _, cells in table.rows if len(cells) == len(table.header)]
+        percent = [in_percent(table.header[at], [cells[at] for cells in every]) for at in (first, k)]
+        for line, cells in table.rows:
+            both = [share_of(cells[at], of)[0] for at, of in zip((first, k), percent, strict=True) if at < len(cells)]
+            one, other = both if len(both) == 2 else (None, None)
+            if one is not None and other is not None and abs(one.value - other.value) > max(one.unit, other.unit):
+                why = f"{cells[0]}: {heads[0]} {one.text} and {heads[1]} {other.text} are two names of one share"
+                problems.append(Problem(why, (place(file, line, cells),)))
+    return list(kept.items()), problems
 
 
 @dataclass(frozen=True, slots=True)

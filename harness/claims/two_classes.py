@@ -12,7 +12,7 @@ from functools import partial
 
 from harness.claims.choice import Choice, Meter, Sum, fits, value
 from harness.claims.lanes import Lane
-from harness.claims.search import Answer
+from harness.claims.matrix_rules import Answer
 
 
 def decide_two(choice: Choice, meter: Meter) -> Answer:

@@ -17,10 +17,10 @@ from harness.claims.choice import Meter
 from harness.claims.closed import Clash, Table, clashes
 from harness.claims.conflicts import Conflicts, Group, find_conflicts
 from harness.claims.deciding import Terms, answer_of
+from harness.claims.matrix_rules import Answer
 from harness.claims.of_scores import score_clashes
 from harness.claims.reasons import Reasons
 from harness.claims.records import Accuracy, Averages, Content, Rows, Size, Statement
-from harness.claims.search import Answer
 
 WORK = 1_000_000  # steps for a whole report: a second or two
 _PER_QUESTION = 200_000
