@@ -168,5 +168,5 @@ def test_what_stands_around_a_matrix_is_held_against_it(seed, is_turned):
     right = audited(margins(seed, None, is_turned=is_turned))
     assert not right.findings
     assert right.counts[0] >= 6
-    for changed in ((0, 3), (1, 4), (3, 2), (4, 0), (2, 4)):
+    for changed in ((0, 3), (1, 4), (3, 2), (3, 3), (4, 0), (2, 4)):
         assert audited(margins(seed, changed, is_turned=is_turned)).exit_code == 1, changed

@@ -182,7 +182,7 @@ def _margins(
     columns = [list(column) for column in zip(*counts, strict=True)]
 
     def told(label: str, of_rows: bool, lanes: list[list[int]], cells: list[tuple[int, tuple[str, ...], str]]) -> None:
-        is_sum = label.lower().strip(" *`:%()") in _SUMS
+        is_sum = _is_sum(label)
         share_of_reference = _RECALL.search(label) is not None
         for k, (lane, (line, row, cell)) in enumerate(zip(lanes, cells, strict=False)):
             where, whole = (place(file, line, row),), sum(lane)
@@ -201,9 +201,19 @@ def _margins(
     body = [(line, cells) for line, cells in table.rows[:n]]
     for at in range(n + 1, len(table.header)):
         told(table.header[at], True, counts, [(line, row, row[at]) for line, row in body if len(row) > at])
+    total = sum(map(sum, counts))
     for line, row in table.rows[n:]:
         told(row[0], False, columns, [(line, row, cell) for cell in row[1 : n + 1]])
+        for head, cell in zip(table.header[n + 1 :], row[n + 1 :], strict=False):
+            said = count(cell.strip(" *`"))
+            if _is_sum(head) and _is_sum(row[0]) and said is not None and said != total:
+                problem = f"{row[0]}: {said:,}, and all its counts add up to {total:,}"
+                problems.append(Problem(problem, (place(file, line, row),)))
     return problems, unread, shares
+
+
+def _is_sum(label: str) -> bool:
+    return label.lower().strip(" *`:%()") in _SUMS
 
 
 def _same(heads: list[str], names: list[str]) -> bool:
