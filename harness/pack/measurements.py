@@ -272,7 +272,7 @@ def calibration_of(
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=protocol.training.seed,
         intracluster_correlation=protocol.clusters.intracluster_correlation,
-        rates_together="MOVER" if rules.sharper else None,
+        rates_together="MOVER of many" if rules.few_apart else "MOVER" if rules.sharper else None,
         counted=rules.counted,
     )
 

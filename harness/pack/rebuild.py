@@ -708,7 +708,8 @@ class _Rebuilding:
         return counted_once(found, self.duplicates) if self.rules.one_picture and self.duplicates else found
 
     def _evaluate(self, predictions: Predictions) -> Evaluation:
-        return evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
+        found = evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
+        return replace(found, few_apart=bool(self.rules.few_apart))
 
     def _count_sets(self) -> None:
         """Sizes and digests of the sets, from manifest.csv and from the predictions of external sets."""
