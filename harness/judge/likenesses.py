@@ -4,7 +4,7 @@ A digest of pixels changes wholly where a JPEG is saved again, rescaled or made 
 would begin anew. So an entry keeps 63 signs of every picture as well: of the lowest coefficients of the cosine
 transform of its 64 px grey thumbnail. Of 250 real cells saved as JPEG of quality 50, halved, made 10 % darker or noisy
 every one kept all but two of its signs, and of 1,250 real cells none came nearer to another one than eight
-(tests/test_likenesses.py counts drawn cells, decision 0075 real ones). Turned, mirrored and cropped pictures are others
+(`python -m benchmarks likenesses`; decision 0037 has the figures). Turned, mirrored and cropped pictures are others
 here: the search for copies speaks of those.
 """
 
