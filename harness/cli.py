@@ -493,7 +493,11 @@ def _run_ledger(asked: argparse.Namespace) -> int:
 
 def _look_told(look: Look) -> dict[str, object]:
     """A look without its thousands of probabilities, pictures and keys."""
-    return {name: value for name, value in asdict(look).items() if name not in ("answers", "pictures", "terms")}
+    return {
+        name: value
+        for name, value in asdict(look).items()
+        if name not in ("answers", "likenesses", "pictures", "terms")
+    }
 
 
 def _looks_of(place: Path) -> tuple[Look, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.core.errors import DataError
 from harness.core.files import write_atomically
 from harness.core.text import first_few, visible
+from harness.data.leakage import LEAST_SEARCHED_PX
 from harness.data.split import apportionment
 from harness.data.suggestions import toml_key, toml_text
 from harness.data.survey import Survey
@@ -134,6 +135,11 @@ def _protocol(found: Survey, out: Path, unknown: Sequence[str]) -> str:
         f"classes = {_listed(found.classes)}",
         *_pin(found),
         *_counts(found),
+        *(
+            ['# pixels_suffice = "why a copy of so small an image can only be the same pixels again"']
+            if _small(found)
+            else []
+        ),
         "images = { "
         f"formats = {_listed(_formats(found))}, modes = {_listed(_modes(found))}, "
         f"min_side_px = {min(sides, default=1)}, max_side_px = {max(sides, default=1)} }}\n",
@@ -330,6 +336,12 @@ def _unknown(found: Survey) -> Iterator[str]:
     yield from _unknown_of_files(found)
 
 
+def _small(found: Survey) -> int:
+    """How many images are too small for a search of copies."""
+    sides = [(each.width_px, each.height_px) for each in found.readable]
+    return sum(min(w, h) < LEAST_SEARCHED_PX for w, h in sides if w is not None and h is not None)
+
+
 def _unknown_of_parts(found: Survey) -> Iterator[str]:
     if not found.divided:
         if scarce := [name for name, n in found.counts.items() if n < FEWEST_OF_A_CLASS]:
@@ -393,6 +405,12 @@ def _unknown_of_files(found: Survey) -> Iterator[str]:
         if refused := [name for name in _seen(found, what) if name not in accepted]:
             names = ", ".join(refused)
             yield f"What to make of {what} {names}: no protocol can accept it. Convert these, or a run stops."
+    if n_small := _small(found):
+        yield (
+            f"Whether a copy can only be the same pixels again: {n_small:,} images have a side under "
+            f"{LEAST_SEARCHED_PX} px, and copies of these that were turned, rescaled or saved anew are not found. Say "
+            "why in dataset.pixels_suffice, or a run decides nothing where they are more than 1 in 20 of a part."
+        )
     if found.litter:
         yield (
             f"Nothing is made of {len(found.litter)} file(s) or folder(s) that programs left behind, here or in a run: "

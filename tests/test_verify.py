@@ -398,6 +398,11 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "predictions/test.csv",
         "path, sha256, label",
     ),
+    "a picture that is smaller than what a search compares": (
+        replaced("manifest.csv", ",96,96,", ",96,31,"),
+        "evidence.json",
+        "uncompared",
+    ),
     "a seed's hits": (evidence(lambda c: c["seeds"]["7"].update(correct=30)), "evidence.json", "seeds > 7 > correct"),
     "a timing": (
         evidence(lambda c: c["timings"][0].update(samples_s=[0.001] * 100)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from harness.judge.ledger import Look
-from harness.judge.looks import Shown, first_looks, shared_before
+from harness.judge.looks import Shown, first_looks, shared_before, shown_by
 from harness.judge.margins import Margin, Rest, loosened
 from harness.judge.regrouped import Regrouped, by_look, regrouped_sets
 from harness.judge.relabelled import Relabelled, by_set
@@ -175,8 +175,7 @@ def _looks_of(ledger: Sequence[Look], run: str) -> Iterator[tuple[str, list[Look
     for place, look in enumerate(ledger):
         if look.run == run and look.set not in named:
             named.add(look.set)
-            shown = next((e.pictures for e in ledger if e.cells == look.cells and e.pictures), "")
-            yield look.set, [e for e in ledger[:place] if e.run != run], Shown(look.source, look.cells, shown)
+            yield look.set, [e for e in ledger[:place] if e.run != run], shown_by(look, ledger)
 
 
 def _moved(first: Look, terms: Terms, *, sets: set[str]) -> Iterator[Difference]:

@@ -12,7 +12,7 @@ from harness.judge.groups import too_few_groups
 from harness.judge.rules import Rules
 from harness.judge.verdicts import Verdict
 from harness.metrics.estimates import Estimate, Unavailable
-from harness.metrics.measurements import Measurements
+from harness.metrics.measurements import Measurements, NotRecorded
 from harness.protocol.criteria import Criterion
 from harness.protocol.questions import QUESTIONS
 
@@ -80,6 +80,7 @@ def decide(
         look=evidence.look(criterion),
         family=family,
         few_groups=few,
+        doubted=_doubted(criterion, evidence) if isinstance(found, Estimate) else None,
         disturbed=_disturbed(criterion, evidence) if isinstance(found, Estimate) else None,
         dependent=evidence.dependent_sets() if QUESTIONS[criterion.question].needs_independence else None,
     )
@@ -88,6 +89,14 @@ def decide(
 def _disturbed(criterion: Criterion, evidence: Evidence) -> str | None:
     disturbed_by = criterion.entry.disturbed_by
     return None if disturbed_by is None else disturbed_by(evidence, criterion)
+
+
+def _doubted(criterion: Criterion, evidence: Evidence) -> str | None:
+    doubted_by = criterion.entry.doubted_by
+    try:
+        return None if doubted_by is None else doubted_by(evidence, criterion)
+    except NotRecorded:  # a pack that holds no more than the count, which `verify` names
+        return None
 
 
 def level_of(criterion: Criterion, evidence: Evidence) -> float:

@@ -39,6 +39,7 @@ def judge(
     family: Sequence[tuple[Criterion, Estimate]] = (),
     dependent: Mapping[str, str] | None = None,
     few_groups: str | None = None,
+    doubted: str | None = None,
     disturbed: str | None = None,
 ) -> Verdict:
     """Decide from the bounds, never from the point value; too little evidence is neither a pass nor a fail.
@@ -52,6 +53,7 @@ def judge(
         dependent: external set -> what in its images speaks against its independence of the training source.
         disturbed: why a failure is not believed, such as a machine that was busy while a classifier was timed.
         few_groups: why the cells are those of too few patients for its bound to be believed (`judge.groups`).
+        doubted: why a pass is not believed, such as a search that could compare too few pictures.
     """
     if isinstance(estimate, Unavailable):
         return _not_assessed(criterion, estimate, protocol, today)
@@ -74,9 +76,10 @@ def judge(
     if not estimate.is_exact and estimate.level != level:
         raise ValueError(f"{criterion.id} is judged at level {level}, its estimate has {estimate.level}")
     proved, disproved = sides(criterion, estimate)
-    doubts = "; and ".join(doubt for doubt in (speaks_against, few_groups) if doubt is not None)
+    doubts = "; and ".join(doubt for doubt in (speaks_against, few_groups, doubted) if doubt is not None)
     if proved and doubts:
-        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"the bound holds, but {doubts}", look=look)
+        held = "it is within the requirement" if estimate.unit == "count" else "the bound holds"
+        return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"{held}, but {doubts}", look=look)
     if proved:
         computed = estimate.is_exact and estimate.unit != "count"
         reason = "it is computed, and within the requirement" if computed else "the bound meets the requirement"
@@ -257,7 +260,8 @@ def measured(estimate: Estimate, *, beside: float | None = None) -> str:
     if estimate.value is None:
         return f"undefined ({estimate.note or 'no cells'})"
     if estimate.is_exact and estimate.unit == "count":
-        return f"{estimate.value:g}" + (f" of {estimate.n:,} checked" if estimate.n is not None else "")
+        checked = "" if estimate.n is None else f" of {estimate.n:,} checked"
+        return f"{estimate.value:g}{checked}" + (f", {estimate.note}" if estimate.note else "")
     value = _shown(estimate.value, _references(beside))
     if estimate.is_exact:
         return f"{value} (n = {estimate.n:,})"

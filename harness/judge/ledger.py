@@ -34,6 +34,7 @@ from harness.core.strict_json import parse_json
 from harness.data.records import labelled_digest
 from harness.judge.answers import InvalidAnswers, unpack_answers
 from harness.judge.labels import InvalidLabels, unpack_labels
+from harness.judge.likenesses import InvalidLikenesses, unpack_likenesses
 from harness.judge.partitions import InvalidGroups, n_grouped
 from harness.judge.pictures import InvalidPictures, unpack_pictures
 from harness.judge.terms import InvalidTerms, unpack_terms
@@ -43,7 +44,7 @@ Role = Literal["judged", "seed", "fit", "adapted"]
 
 ROLES = get_args(Role)
 # Absent where an entry has nothing to say there.
-OPTIONAL = ("answers", "groups", "labels", "pictures", "rule", "terms")
+OPTIONAL = ("answers", "groups", "labels", "likenesses", "pictures", "rule", "terms")
 START = "0" * 64  # what the first entry names as the one before it
 LOCK_TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 2**20  # a hundred thousand looks without answers
@@ -78,6 +79,8 @@ class Look:
                  sets that are too large, which can be recognised by the digest of their predictions alone.
     pictures:    the pictures of the cells, as `harness.judge.pictures` packs them; empty where an entry before it has
                  those of the same cells, and in entries of an older harness.
+    likenesses:  how the pictures look, as `harness.judge.likenesses` packs it, so that one that was saved anew with
+                 loss is known again; empty as `pictures`.
     labels:      the label of each picture, as `harness.judge.labels` packs them; empty as `pictures`.
     groups:      which pictures share a patient, slide, site or other column, as `harness.judge.partitions` packs them;
                  empty where the first entry of the same cells has the same, and in entries of an older harness.
@@ -106,6 +109,7 @@ class Look:
     terms: str = ""
     labels: str = ""
     groups: str = ""
+    likenesses: str = ""
 
     def __post_init__(self) -> None:
         for name in ("index", "n"):
@@ -139,6 +143,12 @@ class Look:
             raise LedgerError(str(error)) from None
         if n_pictures > self.n:
             raise LedgerError(f"it holds {n_pictures} pictures of cells, n is {self.n}")
+        try:
+            n_likenesses = len(unpack_likenesses(self.likenesses))
+        except InvalidLikenesses as error:
+            raise LedgerError(str(error)) from None
+        if n_likenesses > self.n:
+            raise LedgerError(f"it holds likenesses of {n_likenesses} pictures, n is {self.n}")
         try:
             n_labels = len(unpack_labels(self.labels).of)
         except InvalidLabels as error:
@@ -284,6 +294,7 @@ def record_look(
     terms: str = "",
     labels: str = "",
     groups: str = "",
+    likenesses: str = "",
 ) -> Look:
     """Put one look on record, at the end of a chain that was found whole, and return it once it is on the disk.
 
@@ -293,11 +304,12 @@ def record_look(
     Args:
         path: the ledger; it is made, and its folder too, where there is none.
         run, set, source, cells, n, model, predictions, protocol, role: see `Look`.
-        answers, pictures, terms, labels, groups: see `Look`, too.
+        answers, pictures, terms, labels, groups, likenesses: see `Look`, too.
             Answers are kept once for each digest of predictions, and while the chain is short of its limit; without
-            them a look is known by its digest alone, which never makes its number smaller. Pictures are kept once for
-            each digest of cells, always: without them its number could be too small. Terms and labels are, too: the
-            first look fixes them. Groups are kept wherever they are not those of the first entry of the same cells.
+            them a look is known by its digest alone, which never makes its number smaller. Pictures and likenesses are
+            kept once for each digest of cells, always: without them its number could be too small. Terms and labels
+            are, too: the first look fixes them. Groups are kept wherever they are not those of the first entry of the
+            same cells.
     Raises:
         LedgerError: the chain is broken or full, another run holds the lock for more than 5 s, or nothing can be
             written there.
@@ -323,6 +335,8 @@ def record_look(
             before = [each for each in looks if each.cells == cells]
             if pictures and not any(each.pictures for each in before):
                 entry["pictures"] = pictures
+            if likenesses and not any(each.likenesses for each in before):
+                entry["likenesses"] = likenesses
             if labels and not any(each.labels for each in before):
                 entry["labels"] = labels
             if terms and not any(each.terms for each in before):

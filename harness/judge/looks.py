@@ -9,20 +9,37 @@ import numpy as np
 
 from harness.judge.answers import unpack_answers
 from harness.judge.ledger import Look, Role
+from harness.judge.likenesses import look_alike
 from harness.judge.pictures import unpack_pictures
 from harness.metrics.adaptation import adapted_to
 from harness.protocol.criteria import Criterion
+
+PICTURED = ("pictures", "likenesses")  # of an entry, in the order of `Shown`
 
 
 class Shown(NamedTuple):
     """What a look shows: enough to tell whether another one showed some of it before.
 
-    source, cells, pictures: see `Look`; pictures may be empty where the chain has those of the same cells.
+    source, cells, pictures, likenesses: see `Look`; the last two may be empty where the chain has those of the same
+        cells.
     """
 
     source: str
     cells: str
     pictures: str = ""
+    likenesses: str = ""
+
+
+class _Known(NamedTuple):
+    """What a chain knows of the pictures of each digest of cells: their digests, and how they look, packed."""
+
+    pictures: Mapping[str, np.ndarray]
+    likenesses: Mapping[str, str]
+
+    def alike(self, cells: str, other: str) -> bool:
+        """Whether two sets of cells show pictures that look alike, such as those of one that were saved anew."""
+        one, two = self.likenesses.get(cells, ""), self.likenesses.get(other, "")
+        return bool(one and two) and look_alike(*sorted((one, two)))
 
 
 class _Judged(NamedTuple):
@@ -55,8 +72,9 @@ def look_number(
     - Another training, seed or preprocessing gives other predictions: the next number.
     - The set's name, file names and the drawing of its part do not matter, only which cells they are and where they
       come from: whoever draws the test part again from the same dataset, saves its images in another format, adds some
-      or leaves some out, counts on. Where the ledger does not know the pictures of an older entry, that entry counts by
-      its source and cells alone.
+      or leaves some out, counts on. So does who saves them anew with loss, rescales or relights them a little: where
+      more than 1 in 20 of either set's pictures look like one of the other's, all looks at the one count for the other.
+      Where the ledger does not know the pictures of an older entry, that entry counts by its source and cells alone.
     - A "seed" look of the same run takes no number: its protocol named every seed beforehand. In a later run it counts
       like any other, so that the best of twenty seeds is look 20 when it is judged.
     - Nor do a classifier and itself after it was adapted count for each other in one run, whose protocol named both.
@@ -67,7 +85,7 @@ def look_number(
         source, cells, predictions, answers, pictures, role: see `Look`.
     """
     shown = Shown(source, cells, pictures)
-    known = _pictures_by_cells(looks, shown)
+    known = _known_by_cells(looks, shown)
     related = _sharing(looks, shown, known)
     *choices, own = _choices(
         [
@@ -82,13 +100,25 @@ def look_number(
         for n in range(len(related) if judged is None else judged)
         if choices[n] != own and (related[n].role == role or related[n].run != in_run)
     ]
-    by_source = {choices[n] for n in counted if related[n].source == source or related[n].cells == cells}
-    return 1 + max(len(by_source), _of_most_seen(known.get(cells), [(choices[n], related[n]) for n in counted], known))
+    by_source = {
+        choices[n]
+        for n in counted
+        if related[n].source == source or related[n].cells == cells or known.alike(cells, related[n].cells)
+    }
+    seen = [(choices[n], related[n]) for n in counted]
+    return 1 + max(len(by_source), _of_most_seen(known.pictures.get(cells), seen, known.pictures))
 
 
 def shared_before(looks: Sequence[Look], shown: Shown) -> list[Look]:
-    """The looks at the same source, the same cells or any of the same pictures, in their order."""
-    return _sharing(looks, shown, _pictures_by_cells(looks, shown))
+    """The looks at the same source, the same cells or the same pictures, be they saved anew, in their order."""
+    return _sharing(looks, shown, _known_by_cells(looks, shown))
+
+
+def shown_by(look: Look, ledger: Sequence[Look]) -> Shown:
+    """What a look of this chain shows; its pictures may stand in another entry of the same cells."""
+    same = [each for each in ledger if each.cells == look.cells]
+    pictures, likenesses = (next(filter(None, (getattr(e, name) for e in same)), "") for name in PICTURED)
+    return Shown(look.source, look.cells, pictures, likenesses)
 
 
 def first_looks(looks: Sequence[Look], shown: Shown) -> list[Look]:
@@ -97,7 +127,7 @@ def first_looks(looks: Sequence[Look], shown: Shown) -> list[Look]:
     Sets that were joined were looked at first apart, so there may be several. Of entries that keep the looks' rule
     alone, as one version wrote them, the first is among them.
     """
-    known = _pictures_by_cells(looks, shown)
+    known = _known_by_cells(looks, shown)
     related = _sharing(looks, shown, known)
     firsts: list[Look] = []
     for look in related:
@@ -106,24 +136,29 @@ def first_looks(looks: Sequence[Look], shown: Shown) -> list[Look]:
     return [*firsts, *[look for look in related if look.rule and not look.terms][:1]]
 
 
-def _pictures_by_cells(looks: Iterable[Look], shown: Shown) -> dict[str, np.ndarray]:
-    """Digest of cells -> their pictures, where any entry has them."""
-    known = {look.cells: unpack_pictures(look.pictures) for look in looks if look.pictures}
-    return {shown.cells: unpack_pictures(shown.pictures)} | known if shown.pictures else known
+def _known_by_cells(looks: Sequence[Look], shown: Shown) -> _Known:
+    pictures = {look.cells: unpack_pictures(look.pictures) for look in looks if look.pictures}
+    if shown.pictures:
+        pictures.setdefault(shown.cells, unpack_pictures(shown.pictures))
+    likenesses = {look.cells: look.likenesses for look in looks if look.likenesses}
+    if shown.likenesses:
+        likenesses.setdefault(shown.cells, shown.likenesses)
+    return _Known(pictures, likenesses)
 
 
-def _sharing(looks: Sequence[Look], shown: Shown, known: Mapping[str, np.ndarray]) -> list[Look]:
-    """The looks at the same source, the same cells or any of the same pictures, in their order."""
-    own = known.get(shown.cells)
+def _sharing(looks: Sequence[Look], shown: Shown, known: _Known) -> list[Look]:
+    """The looks at the same source, the same cells, any of the same pictures or pictures that look alike, in order."""
+    own = known.pictures.get(shown.cells)
     overlaps = {
-        cells: own is not None and bool(np.isin(own, pictures, assume_unique=True).any())
-        for cells, pictures in known.items()
+        cells: (own is not None and cells in known.pictures and _share_one(own, known.pictures[cells]))
+        or known.alike(shown.cells, cells)
+        for cells in {look.cells for look in looks}
     }
-    return [
-        look
-        for look in looks
-        if look.source == shown.source or look.cells == shown.cells or overlaps.get(look.cells, False)
-    ]
+    return [look for look in looks if look.source == shown.source or look.cells == shown.cells or overlaps[look.cells]]
+
+
+def _share_one(own: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.isin(own, other, assume_unique=True).any())
 
 
 def _of_most_seen(own: np.ndarray | None, before: Sequence[tuple[int, Look]], known: Mapping[str, np.ndarray]) -> int:

@@ -22,6 +22,9 @@ class Rules:
     sharper:       whether the bounds of predictive values and of areas under a curve are those of decision 0049.
     counted:       whether differential counts are compared with the prevalence.
     more_told:     whether a criterion that is not required may be added after a look: it is told, and is no amendment.
+    searched:      whether a search for copies that could compare too few of the pictures leaves its question open, and
+                   the note of its count says how many were compared by their pixels alone.
+    few_apart:     whether rates of classes with few cells have a share of the error each in bounds made of several.
     holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
                    these, as `Metric.per` has it.
     """
@@ -33,14 +36,17 @@ class Rules:
     sharper: bool | None = None
     counted: bool | None = None
     more_told: bool | None = None
+    searched: bool | None = None
+    few_apart: bool | None = None
 
 
-RULES = Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True)
+RULES = Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True, searched=True, few_apart=True)
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
 # Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not
 # name is None: so it was before there was one.
 KNOWN = (
     RULES,
+    Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True),
     Rules(one_picture=True, grouped=True, sharper=True, counted=True),
     Rules(one_picture=True, grouped=True, sharper=True),
     Rules(),

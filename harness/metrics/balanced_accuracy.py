@@ -10,6 +10,7 @@ from harness.metrics.classification import estimate
 from harness.metrics.estimates import INDEPENDENCE_UNKNOWN, Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
+from harness.metrics.multiplicity import add_up
 
 NAME = "balanced_accuracy"
 
@@ -20,10 +21,9 @@ def balanced_accuracy(evaluation: Evaluation, *, level: float) -> Estimate:
     Classes have cells of their own, so their recalls are independent, and the distances from each recall to its exact
     (Clopper-Pearson) bounds add up as variances do (MOVER). Of the two distances of a class the larger counts on both
     sides: that of a recall of 1 to its upper bound is 0, and with it the upper bound held in only 88 of 100 sets where
-    several classes were nearly perfect. As it is, each bound held in at least 96.9 % of simulated sets at a level of
-    95 %, from one cell a class to a thousand (tests/test_balanced_accuracy.py). Where patients or slides are known, one
-    of them may have cells of several classes, and independence is gone: then the bound is the mean of the classes'
-    clustered bounds, each at 1 - (1 - level) / K (Bonferroni).
+    several classes were nearly perfect. Of few cells of a class distances do not add up so (`multiplicity.add_up`), and
+    where patients or slides are known, one of them may have cells of several classes, and independence is gone: then
+    the bound is the mean of the classes' bounds, each at 1 - (1 - level) / K (Bonferroni).
 
     Returns:
         value and bounds None where a class has no cells: the mean over the others would be another quantity.
@@ -33,15 +33,18 @@ def balanced_accuracy(evaluation: Evaluation, *, level: float) -> Estimate:
         note = f"no cells of {', '.join(absent)}"
         return Estimate(NAME, evaluation.set, None, None, None, None, level, "none", note=note, support=evaluation.n)
     n_classes = len(evaluation.classes)
-    each = 1.0 - (1.0 - level) / n_classes if evaluation.grouped else level
+    enough = not evaluation.few_apart or add_up(evaluation.support.values(), level=level)
+    adds_up = enough and not evaluation.grouped
+    each = level if adds_up else 1.0 - (1.0 - level) / n_classes
     recalls = [estimate(evaluation, "recall", cell_class=name, level=each) for name in evaluation.classes]
     values, lowers, uppers = (
         np.array([getattr(recall, name) for recall in recalls]) for name in ("value", "lower", "upper")
     )
     mean = float(values.mean())
-    if evaluation.grouped:
+    if not adds_up:
         lower, upper = float(lowers.mean()), float(uppers.mean())
-        method = "mean of the classes' clustered bounds, Bonferroni"
+        made_of = "clustered" if evaluation.grouped else "Clopper-Pearson"
+        method = f"mean of the classes' {made_of} bounds, Bonferroni"
     else:
         distance = math.hypot(*np.maximum(values - lowers, uppers - values)) / n_classes
         lower, upper = max(0.0, mean - distance), min(1.0, mean + distance)

@@ -55,7 +55,7 @@ def calibration_report(
     prevalence: Mapping[str, float] | None,
     seed: int,
     intracluster_correlation: float = 0.0,
-    rates_together: RatesTogether | None = "MOVER",
+    rates_together: RatesTogether | None = "MOVER of many",
     counted: bool | None = True,
     referral: ReferralPlan | None = None,
 ) -> CalibrationReport:

@@ -13,7 +13,7 @@ from harness.core.errors import HarnessError
 Binning: TypeAlias = Literal["equal-width", "equal-mass"]
 # How the bounds of several classes' rates make those of a predictive value: an equal share of the error for each, or
 # as variances add up (`metrics.predictive_values`).
-RatesTogether: TypeAlias = Literal["Bonferroni", "MOVER"]
+RatesTogether: TypeAlias = Literal["Bonferroni", "MOVER", "MOVER of many"]
 
 
 class FittedOnTarget(HarnessError, ValueError):

@@ -20,7 +20,7 @@ from harness.metrics.estimates import (
 from harness.metrics.intervals import wilson_interval
 from harness.metrics.measurements import Measurements
 from harness.metrics.metric import Metric, Subject
-from harness.metrics.predictive_values import ppv_at_prevalence
+from harness.metrics.predictive_values import made_by, ppv_at_prevalence
 from harness.metrics.reliability import calibration_error_bounds
 from harness.protocol.needs import ANSWERS_ON_VALIDATION, PROBABILITIES
 
@@ -176,7 +176,9 @@ def _coverage(report: CalibrationReport, correlation: float, level: float) -> Es
 def _ppv(
     evaluation: Evaluation, cell_class: str, prevalence: Mapping[str, float], level: float, *, report: CalibrationReport
 ) -> Estimate:
-    grouped, together = report.grouped_by is not None, report.rates_together or "Bonferroni"
+    grouped = report.grouped_by is not None
+    supports = [n for name, n in evaluation.support.items() if prevalence[name] > 0]
+    together = made_by(report.rates_together or "Bonferroni", supports, level=level)
     every = ppv_at_prevalence(
         evaluation.confusion,
         evaluation.classes,

@@ -12,15 +12,25 @@ from harness.protocol.datasets import PINNED_BY
 from harness.protocol.needs import EXPORT, SPLIT
 
 
-def exact_count(metric: str, set_name: str, details: Sequence[str], *, of: int | None = None) -> Estimate:
+def exact_count(
+    metric: str, set_name: str, details: Sequence[str], *, of: int | None = None, note: str = ""
+) -> Estimate:
     """A count that was made, not sampled: its bounds are the count itself."""
-    count = float(len(details))
+    count, told = float(len(details)), tuple(details)
     return Estimate(
-        metric, set_name, None, count, count, count, 1.0, "exact count", unit="count", n=of, details=tuple(details)
+        metric, set_name, None, count, count, count, 1.0, "exact count", unit="count", n=of, note=note, details=told
     )
 
 
-def counted(name: str, question: str, meaning: str, *, needs: frozenset[str] = frozenset(), covers: str = "") -> Metric:
+def counted(
+    name: str,
+    question: str,
+    meaning: str,
+    *,
+    needs: frozenset[str] = frozenset(),
+    covers: str = "",
+    doubted_by: Callable[[Measurements, Subject], str | None] | None = None,
+) -> Metric:
     """The entry of a metric that counts what is wrong: its ceiling is usually 0."""
     return Metric(
         name=name,
@@ -33,6 +43,7 @@ def counted(name: str, question: str, meaning: str, *, needs: frozenset[str] = f
         range=(0.0, float("inf")),
         counts="checked",
         covers=covers,
+        doubted_by=doubted_by,
     )
 
 
@@ -41,7 +52,7 @@ def _measure(question: str, name: str) -> Callable[[Measurements, Subject, float
         found = measurements.count(question, name)
         if isinstance(found, Unavailable):
             return found
-        return exact_count(name, subject.set, found.details, of=found.of)
+        return exact_count(name, subject.set, found.details, of=found.of, note=found.note)
 
     return measure
 

@@ -88,6 +88,8 @@ class Evaluation:
     intracluster_correlation: the least that is assumed of cells of one group.
     grouped_by: what the groups are, in words.
     n_left_out: further cells of the set, which show a picture again that is counted here once.
+    few_apart: whether rates of classes with few cells have an equal share of the error each in a bound that is made of
+               several (`multiplicity.add_up`); False of an older judge, which added their distances up as of many.
     """
 
     set: str
@@ -97,6 +99,7 @@ class Evaluation:
     intracluster_correlation: float = 0.0
     grouped_by: str = "patients or slides"
     n_left_out: int = 0
+    few_apart: bool = True
 
     @property
     def grouped(self) -> bool:

@@ -31,10 +31,14 @@ class Count:
 
     details: one line for each thing that is wrong.
     of:      how many files or rows were looked at; None where that is not a number of things.
+    note:    what a reader must know beside the number, such as how many were looked at by their pixels alone.
+    doubt:   why "none" would prove little, such as too many images that could not be compared; None where it proves it.
     """
 
     details: tuple[str, ...]
     of: int | None = None
+    note: str = ""
+    doubt: str | None = None
 
 
 class Measurements(Protocol):

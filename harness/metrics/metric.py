@@ -84,6 +84,7 @@ class Metric:
     counts:           what n counts.
     disturbed_by:     why a failure of it is not believed, such as a busy machine; None where it always is.
     covers:           of a search: what it can find, so that nobody takes "none found" for more.
+    doubted_by:       why a pass of it is not believed, such as pictures that could not be compared; None where it is.
     family:           what a text that states a share of it speaks of; empty of what no text states as one.
     adapted:          whether it is of the classifier after it was adapted to the set, whose plan then says how.
     bounded:          whether its estimates have bounds; without them it is reported, and no criterion can be on it.
@@ -111,6 +112,7 @@ class Metric:
     counts: str = "cells"
     disturbed_by: Callable[[Measurements, Subject], str | None] | None = None
     covers: str = ""
+    doubted_by: Callable[[Measurements, Subject], str | None] | None = None
     family: Family = ""
     adapted: bool = False
     bounded: bool = True

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.metrics.intervals import check_level, clopper_pearson_bounds
+
+PROVED_BY_ENOUGH = 0.75  # of a class, by all of its cells without an error, where distances of rates add up
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -122,3 +124,17 @@ def parts_of_first_look(look: int, *, budget: int) -> int | None:
     if look == 1:
         return 2
     return 2 * (budget - 1) if look <= budget else None
+
+
+def add_up(supports: Iterable[int], *, level: float) -> bool:
+    """Whether distances to exact bounds of independent rates may be added up as variances are (MOVER) at this level.
+
+    Of few trials they may not: counted out, the lower bound of the mean of two rates of three trials each missed in
+    1.1 % of samples at a level of 99.914 %, which later looks leave, and of single trials in 10.5 % at 95 %. Where even
+    a rate without a miss is shown to be three quarters the bounds held at every level from 95 to 99.99 %, counted out
+    for two and three rates (tests/test_few_cells.py).
+
+    >>> [add_up([n, 500], level=level) for n, level in ((10, 0.95), (11, 0.95), (24, 0.99914), (25, 0.99914))]
+    [False, True, False, True]
+    """
+    return all((1.0 - level) ** (1.0 / n) >= PROVED_BY_ENOUGH for n in supports)

@@ -14,6 +14,7 @@ from harness.metrics.calibration_records import ClassPpv, PrevalenceShift, Rates
 from harness.metrics.clusters import Counted, share_bounds
 from harness.metrics.distributions import chi_squared_sf
 from harness.metrics.intervals import check_level
+from harness.metrics.multiplicity import add_up
 
 FEW = 5  # expected cells below which a chi-squared approximation is called coarse (Cochran, 1954)
 
@@ -67,7 +68,7 @@ def ppv_at_prevalence(
     level: float,
     by_group: np.ndarray | None = None,
     assumed_correlation: float = 0.0,
-    together: RatesTogether = "MOVER",
+    together: RatesTogether = "MOVER of many",
 ) -> tuple[ClassPpv, ...]:
     """The positive predictive value of each class where the classes are as frequent as stated.
 
@@ -82,7 +83,7 @@ def ppv_at_prevalence(
         prevalence: class -> fraction; every class named, summing to 1.
         level: one-sided confidence of each bound of each class, a fraction in (0, 1).
         by_group: (n_groups, n_classes, n_classes) the counts of each patient, over whom the rates then have bounds.
-        together: how bounds of rates make those of the value, where cells are independent.
+        together: how bounds of rates make those of the value, where cells are independent: see `made_by`.
     Returns:
         One record per class. value and bounds None where a class that occurs has no cells here, or where no cell of a
         class that occurs was called c.
@@ -98,7 +99,7 @@ def ppv_at_prevalence(
     support = confusion.sum(axis=1)
     occurring = np.flatnonzero(frequency > 0)
     unknown = [classes[int(j)] for j in occurring if support[j] == 0]
-    added = together == "MOVER" and by_group is None
+    added = by_group is None and made_by(together, support[occurring].tolist(), level=level) == "MOVER"
     each_level = level if added else 1.0 - (1.0 - level) / len(occurring)
 
     def ppv(c: int) -> ClassPpv:
@@ -140,6 +141,13 @@ def ppv_at_prevalence(
         )
 
     return tuple(ppv(c) for c in range(len(classes)))
+
+
+def made_by(together: RatesTogether, supports: Sequence[int], *, level: float) -> RatesTogether:
+    """How bounds of the rates of so many cells each make a bound of a value: "MOVER of many" of few by Bonferroni."""
+    if together != "MOVER of many":
+        return together
+    return "MOVER" if all(supports) and add_up(supports, level=level) else "Bonferroni"
 
 
 def prevalence_shift(counts: Sequence[int], classes: Sequence[str], prevalence: Mapping[str, float]) -> PrevalenceShift:

@@ -28,7 +28,7 @@ from harness.metrics.ensemble import ensemble_beside_best
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
 from harness.metrics.fits import fits_on_judged_cells
 from harness.metrics.intervals import clopper_pearson_bounds, wilson_interval
-from harness.metrics.leakage import dependent_sets, leakage, n_looked_at
+from harness.metrics.leakage import Compared, compared_in, count_of, dependent_sets, leakage, n_looked_at
 from harness.metrics.measurements import Count, NotRecorded
 from harness.metrics.paired import mcnemar_exact
 from harness.metrics.predictions import Predictions
@@ -178,10 +178,7 @@ class RecordedMeasurements:
             case "split":
                 return self._split_count(metric)
             case "leakage" if run.duplicates is not None and run.shortcuts is not None and run.split is not None:
-                found = leakage(run.duplicates, run.shortcuts, run.split)[metric]
-                manifest = self._manifest
-                n = None if manifest is None else n_looked_at(metric, len(manifest.images), run.uncompared)
-                return Count(found, n)
+                return self._leakage_count(metric, leakage(run.duplicates, run.shortcuts, run.split)[metric])
             case "reproducibility" if run.reproducibility:
                 return Count(reproducibility(run.reproducibility)[metric])
             case "export" if run.parity is not None:
@@ -196,6 +193,21 @@ class RecordedMeasurements:
                 return Count(deviations[metric]) if metric in deviations else None
             case _:
                 return None
+
+    def _leakage_count(self, metric: str, found: tuple[str, ...]) -> Count:
+        if self._manifest is None:
+            return Count(found)
+        compared, uncompared = self._compared(), self._run.uncompared
+        n = n_looked_at(metric, len(self._manifest.images), uncompared, searched=compared is not None)
+        return Count(found, n) if compared is None else count_of(metric, found, n, uncompared, compared)
+
+    def _compared(self) -> Compared | None:
+        """None of a run that an older judge judged."""
+        run = self._run
+        if not run.rules.searched or run.split is None:
+            return None
+        sets = {each.name: each.n_images for each in run.sets if each.role == "external" and not each.absent_because}
+        return compared_in(run.uncompared, run.split, sets, suffices=self.protocol.dataset.pixels_suffice)
 
     def _split_count(self, metric: str) -> Count | None:
         split, manifest, plan = self._run.split, self._manifest, self.protocol.split
@@ -232,7 +244,7 @@ class RecordedMeasurements:
         }
         if self._manifest is not None:
             units["dataset"] = {image.unit for image in self._manifest.images}
-        return dependent_sets(self._run.duplicates, self._run.provenance, units)
+        return dependent_sets(self._run.duplicates, self._run.provenance, units, self._compared())
 
 
 def calibration_of(
@@ -260,7 +272,7 @@ def calibration_of(
         prevalence=prevalence.shares if prevalence is not None else None,
         seed=protocol.training.seed,
         intracluster_correlation=protocol.clusters.intracluster_correlation,
-        rates_together="MOVER" if rules.sharper else None,
+        rates_together="MOVER of many" if rules.few_apart else "MOVER" if rules.sharper else None,
         counted=rules.counted,
     )
 

@@ -24,7 +24,7 @@ from harness.core.spreadsheet import active
 from harness.core.strict_json import parse_json
 from harness.core.text import brief
 from harness.data.expectations import answers, expected_by_user, expected_of, findings_of, results_of, table_of
-from harness.data.leakage import DuplicatePair, ListedImage
+from harness.data.leakage import LEAST_SEARCHED_PX, DuplicatePair, ListedImage
 from harness.data.pins import pin_findings
 from harness.data.prediction_records import GivenPredictions
 from harness.data.records import (
@@ -61,7 +61,7 @@ from harness.metrics.adaptation import Adapted, adapted_to, drawn_from
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
-from harness.metrics.copies import counted_once
+from harness.metrics.copies import DATASET, counted_once
 from harness.metrics.counts import exact_count
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Evaluation, Unavailable
 from harness.metrics.explanations import Explanations
@@ -246,6 +246,7 @@ class _Rebuilding:
         self._compare_again()
         self._calibrate_again()
         self.uncompared = self._of(tuple[ListedImage, ...], "uncompared")
+        self._check_uncompared()
         self.shortcuts = self._of(ShortcutReport | None, "shortcuts")
         self.provenance = self._of(dict[str, Provenance], "provenance")
         if self.duplicates is not None:
@@ -468,6 +469,16 @@ class _Rebuilding:
             if each not in made and each.rule in FROM_EXPECTATIONS:
                 self._note(EVIDENCE, "integrity > findings", f"nothing in {MANIFEST} shows {each}")
         return replace(report, expectations=results_of(self.manifest, asked, found))
+
+    def _check_uncompared(self) -> None:
+        """Whether the images too small to be compared are named; which are too smooth, their pixels alone tell."""
+        if not self.rules.searched or self.duplicates is None or self.integrity is None:
+            return
+        named = {image.path for image in self.uncompared if image.set == DATASET}
+        for each in self.integrity.facts:
+            sides = [side for side in (each.width_px, each.height_px) if side is not None]
+            if min(sides, default=LEAST_SEARCHED_PX) < LEAST_SEARCHED_PX and each.path not in named:
+                self._note(EVIDENCE, "uncompared", f"{each.path!r} is too small to be compared, and is not named")
 
     def _check_pin_of_dataset(self, report: IntegrityReport) -> None:
         """Whether what was found of its digest is what manifest.csv shows."""
@@ -702,7 +713,8 @@ class _Rebuilding:
         return counted_once(found, self.duplicates) if self.rules.one_picture and self.duplicates else found
 
     def _evaluate(self, predictions: Predictions) -> Evaluation:
-        return evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
+        found = evaluate(predictions, intracluster_correlation=self.protocol.clusters.intracluster_correlation)
+        return replace(found, few_apart=bool(self.rules.few_apart))
 
     def _count_sets(self) -> None:
         """Sizes and digests of the sets, from manifest.csv and from the predictions of external sets."""

@@ -82,6 +82,8 @@ class DatasetPlan(DeclaredSet):
     images_per_class: a number for every class, a table with one for each, { minimum = N }, or absent: then every
                   class has an image.
     parts:        name of a folder above the class folders -> part, or "unused" for one that is not read.
+    pixels_suffice: why a copy can only be the same pixels again, where images are too small (a side under 32 px) or too
+                  smooth to be compared otherwise; without it no search for copies passes there.
     synthetic:    draws cells where no `--data` is given; leave it out for images of your own.
     expectations: the user's own suite; in the file, the name of a great-expectations JSON file beside it.
     """
@@ -91,6 +93,9 @@ class DatasetPlan(DeclaredSet):
     images_per_class: int | dict[str, int] | None = None
     images: ImageRules
     parts: dict[str, Literal[*PARTS, UNUSED]] = Field(default_factory=dict, exclude_if=lambda parts: not parts)  # type: ignore[valid-type]
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    # No mere text: whether there is one decides, so that it is fixed before the first look.
+    pixels_suffice: str | None = Field(default=None, min_length=10, exclude_if=lambda reason: reason is None)
     synthetic: SyntheticPlan | None = None
     # Left out of the content where there is none, so that a protocol without one keeps its digest.
     expectations: ExpectationSuite | None = Field(default=None, exclude_if=lambda suite: suite is None)

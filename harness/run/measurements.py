@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.data.records import Manifest
 from harness.judge.continuity import KnownChain
 from harness.judge.pretrained import lacking
 from harness.judge.rules import RULES
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Evaluation, Unavailable
-from harness.metrics.leakage import n_looked_at
+from harness.metrics.leakage import Compared, compared_in, count_of, incomparable_sets, n_looked_at
 from harness.metrics.measurements import Count
 from harness.metrics.predictions import Predictions
 from harness.metrics.slices import evaluate_slices
@@ -26,6 +27,7 @@ from harness.run.stages import (
     adaptation,
     corruptions,
     data,
+    external,
     given,
     independence,
     onnx,
@@ -95,8 +97,9 @@ class LiveMeasurements:
             case "split":
                 return Count(run(data.split_checks)[metric])
             case "leakage":
-                n = n_looked_at(metric, len(run(data.manifest).images), run(independence.uncompared))
-                return Count(run(independence.leakage_checks)[metric], n)
+                found, uncompared = run(independence.leakage_checks)[metric], run(independence.uncompared)
+                n = n_looked_at(metric, len(run(data.manifest).images), uncompared)
+                return count_of(metric, found, n, uncompared, self._compared())
             case "reproducibility":
                 return Count(run(reproducibility.reproducibility_checks)[metric])
             case "throughput":
@@ -134,4 +137,9 @@ class LiveMeasurements:
         return self._run(predictions.seen, criterion.set, self.protocol.training.seed).look
 
     def dependent_sets(self) -> Mapping[str, str]:
-        return self._run(independence.dependent_sets)
+        return {**incomparable_sets(self._compared()), **self._run(independence.dependent_sets)}
+
+    def _compared(self) -> Compared:
+        sets = {name: len(e.images) for name, e in self._run(external.external).items() if isinstance(e, Manifest)}
+        suffices = self.protocol.dataset.pixels_suffice
+        return compared_in(self._run(independence.uncompared), self._run(data.split), sets, suffices=suffices)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.core.errors import DataError, IncomparableSets
 from harness.core.mapping import readable_sample
@@ -117,6 +118,16 @@ def picture_digests(run: Asking, set_name: str) -> Mapping[str, str]:
     found = run(manifest) if set_name == "dataset" else run(found_elsewhere)[set_name]
     assert isinstance(found, Manifest)
     return dict(zip((image.path for image in found.images), picture_digests_of(found.images, shown), strict=True))
+
+
+@stage(manifest, found_elsewhere, inspected)
+def thumbnails(run: Asking, set_name: str) -> Mapping[str, NDArray[np.uint8]]:
+    """Path of each image of the dataset or of a whole external set that can be decoded -> its grey thumbnail."""
+    shown = run(inspected, set_name)
+    found = run(manifest) if set_name == "dataset" else run(found_elsewhere)[set_name]
+    assert isinstance(found, Manifest)
+    pairs = zip(found.images, shown, strict=True)
+    return {image.path: each.shown.grey for image, each in pairs if each.shown is not None}
 
 
 @stage(manifest, inspected)

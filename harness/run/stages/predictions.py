@@ -13,6 +13,7 @@ from harness.judge.answers import answers_of, pack_answers
 from harness.judge.continuity import lost_ledger
 from harness.judge.labels import NO_CLASS, pack_labels
 from harness.judge.ledger import LedgerError, cells_digest, read_ledger, record_look
+from harness.judge.likenesses import pack_likenesses
 from harness.judge.looks import look_number
 from harness.judge.partitions import pack_groups
 from harness.judge.pictures import pack_pictures
@@ -28,7 +29,7 @@ from harness.metrics.predictions import Predictions, predictions_of, widened
 from harness.run.graph import Asking, stage
 from harness.run.recipes.classifier import OPENS
 from harness.run.recipes.predictions import Scoring, read_scores
-from harness.run.stages.data import picture_digests
+from harness.run.stages.data import picture_digests, thumbnails
 from harness.run.stages.external import images, listing, missing, vocabulary
 from harness.run.stages.given import answered, given, judged
 from harness.run.stages.independence import duplicates
@@ -65,6 +66,13 @@ def shown_labels(run: Asking, set_name: str) -> str:
     return pack_labels(zip(run(pixel_digests, set_name), labels, strict=True))
 
 
+@stage(images, listing, thumbnails)
+def shown_likenesses(run: Asking, set_name: str) -> str:
+    """How the pictures of one set look, as the ledger keeps it."""
+    shown = run(thumbnails, run(listing, set_name).name)
+    return pack_likenesses(shown[image.path] for image in run(images, set_name))
+
+
 @stage(images, pixel_digests)
 def shown_groups(run: Asking, set_name: str) -> str:
     """Which pictures of one set share a patient, slide, site or other column, as the ledger keeps it."""
@@ -77,6 +85,7 @@ def shown_groups(run: Asking, set_name: str) -> str:
     pixel_digests,
     shown_labels,
     shown_groups,
+    shown_likenesses,
     images,
     listing,
     vocabulary,
@@ -249,6 +258,7 @@ def _look(run: Asking, found: Predictions, seed: int) -> int | None:
         terms=pack_terms(protocol),
         labels=run(shown_labels, found.set),
         groups=run(shown_groups, found.set),
+        likenesses=run(shown_likenesses, found.set),
     )
     if not own:
         return None
