@@ -20,7 +20,7 @@ from example_run import example_run, limits_in, page_of
 from markupsafe import escape
 
 from fixtures.bugs import BUGS
-from fixtures.faults import CONTROLS, FAULTS, drawn_controls
+from fixtures.faults import CONTROLS, FAULTS, PAGE_EDITS, WRONG_CALL, drawn_controls
 from fixtures.planting import HOSTILE, page_is_inert, tables_are_inert
 from fixtures.tampering import (
     Canary,
@@ -260,6 +260,52 @@ def test_a_bug_is_planted_before_anybody_imports_what_it_changes(name, tmp_path)
         seen, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": root}, cwd=root
     )
     assert done.returncode == 0, done.stderr
+
+
+# --- a fault that CI does not plant must not rot: what it changes is there ----------------------------
+
+
+def test_every_bug_finds_what_it_changes():
+    wrong = says(
+        "import importlib, os, sys, traceback\n"
+        "from fixtures.bugs import BUGS\n"
+        "modules = {module: importlib.import_module(module) for module, _ in BUGS.values()}\n"
+        "rotten = []\n"
+        "for name, (module, change) in BUGS.items():\n"
+        "    if not (child := os.fork()):\n"
+        "        try:\n"
+        "            change(modules[module])\n"
+        "        except BaseException:\n"
+        "            traceback.print_exc()\n"
+        "            os._exit(1)\n"
+        "        os._exit(0)\n"
+        "    if os.waitpid(child, 0)[1]:\n"
+        "        rotten.append(name)\n"
+        "sys.exit(', '.join(rotten) or 0)"
+    )
+    done = subprocess.run(wrong, capture_output=True, text=True, check=False, cwd=PROJECT)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("name", "edit"), [(name, edit) for name, _, edit in PAGE_EDITS])
+def test_every_edit_of_a_page_finds_what_it_edits(name, edit):
+    page = page_of(example_run())
+    assert edit(page) != page
+
+
+def test_every_protocol_that_a_fault_writes_is_one_that_can_be_asked(clean, tmp_path):
+    asked = 0
+    for fault in (*FAULTS, *CONTROLS):
+        folder = tmp_path / "planted" / fault.id
+        folder.mkdir(parents=True)
+        with contextlib.suppress(Exception):  # of a clean run that is none, most find no cells to change
+            fault.plant(Scratch(clean, folder))
+        written = folder / "protocol.toml"
+        for written in folder.glob("*.toml"):
+            if fault.caught.exit != WRONG_CALL and written.read_text().startswith("extends"):
+                read_protocol(written)
+                asked += 1
+    assert asked > 10
 
 
 @pytest.mark.parametrize(
