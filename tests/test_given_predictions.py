@@ -373,7 +373,7 @@ def test_the_same_classes_within_a_ten_thousandth_are_the_same_look(tiny: Pytest
             "there is no set 'clinic' beside the data; there are nine",
         ),
         (["--predictions=none.csv"], "file not found"),
-        (["--predictions={pack}/index.html"], "is HTML or XML. Write a CSV"),
+        (["--predictions={pack}/index.html"], "is HTML or XML"),
         (["--predictions={pack}/data_split.csv"], "5 of 5 classes have no column, first 'basophil'"),
         (["--predictions={pack}/predictions/second_laboratory.csv"], "200 foreign rows, such as line 2"),
         (["--predictions={pack}/predictions/test.csv"], "50 of the 60 images of test have no row, first"),

@@ -155,7 +155,7 @@ PLANTED = [
     ("end.jpg", JPEG[:-2], ["unreadable_images"], "truncated"),
     ("byte.jpg", JPEG[:-1], ["unreadable_images"], "truncated"),
     ("half.png", PNG[: len(PNG) // 2], ["unreadable_images"], "truncated"),
-    ("html.jpg", b"<!DOCTYPE html><html></html>", ["unreadable_images"], "begins with b'<!DOCTYPE html>"),
+    ("html.jpg", b"<!DOCTYPE html><html></html>", ["unreadable_images"], "the file is HTML or XML"),
     ("text.jpg", b"no image", ["unreadable_images"], "begins with b'no image'"),
     ("header.jpg", JPEG[:20], ["unreadable_images"], "does not decode"),
     (".DS_1.jpg", b"\0\0\0\1Bud1" + bytes(99), ["unreadable_images"], "no image"),

@@ -177,7 +177,7 @@ def test_it_passes_by_the_protocols_word_and_fails_in_spite_of_it(asked):
 
 
 def test_a_pack_of_before_is_judged_as_it_was():
-    assert replace(RULES, searched=None) in KNOWN
+    assert replace(RULES, searched=None, few_apart=None) in KNOWN
     tiny = of_part("test", 20)
     assert n_looked_at("repeated_pictures", 60, tiny, searched=False) == 60
     assert n_looked_at("repeated_pictures", 60, tiny) == 40
