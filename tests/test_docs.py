@@ -41,7 +41,11 @@ from harness.run.results import RunResults
 
 README = PROJECT / "README.md"
 JOBS = tuple(each.__name__.removeprefix("register_") for each in cli.JOBS)
-PACKS = [PROJECT / "reports" / name for name in ("reference", "leukocyte-reference")]
+PACKS = [
+    PROJECT / "reports" / "reference",
+    PROJECT / "reports" / "leukocyte-reference",
+    PROJECT / "tests" / "packs" / "schema-3",
+]
 # What a reader's own machine has; the words behind these are not ours.
 OF_A_SHELL = (
     "cd",

@@ -47,6 +47,7 @@ from harness.run.results import RunResults
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reports" / "reference"
 REAL_IMAGES = REFERENCE.with_name("leukocyte-reference")
+OLDEST = Path(__file__).resolve().parent / "packs" / "schema-3"
 # What a file can be called on Linux, and what a spreadsheet would run.
 HOSTILE_NAMES = ("=cmd()", "+1", "@x", "-1", 'a",b', "line\nend", "return\rhere", "byte\udcff", "./=1", "./a")
 
@@ -114,20 +115,25 @@ def test_a_pack_that_was_just_written_verifies_to_the_last_file(original, run):
     assert pack.read("junit.xml") == (original / "junit.xml").read_bytes()
 
 
-def test_the_committed_reference_run_verifies_without_its_models():
-    pack = open_pack(REFERENCE)
+@pytest.mark.parametrize("place", [REFERENCE, OLDEST], ids=["reference", "schema-3"])
+def test_the_committed_reference_run_verifies_without_its_models(place: Path):
+    """The older one was written before packs recorded what printed them and what could not pass: it stays readable."""
+    pack = open_pack(place)
     assert verify_digests(pack) == ()
-    left_out = [line.split()[1] for line in (REFERENCE / "SHA256SUMS").read_text().splitlines() if "models/" in line]
+    left_out = [line.split()[1] for line in (place / "SHA256SUMS").read_text().splitlines() if "models/" in line]
     assert left_out
     assert verify_digests(pack, absent_ok=()) == tuple(
         WrongFile(name, "is listed in SHA256SUMS and missing") for name in left_out
     )
     classes = read_classes(pack)
-    baseline = read_baseline(REFERENCE, sets=tuple(require_field(pack, "predictions", kind=dict)), classes=classes)
+    baseline = read_baseline(place, sets=tuple(require_field(pack, "predictions", kind=dict)), classes=classes)
     assert baseline.passed
     assert len(baseline.predictions) == 5
-    # Written before packs recorded what printed them and what could not pass: a pack stays readable as it was.
-    assert verify_pack(REFERENCE).discrepancies == ()
+    assert verify_pack(place).discrepancies == ()
+
+
+def test_the_committed_reference_run_is_of_the_schema_that_is_written():
+    assert open_pack(REFERENCE).evidence["schema"] == tables.SCHEMA
 
 
 def test_the_committed_run_on_real_images_verifies_and_holds_no_picture_of_a_cell():

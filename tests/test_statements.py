@@ -344,9 +344,9 @@ def test_statements_of_another_pack_are_refused(pack: Path, keys: Path, run: Run
     assert "model.sig: it signs another models than this pack's" in " ".join(found.problems)
 
 
-@pytest.mark.parametrize("name", ["reference", "leukocyte-reference"])
+@pytest.mark.parametrize("name", ["reports/reference", "reports/leukocyte-reference", "tests/packs/schema-3"])
 def test_an_older_pack_without_its_models_is_signed_but_for_what_nobody_can_see(name: str, keys: Path, tmp_path: Path):
-    committed = Path(shutil.copytree(PROJECT / "reports" / name, tmp_path / name))
+    committed = Path(shutil.copytree(PROJECT / name, tmp_path / "pack"))
     signed_now = sign_pack(committed, read_signing_key(keys / "publisher"))
     assert signed_now.files == ("signature.dsse.json", RESULT)
     found = check_signature(open_pack(committed), trust=trusting(keys / "publisher.pub"))

@@ -117,9 +117,13 @@ def agreement(first: str, second: str) -> float | None:
     one, other = places_of(first), places_of(second)
     if len(np.unique(one)) < 2 or len(np.unique(other)) < 2:
         return None
-    from scipy.stats import spearmanr  # a second to import, and few packs hold a map
+    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
 
-    return float(spearmanr(one, other).statistic)
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """(n,) mid-ranks. Not scipy's: `scipy.stats` takes a second to import, and whoever verifies a pack would wait."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
 
 
 def covered(view: np.ndarray, *, rows: int, columns: int) -> str:
