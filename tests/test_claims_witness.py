@@ -1,7 +1,7 @@
 """mlscorecheck as a second witness: where it decides whether scores can be of one test set, the audit decides the same.
 
-It knows tables of two classes; its check of macro averages does not go with today's PuLP. Source: Fazekas and Kovacs (2024),
-Testing the consistency of performance scores reported for binary classification problems.
+It knows tables of two classes; its check of macro averages does not go with today's PuLP. Source: Fazekas and Kovacs
+(2024), Testing the consistency of performance scores reported for binary classification problems.
 """
 
 from __future__ import annotations
