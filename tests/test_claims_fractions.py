@@ -128,3 +128,43 @@ def test_the_metrics_that_mlflow_writes(key):
 
     assert of(values).exit_code == 0
     assert of({**values, key: "0.512345" if "." in values[key] else "49"}).exit_code == 1
+
+
+@pytest.mark.parametrize("n_rows", [3, 6, 9])
+def test_a_share_that_one_row_of_many_shows_by_chance_is_not_of_that_count(n_rows: int):
+    """Banners in screens beside tables that are too wide: 36/99 happened to print 0.36."""
+    rows = [f"| page {k} | {k}/99 | 0.{80 - k} |" for k in range(1, n_rows)]
+    table = "\n".join(["| page | too wide | banner |", "|---|---|---|", *rows, "| last | 36/99 | 0.36 |"])
+    assert not audited(table).findings
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 6])
+def test_one_wrong_share_among_those_that_hold_is_found(n_rows: int):
+    counts = [(30 + 7 * k, 80 + k) for k in range(n_rows)]
+    rows = [f"| site {k} | {right}/{n} | {right / n:.3f} |" for k, (right, n) in enumerate(counts)]
+    head = ["| site | images | rate |", "|---|---|---|"]
+    assert not audited("\n".join([*head, *rows])).findings
+    right, n = counts[0]
+    rows[0] = f"| site 0 | {right}/{n} | {right / n + 0.05:.3f} |"
+    assert audited("\n".join([*head, *rows])).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ".. list-table:: Classes\n   :header-rows: 1\n   :widths: 20 20 20 20 20\n\n   * - Class\n     - Precision\n"
+        "     - Recall\n     - F1-score\n     - Support\n   * - grove\n     - 0.421\n     - 0.800\n     - 0.552\n"
+        "     - 10\n"
+        "   * - cedar\n     - 0.750\n     - 0.353\n     - 0.480\n     - 17\n",
+        "+-------+-----------+--------+----------+---------+\n| Class | Precision | Recall | F1-score | Support |\n"
+        "+=======+===========+========+==========+=========+\n| grove | 0.421     | 0.800  | 0.552    | 10      |\n"
+        "+-------+-----------+--------+----------+---------+\n| cedar | 0.750     | 0.353  | 0.480    | 17      |\n"
+        "+-------+-----------+--------+----------+---------+\n",
+    ],
+)
+def test_a_drawn_table_begins_where_it_is_drawn_so_that_the_line_above_is_its_own(table: str):
+    rows = "".join(f"| {name} | 0.80 | 0.80 | 10 |\n" for name in "ab")
+    one = f"| Class | Precision | Recall | Support |\n|---|---|---|---|\n{rows}"
+    text = f"# Test results\n\nModel one\n\n{one}\nAccuracy: 0.80\n\nModel two\n\nAccuracy: 0.519\n\n{table}"
+    assert not audited(text).findings
+    assert audited(text.replace("0.519", "0.619")).exit_code == 1

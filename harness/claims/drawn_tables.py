@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from harness.claims.document import MOST_CHARACTERS, Cells, Table
@@ -40,7 +41,9 @@ def drawn_at(lines: Sequence[str], at: int) -> Taken:
     elif _RULES.fullmatch(line) or (at + 1 < len(lines) and _RULES.fullmatch(lines[at + 1])):
         reader = _ruled
     table, after = reader(lines, at) if reader else (None, at)
-    return (table, after) if table is not None and len(table.header) > 1 else (None, at)
+    if table is None or len(table.header) < 2:
+        return None, at
+    return replace(table, line=at + 1), after  # where it begins: what is its caption depends on that
 
 
 def _table(rows: Rows, caption: str = "") -> Table | None:

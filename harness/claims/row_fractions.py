@@ -1,7 +1,8 @@
 """Which column is the share that another one counts? "48/52" beside "92.3 %", images beside their share of all, errors
 beside the accuracy.
 
-What a column means is taken from its rows: where one shows it and is no 0 or 1, every row has to hold; else it is left.
+What a column means is taken from its rows: where half of them show it, one of these no 0 or 1, every row has to hold;
+else it is left. One of many may show it by chance.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def read_fractions(table: Table, file: str) -> Iterator[Read]:
     """Each share that its row, or the total of the table, decides."""
     rows = [(line, cells) for line, cells in table.rows if len(cells) == len(table.header)]
     for k, beside in (*_pairs(table, rows), *_of_total(table, rows), *_complements(table, rows)):
-        if not any(0 < each.value < 1 and each.share.prints(each.value) for each in beside):
+        shown = [each for each in beside if each.share.prints(each.value)]
+        if 2 * len(shown) < len(beside) or not any(0 < each.value < 1 for each in shown):
             continue
         for each in beside:
             if not each.share.is_cut_off(each.value):
