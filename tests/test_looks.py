@@ -21,7 +21,8 @@ from harness.judge.criteria import judge, level_at
 from harness.judge.ledger import LedgerError, parse_ledger, read_ledger
 from harness.judge.looks import look_number
 from harness.judge.looks_left import LooksLeft, looks_left
-from harness.judge.pictures import BYTES, MOST_PICTURES, InvalidPictures, pack_pictures, unpack_pictures
+from harness.judge.packed_numbers import BYTES
+from harness.judge.pictures import MOST_PICTURES, InvalidPictures, pack_pictures, unpack_pictures
 from harness.metrics.predictions import Predictions
 from harness.plugin import SUITES
 from harness.protocol.datasets import ImageRules

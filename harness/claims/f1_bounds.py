@@ -61,7 +61,7 @@ def rows_of_means(table: Table) -> list[tuple[int, tuple[str, ...], tuple[Printe
 def f1_problems(
     rows: Sequence[tuple[int, tuple[str, ...], tuple[Printed, Printed, Printed]]], file: str
 ) -> Iterator[Problem]:
-    """The rows whose F1 is no mean of F1s beside their precision and recall."""
+    """The rows whose F1 cannot be the mean of F1s that have their precision and recall."""
     for line, cells, shares in rows:
         if (why := why_not(*shares)) is not None:
             yield Problem(f"{cells[0].strip(' *`')}: {why}", (place(file, line, cells),))

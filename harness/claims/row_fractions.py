@@ -59,7 +59,7 @@ def _shares(
         (line, cells, share)
         for line, cells, (share, pair) in read
         if share is not None and pair is None and share.unit and share.value <= 1
-        if "%" in table.header[k] or re.search(r"[%.,]", share.text)  # a count is no share
+        if "%" in table.header[k] or re.search(r"[%.,]", share.text)  # a bare count is not a share
     ]
 
 

@@ -65,7 +65,7 @@ def _by_class(lines: Sequence[str], start: int, n_values: int) -> tuple[Table | 
         if len(values) < n_values or not name or not all(re.fullmatch(r"[\d.]+|\?", value) for value in values):
             break
         right, alarms, precision, recall, f1 = ("" if value == "?" else value for value in values[:5])
-        # The weighted false positive rate is no specificity of all.
+        # One minus the weighted false positive rate is not the overall specificity.
         rows.append((at + 1, (name, right, "" if average else _rest(alarms), precision, recall, f1)))
         at += 1
     table = Table(start + 1, "", _HEAD, tuple(rows), None)

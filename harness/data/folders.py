@@ -217,7 +217,7 @@ class _Reader:
             lines = [f'{toml_key(name)} = ""  # {", ".join(PARTS)} or {UNUSED}' for name in folders]
             raise DataError(
                 f"{self.walk.root}: the class folders hold part folders ({', '.join(parts)}), and {len(odd)} images "
-                f"lie in none of them, first {odd[0]!r}. Move them into one; if those folders are no parts, rename "
+                f"lie in none of them, first {odd[0]!r}. Move them into one; if those folders are not parts, rename "
                 "them; or name a table of the images, and the split with --split."
                 + (f" Or say in the protocol:\n{toml_table(self.set_name, 'parts', lines)}" if lines else "")
             )

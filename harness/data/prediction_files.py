@@ -128,7 +128,7 @@ def parse_predictions(
     """The table in these bytes.
 
     Raises:
-        InvalidPredictions: it is no such table; a column is missing, doubled or one too many; rows are no
+        InvalidPredictions: it is not such a table; a column is missing, doubled or one too many; rows are not
             probabilities. Says where, how often, and what to do.
     """
     where = f"--predictions {name}"
@@ -224,7 +224,7 @@ def _refuse_improbable(
         for row in bad[:3]
     )
     if negative.any():
-        remedy = "Values below 0 are no probabilities: if these are logits, apply softmax before they are written"
+        remedy = "Values below 0 are not probabilities: if these are logits, apply softmax before they are written"
     elif np.all(np.abs(sums[bad] - 100) < 1):
         remedy = "If these are per cent, divide them by 100"
     else:

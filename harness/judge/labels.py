@@ -18,7 +18,8 @@ import numpy as np
 
 from harness.core.errors import HarnessError
 from harness.core.strict_json import parse_json
-from harness.judge.pictures import BYTES, MOST_PICTURES
+from harness.judge.packed_numbers import BYTES
+from harness.judge.pictures import MOST_PICTURES
 
 # What every cell of an unknown set is called here: that it is none of the classes is all that is counted of it.
 NO_CLASS = "no class of the classifier"

@@ -10,8 +10,6 @@ here: the search for copies speaks of those.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -21,8 +19,8 @@ from scipy.fft import dctn
 
 from harness.core.errors import HarnessError
 from harness.data.resemblance import featureless
+from harness.judge.packed_numbers import pack_numbers, unpack_numbers
 
-BYTES = 8
 MOST_LIKENESSES = 32_768
 MODES = 8  # on each axis; the mean is left out
 MOST_SIGNS_APART = 2
@@ -44,7 +42,7 @@ def pack_likenesses(thumbnails: Iterable[NDArray[np.uint8]]) -> str:
     if not shown:
         return ""
     signs = signs_of(np.array(shown)[~featureless(np.array(shown))])
-    return base64.b64encode(np.unique(signs)[:MOST_LIKENESSES].astype(">u8").tobytes()).decode("ascii")
+    return pack_numbers(signs, most=MOST_LIKENESSES)
 
 
 def signs_of(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -62,16 +60,7 @@ def unpack_likenesses(packed: str) -> NDArray[np.uint64]:
     Raises:
         InvalidLikenesses: this is not what `pack_likenesses` writes.
     """
-    try:
-        content = base64.b64decode(packed, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidLikenesses(f"likenesses are not what the harness writes ({error})") from None
-    if len(content) % BYTES or len(content) > BYTES * MOST_LIKENESSES:
-        raise InvalidLikenesses(f"{len(content)} bytes are not at most {MOST_LIKENESSES} likenesses of {BYTES} bytes")
-    found = np.frombuffer(content, ">u8").astype(np.uint64)
-    if np.any(found[1:] <= found[:-1]):
-        raise InvalidLikenesses("likenesses are not distinct and in order, as the harness writes them")
-    return found
+    return unpack_numbers(packed, most=MOST_LIKENESSES, what="likenesses", error=InvalidLikenesses)
 
 
 @lru_cache(maxsize=4096)
