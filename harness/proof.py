@@ -191,7 +191,8 @@ def catalogue(*, quick: bool, only: Sequence[str], seeds: int) -> tuple[tuple[Fa
     if str(PROJECT) not in sys.path:
         sys.path.append(str(PROJECT))
     try:
-        from fixtures.faults import CONTROLS, FAULTS, drawn_controls
+        from fixtures.catalogue.controls import CONTROLS, drawn_controls
+        from fixtures.faults import FAULTS
     except ImportError as error:
         raise ProofError(
             f"the faults lie in fixtures/, which cannot be imported ({error}). Run this from the top of a checkout, or "

@@ -20,8 +20,11 @@ from example_run import example_run, limits_in, page_of
 from markupsafe import escape
 
 from fixtures.bugs import BUGS
-from fixtures.faults import CONTROLS, FAULTS, PAGE_EDITS, WRONG_CALL, drawn_controls
-from fixtures.planting import HOSTILE, page_is_inert, tables_are_inert
+from fixtures.catalogue.controls import CONTROLS, drawn_controls
+from fixtures.catalogue.evidence import PAGE_EDITS
+from fixtures.faults import FAULTS
+from fixtures.planting.pages import HOSTILE, page_is_inert, tables_are_inert
+from fixtures.signs import WRONG_CALL
 from fixtures.tampering import (
     Canary,
     as_first_protocol,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.faults import CONTROLS, FAULTS
+from fixtures.catalogue.controls import CONTROLS
+from fixtures.faults import FAULTS
 from fixtures.wording import INHERITED, WORDED
 from harness.core.errors import ProtocolError
 from harness.core.progress import silent
