@@ -21,7 +21,8 @@ import numpy as np
 
 from benchmarks._ratios import ratio_of
 from benchmarks.inspection import Side, in_turn
-from fixtures.smears import CELL_CLASSES, HOME, draw_cell
+from fixtures.laboratories import HOME
+from fixtures.smears import CELL_CLASSES, draw_cell
 from harness.data import corruptions as ours
 
 SEVERITIES, SEED = (1, 3, 5), 1

@@ -230,7 +230,8 @@ def images() -> list[bytes]:
     import numpy as np
     from PIL import Image
 
-    from fixtures.smears import HOME, draw_cell, stored_png
+    from fixtures.laboratories import HOME
+    from fixtures.smears import draw_cell, stored_png
 
     pixels = draw_cell("monocyte", laboratory=HOME, size_px=32, rng=np.random.default_rng(1))
     picture = Image.fromarray(pixels)

@@ -38,7 +38,8 @@ from fastai.vision.data import ImageBlock
 from torch import nn
 
 from benchmarks._ratios import Ratio, ratio_of
-from fixtures.smears import HOME, write_smears
+from fixtures.laboratories import HOME
+from fixtures.smears import write_smears
 from harness.core.errors import EngineUnavailable
 from harness.core.progress import silent
 from harness.core.threads import available_cores

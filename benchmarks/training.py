@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks._ratios import ratio_of
-from fixtures.smears import HOME, write_smears
+from fixtures.laboratories import HOME
+from fixtures.smears import write_smears
 from harness.core.places import PROJECT
 from harness.core.progress import silent
 from harness.core.threads import available_cores

@@ -18,7 +18,8 @@ from order import longest_first
 from tiny_run import TINY, Pytest, run_pytest
 
 import harness.model.torchvision_compat  # noqa: F401
-from fixtures.smears import HOME, write_smears
+from fixtures.laboratories import HOME
+from fixtures.smears import write_smears
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
 from harness.plugin import SUITES

@@ -11,7 +11,8 @@ import pytest
 from drawn import CLASSES
 from tiny_run import Pytest
 
-from fixtures.smears import HOME, write_smears
+from fixtures.laboratories import HOME
+from fixtures.smears import write_smears
 from harness.plugin import DEFAULT_PROTOCOL, Exit
 
 

@@ -12,8 +12,9 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
 from fixtures.copies import COPIES, copied, moved
+from fixtures.laboratories import HOME
 from fixtures.planting.leakage import DISGUISED
-from fixtures.smears import HOME, draw_cell
+from fixtures.smears import draw_cell
 from harness.data import recognition
 from harness.data.hashing import ImageHashes, hash_pictures, thumbnail
 from harness.data.landmarks import described, landmarks

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures.smears import CELL_CLASSES, HOME, draw_cell
+from fixtures.laboratories import HOME
+from fixtures.smears import CELL_CLASSES, draw_cell
 from harness.core.errors import DataError
 from harness.data import backgrounds, image_arrays
 from harness.data import corruptions as disturbances

@@ -20,7 +20,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tiny_run import Pytest
 
-from fixtures.smears import HOME, write_smears
+from fixtures.laboratories import HOME
+from fixtures.smears import write_smears
 from harness import cli
 from harness.core.errors import EvidenceError
 from harness.core.spreadsheet import active, inert

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fixtures.duplicates import PLANTS, DetectorRecord, measure_detector
-from fixtures.smears import HOME, SECOND, Laboratory, draw_cell
+from fixtures.laboratories import HOME, SECOND, Laboratory
+from fixtures.smears import draw_cell
 from harness.core.errors import DataError, MissingData
 from harness.core.progress import silent
 from harness.data.banding import met, packed

@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits
 from test_amended import keys, protocol  # noqa: F401  # a fixture
 from test_ledger import looked, sha
 
-from fixtures.smears import HOME, draw_cell
+from fixtures.laboratories import HOME
+from fixtures.smears import draw_cell
 from harness.data.hashing import thumbnail
 from harness.judge.ledger import LedgerError, read_ledger
 from harness.judge.likenesses import InvalidLikenesses, look_alike, pack_likenesses, signs_of, unpack_likenesses

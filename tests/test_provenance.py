@@ -13,7 +13,8 @@ import pytest
 from drawn import CLASSES
 from PIL import Image
 
-from fixtures.smears import HOME, SECOND, Laboratory, draw_cell
+from fixtures.laboratories import HOME, SECOND, Laboratory
+from fixtures.smears import draw_cell
 from harness.core.errors import DataError, UndefinedStatistic
 from harness.core.progress import silent
 from harness.data.inspection import read_facts

@@ -12,7 +12,7 @@ import pytest
 from drawn import CLASSES
 
 from fixtures.drawing import DrawnSet, Smears
-from fixtures.smears import HOME, SECOND
+from fixtures.laboratories import HOME, SECOND
 from harness.core.digests import digest_of
 from harness.core.progress import silent
 from harness.data.records import CellImage

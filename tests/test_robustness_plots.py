@@ -11,7 +11,8 @@ import pytest
 from example_run import example_run
 from PIL import Image
 
-from fixtures.smears import CELL_CLASSES, HOME, draw_cell
+from fixtures.laboratories import HOME
+from fixtures.smears import CELL_CLASSES, draw_cell
 from harness.data.corruptions import AMOUNTS, KINDS
 from harness.data.no_cells import NO_CELLS
 from harness.metrics.classification import estimate

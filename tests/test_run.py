@@ -10,7 +10,8 @@ import pytest
 from drawn import CLASSES, MeanColour
 from PIL import Image, ImageOps
 
-from fixtures.smears import HOME, SECOND, write_smears
+from fixtures.laboratories import HOME, SECOND
+from fixtures.smears import write_smears
 from harness.core.errors import DataError, DeviceUnavailable, InvalidPredictions
 from harness.core.progress import silent
 from harness.data.prediction_files import PredictionsTable, parse_predictions

@@ -16,7 +16,8 @@ from drawn import CLASSES
 from PIL import Image
 from scipy.stats import chi2_contingency, hypergeom
 
-from fixtures.smears import HOME, draw_cell
+from fixtures.laboratories import HOME
+from fixtures.smears import draw_cell
 from harness.core.errors import DataError
 from harness.core.progress import silent
 from harness.data.inspection import read_facts

@@ -15,17 +15,8 @@ import pytest
 from PIL import Image
 
 from fixtures import smears
-from fixtures.smears import (
-    CELL_CLASSES,
-    HOME,
-    SECOND,
-    SmearsExist,
-    UnknownCellClass,
-    draw_cell,
-    draw_field,
-    stored_png,
-    write_smears,
-)
+from fixtures.laboratories import HOME, SECOND, Laboratory
+from fixtures.smears import CELL_CLASSES, SmearsExist, UnknownCellClass, draw_cell, draw_field, stored_png, write_smears
 from harness.core.errors import DataError, HarnessError
 
 LABORATORIES = {"home": HOME, "second": SECOND}
@@ -53,7 +44,7 @@ GOLDEN = {
 }
 
 
-def digests(laboratory: smears.Laboratory) -> dict[str, str]:
+def digests(laboratory: Laboratory) -> dict[str, str]:
     """Digest of some images of every class, and of a field without a white cell."""
     found = {}
     for cell_class in CELL_CLASSES:
@@ -64,7 +55,7 @@ def digests(laboratory: smears.Laboratory) -> dict[str, str]:
     return {**found, "field": hashlib.sha256(field.tobytes()).hexdigest()[:16]}
 
 
-def pixels_of(cell_class: str, number: int, *, laboratory: smears.Laboratory = HOME, size_px: int = 96) -> np.ndarray:
+def pixels_of(cell_class: str, number: int, *, laboratory: Laboratory = HOME, size_px: int = 96) -> np.ndarray:
     return draw_cell(cell_class, laboratory=laboratory, size_px=size_px, rng=np.random.default_rng([20, number]))
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from fixtures.smears import HOME, draw_cell
+from fixtures.laboratories import HOME
+from fixtures.smears import draw_cell
 from harness.metrics.structure import MOVED, structures
 
 

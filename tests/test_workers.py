@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from dask_cluster import Cluster, cluster
 
-from fixtures.smears import CELL_CLASSES, HOME, write_smears
+from fixtures.laboratories import HOME
+from fixtures.smears import CELL_CLASSES, write_smears
 from harness.core.errors import WorkersError
 from harness.core.mapping import Sample, readable_sample
 from harness.core.places import PROJECT
