@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.pack.read import Pack
-from harness.pack.rebuild import Discrepancy
+from harness.pack.rebuilding.frame import Discrepancy
 from harness.pack.tables import as_json
 
 RELATIVE_TOLERANCE = 1e-9

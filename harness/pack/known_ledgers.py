@@ -10,7 +10,7 @@ from harness.core.files import read_plain
 from harness.judge.continuity import KnownChain, known_chain
 from harness.judge.ledger import MOST_BYTES, Look, parse_ledger
 from harness.pack.files import EVIDENCE
-from harness.pack.rebuild import LEDGER
+from harness.pack.rebuilding.looks import LEDGER
 
 
 def chains_in(reports: Path, ledger: Sequence[Look]) -> tuple[KnownChain, ...]:

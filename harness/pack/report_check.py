@@ -21,7 +21,7 @@ from harness.pack.files import EVIDENCE
 from harness.pack.page_check import check_page
 from harness.pack.page_reading import Picture, read_page
 from harness.pack.read import WITHOUT_PATHS, Pack
-from harness.pack.rebuild import Discrepancy
+from harness.pack.rebuilding.frame import Discrepancy
 from harness.pack.tables import as_json
 from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import render_report, renderer

@@ -27,7 +27,8 @@ from harness.pack.files import EVIDENCE, SIGNATURE, SUMS, UNLISTED
 from harness.pack.formerly import as_formerly, lacks_assumed
 from harness.pack.junit import JUNIT
 from harness.pack.read import WITHOUT_PATHS, Pack, open_pack, verify_digests
-from harness.pack.rebuild import Discrepancy, RecordedProtocol, rebuild
+from harness.pack.rebuild import rebuild
+from harness.pack.rebuilding.frame import Discrepancy, RecordedProtocol
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
