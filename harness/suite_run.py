@@ -6,8 +6,8 @@ import sys
 import tomllib
 from collections.abc import Sequence
 
-from harness.cli import PROGRAM, RUN
 from harness.core.places import INSTALLED, PROJECT, SUITES, reach_fixtures
+from harness.jobs.common import PROGRAM, RUN
 
 # The suites' own configuration, not that of the project in whose folder somebody works.
 OWN = ("-c", str(PROJECT / "pyproject.toml"), "--rootdir", str(PROJECT), "-p", "harness.plugin", str(SUITES))

@@ -25,6 +25,7 @@ from harness import cli
 from harness.claims import audit
 from harness.claims.arguments import add_arguments
 from harness.core.places import PROJECT
+from harness.jobs import common
 from harness.judge.verdicts import Outcome
 from harness.metrics.adaptation import Adapted
 from harness.model.exports import CLASSIFIER, EXPORT
@@ -40,6 +41,7 @@ from harness.report.sections import ORDER
 from harness.run.results import RunResults
 
 README = PROJECT / "README.md"
+PARSERS = next(a for a in cli.parser_of_jobs()._actions if isinstance(a, argparse._SubParsersAction)).choices
 JOBS = tuple(each.__name__.removeprefix("register_") for each in cli.JOBS)
 PACKS = [
     PROJECT / "reports" / "reference",
@@ -270,10 +272,10 @@ def test_the_exit_codes_of_jobs_are_those_of_the_code():
         job.strip("`"): (one, more)
         for job, one, more in rows((DOCS / "exit-codes.md").read_text("utf-8"), "Jobs without a run")
     }
-    assert set(table) == set(JOBS) - {cli.RUN}
-    ends_with_1 = {job for job in table if "DOES_NOT_HOLD" in inspect.getsource(getattr(cli, f"_run_{job}"))}
+    assert set(table) == set(JOBS) - {common.RUN}
+    ends_with_1 = {job for job in table if "DOES_NOT_HOLD" in inspect.getsource(PARSERS[job].get_default("run"))}
     assert {job for job, (one, _) in table.items() if one} == ends_with_1 | {"claims"}
-    assert (cli.HOLDS, cli.DOES_NOT_HOLD, cli.WRONG_CALL, cli.CUT_OFF) == (0, 1, 2, 141)
+    assert (common.HOLDS, common.DOES_NOT_HOLD, common.WRONG_CALL, cli.CUT_OFF) == (0, 1, 2, 141)
     assert (audit.HOLDS, audit.CANNOT_HOLD, audit.UNREADABLE, audit.NOT_CHECKED) == (0, 1, 2, 3)
     assert [job for job, (_, more) in table.items() if more] == ["claims"]
 
@@ -282,7 +284,7 @@ def test_the_exit_codes_of_jobs_are_those_of_the_code():
 def test_a_wrong_call_of_a_job_ends_with_2(job: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as ended:
         cli.main([job, "--no-such-option"])
-    assert ended.value.code == cli.WRONG_CALL
+    assert ended.value.code == common.WRONG_CALL
 
 
 @pytest.mark.parametrize(("page", "heading"), [("README.md", "Outcomes"), ("docs/verdicts.md", "Words")])

@@ -29,6 +29,7 @@ from harness.core.text import visible
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
 from harness.data.split import read_split, split_stratified, write_split
+from harness.jobs.common import HOLDS
 from harness.metrics.classification import evaluate
 from harness.pack import read_predictions as reader
 from harness.pack.junit import junit
@@ -183,7 +184,7 @@ DRIVES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066
 
 
 def told(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> str:
-    assert cli.main(arguments) != cli.HOLDS
+    assert cli.main(arguments) != HOLDS
     said = capsys.readouterr()
     return said.out + said.err
 

@@ -16,8 +16,9 @@ from documents import DOCS, Shown, commands, name_of, pages
 from example_run import write_example_dataset
 from test_comparing import pack_of, run_named
 
-from harness.cli import RUN, main
+from harness.cli import main
 from harness.core.places import PROJECT
+from harness.jobs.common import RUN
 from harness.pack.keys import PASSPHRASE
 
 WALKED = "docs/tutorials/"  # by tests/test_tutorials.py

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from effort import with_all
 
-from harness.cli import PROGRAM
 from harness.core.places import PROJECT
+from harness.jobs.common import PROGRAM
 
 TUTORIALS = PROJECT / "docs" / "tutorials"
 BLOCK = re.compile(r"(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```\n", re.DOTALL)
