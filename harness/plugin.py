@@ -7,117 +7,46 @@ from __future__ import annotations
 
 import harness.core.threads  # noqa: F401  # isort: skip  (before anything that computes is imported)
 
-import os
 import shlex
 import sys
 import time
 import traceback
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from enum import IntEnum
+from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.core.errors import HarnessError
-from harness.core.places import PROJECT, PROTOCOLS, SUITES
-from harness.core.progress import Report, TerminalProgress
-from harness.core.spent import spent_told
+from harness.core.places import PROTOCOLS, SUITES
 from harness.core.text import visible
 from harness.job_page import append_to_job_page
 from harness.judge.criteria import closed_gate, complete, explain, not_judged
-from harness.judge.verdicts import Outcome, Verdict
+from harness.judge.verdicts import Outcome
 from harness.options import add_options
 from harness.pack.junit import properties_of
 from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.questions import QUESTIONS
 from harness.protocol.records import Protocol
-from harness.report.amended import changes_told, to_write
-from harness.report.custody import custody_told, ledger_told
-from harness.report.sentences import (
-    baseline_told,
-    conclusion,
-    doubts_told,
-    gates_told,
-    given_told,
-    looks_left_told,
-    looks_told,
-    readings_told,
-    regressions_told,
-    sets_told,
-    verdict_table,
-)
 from harness.report.summary import SUMMARY, summary_without_pack
-from harness.run.environment import Source, source_state
-from harness.run.packages import Packages, packages_here
 from harness.run.results import RunResults
+from harness.session import OTHERWISE, STATE, VERDICT, Exit, RunState, exit_code
 from harness.suite_run import as_called
+from harness.terminal import spread_told, tell_run
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
     from securesystemslib.signer import CryptoSigner
 
-    from harness.model.records import JudgedModel
     from harness.pack.sign import Trust
     from harness.run.custody import Custody
-    from harness.run.graph import Graph
-    from harness.run.lock import RunLock
 
 DEFAULT_PROTOCOL = PROTOCOLS / "embedded.toml"
-STATE: pytest.StashKey[RunState] = pytest.StashKey()
-VERDICT: pytest.StashKey[Verdict] = pytest.StashKey()
-SECONDS_BETWEEN_UPDATES = 0.1
 MOST_OUTSIDE = 200  # modules from outside that are recorded
-OTHERWISE = "the session did not: see what failed above"
 STOPPED = "stopped"  # a stage could not go on: no verdict on the criterion whose test asked for it
 LETTERS = {"failed": "F", "inconclusive": "?", "not assessed": "n", "not judged": "-", STOPPED: "E"}
-
-
-class Exit(IntEnum):
-    """Exit codes of a validation run. 2 to 5 are pytest's own: interrupted, crashed, wrong call, nothing collected."""
-
-    PASSED = 0
-    FAILED = 1  # a required criterion failed, or a test that is no criterion
-    INCONCLUSIVE = 6  # no required criterion failed, and one has too little evidence
-    INCOMPLETE = 7  # neither, yet a required criterion was not assessed or judged, or the protocol changed undeclared
-    ERROR = 8  # the run stopped, or its evidence could not be written: nothing is known
-
-
-@dataclass
-class RunState:
-    """What one pytest session knows of its validation run."""
-
-    protocol: Protocol
-    started: float = field(default_factory=time.monotonic)
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    # Of the beginning: hours later, the checkout and the environment may be others than those that ran.
-    source: Source = field(default_factory=lambda: source_state(PROJECT))
-    packages: Packages = field(default_factory=lambda: packages_here(PROJECT))
-    signer: CryptoSigner | None = None
-    run: Graph | None = None
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    stopped_because: str | None = None
-    others_failed: bool = False
-    baseline_trust: Trust | None = None
-    results: RunResults | None = None
-    pack: Path | None = None
-    pack_error: str | None = None
-    job_page_error: str | None = None
-    history: str | None = None
-    hold: RunLock | None = None
-
-    @property
-    def run_id(self) -> str:
-        return f"{self.started_at:%Y%m%dT%H%M%SZ}-{self.protocol.identity.id}-{os.getpid()}"
-
-    def record(self, verdict: Verdict) -> None:
-        """Keep the verdict; one that blocks stays, so that rerunning a test cannot turn it into one that passes."""
-        previous = self.verdicts.get(verdict.criterion.id)
-        if previous is None or not previous.blocks:
-            self.verdicts[verdict.criterion.id] = verdict
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -284,164 +213,16 @@ def _job_summary(state: RunState) -> str:
     return text
 
 
-def exit_code(state: RunState) -> Exit:
-    """The worst that is known of the run, under a number of its own."""
-    results = state.results
-    if state.stopped_because is not None or state.pack_error is not None:
-        return Exit.ERROR
-    if results is None:  # every suite was deselected or skipped: nothing was judged, so nothing passed
-        return Exit.FAILED if state.others_failed else Exit.INCOMPLETE
-    blocking = {verdict.outcome for verdict in results.verdicts if verdict.blocks}
-    if state.others_failed or Outcome.FAILED in blocking:
-        return Exit.FAILED
-    if Outcome.INCONCLUSIVE in blocking:
-        return Exit.INCONCLUSIVE
-    return Exit.PASSED if results.passed else Exit.INCOMPLETE
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     state = config.stash.get(STATE, None)
-    if state is None or config.option.collectonly:
-        return
-    if state.results is None:
-        if state.stopped_because is not None:
-            _line(terminalreporter, f"stopped: {state.stopped_because}", red=True)
-        if exitstatus == pytest.ExitCode.INTERRUPTED:
-            why = "interrupted; the same command goes on from what was finished"
-        else:
-            why = state.pack_error or "no criterion was judged"
-        _line(terminalreporter, f"RUN NOT PASSED: {why}", red=True, bold=True)
-        return
-    results = state.results
-    terminalreporter.section(f"verdicts ({results.protocol.identity.id})")
-    for line in (*verdict_table(results.verdicts), ""):
-        _line(terminalreporter, line)
-    if results.stopped_because is not None:
-        _line(terminalreporter, f"stopped: {results.stopped_because}", red=True)
-    for verdict in results.verdicts:
-        if verdict.blocks and verdict.outcome is Outcome.INCONCLUSIVE:
-            _line(terminalreporter, explain(verdict), yellow=True)
-    for line in doubts_told(results):
-        _line(terminalreporter, line, yellow=True)
-    for line in (*readings_told(results), *sets_told(results), *looks_told(results), *looks_left_told(results)):
-        _line(terminalreporter, line)
-    if (model := results.model) is not None:
-        _line(terminalreporter, f"judged: {judged_told(model)}; its training cells: {model.cells}")
-    for line in given_told(results):
-        _line(terminalreporter, line)
-    if results.baseline is not None:
-        for line in (*baseline_told(results.baseline, results.protocol), *regressions_told(results)):
-            _line(terminalreporter, line)
-    if (closed := gates_told(results.verdicts)) is not None:
-        _line(terminalreporter, closed, yellow=True)
-        _line(terminalreporter, "--every-gate also judges what lies behind a closed gate; the run does not pass by it")
-    for line in _time_told(state):
-        _line(terminalreporter, line)
-    if where := _spread_told(state):
-        _line(terminalreporter, f"spread by {where}")
-    for line in ledger_told(results):
-        _line(terminalreporter, line)
-    for line in custody_told(results):
-        _line(terminalreporter, line, yellow=True)
-    for line in (*changes_told(results), *to_write(results.undeclared)):
-        _line(terminalreporter, line, yellow=True)
-    if results.passed and exit_code(state) is not Exit.PASSED:
-        _line(terminalreporter, f"every required criterion passed, yet {OTHERWISE}", red=True, bold=True)
-    else:
-        _line(terminalreporter, conclusion(results), green=results.passed, red=not results.passed, bold=True)
-    if state.pack_error is not None:
-        missing = "no evidence pack" if state.pack is None else "not indexed in MLflow"
-        _line(terminalreporter, f"{missing}: {state.pack_error}", red=True, bold=True)
-    if state.job_page_error is not None:
-        _line(terminalreporter, state.job_page_error, red=True)
-    if state.pack is not None:
-        signed = f"signed with key id {results.signed_with}" if results.signed_with is not None else "unsigned draft"
-        _line(terminalreporter, f"evidence: {signed}")
-        _line(terminalreporter, f"report: {state.pack}/index.html")
-    if state.history is not None:
-        _line(terminalreporter, state.history)
-
-
-def _time_told(state: RunState) -> list[str]:
-    return [] if state.run is None else spent_told(state.run.spent, total_s=time.monotonic() - state.started)
-
-
-def _spread_told(state: RunState) -> str:
-    """What workers of `--engine dask` did, and what they did not; "" without them."""
-    spread = state.run.setting.options.spread if state.run is not None else None
-    return "" if spread is None else spread.told
-
-
-def _line(terminal: TerminalReporter, text: str, **style: bool) -> None:
-    """A line without what would drive the terminal: names and words from outside may hold escape codes."""
-    terminal.line(visible(text), **style)
-
-
-def judged_told(model: JudgedModel) -> str:
-    """What was judged: a file by its digest; a command by what is known of it, which is not what is inside."""
-    if (command := model.command) is None:
-        return f"{model.file!r}, SHA-256 {model.sha256}"
-    files = ", ".join(f"{each.name} SHA-256 {each.sha256}" for each in command.files) or "no file"
-    return f"the command {command.line!r}, which calls itself {command.name!r} {command.version} and names {files}"
+    if state is not None and not config.option.collectonly:
+        tell_run(terminalreporter, state, interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
 
 
 def run_state(config: pytest.Config) -> RunState:
     """The session's run; for the fixtures."""
     return _state(config)
-
-
-def terminal_report(config: pytest.Config) -> Report:
-    """Progress that reaches the terminal although pytest captures output."""
-    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
-    capture: Any = config.pluginmanager.getplugin("capturemanager")
-    if reporter is None or config.option.verbose < 0:
-        return lambda label, done, total, detail: None
-    progress = TerminalProgress(_Terminal(reporter), live=reporter.isatty)
-    last = [0.0]
-
-    def report(label: str, done: int, total: int, detail: str) -> None:
-        now = time.monotonic()
-        if done < total and now - last[0] < SECONDS_BETWEEN_UPDATES:
-            return
-        last[0] = now
-        with capture.global_and_fixture_disabled():
-            if reporter.isatty and not progress.active:
-                reporter.ensure_newline()  # the bar would wipe out the name of the test file
-            progress(label, done, total, detail)
-
-    return report
-
-
-def tell(config: pytest.Config, lines: Sequence[str]) -> None:
-    """Lines that reach the terminal at once, although pytest captures output."""
-    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
-    capture: Any = config.pluginmanager.getplugin("capturemanager")
-    if reporter is None or not lines:
-        return
-    with capture.global_and_fixture_disabled():
-        reporter.ensure_newline()
-        for line in lines:
-            _line(reporter, line, yellow=True)
-
-
-class _Terminal:
-    """The little of a text stream that progress needs, over pytest's reporter."""
-
-    def __init__(self, reporter: Any) -> None:
-        self._reporter = reporter
-
-    def write(self, text: str) -> int:
-        if not self._reporter.isatty:
-            self._reporter.ensure_newline()
-        self._reporter.write(text, flush=True)
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-    def isatty(self) -> bool:
-        return bool(self._reporter.isatty)
 
 
 def _state(config: pytest.Config) -> RunState:
@@ -560,7 +341,7 @@ def _conclude(session: pytest.Session, state: RunState) -> None:
         command=shlex.join(as_called([*map(str, config.invocation_params.args)])),
         protocol=state.protocol,
         environment=environment(
-            device=device, source=state.source, engine=engine_asked(state.run.setting), spread=_spread_told(state)
+            device=device, source=state.source, engine=engine_asked(state.run.setting), spread=spread_told(state)
         ),
         packages=state.packages,
         proof=proof_of_this_code(config.getoption("--reports")),

@@ -20,9 +20,9 @@ from tiny_run import TINY, Pytest, run_pytest
 import harness.model.torchvision_compat  # noqa: F401
 from fixtures.laboratories import HOME
 from fixtures.smears import write_smears
+from harness.core.places import SUITES
 from harness.data.manifest import read_manifest
 from harness.data.records import Manifest
-from harness.plugin import SUITES
 from harness.protocol.training import AugmentationPlan, PhasePlan, TrainingPlan, WeightsPlan
 
 SAID = "said.json"

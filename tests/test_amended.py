@@ -19,7 +19,6 @@ from harness.judge.amended import Change, changes_in, differences, unfixed_looks
 from harness.judge.ledger import Look, ledger_bytes, read_ledger
 from harness.judge.terms import InvalidTerms, pack_terms, unpack_terms
 from harness.pack.tables import junit_of
-from harness.plugin import Exit, RunState, exit_code
 from harness.protocol.amendments import Amendment
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
@@ -27,6 +26,7 @@ from harness.protocol.terms import LONGEST, at, canonical, says, terms_of
 from harness.report.amended import changes_told, to_write
 from harness.report.sentences import conclusion
 from harness.report.summary import summary
+from harness.session import Exit, RunState, exit_code
 
 BASE = """
 extends = "embedded"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.plugin import PROJECT
+from harness.core.places import PROJECT
 
 HOUSE = PROJECT / "harness"
 # Data flows down this list and never back (docs/architecture.md).

@@ -13,7 +13,8 @@ from tiny_run import Pytest
 
 from fixtures.laboratories import HOME
 from fixtures.smears import write_smears
-from harness.plugin import DEFAULT_PROTOCOL, Exit
+from harness.plugin import DEFAULT_PROTOCOL
+from harness.session import Exit
 
 
 @pytest.fixture

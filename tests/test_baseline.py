@@ -14,7 +14,7 @@ from harness.judge.ledger import read_ledger
 from harness.pack.keys import read_signing_key, write_key_pair
 from harness.pack.sign import sign_pack
 from harness.pack.verify import verify_pack
-from harness.plugin import Exit
+from harness.session import Exit
 
 
 def test_a_run_against_itself_as_the_baseline_is_not_inferior(

@@ -19,10 +19,10 @@ from harness.claims.audit import audit
 from harness.claims.reading import read_report
 from harness.cli import main
 from harness.core.errors import EvidenceError
+from harness.core.places import PROJECT
 from harness.metrics.intervals import clopper_pearson_bounds
 from harness.metrics.predictions import Predictions, widened
 from harness.pack.card import card_of
-from harness.plugin import PROJECT
 from harness.report import wording
 from harness.report.card import model_card
 

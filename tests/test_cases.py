@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cases import CASES, HEADER, NUMBERED, Case, outcome, page, plan_of
 
-from harness.plugin import PROJECT
+from harness.core.places import PROJECT
 
 PAGE = PROJECT / "docs" / "cases.md"
 

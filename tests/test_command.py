@@ -29,6 +29,7 @@ from tiny_run import OF_IMAGES, Pytest, apart, evidence_of, verdicts_of
 from harness.cli import main
 from harness.core.digests import file_digest
 from harness.core.errors import CommandError, InvalidPredictions
+from harness.core.places import PROJECT
 from harness.core.progress import silent
 from harness.data.records import Manifest
 from harness.model.child import Child
@@ -39,7 +40,7 @@ from harness.model.fitting import fitted
 from harness.model.images import Images, frames_of, images_of
 from harness.model.model_file import read_model
 from harness.model.records import CommandLimits, Preprocessing
-from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit
+from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
 from harness.protocol.training import ModelPlan
@@ -47,6 +48,7 @@ from harness.run.graph import Graph
 from harness.run.setting import RunOptions, Setting
 from harness.run.stages.predictions import predictions
 from harness.run.store import Store
+from harness.session import Exit
 
 DOCS = PROJECT / "docs" / "commands"
 PROTOCOL = read_protocol(DEFAULT_PROTOCOL)

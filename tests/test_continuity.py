@@ -14,8 +14,9 @@ from harness.cli import main
 from harness.judge.continuity import known_chain, known_head, lost_ledger, without_ledger
 from harness.judge.ledger import START, Look, head_of, ledger_bytes, merge_looks, read_ledger
 from harness.pack.known_ledgers import chains_in
-from harness.plugin import DEFAULT_PROTOCOL, Exit
+from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
+from harness.session import Exit
 
 NOWHERE: tuple[Look, ...] = ()
 

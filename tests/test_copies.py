@@ -15,6 +15,7 @@ from fixtures.copies import COPIES, copied, moved
 from fixtures.laboratories import HOME
 from fixtures.planting.leakage import DISGUISED
 from fixtures.smears import draw_cell
+from harness.core.places import SUITES
 from harness.data import recognition
 from harness.data.hashing import ImageHashes, hash_pictures, thumbnail
 from harness.data.landmarks import described, landmarks
@@ -24,7 +25,6 @@ from harness.data.recognition import Recognised, recognised
 from harness.judge.criteria import explain, judge
 from harness.metrics.counts import exact_count
 from harness.metrics.leakage import COVERED, n_looked_at
-from harness.plugin import SUITES
 from harness.protocol.file import read_protocol
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")

@@ -33,13 +33,13 @@ from harness.model.preprocessing import CellPixels
 from harness.model.training import train
 from harness.pack import write as pack_module
 from harness.pack.write import remove_unfinished, write_pack
-from harness.plugin import Exit
 from harness.protocol.training import LearningRateFinderPlan, TrainingPlan
 from harness.run.graph import Graph
 from harness.run.lock import HOLDER, LOCK, lock_reports
 from harness.run.setting import Setting
 from harness.run.stages import predictions
 from harness.run.store import Store
+from harness.session import Exit
 
 FIRST, SECOND = "20260115T093000Z-example-1", "20260115T103000Z-example-2"
 SHA = hashlib.sha256(b"").hexdigest()

@@ -28,11 +28,11 @@ from harness.judge.ledger import read_ledger
 from harness.judge.rescored import N_CELLS, Rescored, RescoredCell, chosen, contradictions
 from harness.metrics.predictions import Predictions
 from harness.pack.tables import junit_of
-from harness.plugin import Exit
 from harness.report.custody import custody_told, ledger_told
 from harness.report.sentences import conclusion
 from harness.run.custody import Custody, FutureFile, OutsideCode, from_the_future, named_by, outside_code
 from harness.run.results import RunResults
+from harness.session import Exit
 
 # --- the clock ------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from harness.core.places import PROJECT
 from harness.core.progress import silent
 from harness.data.decoding import is_plain, open_picture, rgb_of
 from harness.data.inspection import hash_images, read_facts
@@ -20,7 +21,6 @@ from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.records import Finding, Manifest
 from harness.model.images import images_of, read_frame, readable_by_anybody
-from harness.plugin import PROJECT
 from harness.protocol.datasets import FORMATS, ImageRules
 from harness.protocol.modes import ACCEPTABLE, why_not
 

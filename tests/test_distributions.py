@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harness.core.places import PROJECT
 from harness.metrics.distributions import (
     beta_quantile,
     betabinomial_quantile,
@@ -19,7 +20,6 @@ from harness.metrics.distributions import (
     chi_squared_sf,
     normal_quantile,
 )
-from harness.plugin import PROJECT
 
 LEVELS = sorted({*(1 - 0.05 / m for m in (1, 2, 3, 5, 7, 10, 100)), *(0.005, 0.025, 0.05, 0.1, 0.5, 0.9, 0.99, 0.975)})
 RATES = (0.0, 1e-9, 0.005, 0.02, 0.1, 1 / 3, 0.5, 0.8, 0.92, 1 - 0.98, 1 - 0.995, 1.0)

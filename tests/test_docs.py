@@ -35,10 +35,10 @@ from harness.pack.contents import FIELDS, FILES, PREDICTION_COLUMNS, contents_pa
 from harness.pack.files import UNLISTED
 from harness.pack.further import further_predictions
 from harness.pack.tables import confusion_csv, documents, evidence, predictions_csv
-from harness.plugin import Exit
 from harness.report.pictures import KINDS
 from harness.report.sections import ORDER
 from harness.run.results import RunResults
+from harness.session import Exit
 
 README = PROJECT / "README.md"
 PARSERS = next(a for a in cli.parser_of_jobs()._actions if isinstance(a, argparse._SubParsersAction)).choices

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.places import PROJECT
 from harness.pack import write as pack
-from harness.plugin import PROJECT, Exit
 from harness.run import environment, evidence
+from harness.session import Exit
 
 # Every criterion of the embedded protocol, each with an estimate that proves it: what the stages make of cells is not
 # asked here. WRONG names one whose bound disproves it, INTERRUPTED one at which somebody presses Ctrl-C.
@@ -22,7 +23,8 @@ import pytest
 from harness.core.spent import Spent
 from harness.judge.criteria import explain, judge
 from harness.metrics.estimates import Estimate
-from harness.plugin import VERDICT, run_state
+from harness.plugin import run_state
+from harness.session import VERDICT
 from harness.protocol.questions import QUESTIONS
 
 @pytest.fixture(scope="session")

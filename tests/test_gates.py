@@ -12,9 +12,10 @@ from harness.cli import main
 from harness.judge.ledger import read_ledger
 from harness.judge.pictures import unpack_pictures
 from harness.judge.verdicts import Outcome, Verdict
-from harness.plugin import DEFAULT_PROTOCOL, Exit, RunState, exit_code
+from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
 from harness.run.results import RunResults
+from harness.session import Exit, RunState, exit_code
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,6 @@ from harness.model.records import JudgedModel, ModelCard
 from harness.pack.given_check import check_given
 from harness.pack.outcome import read_judged, read_passed
 from harness.pack.read import open_pack
-from harness.plugin import Exit
 from harness.protocol.needs import (
     ANSWERS_ON_VALIDATION,
     NEW_IMAGES,
@@ -43,6 +42,7 @@ from harness.report.sections.training import _limits_of_predictions
 from harness.report.sentences import given_told
 from harness.run.setting import RunOptions, Setting
 from harness.run.stages.given import whose_word
+from harness.session import Exit
 
 FILE = PredictionsFile(
     "dataset", "p.csv", "1" * 64, 9, "CSV", "predictions/given/dataset.csv", "path", 4, "3 decimals", 0.0015, 2, 0.001,

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from harness.core.places import SUITES
 from harness.data.records import CellImage
 from harness.judge.asking import ask, level_of
 from harness.judge.criteria import explain
@@ -24,7 +25,6 @@ from harness.metrics.comparison import Comparison, compare
 from harness.metrics.estimates import Evaluation
 from harness.metrics.measurements import NothingRecorded
 from harness.metrics.predictions import Predictions, predictions_of
-from harness.plugin import SUITES
 from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import StoreError
-from harness.plugin import PROJECT
+from harness.core.places import PROJECT
 from harness.run.lock import HOLDER, lock_reports
 
 HOLDING = """

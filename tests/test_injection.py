@@ -36,9 +36,10 @@ from harness.pack.junit import junit
 from harness.pack.read_predictions import _path
 from harness.pack.registry import _plain
 from harness.pack.tables import as_json, confusion_csv, documents, manifest_csv, predictions_csv
-from harness.plugin import Exit, _line
 from harness.protocol.datasets import DatasetPlan, ExternalPlan, ImageRules, SplitPlan
 from harness.run.results import RunResults
+from harness.session import Exit
+from harness.terminal import _line
 
 SERVER = "http://127.0.0.1:9"
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")

@@ -40,7 +40,6 @@ from harness.model.model_file import ModelFile, read_model
 from harness.model.networks import untrained, weights_digest
 from harness.model.records import JudgedModel, Preprocessing
 from harness.model.tensorfiles import metadata_of, refuse_unsafe_unpickler
-from harness.plugin import Exit
 from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
@@ -52,6 +51,7 @@ from harness.run.stages.data import split as split_stage
 from harness.run.stages.model import model as model_stage
 from harness.run.stages.training_checks import fits
 from harness.run.store import Store
+from harness.session import Exit
 
 State = dict[str, torch.Tensor]
 CPU = Machine("cpu", 6, workers=1, progress=silent)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_ledger import looked, sha
 
+from harness.core.places import SUITES
 from harness.data.inspection import inspect_files, picture_digests_of
 from harness.data.records import CellImage
 from harness.judge.criteria import judge, level_at
@@ -24,7 +25,6 @@ from harness.judge.looks_left import LooksLeft, looks_left
 from harness.judge.packed_numbers import BYTES
 from harness.judge.pictures import MOST_PICTURES, InvalidPictures, pack_pictures, unpack_pictures
 from harness.metrics.predictions import Predictions
-from harness.plugin import SUITES
 from harness.protocol.datasets import ImageRules
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol

@@ -14,8 +14,9 @@ from sklearn.datasets import load_digits
 from tiny_run import evidence_of, run_pytest, verdicts_of
 
 from harness.cli import main
+from harness.core.places import SUITES
 from harness.pack.verify import verify_pack
-from harness.plugin import SUITES, Exit
+from harness.session import Exit
 
 DIGITS_PER_CLASS = 60
 # Cut down to seconds; what so short a training reaches is not required.

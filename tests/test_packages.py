@@ -26,12 +26,12 @@ from test_comparing import run_named
 
 import harness.claims.pages  # noqa: F401  (imported by whoever verifies a page: too late where no path leads to bs4)
 from harness.core.errors import EvidenceError
+from harness.core.places import PROJECT as CHECKOUT
 from harness.model.records import ModelCard, Preprocessing
 from harness.pack.components import components, model_component, read_components
 from harness.pack.tables import as_json, components_of
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
-from harness.plugin import PROJECT as CHECKOUT
 from harness.run.packages import (
     CONSTRAINTS,
     METADATA,
@@ -335,7 +335,7 @@ def test_a_component_says_what_its_metadata_say(site):
 def test_the_backport_of_importlib_metadata_says_the_same():
     """Dask imports it on Python 3.11, and from then on it answers for the standard library in that process."""
     told = (
-        "from harness.plugin import PROJECT; from harness.run.packages import packages_here; "
+        "from harness.core.places import PROJECT; from harness.run.packages import packages_here; "
         "found = packages_here(PROJECT); print(len(found.installed), found)"
     )
     alone, beside = (

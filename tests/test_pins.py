@@ -17,6 +17,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from harness.cli import main
+from harness.core.places import SUITES
 from harness.data.integrity import inspect
 from harness.data.manifest import read_manifest
 from harness.data.pins import Change, differences
@@ -29,7 +30,6 @@ from harness.metrics.predictions import predictions_of
 from harness.pack.measurements import RecordedMeasurements
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
-from harness.plugin import SUITES
 from harness.protocol.datasets import ImageRules
 from harness.protocol.file import read_protocol
 from harness.protocol.names import PARTS

@@ -16,10 +16,13 @@ from tiny_run import Pytest, evidence_of, run_pytest
 
 from harness.cli import main
 from harness.core.digests import digest_of
+from harness.core.places import PROJECT
 from harness.judge.verdicts import Outcome, Verdict
 from harness.model.model_file import FORMATS
-from harness.plugin import DEFAULT_PROTOCOL, PROJECT, Exit, RunState, doubts_told, sets_told
+from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol
+from harness.report.sentences import doubts_told, sets_told
+from harness.session import Exit, RunState
 
 # --- the whole path ---
 

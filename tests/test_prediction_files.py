@@ -22,10 +22,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.core.errors import InvalidPredictions, MissingData
+from harness.core.places import PROJECT
 from harness.data import prediction_tables
 from harness.data.prediction_files import Answered, answers_for, parse_predictions, read_predictions_file
 from harness.data.records import CellImage
-from harness.plugin import PROJECT
 
 CLASSES = ("basophil", "eosinophil", "monocyte")
 HEADER = ["path", *CLASSES]

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import TINY, evidence_of, run_pytest
 
+from harness.core.places import SUITES
 from harness.data.records import CellImage
 from harness.judge.prospects import BestCase, by_reason, cannot_pass
 from harness.metrics.estimates import Unavailable
 from harness.metrics.intervals import clopper_pearson_bounds
-from harness.plugin import SUITES
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
 from harness.run.stages.prospects import Prospects, told

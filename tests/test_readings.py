@@ -13,9 +13,9 @@ from cases import CLASSES, classes
 from tiny_run import Pytest, evidence_of, verdicts_of
 
 from fixtures.tampering import _mend
+from harness.core.places import SUITES
 from harness.pack.read import open_pack
 from harness.pack.rebuild import rebuild
-from harness.plugin import SUITES
 
 LABELS = {name.upper(): name for name in CLASSES}
 

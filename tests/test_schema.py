@@ -15,8 +15,8 @@ from test_protocol import SMALL
 
 from harness.cli import main
 from harness.core.errors import ProtocolError
+from harness.core.places import PROJECT
 from harness.metrics.table import TABLE
-from harness.plugin import PROJECT
 from harness.protocol.criteria import Criterion
 from harness.protocol.datasets import SplitPlan
 from harness.protocol.file import read_protocol

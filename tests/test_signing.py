@@ -34,6 +34,7 @@ from tiny_run import evidence_of, run_pytest
 
 from harness.cli import main
 from harness.core.errors import EvidenceError
+from harness.core.places import PROJECT, SUITES
 from harness.judge.verdicts import Outcome
 from harness.pack.keys import PASSPHRASE, KeyFileError, read_signing_key, read_trusted_keys, write_key_pair
 from harness.pack.read import open_pack
@@ -41,7 +42,6 @@ from harness.pack.sign import Standing, Trust, check_signature, sign_pack
 from harness.pack.statements import EVIDENCE_PACK_TYPE
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
-from harness.plugin import PROJECT, SUITES
 from harness.run.environment import source_state
 from harness.run.results import RunResults
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from harness.core.places import SUITES
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, Reading, Split
 from harness.judge.asking import ask
@@ -32,7 +33,6 @@ from harness.metrics.slices import evaluate_slices, worst_of
 from harness.pack.measurements import RecordedMeasurements
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
-from harness.plugin import SUITES
 from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.hopes import HopedTruth

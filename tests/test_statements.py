@@ -27,6 +27,7 @@ from securesystemslib.dsse import Envelope
 from test_signing import trusting
 
 from harness.core.errors import EvidenceError
+from harness.core.places import PROJECT
 from harness.judge.verdicts import Outcome
 from harness.model.records import CommandLimits, CommandRecord, JudgedModel, NamedFile
 from harness.pack.keys import read_signing_key, write_key_pair
@@ -35,7 +36,6 @@ from harness.pack.sign import Standing, check_signature, sign_pack
 from harness.pack.statements import TEST_RESULT_TYPE, statement_of
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
-from harness.plugin import PROJECT
 from harness.run.results import RunResults
 
 RESULT, MODEL = "test-result.dsse.json", "model.sig"

@@ -10,13 +10,14 @@ import pytest
 from example_run import example_run
 
 from harness.core.errors import BrokenPromise
+from harness.core.places import PROJECT
 from harness.judge.rules import RULES
 from harness.metrics import table
 from harness.metrics.documentation import metrics_page
 from harness.metrics.estimates import Estimate
 from harness.metrics.summary import measured_again, summarise, summary_metrics
 from harness.metrics.table import TABLE, metrics_of
-from harness.plugin import DEFAULT_PROTOCOL, PROJECT
+from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.criteria import Criterion
 from harness.protocol.file import read_protocol
 from harness.protocol.questions import GATES, QUESTIONS

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
+from harness.core.places import PROJECT
 from harness.core.threads import SETTINGS, available_cores
-from harness.plugin import PROJECT
 
 # Asked of the libraries themselves, after one of our front doors was imported and they were loaded.
 ASK = """

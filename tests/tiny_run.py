@@ -14,8 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness.core.places import PROJECT
 from harness.forkserver import AVAILABLE, ForkServer
-from harness.plugin import DEFAULT_PROTOCOL, PROJECT
+from harness.plugin import DEFAULT_PROTOCOL
 
 Pytest = Callable[..., subprocess.CompletedProcess[str]]
 TIMEOUT_S = 600.0
