@@ -12,7 +12,7 @@ from harness.core.places import PROJECT
 
 HOUSE = PROJECT / "harness"
 # Data flows down this list and never back (docs/architecture.md).
-ROOMS = ("core", "protocol", "data", "model", "metrics", "judge", "run", "report", "pack")
+ROOMS = ("core", "protocol", "data", "model", "metrics", "judge", "run", "report", "pack", "jobs")
 MODULES = sorted(file for file in HOUSE.rglob("*.py") if len(file.relative_to(HOUSE).parts) > 1)
 # Each library, and the rooms whose business it is.
 KEPT_IN = {
