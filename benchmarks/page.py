@@ -33,7 +33,7 @@ from harness.report.page import render_report
 
 T = TypeVar("T")
 MAP = re.compile(r'<svg class="veil.*?</svg>', re.DOTALL)
-PICTURE = re.compile(r'<img (class="thumb[^"]*" )?src="(data:image/[^"]*)"')
+PICTURE = re.compile(r'<im(age)?[^>]* (?:src|href)="(data:image/[^"]*)"')
 
 
 def main() -> None:

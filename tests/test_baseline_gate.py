@@ -30,6 +30,7 @@ from harness.pack.write import write_pack
 from harness.protocol.criteria import Criterion
 from harness.protocol.records import Protocol
 from harness.protocol.stress import RobustnessPlan
+from harness.report.rooted import with_whole_paths
 from harness.report.sentences import regressions_told
 from harness.report.summary import summary
 from harness.run.results import RunResults
@@ -187,7 +188,7 @@ def test_what_got_worse_is_named_with_class_and_cells(candidate):
     assert "test: Brier score 0.7" in short
     page = (pack / "index.html").read_text()
     assert "Candidate against baseline on corrupted cells" in page
-    assert 'data-path="page &gt; comparison &gt; sets &gt; test &gt; brier &gt; difference"' in page
+    assert 'data-path="page &gt; comparison &gt; sets &gt; test &gt; brier &gt; difference"' in with_whole_paths(page)
 
 
 def drop_baseline(pack: Path) -> None:

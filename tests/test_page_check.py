@@ -38,6 +38,7 @@ from harness.pack.write import write_pack
 from harness.report import page as report
 from harness.report import wording
 from harness.report.places import Places, parsed, written
+from harness.report.rooted import with_whole_paths
 from harness.run.results import RunResults
 
 FILES = {"evidence.json": "ab" * 32, "figures/training_loss_phase1.png": "cd" * 32}
@@ -50,7 +51,8 @@ class Printed:
     def __init__(self, run: RunResults) -> None:
         self.document = json.loads(as_json(evidence(run, None)))
         self.places = Places(self.document, run, FILES)
-        self.html = page_of(run, files=FILES, figures={"class_distribution": PNG, "training_loss_phase1": PNG})
+        self.short = page_of(run, files=FILES, figures={"class_distribution": PNG, "training_loss_phase1": PNG})
+        self.html = with_whole_paths(self.short)  # edits name paths; that both say the same: tests/test_rooted.py
 
     def wrong(self, page: str | None = None) -> list[tuple[str, str]]:
         html = self.html if page is None else page

@@ -51,6 +51,7 @@ from harness.pack.write import write_pack
 from harness.protocol.criteria import Criterion
 from harness.protocol.names import PARTS
 from harness.protocol.records import Protocol
+from harness.report.rooted import with_whole_paths
 from harness.report.summary import summary
 from harness.run.results import RunResults
 
@@ -842,7 +843,7 @@ def as_before_new_cells(folder: Path) -> list[str]:
             then = rf"about {n:,} \1 {'without an error' if flawless else 'at the observed rate'} would decide"
             edit_text(folder, "junit.xml", partial(re.sub, now, then, count=1))
             shown = f'data-path="verdicts &gt; {name} &gt; n_to_decide">'
-            page = (folder / "index.html").read_text()
+            page = with_whole_paths((folder / "index.html").read_text())
             (folder / "index.html").write_text(page.replace(f"{shown}{was:,}<", f"{shown}{n:,}<"))
             named.append(name)
     (folder / "evidence.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")

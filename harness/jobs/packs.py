@@ -49,13 +49,13 @@ def register_verify(jobs: Parsers) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="believe this public key (PEM), or the keys of this trust file (TOML: [[keys]] with path, owner, "
-        "not_after); repeatable",
+        help="end with 1 unless this public key (PEM), or one of this trust file (TOML: [[keys]] with path, owner, "
+        "not_after), signed the pack; repeatable: one of them is enough",
     )
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="end with 1 unless one of these keys signed the pack and its whole report was compared",
+        help="end with 1 unless a given key signed the pack and its whole report was compared",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_run_verify)
@@ -69,7 +69,8 @@ def _run_verify(asked: argparse.Namespace) -> int:
     result = verify_pack(asked.pack, trust=trust_in(asked.key))
     verified = result.signature is not None and result.signature.standing is Standing.VERIFIED
     whole = result.page is PageCheck.WHOLE
-    code = HOLDS if result.holds and ((verified and whole) or not asked.strict) else DOES_NOT_HOLD
+    vouched = verified or not (asked.key or asked.strict)  # whoever names a key asks whether it signed, as of cosign
+    code = HOLDS if result.holds and vouched and (whole or not asked.strict) else DOES_NOT_HOLD
     if asked.json:
         print_line(json.dumps({"holds": result.holds, "signed_and_verified": verified, **asdict(result)}, indent=2))
         return code
@@ -85,8 +86,8 @@ def _run_verify(asked: argparse.Namespace) -> int:
     print_line(f"{result.pack} (run {result.run_id or 'unknown'}{run}) {word}".replace(",)", ")"))
     for remark in result.signature.remarks if result.signature is not None else ("its signature was not read",):
         print_line(remark)
-    if asked.strict and not verified:
-        print_line("--strict: none of the given keys vouches for this pack")
+    if not vouched:
+        print_line(f"{'--key' if asked.key else '--strict'}: none of the given keys vouches for this pack")
     if asked.strict and result.holds and not whole:
         print_line("--strict: the whole report was not compared; verify the pack with the version that wrote it")
     print_line(f"SHA-256 of its SHA256SUMS: {result.sums_digest or 'not known'}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from harness.core.text import visible
 from harness.pack.page_reading import Mark, PageRead
+from harness.report.pictures import of_uri, size_of
 
 CARRIED = re.compile(r"data:image/(png|webp);base64,[A-Za-z0-9+/]+=*")
 WITH_CELLS = re.compile(
@@ -31,11 +32,17 @@ def pictures(page: PageRead, *, allowed: str) -> Iterator[str]:
     for picture in page.pictures:
         if CARRIED.fullmatch(picture.src) is None:
             yield f"a picture is no PNG or WebP that the page carries: {picture.src[:60]!r}"
+        elif picture.size is not None and picture.size != _size(picture.src):
+            yield f"the frame of a picture has another shape than its bytes: {picture.name!r}"
         of_cell = picture.digest is not None and WITH_CELLS.fullmatch(picture.rows or "") is not None
         if not picture.in_figure and not of_cell:
             yield "a picture stands outside of every figure and beside no cell's digest"
         elif allowed == "none" and not picture.in_figure:
             yield "a picture of a cell stands on the page, and the protocol lets none out"
+
+
+def _size(src: str) -> tuple[str, ...]:
+    return tuple(str(side) for side in size_of(of_uri(src) or b""))
 
 
 def unseen(page: PageRead) -> Iterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from harness.pack.page_markup import refusal
+from harness.report.places import SEPARATOR
 
 IN_HEAD = ("meta", "title", "style")
 VOID = ("meta", "br", "img")
@@ -20,16 +21,20 @@ ELEMENTS = frozenset(
         *("h1", "h2", "h3", "h4", "p", "ol", "ul", "li", "dl", "dt", "dd", "details", "summary", "br", "a"),
         *("span", "strong", "em", "b", "i", "code", "data", "sub", "sup", "small", "figure", "img", "figcaption"),
         *("table", "caption", "thead", "tbody", "tr", "th", "td"),
-        *("svg", "rect", "circle", "polygon"),
+        *("svg", "rect", "circle", "polygon", "image", "use"),
     )
 )
 SHAPES = ("rect", "circle", "polygon")
-DRAWN = frozenset(("viewbox", "data-plot", "x", "y", "width", "height", "cx", "cy", "r", "points"))
+DRAWN = frozenset(
+    ("viewbox", "preserveaspectratio", "data-plot", "x", "y", "width", "height", "cx", "cy", "r", "points")
+)
+CARRYING = ("image", "use")  # a picture of a cell, and one that stands elsewhere on the page
+FRAMES = ({}, {"preserveaspectratio": "none"}, {"preserveaspectratio": "xMidYMid slice"})
 ATTRIBUTES = frozenset(
     (
         *("id", "class", "lang", "charset", "name", "content", "http-equiv", "href", "role", "tabindex", "scope"),
         *("colspan", "src", "alt", "title", "aria-label", "aria-labelledby", "aria-hidden"),
-        *("data-path", "data-of", "data-section", "data-rows", "data-some", "data-label"),
+        *("data-path", "data-of", "data-section", "data-at", "data-in", "data-rows", "data-some", "data-label"),
     )
 )
 INLINE = ("data", "span", "strong", "em", "b", "i", "code", "a", "sub", "sup", "small")
@@ -113,6 +118,8 @@ class Picture:
     several pictures before it are all of it.
 
     rows: what that table lists.
+    name: of the picture, or of the one that it shows again; None where a page carries each picture wherever it stands.
+    size: width and height that its frame gives it, as they are written.
     """
 
     src: str
@@ -120,6 +127,8 @@ class Picture:
     rows: str | None = None
     caption: str = ""
     digest: str | None = None
+    name: str | None = None
+    size: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -154,6 +163,7 @@ def read_page(html: str) -> PageRead:
     reader = _Reader()
     reader.feed(html)
     reader.close()
+    reader.resolve()
     if reader.open:
         reader.page.problems.append(f"<{reader.open[-1]}> is never closed")
     return reader.page
@@ -168,9 +178,12 @@ class _Reader(HTMLParser):
         self.mark: Mark | None = None
         self.table: TableRead | None = None
         self.cell: Cell | None = None
+        self.at: str | None = None  # the beginning of the paths in this row of a table
         self.last = ""
         self.ended: Mark | None = None  # the mark that ended right here
+        self.frame: dict[str, str] | None = None  # of a picture, while it is open
         self.pictures: list[Picture] = []  # of this row of a table, whose digest has not come yet
+        self.sizes: dict[str, tuple[str, str]] = {}  # of the pictures by their names, as they are written
         self.box = 0  # how deep the box of the verdict is open
         self.headline = 0  # how deep the headline is
         self.tile: Tile | None = None
@@ -197,7 +210,7 @@ class _Reader(HTMLParser):
                 self.table = TableRead(given.get("data-rows"), given.get("data-some"), "details" in self.open)
                 self.page.tables.append(self.table)
             case "tr":
-                self.pictures = []
+                self.pictures, self.at = [], given.get("data-at")
                 if self.table is not None and "tbody" in self.open:
                     self.table.body.append([])
             case "td" | "th" if self.table is not None:
@@ -206,6 +219,8 @@ class _Reader(HTMLParser):
                 self.page.metas.append(given)
             case "svg" | "rect" | "circle" | "polygon":
                 self._draw(tag, given)
+            case "image" | "use":
+                self._frame_picture(tag, given)
             case "img":
                 self._add_picture(given.get("src", ""))
             case "br":
@@ -231,7 +246,7 @@ class _Reader(HTMLParser):
     def _begin_mark(self, given: dict[str, str]) -> None:
         if self.mark is not None:
             self.page.problems.append("one <data> stands in another")
-        self.mark = Mark(given.get("data-path"), given.get("data-of"), given.get("data-section"), given.get("title"))
+        self.mark = Mark(self._path(given), given.get("data-of"), given.get("data-section"), given.get("title"))
         self.mark.before = self.last
         self.mark.boxed, self.mark.folded = self.box > 0, "details" in self.open
         self.page.marks.append((self.mark, self.heading))
@@ -248,16 +263,65 @@ class _Reader(HTMLParser):
                 picture.digest = self.mark.title
             self.pictures = []
 
+    def _path(self, given: dict[str, str]) -> str | None:
+        """The whole path of an element, which may name what its row of a table does not."""
+        if "data-in" not in given:
+            return given.get("data-path")
+        if self.at is None or "data-path" in given:
+            self.page.problems.append(f"{given['data-in']!r} is the rest of a path, and its row begins none")
+            return None
+        return f"{self.at}{SEPARATOR}{given['data-in']}"
+
     def _draw(self, tag: str, given: dict[str, str]) -> None:
-        if tag == "svg" and self.cell is not None:
+        if tag == "svg" and given.get("class") == "thumb" and self.cell is not None:
+            self.frame = given
+        elif tag == "svg" and self.cell is not None:
             self.cell.plots.append(Plot(given.get("data-plot"), given))
-        elif tag != "svg" and self.open[-2:] == ["svg", tag] and self.cell is not None and self.cell.plots:
+        elif self._is_shape(tag) and self.cell is not None and self.cell.plots:
             self.cell.plots[-1].shapes.append((tag, given))
         else:
             self.page.problems.append(f"<{tag}> stands where no report draws anything")
 
-    def _add_picture(self, src: str) -> None:
-        picture = Picture(src, "figure" in self.open, self.table.rows if self.table is not None else None)
+    def _is_shape(self, tag: str) -> bool:
+        """Whether it is a part of a drawing, and of no frame of a picture."""
+        return self.open[-2:] == ["svg", tag] and tag != "svg" and self.frame is None
+
+    def _frame_picture(self, tag: str, given: dict[str, str]) -> None:
+        """A picture in a frame of its own shape, which the page carries there or elsewhere."""
+        frame, self.frame = self.frame, None
+        if frame is None or self.open[-2:] != ["svg", tag]:
+            self.page.problems.append(f"<{tag}> stands outside of a picture's frame, or beside another picture")
+            return
+        href, name = given.get("href", ""), given.get("id")
+        if tag == "use":
+            if set(given) != {"href"} or href[:1] != "#":
+                self.page.problems.append(f"a picture is shown again in another way than a report's: {href[:60]!r}")
+            href, name = "", href[1:]
+            size = self.sizes.get(name)
+        else:
+            size = (given.get("width", ""), given.get("height", ""))
+            if set(given) != {"id", "href", "width", "height"} or name in self.sizes:
+                self.page.problems.append(f"a picture is placed in another way than a report's: {name!r}")
+            self.sizes[name or ""] = size
+        if size is None:
+            self.page.problems.append(f"a picture is shown again that did not stand before: {name!r}")
+        elif frame not in ({**_frame(frame, size), **fit} for fit in FRAMES):
+            self.page.problems.append(f"the frame of a picture is not as a report has it: {name!r}")
+        self._add_picture(href, name, size)
+
+    def resolve(self) -> None:
+        """Pictures that are shown again have the bytes of the one that stands for all, which is of the same cell."""
+        placed = {each.name: each for each in self.page.pictures if each.name is not None and each.src}
+        for picture in self.page.pictures:
+            if picture.name is None or picture.src or picture.name not in placed:
+                continue
+            picture.src = placed[picture.name].src
+            if picture.digest != placed[picture.name].digest:
+                self.page.problems.append(f"beside {picture.digest!r} stands the picture of another cell")
+
+    def _add_picture(self, src: str, name: str | None = None, size: tuple[str, str] | None = None) -> None:
+        rows = self.table.rows if self.table is not None else None
+        picture = Picture(src, "figure" in self.open, rows, name=name, size=size)
         self.pictures.append(picture)
         self.page.pictures.append(picture)
 
@@ -273,6 +337,9 @@ class _Reader(HTMLParser):
             self.page.problems.append(f"</{tag}> closes something else")
             return
         self.open.pop()
+        if tag == "svg" and self.frame is not None:
+            self.page.problems.append("the frame of a picture is empty")
+            self.frame = None
         if tag not in INLINE:
             self.last, self.ended = "", None
         depth = len(self.open)
@@ -283,7 +350,7 @@ class _Reader(HTMLParser):
             case "data":
                 self.mark, self.ended = None, self.mark
             case "tr":
-                self.pictures = []
+                self.pictures, self.at = [], None
             case "td" | "th":
                 if self.table is not None and self.cell is not None and "thead" in self.open:
                     self.table.heads += [_plain(self.cell.text)] * self.cell.n_columns
@@ -329,13 +396,15 @@ class _Reader(HTMLParser):
     def _check(self, tag: str, given: dict[str, str], n_given: int) -> None:
         if tag not in ELEMENTS or ((tag in IN_HEAD) is not (self.open == ["html", "head"])):
             self.page.problems.append(f"<{tag}> stands on it, which no report has there")
-        drawn = DRAWN if tag == "svg" or tag in SHAPES else frozenset()
+        drawn = DRAWN if tag in ("svg", *SHAPES, *CARRYING) else frozenset()
         for name in sorted(set(given) - ATTRIBUTES - drawn):
             self.page.problems.append(f"<{tag}> has the attribute {name!r}, which no report has")
         if len(given) != n_given:
             self.page.problems.append(f"<{tag}> has one attribute twice")
         if "skip" in given.get("class", "").split() and (tag != "a" or self.open != ["html", "body"]):
             self.page.problems.append(f"<{tag}> is hidden like the link past the headings")
+        if "data-at" in given and tag != "tr":
+            self.page.problems.append(f"<{tag}> begins paths, and only a row of a table does")
         if tag == "table" and given.get("data-rows") in NEVER_FOLDED and "details" in self.open:
             self.page.problems.append(f"the table of {given['data-rows']} is folded away")
         if tag != "data":
@@ -360,6 +429,12 @@ class _Reader(HTMLParser):
 
     def unknown_decl(self, data: str) -> None:
         self.page.problems.append("a declaration stands on it that no report has")
+
+
+def _frame(given: dict[str, str], size: tuple[str, str]) -> dict[str, str]:
+    """What the frame of a picture of this size has, whatever it is called."""
+    told = given.get("aria-label", "")
+    return {"class": "thumb", "viewbox": f"0 0 {size[0]} {size[1]}", "role": "img", "aria-label": told}
 
 
 def is_outcome(text: str) -> bool:

@@ -24,10 +24,12 @@ from harness.metrics.estimates import DISPLAY_LEVEL, INDEPENDENCE_UNKNOWN
 from harness.metrics.summary import measured_again
 from harness.report import templating, wording
 from harness.report.captions import caption_of
+from harness.report.cells import Cells
 from harness.report.links import SECTION_OF, anchor, links_of
 from harness.report.pictures import as_uri, suffix_of
 from harness.report.places import Places, written
 from harness.report.printing import Printer
+from harness.report.rooted import rooted
 from harness.report.section import Limit, Material
 from harness.report.sections import SECTIONS, limits
 from harness.report.seen import seen_in
@@ -93,7 +95,8 @@ def render_report(
                 files=material.files,
             ),
             figures=material.figures,
-            thumbnails=material.thumbnails,
+            cells=Cells(material.thumbnails),
+            longest_name=max(map(len, run.protocol.dataset.classes), default=0),
             files=material.files,
             ignored=ignored,
         )
@@ -116,18 +119,20 @@ def limits_of(run: RunResults, *, evidence: Mapping[str, Any]) -> tuple[Limit, .
 @cache  # its templates are compiled once a process, and again where their file was changed
 def _environment() -> Environment:
     environment = templating.environment()
-    environment.filters |= {"uri": as_uri, "kind": suffix_of, "path": written, "labelled": labelled}
+    environment.filters |= {"uri": as_uri, "kind": suffix_of, "path": written, "labelled": labelled, "rooted": rooted}
     environment.globals |= {
         "caption_of": caption_of,
         "anchor": anchor,
         "INDEPENDENCE_UNKNOWN": INDEPENDENCE_UNKNOWN,
         "ONLY_NEW": ONLY_NEW,
         "MANY_CLASSES": wording.MANY_CLASSES,
+        "LONG_NAME": wording.LONG_NAME,
         "FEW_CLASSES": wording.FEW_CLASSES,
         "MOST_ROWS": wording.MOST_ROWS,
         "MOST_NAMED": wording.MOST_NAMED,
         "MOST_MOVED": wording.MOST_MOVED,
         "MOST_COMPARED": wording.MOST_COMPARED,
+        "MOST_WORSE": wording.MOST_WORSE,
         "NOTHING": wording.NOTHING,
         "STUDY": wording.STUDY,
         "UNDEFINED": wording.UNDEFINED,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
+import warnings
+
+from PIL import Image
 
 KINDS = ("png", "webp")  # what the name of a figure's file may end in
 
@@ -18,6 +22,15 @@ def kind_of(content: bytes) -> str | None:
 def suffix_of(content: bytes) -> str:
     """What its file's name ends in; `png` for anything that is neither."""
     return kind_of(content) or "png"
+
+
+def size_of(content: bytes) -> tuple[int, int]:
+    """(width, height) in pixels by its head, without decoding it; of what does not open those of a square."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return Image.open(io.BytesIO(content), formats=[kind.upper() for kind in KINDS]).size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 1, 1
 
 
 def as_uri(content: bytes) -> str:

@@ -86,7 +86,8 @@ class Printer:
         )
 
     def probability(self, *steps: object) -> Markup:
-        return element(steps, wording.probability(self.at(*steps)))
+        value = self.at(*steps)
+        return element(steps, wording.NOTHING if value is None else wording.probability(value))
 
     def quantity(self, *steps: object, unit: str, beside: Iterable[float] = (), lead: str = "") -> Markup:
         value = self.at(*steps)

@@ -6,7 +6,7 @@ import re
 
 from markupsafe import Markup
 
-HEADS = re.compile(r"<thead>.*?</thead>", re.DOTALL)
+HEADS = re.compile(r"<thead[^>]*>.*?</thead>", re.DOTALL)
 HEAD = re.compile(r"<th [^>]*>(.*?)</th>", re.DOTALL)
 ROW = re.compile(r"<tr[^>]*>.*?</tr>", re.DOTALL)
 CELL = re.compile(r"<(?P<tag>td|th)(?P<attributes>[^>]*)>")

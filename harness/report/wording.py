@@ -12,10 +12,11 @@ UNDEFINED = "undefined"
 NOTHING = "—"
 # Beyond, a figure has its classes one below the other in small type, and a matrix in numbers is folded away.
 MANY_CLASSES = 16
+LONG_NAME = 24  # letters; a longer name of a class breaks in tables
 FEW_CLASSES = 7  # a matrix of so many is as narrow as a phone
 MOST_ROWS = 10  # of a list that stands in the open
 # Of criteria and of changes that the box of the verdict names in the open: it fits on one screen of a phone.
-MOST_NAMED, MOST_MOVED, MOST_COMPARED = 6, 1, 3
+MOST_NAMED, MOST_MOVED, MOST_COMPARED, MOST_WORSE = 6, 1, 3, 2
 
 # What a reader is told that each key of the protocol's table [study] is.
 STUDY = {
