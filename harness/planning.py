@@ -1,7 +1,7 @@
 """What are a protocol's chances, before anything is trained? The job `plan`: sizes in, lines for people out.
 
-Lightly: no image is decoded and torch is not imported. With --data the cells are listed and divided as a run divides
-them; without it they are as many as the protocol states.
+torch is not imported. With --data the cells are listed and divided as a run divides them, and searched for copies, of
+which a run counts one; without it they are as many as the protocol states.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from harness.core.digests import digest_of
 from harness.core.errors import MissingData
 from harness.core.places import reach_fixtures
+from harness.core.progress import Report, silent
 from harness.core.text import first_few
+from harness.data.inspection import hashes_of, inspect_files
+from harness.data.leakage import DuplicatePair, find_duplicates
 from harness.data.manifest import read_manifest, read_strangers
 from harness.data.records import CellImage, Manifest, Split, sorted_by_path
 from harness.data.split import draw_split, read_split
@@ -51,29 +55,63 @@ class Plan:
         return {c.criterion: c.why for c in self.chances.each if c.required and c.how is How.CANNOT_PASS}
 
 
-def plan(protocol: Protocol, data: Path | None, *, today: date, workers: int) -> Plan:
+def plan(
+    protocol: Protocol, data: Path | None, *, today: date, workers: int, progress: Report = silent, once: bool = True
+) -> Plan:
     """
+    Args:
+        once: whether a picture that several cells of a part or set show counts once, as it does in a run. Each image is
+            decoded for that.
     Raises:
         MissingData: neither --data nor the protocol says how many cells there are.
         HarnessError: the data cannot be read or divided.
     """
+    copies: Sequence[DuplicatePair] = ()
     if data is None:
         cells, sized_by = _stated(protocol)
     else:
-        cells, sized_by = _listed(protocol, data, workers=workers), f"as {data.name} is listed and divided"
+        listed = listed_sets(protocol, data, {}, workers=workers)
+        cells, sized_by = _parts_and_sets(protocol, listed, data), f"as {data.name} is listed and divided"
+        copies = _copies(protocol, listed, workers=workers, progress=progress) if once else ()
     # A baseline may be given to the run, and which device it will have is not known: neither has a model here.
-    best = BestCase(protocol, cells, device=None, judged=None, compares=True)
-    sizes = {name: None if isinstance(found, Unavailable) else len(found) for name, found in cells.items()}
+    best = BestCase(protocol, cells, device=None, judged=None, compares=True, copies=copies)
+    shown = {name: best.flawless(name) for name, found in cells.items() if not isinstance(found, Unavailable)}
+    sizes = {name: len(shown[name].labels) if name in shown else None for name in cells}
+    again = sum(each.n_left_out for each in shown.values())
+    if data is not None and once:
+        sized_by += f", {_said_again(again, sum(len(each.labels) for each in shown.values()) + again)}"
     sizes |= {each.name: None for each in (*protocol.external, *protocol.unknown) if each.name not in cells}
     found = chances(best, cells, protocol.plan, today=today)
     looked_at = ("test", *(each.name for each in protocol.external))
-    there = {name: best.flawless(name) for name in looked_at if sizes[name]}
+    there = {name: shown[name] for name in looked_at if sizes.get(name)}
     return Plan(protocol, found, sizes, sized_by, looks_left(protocol, there, dict.fromkeys(there, 1)))
 
 
-def _listed(protocol: Protocol, data: Path, *, workers: int) -> Cells:
+def _said_again(n_again: int, n: int) -> str:
+    if not n_again:
+        return f"no picture twice in a part or set of {n:,} cells"
+    return f"each picture once ({n_again:,} of {n:,} cells show one that their part or set has already)"
+
+
+def _copies(
+    protocol: Protocol, sets: Mapping[str, Manifest], *, workers: int, progress: Report
+) -> Sequence[DuplicatePair]:
+    """The search that a run makes, within the dataset and within each set."""
+    hashes = []
+    for name, found in sets.items():
+        told = partial(_told, progress, f"inspecting {name}", len(found.images))
+        rules = protocol.image_rules(name)
+        inspected = inspect_files(found.images, found.root, rules=rules, workers=workers, progress=told)
+        hashes.append(hashes_of(found.images, inspected, root=found.root, set_name=name))
+    return find_duplicates(hashes, workers=workers)
+
+
+def _told(progress: Report, label: str, total: int, done: int) -> None:
+    progress(label, done, total, "")
+
+
+def _parts_and_sets(protocol: Protocol, sets: Mapping[str, Manifest], data: Path) -> Cells:
     """The parts, and every external set that lies beside the data, as a run of this protocol on them has them."""
-    sets = listed_sets(protocol, data, {}, workers=workers)
     divided = _divided(protocol, sets["dataset"], data)
     cells: dict[str, Sequence[CellImage] | Unavailable] = {part: divided.part(part) for part in PARTS}
     for each in (*protocol.external, *protocol.unknown):

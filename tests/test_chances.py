@@ -6,15 +6,18 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import binom
 
 from fixtures.drawing import smears_for
 from harness.core.places import PROTOCOLS
+from harness.data.leakage import DuplicatePair, ListedImage
 from harness.data.records import CellImage
 from harness.judge.chances import OF_PATIENTS, Chances, How, chances
 from harness.judge.criteria import judge, level_at
@@ -67,6 +70,51 @@ def test_the_published_gate_at_a_true_accuracy_of_99_5_percent():
     # Three errors of one class alone fail the second and not the first only where the first fails, too.
     assert abs(found.together.probability - first.probability) < 4 * found.together.error
     assert found.accuracy == {"test": pytest.approx(0.995)}
+
+
+def pair(one: str, other: str, labels: tuple[str, str]) -> DuplicatePair:
+    first, second = (ListedImage("dataset", path, label) for path, label in zip((one, other), labels, strict=True))
+    return DuplicatePair(first, second, "same pixels", "none", 1.0, 1.0)
+
+
+def test_copies_count_once_and_a_picture_with_two_labels_is_wrong_whatever_the_truth_is():
+    found = cells({"basophil": 40, "monocyte": 40})
+    alike = [pair("basophil/0.png", f"basophil/{i}.png", ("basophil", "basophil")) for i in range(1, 11)]
+    conflict = [pair("basophil/20.png", "monocyte/45.png", ("basophil", "monocyte"))]
+
+    def best(copies: Sequence[DuplicatePair]) -> BestCase:
+        sets = {"test": found}
+        return BestCase(asking("A1"), sets, device=None, judged=None, compares=True, copies=copies)
+
+    assert best(alike).evaluation("test").confusion.tolist() == [[30, 0], [0, 40]]
+    assert best(alike + conflict).evaluation("test").confusion.tolist() == [[29, 1], [0, 39]]
+    hoped = HopedTruth(accuracy=1.0, draws=100)
+    # At 97.5 % 70 of 70 prove 0.93; with the conflict there are 68 of 69, which prove 0.9 and 0.93 not.
+    for copies, floor, expected in ((alike, 0.93, 1.0), (alike + conflict, 0.93, 0.0), (alike + conflict, 0.9, 1.0)):
+        asked = BestCase(
+            asking("A1", A1=floor), {"test": found}, device=None, judged=None, compares=True, copies=copies
+        )
+        (chance,) = chances(asked, {"test": found}, hoped, today=TODAY).each
+        assert chance.probability == expected, chance
+
+
+def test_a_plan_of_data_counts_each_picture_of_a_set_once_as_a_run_does(tmp_path: Path):
+    shown = LEUKOCYTE.external[0]
+    rules = shown.images.model_copy(update={"formats": ("PNG",), "min_side_px": 8})
+    protocol = asking("A1").model_copy(update={"external": (shown.model_copy(update={"images": rules}),)})
+    protocol = protocol.model_copy(update={"dataset": protocol.dataset.model_copy(update={"images": rules})})
+    rng = np.random.default_rng(3)
+    for folder in ("cells", shown.name):
+        for label in PAIR:
+            (tmp_path / folder / label).mkdir(parents=True)
+            for i in range(7):
+                blot = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize((64, 64), 3)
+                blot.save(tmp_path / folder / label / f"{i}.png")
+    again = Image.open(tmp_path / shown.name / PAIR[0] / "0.png").transpose(Image.Transpose.ROTATE_90)
+    again.save(tmp_path / shown.name / PAIR[0] / "again.png")
+    found, listed = (plan(protocol, tmp_path / "cells", today=TODAY, workers=1, once=once) for once in (True, False))
+    assert (found.sizes[shown.name], listed.sizes[shown.name]) == (14, 15)
+    assert "each picture once (1 of 29 cells show one that their part or set has already)" in found.sized_by
 
 
 def test_errors_of_classes_of_unlike_recall_are_added_up():

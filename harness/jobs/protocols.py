@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,17 +94,33 @@ def register_plan(jobs: Parsers) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="as a run takes it; without it, as many cells as the protocol states"
     )
+    parser.add_argument(
+        "--as-listed",
+        action="store_true",
+        help="count every file of --data and decode none: copies, of which a run counts one, are not searched for",
+    )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     parser.set_defaults(run=_run_plan)
 
 
 def _run_plan(asked: argparse.Namespace) -> int:
+    from harness.core.progress import TerminalProgress
     from harness.core.threads import available_cores
     from harness.planning import as_record, lines, plan
     from harness.protocol.file import read_protocol
 
-    protocol = read_protocol(asked.protocol)
-    found = plan(protocol, asked.data, today=datetime.now(UTC).date(), workers=available_cores())
+    protocol, told = read_protocol(asked.protocol), TerminalProgress(sys.stderr, live=sys.stderr.isatty())
+    try:
+        found = plan(
+            protocol,
+            asked.data,
+            today=datetime.now(UTC).date(),
+            workers=available_cores(),
+            progress=told,
+            once=not asked.as_listed,
+        )
+    finally:
+        told.close()
     if asked.json:
         print_line(json.dumps(as_record(found), indent=2))
     else:

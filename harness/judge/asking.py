@@ -8,7 +8,7 @@ from typing import Protocol
 
 from harness.judge.continuity import KnownChain, without_ledger
 from harness.judge.criteria import judge, level_at
-from harness.judge.groups import too_few_groups
+from harness.judge.groups import too_alike, too_few_groups, turn_of_pass
 from harness.judge.rules import Rules
 from harness.judge.verdicts import Verdict
 from harness.metrics.estimates import Estimate, Unavailable
@@ -67,11 +67,17 @@ def decide(
     *,
     today: date,
     family: Sequence[tuple[Criterion, Estimate]],
+    told: bool = True,
 ) -> Verdict:
-    """The verdict on an estimate that was measured, or recorded; family: as `judge` takes it."""
-    few = None
+    """The verdict on an estimate that was measured, or recorded; family: as `judge` takes it.
+
+    told: whether a pass says at which correlation it would be lost, which takes as long as some twenty estimates.
+    """
+    few = alike = turns = None
     if isinstance(found, Estimate):
         few = too_few_groups(criterion, found, evidence, rules=evidence.rules)
+        alike = None if few is not None else too_alike(criterion, found, evidence, rules=evidence.rules)
+        turns = None if few or alike or not told else turn_of_pass(criterion, found, evidence, rules=evidence.rules)
     return judge(
         criterion,
         found,
@@ -80,6 +86,8 @@ def decide(
         look=evidence.look(criterion),
         family=family,
         few_groups=few,
+        too_alike=alike,
+        turns=turns,
         doubted=_doubted(criterion, evidence) if isinstance(found, Estimate) else None,
         disturbed=_disturbed(criterion, evidence) if isinstance(found, Estimate) else None,
         dependent=evidence.dependent_sets() if QUESTIONS[criterion.question].needs_independence else None,

@@ -128,14 +128,14 @@ def chances(
     if hoped is None:
         left = [settled.get(c.id) or _without_model(c, "no truth is hoped for") for c in protocol.criteria]
         return Chances(tuple(left), None, {}, 0, 0)
-    drawn = Drawn(protocol, cells, hoped)
+    drawn, again = (Drawn(protocol, cells, hoped, copies=best.copies) for _ in range(2))
     rng = np.random.default_rng(hoped.seed)
     drawn.draw(rng)
     for criterion in protocol.criteria:
         if criterion.id not in settled and not _is_drawn(criterion, drawn):
             settled[criterion.id] = _without_model(criterion, _unknown(criterion))
     open_ = [c for c in protocol.criteria if c.id not in settled]
-    passed = _simulated(open_, Drawn(protocol, cells, hoped), draws=hoped.draws, seed=hoped.seed, today=today)
+    passed = _simulated(open_, again, draws=hoped.draws, seed=hoped.seed, today=today)
     required = tuple(c.id for c in open_ if c.required)
     exact = {c.id: p for c in open_ if (p := _exact(c, drawn, best)) is not None}
     grouped = _grouped(best, cells)
@@ -219,6 +219,8 @@ def _exact(criterion: Criterion, drawn: Drawn, best: BestCase) -> float | None:
     flawless = _flawless(best, criterion.set)
     if not criterion.entry.right_or_wrong or flawless is None or flawless.grouped:
         return None
+    if flawless.n_correct < flawless.n:
+        return None  # pictures with two labels are wrong whatever the truth is
     support = flawless.support if criterion.cell_class is None else {criterion.cell_class: _n_of(criterion, best) or 0}
     n = sum(support.values())
     allowed = errors_allowed(n, floor=trial_floor(criterion), level=level_of(criterion, best))
@@ -259,7 +261,7 @@ def _simulated(criteria: Sequence[Criterion], drawn: Drawn, *, draws: int, seed:
 
 def _judged(criterion: Criterion, drawn: Drawn, today: date) -> Verdict:
     # Without its family: Holm's correction is about failing, and only passes are counted.
-    return decide(criterion, measure(criterion, drawn), drawn, today=today, family=())
+    return decide(criterion, measure(criterion, drawn), drawn, today=today, family=(), told=False)
 
 
 def _share(passed: np.ndarray) -> tuple[float, float]:
@@ -286,7 +288,7 @@ def _times(
             break
         asked = [c for c in criteria if any(c.id in names for names in left)]
         scale = 2.0 ** (step / STEPS_A_DOUBLING)
-        scaled = Drawn(drawn.protocol, cells, drawn.hoped, scale=scale)
+        scaled = Drawn(drawn.protocol, cells, drawn.hoped, scale=scale, copies=drawn.copies)
         passed = _simulated(asked, scaled, draws=DRAWS_OF_A_STEP, seed=drawn.hoped.seed, today=today)
         places = {c.id: place for place, c in enumerate(asked)}
         for names in sorted(left):

@@ -39,6 +39,8 @@ def judge(
     family: Sequence[tuple[Criterion, Estimate]] = (),
     dependent: Mapping[str, str] | None = None,
     few_groups: str | None = None,
+    too_alike: str | None = None,
+    turns: str | None = None,
     doubted: str | None = None,
     disturbed: str | None = None,
 ) -> Verdict:
@@ -53,6 +55,8 @@ def judge(
         dependent: external set -> what in its images speaks against its independence of the training source.
         disturbed: why a failure is not believed, such as a machine that was busy while a classifier was timed.
         few_groups: why the cells are those of too few patients for its bound to be believed (`judge.groups`).
+        too_alike: why a pass is not believed at the correlation that is assumed of cells of one patient.
+        turns: up to which correlation a pass would be one, in words.
         doubted: why a pass is not believed, such as a search that could compare too few pictures.
     """
     if isinstance(estimate, Unavailable):
@@ -76,13 +80,14 @@ def judge(
     if not estimate.is_exact and estimate.level != level:
         raise ValueError(f"{criterion.id} is judged at level {level}, its estimate has {estimate.level}")
     proved, disproved = sides(criterion, estimate)
-    doubts = "; and ".join(doubt for doubt in (speaks_against, few_groups, doubted) if doubt is not None)
+    doubts = "; and ".join(doubt for doubt in (speaks_against, few_groups or too_alike, doubted) if doubt is not None)
     if proved and doubts:
         held = "it is within the requirement" if estimate.unit == "count" else "the bound holds"
         return Verdict(criterion, estimate, Outcome.INCONCLUSIVE, f"{held}, but {doubts}", look=look)
     if proved:
         computed = estimate.is_exact and estimate.unit != "count"
         reason = "it is computed, and within the requirement" if computed else "the bound meets the requirement"
+        reason += "" if turns is None else f"; {turns}"
         return Verdict(criterion, estimate, Outcome.PASSED, reason, look=look)
     corrected = _disproved_in_family(criterion, family, level) if disproved else False
     if disproved and corrected and disturbed is not None:

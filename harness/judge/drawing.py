@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import betaincinv
 
+from harness.data.leakage import DuplicatePair
 from harness.data.records import CellImage
 from harness.judge.prospects import BestCase
 from harness.metrics.estimates import Evaluation, Unavailable
@@ -24,6 +25,7 @@ class Drawn(BestCase):
 
     Args:
         scale: how many times as many cells of each class every set has; 1 where they come from patients.
+        copies: see `BestCase`. A picture with two labels is wrong whatever is drawn.
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class Drawn(BestCase):
         hoped: HopedTruth,
         *,
         scale: float = 1.0,
+        copies: Sequence[DuplicatePair] = (),
     ) -> None:
-        super().__init__(protocol, cells, device=None, judged=None, compares=True, scale=scale)
+        super().__init__(protocol, cells, device=None, judged=None, compares=True, scale=scale, copies=copies)
         self.hoped = hoped
         self.asked: set[str] = set()
         self._drawn: dict[str, Evaluation] = {}
@@ -67,12 +70,14 @@ class Drawn(BestCase):
     def _one_draw(self, flawless: Evaluation, rng: np.random.Generator) -> Evaluation:
         recalls = np.array([self.hoped.recall_of(name, flawless.set) for name in flawless.classes])
         grouped = flawless.by_group is not None
-        counts = np.diagonal(flawless.by_group if flawless.by_group is not None else flawless.confusion[None], 0, 1, 2)
+        every = flawless.by_group if flawless.by_group is not None else flawless.confusion[None]
+        counts = np.diagonal(every, 0, 1, 2)
+        wrong_anyhow = every * ~np.eye(every.shape[1], dtype=bool)
         correlation = self.hoped.correlation
         if correlation is None:
             correlation = flawless.intracluster_correlation
         of_group = _recalls_of_groups(recalls, len(counts), correlation if grouped else 0.0, rng)
-        by_group = _confused(counts, rng.binomial(counts, 1.0 - of_group), rng)
+        by_group = wrong_anyhow + _confused(counts, rng.binomial(counts, 1.0 - of_group), rng)
         return replace(flawless, confusion=by_group.sum(axis=0), by_group=by_group if grouped else None)
 
 

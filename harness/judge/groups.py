@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
+from harness.core.text import brief
 from harness.judge.criteria import sides
 from harness.judge.rules import Rules
 from harness.metrics.calibration_records import CalibrationReport
-from harness.metrics.clusters import equal_groups
+from harness.metrics.clusters import design_effect, equal_groups
 from harness.metrics.comparison import Comparison
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
+from harness.metrics.intervals import effective_bounds
 from harness.metrics.measurements import Measurements, NothingRecorded, NotRecorded
 from harness.metrics.metric import CellsOf
 from harness.metrics.predictions import Predictions
@@ -34,13 +37,11 @@ def too_few_groups(criterion: Criterion, found: Estimate, measurements: Measurem
         found: what the criterion is decided on; what is counted and not sampled rests on no assumption.
         rules: how many groups of equal size it takes, and of which cells.
     """
-    plan = measurements.protocol.clusters
+    plan, fewest = measurements.protocol.clusters, rules.fewest_groups
     if plan.source is not None or found.is_exact or found.value is None:
         return None
-    fewest, every = rules.fewest_groups, _evaluations(criterion, measurements)
-    counted = [(_group_sizes(each, criterion, entering=bool(rules.grouped)), each) for each in every]
-    few = [(equal_groups(sizes.tolist()), sizes, each) for sizes, each in counted if _is_grouped(sizes)]
-    if not few or round((least := min(few, key=lambda each: each[0]))[0], 1) >= fewest:
+    least = _fewest(criterion, measurements, rules)
+    if least is None or round(least.equal, 1) >= fewest:
         return None
     equal, sizes, evaluation = least
     worth = "" if sizes.size == round(equal, 1) else f" (worth {equal:.1f} of equal size)"
@@ -48,12 +49,51 @@ def too_few_groups(criterion: Criterion, found: Estimate, measurements: Measurem
     return (
         f"{evaluation.set} has {sizes.size} {evaluation.grouped_by}{of}{worth}, fewer than {fewest}: how alike cells "
         f"of one are is assumed (intracluster correlation {plan.intracluster_correlation:g}), not known; "
-        f"{_turn(criterion, measurements, found.level)}; what helps is cells of {fewest} or more, or the correlation "
+        f"{_turn(criterion, measurements, found)}; what helps is cells of {fewest} or more, or the correlation "
         "with its `source` in [clusters] of the protocol"
     )
 
 
-def turning_correlation(criterion: Criterion, measurements: Measurements, *, level: float) -> float | None:
+def too_alike(criterion: Criterion, found: Estimate, measurements: Measurements, *, rules: Rules) -> str | None:
+    """Why a pass on the cells of many patients is not believed: it turns at a correlation that nobody excludes."""
+    plan = measurements.protocol.clusters
+    if rules.alike_unsourced is None or plan.source is not None or found.is_exact or found.value is None:
+        return None
+    least = _fewest(criterion, measurements, rules)
+    if least is None or not sides(criterion, found)[0] or plan.intracluster_correlation >= rules.alike_unsourced:
+        return None
+    try:
+        if _meets(criterion, measurements, found, rules.alike_unsourced):
+            return None
+    except NotRecorded:
+        return None  # of a number that takes no correlation
+    return (
+        f"how alike cells of one of the {least.sizes.size} {least.evaluation.grouped_by} of {least.evaluation.set} are "
+        f"is assumed (intracluster correlation {plan.intracluster_correlation:g}), not known; "
+        f"{_turn(criterion, measurements, found)}, and without a source it has to hold up to "
+        f"{rules.alike_unsourced:g}; what helps is cells of more patients, or the correlation with its `source` in "
+        "[clusters] of the protocol"
+    )
+
+
+def turn_of_pass(criterion: Criterion, found: Estimate, measurements: Measurements, *, rules: Rules) -> str | None:
+    """At which correlation a pass would be lost, in words; None where groups have no say in it."""
+    if rules.alike_unsourced is None or found.is_exact or not sides(criterion, found)[0]:
+        return None
+    if _fewest(criterion, measurements, rules) is None:
+        return None
+    try:
+        turn = turning_correlation(criterion, measurements, found)
+    except NotRecorded:
+        return None
+    if turn is None or turn == 1.0:
+        return None
+    plan = measurements.protocol.clusters
+    source = "" if plan.source is None else f" ({plan.intracluster_correlation:g} by {brief(plan.source)})"
+    return f"it would up to an intracluster correlation of {_rounded_down(turn)}{source}"
+
+
+def turning_correlation(criterion: Criterion, measurements: Measurements, found: Estimate) -> float | None:
     """The largest assumed correlation, to three digits, at which the bound still meets the requirement.
 
     1 where it does at every correlation; None where it does at none.
@@ -63,8 +103,7 @@ def turning_correlation(criterion: Criterion, measurements: Measurements, *, lev
     """
 
     def meets(correlation: float) -> bool:
-        found = criterion.entry.estimate(_Assuming(measurements, correlation), criterion, level)
-        return isinstance(found, Estimate) and sides(criterion, found)[0]
+        return _meets(criterion, measurements, found, correlation)
 
     if not meets(0.0):
         return None
@@ -77,11 +116,44 @@ def turning_correlation(criterion: Criterion, measurements: Measurements, *, lev
     return low
 
 
+def _meets(criterion: Criterion, measurements: Measurements, found: Estimate, correlation: float) -> bool:
+    """Whether the requirement would be met if cells of one group were assumed to be so alike."""
+    try:
+        again = criterion.entry.estimate(_Assuming(measurements, correlation), criterion, found.level)
+    except NotRecorded:
+        if found.k is None or found.n is None or found.effective_n is None:
+            raise
+        again = _at_correlation(found, found.k, found.n, criterion, measurements, correlation)
+    return isinstance(again, Estimate) and sides(criterion, again)[0]
+
+
+def _at_correlation(
+    found: Estimate, k: int, n: int, criterion: Criterion, measurements: Measurements, correlation: float
+) -> Estimate:
+    """A proportion of cells of which the counts alone are at hand, such as those right when disturbed.
+
+    Where the sample's own correlation is what its bound takes, that is the least here, too.
+    """
+    assert found.effective_n is not None  # asked by the caller
+    own = (each for each in _evaluations(criterion, measurements) if each.set == found.set)
+    sizes = next(_group_sizes(each, criterion, entering=True) for each in own)
+    worth = n / design_effect(sizes.tolist(), correlation)
+    if (stated := measurements.protocol.clusters.intracluster_correlation) > 0:
+        as_stated = n / design_effect(sizes.tolist(), stated)
+        if found.effective_n < as_stated * (1 - 1e-9):  # the sample's own was larger
+            worth = min(worth, found.effective_n)
+    lower, upper = effective_bounds(k, n, worth, level=found.level)
+    return replace(found, lower=lower, upper=upper)
+
+
 class _Assuming(NothingRecorded):
     """The same evaluations under another assumption about their groups."""
 
     def __init__(self, measurements: Measurements, correlation: float) -> None:
-        super().__init__(measurements.protocol, what="confusion matrices under another correlation")
+        protocol = measurements.protocol
+        clusters = protocol.clusters.model_copy(update={"intracluster_correlation": correlation})
+        what = "confusion matrices under another correlation"
+        super().__init__(protocol.model_copy(update={"clusters": clusters}), what=what)
         self._measurements, self._correlation = measurements, correlation
 
     def evaluation(self, set_name: str) -> Evaluation | Unavailable:
@@ -117,17 +189,36 @@ class _Assuming(NothingRecorded):
         return replace(evaluation, intracluster_correlation=self._correlation)
 
 
-def _turn(criterion: Criterion, measurements: Measurements, level: float) -> str:
+def _turn(criterion: Criterion, measurements: Measurements, found: Estimate) -> str:
     try:
-        turn = turning_correlation(criterion, measurements, level=level)
+        turn = turning_correlation(criterion, measurements, found)
     except NotRecorded:
         return "at which correlation the verdict turns cannot be told of this metric"
     if turn is None:
         return "at no correlation does the bound meet the requirement"
     if turn == 1.0:
         return "the bound would meet the requirement at every correlation"
-    # Rounded down: at the correlation that is printed the bound still holds.
-    return f"the verdict turns at {np.floor(1000 * turn) / 1000:.3f}: above it the bound misses the requirement"
+    return f"the verdict turns at {_rounded_down(turn)}: above it the bound misses the requirement"
+
+
+def _rounded_down(turn: float) -> str:
+    return f"{np.floor(1000 * turn) / 1000:.3f}"  # at the correlation that is printed the bound still holds
+
+
+class _Fewest(NamedTuple):
+    """The cells of fewest groups that a criterion rests on: of equal size, of each its cells, and of which set."""
+
+    equal: float
+    sizes: np.ndarray
+    evaluation: Evaluation
+
+
+def _fewest(criterion: Criterion, measurements: Measurements, rules: Rules) -> _Fewest | None:
+    """None where no two cells share a group."""
+    every = _evaluations(criterion, measurements)
+    counted = [(_group_sizes(each, criterion, entering=bool(rules.grouped)), each) for each in every]
+    grouped = [_Fewest(equal_groups(sizes.tolist()), sizes, each) for sizes, each in counted if _is_grouped(sizes)]
+    return min(grouped, key=lambda each: each.equal, default=None)
 
 
 def _evaluations(criterion: Criterion, measurements: Measurements) -> Iterator[Evaluation]:

@@ -34,7 +34,7 @@ from harness.core.strict_json import parse_json
 from harness.data.records import labelled_digest
 from harness.judge.answers import InvalidAnswers, unpack_answers
 from harness.judge.labels import InvalidLabels, unpack_labels
-from harness.judge.likenesses import InvalidLikenesses, unpack_likenesses
+from harness.judge.likenesses import InvalidLikenesses, likenesses_by_picture, unpack_likenesses
 from harness.judge.partitions import InvalidGroups, n_grouped
 from harness.judge.pictures import InvalidPictures, unpack_pictures
 from harness.judge.terms import InvalidTerms, unpack_terms
@@ -258,7 +258,7 @@ def _follow(before: Sequence[Look], look: Look) -> Look:
 
 
 def _count_pictures(look: Look, sizes: dict[str, int]) -> None:
-    """Refuse a look whose pictures, labels or groups are of more or fewer pictures than its cells have elsewhere.
+    """Refuse a look whose pictures, labels, groups or likenesses are of more or fewer pictures than its cells have.
 
     sizes: digest of cells -> of how many pictures the looks before it keep something; this look is added.
     """
@@ -266,6 +266,7 @@ def _count_pictures(look: Look, sizes: dict[str, int]) -> None:
         "pictures": len(unpack_pictures(look.pictures)) if look.pictures else None,
         "labels": len(unpack_labels(look.labels).of) if look.labels else None,
         "groups": n_grouped(look.groups),
+        "likenesses": None if (looks := likenesses_by_picture(look.likenesses)) is None else len(looks),
     }
     for name, n in kept.items():
         if n is not None and sizes.setdefault(look.cells, n) != n:

@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 
 from harness.judge.asking import decide, measure
-from harness.judge.rules import RULES
+from harness.judge.rules import RULES, Rules
 from harness.metrics.classification import evaluate
 from harness.metrics.estimates import Evaluation
 from harness.metrics.measurements import NothingRecorded, NotRecorded
@@ -37,7 +37,7 @@ class LooksLeft:
 
 
 def looks_left(
-    protocol: Protocol, predictions: Mapping[str, Predictions], looks: Mapping[str, int]
+    protocol: Protocol, predictions: Mapping[str, Predictions], looks: Mapping[str, int], *, rules: Rules = RULES
 ) -> dict[str, LooksLeft]:
     """Set -> what is left; without sets on which nothing that is required rests on a classifier's errors alone.
 
@@ -46,12 +46,13 @@ def looks_left(
     Args:
         predictions: set -> what was said of its cells, of which only the cells count.
         looks: set -> the number of this look at it.
+        rules: by which the run is, or was, judged.
     """
     found = {}
     for name, number in looks.items():
         if name not in predictions:
             continue
-        best = _Flawless(protocol, predictions[name])
+        best = _Flawless(protocol, predictions[name], rules)
         asked = [each for each in protocol.criteria if each.required and each.set == name and best.passes(each, 1)]
         if asked:
             last = _last(best, asked)
@@ -76,9 +77,9 @@ def _last(best: _Flawless, asked: Sequence[Criterion]) -> int | None:
 class _Flawless(NothingRecorded):
     """What would be measured on these cells of a classifier that makes no error, at any look."""
 
-    def __init__(self, protocol: Protocol, cells: Predictions) -> None:
+    def __init__(self, protocol: Protocol, cells: Predictions, rules: Rules) -> None:
         super().__init__(protocol, what="what a classifier without an error would show")
-        self.rules = RULES
+        self.rules = rules
         right = replace(cells, probabilities=np.eye(len(cells.classes))[cells.labels])
         self._found = evaluate(right, intracluster_correlation=protocol.clusters.intracluster_correlation)
         self._look = 1
@@ -90,7 +91,7 @@ class _Flawless(NothingRecorded):
         self._look = look
         try:
             # No day: only a waiver has one, and what is measured needs none. No family: nothing fails here.
-            return decide(criterion, measure(criterion, self), self, today=date.min, family=()).passed
+            return decide(criterion, measure(criterion, self), self, today=date.min, family=(), told=False).passed
         except NotRecorded:
             return False
 

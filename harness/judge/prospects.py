@@ -13,6 +13,7 @@ from datetime import date
 
 import numpy as np
 
+from harness.data.leakage import DuplicatePair
 from harness.data.records import CellImage, labels_of
 from harness.judge.asking import decide, measure
 from harness.judge.continuity import KnownChain
@@ -22,6 +23,7 @@ from harness.judge.rules import RULES
 from harness.judge.verdicts import Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
+from harness.metrics.copies import counted_once
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.measurements import NothingRecorded, NotRecorded
 from harness.metrics.predictions import Predictions, predictions_of, widened
@@ -45,6 +47,7 @@ class BestCase(NothingRecorded):
         compares: whether a baseline was given.
         scale: how many times as many cells of each class every set is taken to have, for what rests on confusion
             matrices; 1 where cells come from patients or slides.
+        copies: cells that show the same picture, of which one is counted; none where nobody has searched for them.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class BestCase(NothingRecorded):
         compares: bool,
         chains: Sequence[KnownChain] = (),
         scale: float = 1.0,
+        copies: Sequence[DuplicatePair] = (),
     ) -> None:
         # Without its hopes: the number of cells that a classifier without an error needs is asked for.
         protocol = protocol.model_copy(update={"plan": None}) if protocol.plan is not None else protocol
@@ -64,7 +68,7 @@ class BestCase(NothingRecorded):
         self.rules = RULES
         self._cells, self._device, self._judged, self._compares = cells, device, judged, compares
         self._evaluations: dict[str, Evaluation] = {}
-        self._chains, self._scale = chains, scale
+        self._chains, self._scale, self.copies = chains, scale, copies
 
     def enlarged(self, times: float) -> BestCase:
         """The same of so many times as many cells of every set."""
@@ -104,9 +108,9 @@ class BestCase(NothingRecorded):
         if self.protocol.unknown_plan(set_name) is not None:
             every = (*classes, *sorted({cell.label for cell in cells}))
             unsure = widened(np.full((len(cells), len(classes)), 1 / len(classes)), every)
-            return predictions_of(cells, unsure, set_name=set_name, classes=every)
+            return counted_once(predictions_of(cells, unsure, set_name=set_name, classes=every), self.copies)
         right = np.eye(len(classes))[labels_of(cells, classes)]
-        return predictions_of(cells, right, set_name=set_name, classes=classes)
+        return counted_once(predictions_of(cells, right, set_name=set_name, classes=classes), self.copies)
 
     def seed_evaluations(self, set_name: str) -> Mapping[int, Evaluation]:
         found = self.evaluation(set_name)
@@ -138,9 +142,9 @@ class BestCase(NothingRecorded):
 def _scaled(flawless: Evaluation, scale: float) -> Evaluation:
     if scale == 1.0 or flawless.grouped:
         return flawless
-    counts = np.diagonal(flawless.confusion)
+    counts = flawless.confusion  # beside the diagonal are pictures with two labels
     more = np.where(counts > 0, np.maximum(1, np.round(counts * scale)), 0).astype(np.int64)
-    return replace(flawless, confusion=np.diag(more), by_group=None)
+    return replace(flawless, confusion=more, by_group=None)
 
 
 def cannot_pass(best: BestCase, *, today: date) -> dict[str, str]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.judge.ledger import Look
-from harness.judge.looks import Shown, shared_before
+from harness.judge.looks import shared_before, shown_by
 from harness.judge.partitions import unpack_groups
 from harness.judge.pictures import unpack_pictures
+from harness.judge.same_pictures import Pictured, pictured
 from harness.metrics.comparison import Comparison
 from harness.metrics.partitions import UNGROUPED, Partition, numbered
 
@@ -46,30 +47,28 @@ def regrouped_sets(ledger: Sequence[Look], *, run: str) -> tuple[Regrouped, ...]
 
     ledger: with the looks of this run. Entries of an older harness keep no groups, and fix none.
     """
-    pictures = {look.cells: look.pictures for look in reversed(ledger) if look.pictures}
+    kept = pictured(ledger)
     groups = {look.cells: look.groups for look in reversed(ledger) if look.groups}
     found: dict[tuple[str, str, str, str], Regrouped] = {}
     for place, look in enumerate(ledger):
         # An entry without groups has those that the first entry of its cells has: see `record_look`.
         packed = look.groups or groups.get(look.cells)
-        if look.run != run or packed is None or look.cells not in pictures:
+        if look.run != run or packed is None or look.cells not in kept.pictures:
             continue
         before = [each for each in ledger[:place] if each.run != run]
-        shared = shared_before(before, Shown(look.source, look.cells, pictures[look.cells]))
-        for each in _moved(look, packed, shared, pictures):
+        for each in _moved(look, packed, shared_before(before, shown_by(look, ledger)), kept):
             found.setdefault((each.set, each.kind, each.old, each.new), each)
     return tuple(found.values())
 
 
-def _moved(look: Look, packed: str, before: Iterable[Look], pictures: dict[str, str]) -> Iterator[Regrouped]:
-    own, now = unpack_pictures(pictures[look.cells]), unpack_groups(packed)
+def _moved(look: Look, packed: str, before: Iterable[Look], kept: Pictured) -> Iterator[Regrouped]:
+    own, now = unpack_pictures(kept.pictures[look.cells]), unpack_groups(packed)
     fixed: list[np.ndarray] = []  # the pictures of which an earlier look fixes who shares a group with whom
     for first in before:
-        if not first.groups or first.cells not in pictures:
+        if not first.groups or first.cells not in kept.pictures:
             continue
-        shared, mine, theirs = np.intersect1d(
-            own, unpack_pictures(pictures[first.cells]), assume_unique=True, return_indices=True
-        )
+        mine, theirs = kept.rows(look, first)
+        shared = own[mine]
         if not shared.size or any(np.isin(shared, each, assume_unique=True).all() for each in fixed):
             continue
         fixed.append(shared)

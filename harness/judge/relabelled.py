@@ -13,8 +13,9 @@ import numpy as np
 
 from harness.judge.labels import unpack_labels
 from harness.judge.ledger import Look
-from harness.judge.looks import Shown, shared_before
+from harness.judge.looks import shared_before, shown_by
 from harness.judge.pictures import unpack_pictures
+from harness.judge.same_pictures import Pictured, pictured
 from harness.metrics.comparison import Comparison
 
 
@@ -54,28 +55,24 @@ def corrected_pictures(ledger: Sequence[Look], *, run: str) -> tuple[Corrected, 
     """
     found: list[Corrected] = []
     labels = {look.cells: look.labels for look in ledger if look.labels}
-    pictures = {look.cells: look.pictures for look in ledger if look.pictures}
+    kept = pictured(ledger)
     named: set[str] = set()
     for place, look in enumerate(ledger):
-        if look.run != run or look.set in named or look.cells not in labels or look.cells not in pictures:
+        if look.run != run or look.set in named or look.cells not in labels or look.cells not in kept.pictures:
             continue
         named.add(look.set)
         before = [each for each in ledger[:place] if each.run != run]
-        shared = shared_before(before, Shown(look.source, look.cells, pictures[look.cells]))
-        found += _corrected(look, shared, labels, pictures)
+        found += _corrected(look, shared_before(before, shown_by(look, ledger)), labels, kept)
     return tuple(found)
 
 
-def _corrected(
-    look: Look, before: Iterable[Look], labels: Mapping[str, str], pictures: Mapping[str, str]
-) -> Iterator[Corrected]:
-    own, now = unpack_pictures(pictures[look.cells]), unpack_labels(labels[look.cells])
+def _corrected(look: Look, before: Iterable[Look], labels: Mapping[str, str], kept: Pictured) -> Iterator[Corrected]:
+    own, now = unpack_pictures(kept.pictures[look.cells]), unpack_labels(labels[look.cells])
     unseen = np.ones(len(own), dtype=bool)
     for first in before:
-        if first.cells not in labels or first.cells not in pictures or not unseen.any():
+        if first.cells not in labels or first.cells not in kept.pictures or not unseen.any():
             continue
-        theirs = unpack_pictures(pictures[first.cells])
-        _, mine, other = np.intersect1d(own, theirs, assume_unique=True, return_indices=True)
+        mine, other = kept.rows(look, first)
         for row, place in zip(mine.tolist(), other.tolist(), strict=True):
             before_it = unpack_labels(labels[first.cells]).named(place)
             # A picture that was shown under two labels was fixed by neither: the first look that gave it one fixes it.

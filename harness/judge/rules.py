@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 # Groups of equal size. benchmarks/gate_error_rates.py prints how often a classifier at its floor passes with fewer.
 FEWEST_GROUPS = 20
+# How alike cells of one patient may be at least without a pass being lost, where no source says: decision 0077.
+ALIKE_UNSOURCED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Rules:
     searched:      whether a search for copies that could compare too few of the pictures leaves its question open, and
                    the note of its count says how many were compared by their pixels alone.
     few_apart:     whether rates of classes with few cells have a share of the error each in bounds made of several.
+    alike_unsourced: up to which intracluster correlation a pass has to hold where the protocol's has no source; a pass
+                   then says at which one its verdict turns. None: up to the protocol's own.
     holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
                    these, as `Metric.per` has it.
     """
@@ -38,14 +42,25 @@ class Rules:
     more_told: bool | None = None
     searched: bool | None = None
     few_apart: bool | None = None
+    alike_unsourced: float | None = None
 
 
-RULES = Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True, searched=True, few_apart=True)
+RULES = Rules(
+    one_picture=True,
+    grouped=True,
+    sharper=True,
+    counted=True,
+    more_told=True,
+    searched=True,
+    few_apart=True,
+    alike_unsourced=ALIKE_UNSOURCED,
+)
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
 # Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not
 # name is None: so it was before there was one.
 KNOWN = (
     RULES,
+    Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True, searched=True, few_apart=True),
     Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True),
     Rules(one_picture=True, grouped=True, sharper=True, counted=True),
     Rules(one_picture=True, grouped=True, sharper=True),

@@ -73,6 +73,11 @@ class ImageRules(_Record):
         return 8 * self.max_side_px**2 + 2**20
 
 
+# For a set of which the protocol says nothing: whatever becomes RGB without a guess. Public sets of TIFF files have a
+# channel of opacity that says nothing; one that does is a finding (`harness.data.decoding.facts_of`).
+UNDECLARED = ImageRules(formats=FORMATS, modes=("RGB", "RGBA"), min_side_px=1, max_side_px=4096)
+
+
 class DatasetPlan(DeclaredSet):
     """The set that is split into train, validation and test.
 

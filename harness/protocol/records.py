@@ -18,8 +18,10 @@ from harness.protocol.criteria import Criterion, Waiver, metric_table
 from harness.protocol.datasets import (
     CONFIDENT_AT,
     PINNED_BY,
+    UNDECLARED,
     DatasetPlan,
     ExternalPlan,
+    ImageRules,
     SplitPlan,
     UnknownPlan,
     _SetBeside,
@@ -193,6 +195,12 @@ class Protocol(_Record):
             labels=home.labels if own.labels is None else own.labels,
             columns=home.columns if own.columns is None else own.columns,
         )
+
+    def image_rules(self, set_name: str) -> ImageRules:
+        """What the images of the dataset, or of a set beside it, declared or not, may be."""
+        beside: tuple[_SetBeside, ...] = (*self.external, *self.unknown)
+        plans = {"dataset": self.dataset.images, **{plan.name: plan.images for plan in beside}}
+        return plans.get(set_name, UNDECLARED)
 
     def unknown_plan(self, set_name: str) -> UnknownPlan | None:
         """What is declared of a set of classes that the classifier does not know; None where nothing is."""

@@ -64,7 +64,7 @@ class ClusterPlan(_Record):
 
     intracluster_correlation: the least that is assumed; the sample's own estimate counts where it is larger.
     source: where that correlation is from, such as a study of the same smears; without one, nothing passes on the
-            cells of fewer than 20 patients.
+            cells of fewer than 20 patients, and of more a pass has to hold at 0.3 too.
     """
 
     intracluster_correlation: Fraction = 0.1

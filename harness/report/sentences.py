@@ -188,7 +188,7 @@ def looks_told(results: RunResults) -> list[str]:
 
 def looks_left_told(results: RunResults) -> list[str]:
     """For each set at how many further looks anything can pass, and what helps then."""
-    left = looks_left(results.protocol, results.counted_predictions, results.looks)
+    left = looks_left(results.protocol, results.counted_predictions, results.looks, rules=results.rules)
     return [_left_told(name, results.looks[name], each) for name, each in left.items()]
 
 

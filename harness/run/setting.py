@@ -12,7 +12,7 @@ from harness.judge.continuity import KnownChain
 from harness.model.devices import choose_device
 from harness.model.engines import engine_for, told
 from harness.model.precision import Precision, precision_used
-from harness.protocol.datasets import FORMATS, ImageRules
+from harness.protocol.datasets import ImageRules
 from harness.protocol.prediction import Engine
 from harness.protocol.records import Protocol
 from harness.run.results import Baseline
@@ -20,10 +20,6 @@ from harness.run.results import Baseline
 if TYPE_CHECKING:
     from harness.data.prediction_files import PredictionsTable
     from harness.model.given import GivenClassifier
-
-# For a set of which the protocol says nothing: whatever becomes RGB without a guess. Public sets of TIFF files have a
-# channel of opacity that says nothing; one that does is a finding (`harness.data.decoding.facts_of`).
-UNDECLARED = ImageRules(formats=FORMATS, modes=("RGB", "RGBA"), min_side_px=1, max_side_px=4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +104,7 @@ class Setting:
 
     def rules(self, set_name: str) -> ImageRules:
         """What the protocol says of the images of the dataset or of a set beside it."""
-        if set_name == "dataset":
-            return self.protocol.dataset.images
-        for plan in (*self.protocol.external, *self.protocol.unknown):
-            if plan.name == set_name:
-                return plan.images
-        return UNDECLARED
+        return self.protocol.image_rules(set_name)
 
 
 def sibling_dir(data: Path) -> Path:

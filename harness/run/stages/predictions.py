@@ -66,11 +66,12 @@ def shown_labels(run: Asking, set_name: str) -> str:
     return pack_labels(zip(run(pixel_digests, set_name), labels, strict=True))
 
 
-@stage(images, listing, thumbnails)
+@stage(images, listing, pixel_digests, thumbnails)
 def shown_likenesses(run: Asking, set_name: str) -> str:
     """How the pictures of one set look, as the ledger keeps it."""
     shown = run(thumbnails, run(listing, set_name).name)
-    return pack_likenesses(shown[image.path] for image in run(images, set_name))
+    cells = (shown[image.path] for image in run(images, set_name))
+    return pack_likenesses(zip(run(pixel_digests, set_name), cells, strict=True))
 
 
 @stage(images, pixel_digests)

@@ -180,7 +180,7 @@ def _required(row: VerdictRow) -> bool:
 
 
 def _left(run: RunResults) -> dict[str, LooksLeft]:
-    return looks_left(run.protocol, run.counted_predictions, run.looks)
+    return looks_left(run.protocol, run.counted_predictions, run.looks, rules=run.rules)
 
 
 def worst_class_of(run: RunResults) -> str | None:
