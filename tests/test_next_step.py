@@ -60,6 +60,8 @@ def test_a_refused_job_names_the_next_step(arguments, code, words, capsys, tmp_p
     ("arguments", "words"),
     [
         (["--protocl=x"], "unrecognized arguments: --protocl=x"),
+        (["--protocl=x"], "Perhaps meant: --protocol. `leukocyte-harness run --help`"),
+        (["--predicitons", "p.csv", "--modle=m.pth"], "Perhaps meant: --predictions, --model."),
         (["--workers=0"], "leave it away for all cores"),
         (["--trust-model=x"], "`sha256sum FILE` prints it"),
         (["--device=tpu"], "choose from 'auto'"),
