@@ -9,6 +9,8 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+MOST_ALIKE = 1_000  # of one name; among more, none is looked for
+
 
 class LikelyPaths:
     """The paths of a set, found again where they are written in another way.
@@ -26,6 +28,8 @@ class LikelyPaths:
         """The path with the most last steps in common; None where there is none, or several have as many."""
         plain = PurePosixPath(_plain(written))
         found = self._by_stem.get(plain.stem) or self._by_stem.get(plain.name, [])
+        if len(found) > MOST_ALIKE:
+            return None
         shared = [_n_shared(_folders(path), _folders(written)) for path in found]
         closest = [path for path, n in zip(found, shared, strict=True) if n == max(shared)]
         return closest[0] if len(closest) == 1 else None
