@@ -284,16 +284,16 @@ def test_a_path_written_in_another_way_is_refused_and_the_image_that_was_meant_i
     )
     with pytest.raises(InvalidPredictions, match=r"(foreign rows|unusable paths)") as told:
         answers_for([read], images, set_name="dataset")
-    if write("é") != "é" or write("a.png") != "a.png":
-        assert "'basophil/é 1.png'" in str(told.value)
+    shown = r"'basophil/\xe9 1.png'" if write("é") == unicodedata.normalize("NFD", "é") else "'basophil/é 1.png'"
+    assert shown in str(told.value)
 
 
 def test_likely_paths_are_those_with_the_most_folders_in_common():
     likely = LikelyPaths(["a/x.png", "b/x.png", "b/y.1.png", "b/z.png", "c/b/z.png"])
-    assert likely.close_to("set/B/X.tif") == "b/x.png"
+    assert likely.close_to("set/B/X.tif") == "'b/x.png'"
     assert likely.close_to("x.png") is None  # of two
-    assert likely.close_to("elsewhere/y.1") == "b/y.1.png"
-    assert likely.close_to("c/b/z") == "c/b/z.png"
+    assert likely.close_to("elsewhere/y.1") == "'b/y.1.png'"
+    assert likely.close_to("c/b/z") == "'c/b/z.png'"
     assert likely.close_to("") is None
     assert likely.close_to("w.png") is None
 

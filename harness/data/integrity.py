@@ -160,7 +160,7 @@ def _listing_findings(manifest: Manifest) -> Iterator[Finding]:
     for path in manifest.missing:
         detail = "the manifest names it, the folder does not hold it"
         if close := likely.close_to(path):
-            detail += f"; {close!r} is close to it, and no row names that"
+            detail += f"; {close} is close to it, and no row names that"
         yield Finding("missing_files", path, detail, "Restore the file, or remove its row from the manifest.")
     for path in manifest.unlisted:
         detail = "lies among the listed images, and no row of the manifest names it"

@@ -13,7 +13,7 @@ MOST_ALIKE = 1_000  # of one name; among more, none is looked for
 
 
 class LikelyPaths:
-    """The paths of a set, found again where they are written in another way.
+    """The paths of a set, found again where they are written in another way, as text for an error.
 
     Other ways: with folders before them, backslashes, escapes of a URL, decomposed letters, other case, blanks around
     them, another suffix or none.
@@ -25,14 +25,20 @@ class LikelyPaths:
             self._by_stem[PurePosixPath(_plain(path)).stem].append(path)
 
     def close_to(self, written: str) -> str | None:
-        """The path with the most last steps in common; None where there is none, or several have as many."""
+        """The path with the most last steps in common, as Python writes a text; None where there is none, or several.
+
+        In escapes where the two look alike, and differ in how their letters are composed.
+        """
         plain = PurePosixPath(_plain(written))
         found = self._by_stem.get(plain.stem) or self._by_stem.get(plain.name, [])
         if len(found) > MOST_ALIKE:
             return None
         shared = [_n_shared(_folders(path), _folders(written)) for path in found]
         closest = [path for path, n in zip(found, shared, strict=True) if n == max(shared)]
-        return closest[0] if len(closest) == 1 else None
+        if len(closest) != 1:
+            return None
+        alike = unicodedata.normalize("NFC", closest[0]) == unicodedata.normalize("NFC", written)
+        return ascii(closest[0]) if alike else repr(closest[0])
 
 
 def _folders(path: str) -> tuple[str, ...]:

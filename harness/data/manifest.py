@@ -118,7 +118,7 @@ def read_manifest(
             )
         detail = f"; all {len(listed.missing)} files that it names are missing" if listed.missing else ""
         if listed.missing and (close := LikelyPaths(_some_files(listed.root)).close_to(listed.missing[0])):
-            detail += f" (of {listed.missing[0]!r} {close!r} is close, and is not guessed)"
+            detail += f" (of {listed.missing[0]!r} {close} is close, and is not guessed)"
         raise DataError(
             f"set {name!r}: {location} holds no image of any class{detail}. Expected are sub-folders named "
             f"{', '.join([*classes, *names.label_of])}, or rows whose paths are relative to {listed.root}."

@@ -359,7 +359,7 @@ class _Finder:
             path = relative_path(written)
         except ValueError as error:
             told = str(error).rstrip(".") if (close := self._close(written, "unusable paths", problems)) else str(error)
-            perhaps = f"; here perhaps {close!r}" if close else ""
+            perhaps = f"; here perhaps {close}" if close else ""
             problems.add("unusable paths", f"{here}: {told}{perhaps}", "Write paths as in the manifest.")
             return
         if (image := self._by_path.get(path)) is not None:
@@ -377,7 +377,7 @@ class _Finder:
                 remedy += f" Of several columns that could name the image one was read, and not {', '.join(others)}: "
                 remedy += "leave the one that is meant."
             close = self._close(written, "foreign rows", problems)
-            perhaps = f"; {close!r} is close to it, and is not guessed" if close else ""
+            perhaps = f"; {close} is close to it, and is not guessed" if close else ""
             problems.add("foreign rows", f"{here} ({path!r}) is no image of the set{perhaps}", remedy)
 
     def _close(self, written: str, kind: str, problems: Problems) -> str | None:
