@@ -11,12 +11,14 @@ import harness.core.threads  # noqa: F401  # isort: skip  (before anything that 
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from harness import __version__
 from harness.core.errors import HarnessError
+from harness.core.text import perhaps_meant
 from harness.jobs.common import PROGRAM, RUN, WRONG_CALL, print_line, program
 from harness.jobs.history import register_compare, register_index, register_log, register_promote
 from harness.jobs.ledger import register_ledger
@@ -65,7 +67,15 @@ class _Parser(argparse.ArgumentParser):
     """One whose every error names the next step; argparse makes those of the jobs of the same class."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(f"{message}. See `{self.prog} --help`.")
+        words = [each.partition("=")[0] for each in re.findall(r"(?:--|choice: ')[\w=-]+", message)]
+        meant = perhaps_meant([each.removeprefix("choice: '") for each in words], self._known())
+        super().error(f"{message}. {meant}{' ' * bool(meant)}See `{self.prog} --help`.")
+
+    def _known(self) -> list[str]:
+        """Its jobs, and the options of each: what is asked too much is told by the parser above."""
+        jobs = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        options = [name for each in jobs for job in each.values() for name in job._option_string_actions]
+        return [*self._option_string_actions, *(name for each in jobs for name in each), *options]
 
 
 def register_run(jobs: Parsers) -> None:

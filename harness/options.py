@@ -7,6 +7,7 @@ import re
 import shlex
 from dataclasses import fields
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -148,6 +149,18 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--workers", type=_positive, default=available_cores(), help="threads that decode (default: one per core)"
     )
+
+
+def option_names() -> tuple[str, ...]:
+    """Every option of a run by its name, without those of pytest."""
+    names: list[str] = []
+
+    class Recorder:
+        def addoption(self, name: str, **_: object) -> None:
+            names.append(name)
+
+    add_options(cast(pytest.OptionGroup, Recorder()))
+    return tuple(names)
 
 
 def _positive(text: str) -> int:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Sequence
 
 from harness.core.places import INSTALLED, PROJECT, SUITES, reach_fixtures
+from harness.core.text import perhaps_meant
 from harness.jobs.common import PROGRAM, RUN
 
 # The suites' own configuration, not that of the project in whose folder somebody works.
@@ -39,6 +40,11 @@ def run_suites(given: Sequence[str]) -> int:
     reach_fixtures()
     code = int(pytest.main([*_own(), *given]))
     if code == pytest.ExitCode.USAGE_ERROR:
+        from harness.options import option_names
+
+        asked = [word.partition("=")[0] for word in given if word.startswith("--")]
+        if meant := perhaps_meant(asked, option_names()):
+            print(meant, file=sys.stderr)
         print(f"`{PROGRAM} {RUN} --help` lists every option; those of a run stand under `validation`.", file=sys.stderr)
     return code
 

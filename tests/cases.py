@@ -390,14 +390,87 @@ from public reports and questions, and from trying as a new user; `with` names t
 """
 
 
+MODELS = """# Model files
+
+What `--model` says to a file under a protocol for a SqueezeNet 1.1 of these five classes;
+tests/cases_of_models.py makes each. The network stands for whichever is meant.
+"""
+
+REPORTS = """# Reports
+
+Reports in their own wording, with forms of tables that became known from public reports, and how
+`leukocyte-harness claims` ends on each (docs/exit-codes.md); tests/test_claims_forms.py asks it where these files are
+at hand.
+
+| report | what it comes to | exit code |
+|---|---|---|
+"""
+# Of ../shared/cases/claims.
+REPORT_NAMES = (
+    "01_no_set_word",
+    "02_spacer_row",
+    "03_slow_binary",
+    "03b_slow_binary_wrong",
+    "04_two_models",
+    "05_testset_one_word",
+    "06_runs",
+    "07_tp_fp",
+    "08_indented",
+    "09_float_support",
+    "10_f1_no_support",
+    "10b_same_with_class_head",
+    "11_zero_division",
+    "12_transposed",
+    "13_ner_micro",
+    "14_multilabel_micro",
+    "14b",
+    "15_actual_rows",
+    "16_worked_fraction",
+    "17_two_headings_unfenced",
+)
+ENDS = {
+    0: "nothing in it cannot hold",
+    1: "something in it cannot hold",
+    3: "something that was recognised was not checked",
+}
+
+
 def page() -> str:
+    return "\n".join([pictures(), model_files(), reports()])
+
+
+def pictures() -> str:
     parts = [HEADER]
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
-            said = outcome(case, Path(folder))
-        shape = f": {case.shape}" if case.shape else ""
-        parts.append(f"## {case.name}{shape}\n\n```text\n" + "\n".join(said) + "\n```\n")
+            parts.append(entry(title(case), outcome(case, Path(folder))))
     return "\n".join(parts)
+
+
+def title(case: Case) -> str:
+    return f"{case.name}: {case.shape}" if case.shape else case.name
+
+
+def entry(name: str, said: Sequence[str]) -> str:
+    return f"## {name}\n\n```text\n" + "\n".join(said) + "\n```\n"
+
+
+def model_files() -> str:
+    from cases_of_models import MODEL_CASES
+    from cases_of_models import outcome as said_of
+
+    parts = [MODELS]
+    for case in MODEL_CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            parts.append(entry(f"model: {case.name}", said_of(case, Path(folder))))
+    return "\n".join(parts)
+
+
+def reports() -> str:
+    from test_claims_forms import EXPECTED
+
+    codes = {name: EXPECTED.get(name, 1) for name in REPORT_NAMES}
+    return REPORTS + "".join(f"| {name} | {ENDS[code]} | {code} |\n" for name, code in codes.items())
 
 
 if __name__ == "__main__":

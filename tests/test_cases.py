@@ -8,24 +8,39 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cases import CASES, HEADER, NUMBERED, Case, outcome, page, plan_of
+from cases import CASES, NUMBERED, REPORT_NAMES, Case, outcome, pictures, plan_of, reports, title
+from cases_of_models import MODEL_CASES
+from cases_of_models import outcome as said_of_model
+from test_claims_forms import CASES as REPORTS
 
 from harness.core.places import PROJECT
 
 PAGE = PROJECT / "docs" / "cases.md"
 
 
-@pytest.mark.parametrize("place", range(len(CASES)), ids=[f"{case.name}: {case.shape}" for case in CASES])
-def test_what_is_said_to_a_case_is_what_the_page_says(tmp_path, place):
-    entry = PAGE.read_text(encoding="utf-8").removeprefix(HEADER).split("\n## ")[place + 1]
-    assert entry.split("```text\n")[1].removesuffix("\n```\n").removesuffix("\n```") == "\n".join(
-        outcome(CASES[place], tmp_path)
-    )
+def said_on_the_page(name: str) -> str:
+    return PAGE.read_text(encoding="utf-8").split(f"\n## {name}\n\n```text\n")[1].split("\n```\n")[0]
+
+
+@pytest.mark.parametrize("case", CASES, ids=title)
+def test_what_is_said_to_a_case_is_what_the_page_says(tmp_path, case):
+    assert said_on_the_page(title(case)) == "\n".join(outcome(case, tmp_path))
+
+
+@pytest.mark.parametrize("case", MODEL_CASES, ids=lambda case: case.name)
+def test_what_is_said_to_a_model_file_is_what_the_page_says(tmp_path, case):
+    assert said_on_the_page(f"model: {case.name}") == "\n".join(said_of_model(case, tmp_path))
 
 
 def test_the_page_has_every_case_and_no_other():
     titles = re.findall("^## (.*)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert titles == [f"{case.name}: {case.shape}" if case.shape else case.name for case in CASES]
+    assert titles == [*map(title, CASES), *(f"model: {case.name}" for case in MODEL_CASES)]
+    assert PAGE.read_text(encoding="utf-8").endswith(reports())
+
+
+@pytest.mark.skipif(not REPORTS.is_dir(), reason="the cases are not on this machine (../shared/cases/claims)")
+def test_the_page_has_every_report_that_is_at_hand():
+    assert tuple(sorted(path.stem for path in REPORTS.glob("*.md"))) == REPORT_NAMES
 
 
 def case_of(name: str, shape: str) -> Case:
@@ -63,4 +78,4 @@ def test_a_table_that_was_not_completed_is_refused_by_the_protocol():
 
 def test_the_page_is_what_the_module_prints(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("cases.CASES", CASES[:1])
-    assert PAGE.read_text(encoding="utf-8").startswith(page().rstrip("\n"))
+    assert PAGE.read_text(encoding="utf-8").startswith(pictures().rstrip("\n"))

@@ -397,6 +397,7 @@ HERE = r"^--model-command '.*', at images cell 4\.png to cell 5\.png: "
         ("write(b'warning: deprecated\\n')\n    continue", r"it says b'warning: deprecated', which is not"),
         ("raise RuntimeError('out of luck')", r"it ended with exit status 1\.(.|\n)*RuntimeError: out of luck"),
         ("os.kill(os.getpid(), signal.SIGKILL)", r"it was killed by SIGKILL"),
+        ("os.kill(os.getppid(), signal.SIGKILL)\n    time.sleep(600)", r"it or somebody else killed the process that"),
         ('write(b\'{"id": 2, "probabilities": [[\')\n    time.sleep(600)', r"it did not answer within 2 s"),
     ],
 )

@@ -205,7 +205,10 @@ def test_the_terminal_tells_of_rounding_ties_labels_and_the_missing_split():
     assert "2 rows miss a sum of 1 by at most 0.001 and were divided by it; printed to 3 decimals" in told
     assert "1 rows have two largest probabilities" in told
     assert "columns not used: (without a name), label, note" in told
-    assert "its 'label' differs from the data's label in 3 rows" in told
+    assert "its 'label' differs from the data's label in 3 rows\n" in told
+    none = replace(UNSPLIT.files[0], n_other_labels=UNSPLIT.files[0].n_rows)
+    said = given_told(replace(example_run(), training=None, given=replace(UNSPLIT, files=(none,))))
+    assert any(line.endswith("in 4 rows; are its labels in other words?") for line in said)
     assert "separation from training is not shown" in told
     assert given_told(example_run()) == []
 

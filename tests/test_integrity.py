@@ -276,6 +276,14 @@ def test_missing_and_unlisted_files_are_found_by_name(folder):
     assert (report.checked["missing_files"], report.checked["unlisted_files"]) == (6, 6)
 
 
+def test_a_missing_file_that_lies_there_under_another_form_of_its_name_is_told(folder):
+    first, *others = read(folder).images
+    rows = [f"{image.path},{image.label}" for image in others]
+    (folder / "m.csv").write_text("\n".join(["path,label", *rows, f"{first.path.upper()},{first.label}"]))
+    missing = next(each for each in inspected(folder / "m.csv").findings if each.rule == "missing_files")
+    assert f"{first.path!r} is close to it, and no row names that" in str(missing)
+
+
 def test_a_file_that_vanishes_after_the_listing_is_missing(folder):
     manifest = read(folder)
     (folder / "monocyte" / "1.jpg").unlink()

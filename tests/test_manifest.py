@@ -318,6 +318,12 @@ def test_a_table_whose_files_are_all_missing_says_where_it_looked(folder):
         read(table)
 
 
+def test_the_file_that_was_meant_by_a_missing_one_is_named_and_not_taken(folder):
+    table = write(folder / "m.csv", "path,label\nset/Basophil/a.png,basophil\n")
+    with pytest.raises(DataError, match=r"\(of 'set/Basophil/a\.png' 'basophil/a\.jpg' is close, and is not guessed\)"):
+        read(table)
+
+
 def test_a_row_behind_a_linked_folder_is_refused(folder):
     (folder / "linked").symlink_to(folder / "basophil")
     with pytest.raises(DataError, match="linked' is a symbolic link"):

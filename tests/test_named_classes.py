@@ -36,6 +36,9 @@ SWAPPED = (CLASSES[1], CLASSES[0], *CLASSES[2:])
         {"hyper_parameters": {"id2label": {str(n): name for n, name in enumerate(SWAPPED)}}},
         {"names": str(dict(enumerate(SWAPPED)))},  # as text, in the metadata of an ONNX file
         {"labels": ", ".join(SWAPPED)},
+        {"label_map": {name: str(n) for n, name in enumerate(SWAPPED)}},  # JSON has no other keys, some no other values
+        {"meta": {"dataset_meta": {"CLASSES": SWAPPED}}},  # as mmpretrain nests it
+        {"datamodule_hyper_parameters": {"class-names": list(SWAPPED)}},  # as Lightning does
         {"labels": "\n".join(name.title() for name in SWAPPED)},
     ],
 )
@@ -54,6 +57,8 @@ def test_the_order_is_read_from_whatever_it_is_written_as(said: dict[str, Any]):
         {"idx_to_class": {n + 1: name for n, name in enumerate(SWAPPED)}},
         {"names": "(" * 5000},
         {"names": "x" * 100_000},
+        {"label2id": {"1": "0", "2": "1", "3": "2", "4": "3", "5": "4"}},
+        {"a": {"b": {"c": {"classes": list(SWAPPED)}}}},
         {"optimizer": {"classes": list(SWAPPED)}},
     ],
 )

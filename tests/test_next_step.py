@@ -29,6 +29,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
     [
         ([], 2, "See `python -m harness --help`."),
         (["frobnicate"], 2, "choose from 'run', 'verify'"),
+        (["verfy", PACK], 2, "Perhaps meant: verify. See `python -m harness --help`."),
+        (["verify", PACK, "--strct"], 2, "unrecognized arguments: --strct. Perhaps meant: --strict. See"),
         (["verify"], 2, "required: PACK. See `python -m harness verify --help`."),
         (["verify", "gone"], 2, "Name a folder under reports/, or a zip."),
         (["verify", PACK, "--key", "gone"], 2, "Name a key file."),
@@ -60,6 +62,8 @@ def test_a_refused_job_names_the_next_step(arguments, code, words, capsys, tmp_p
     ("arguments", "words"),
     [
         (["--protocl=x"], "unrecognized arguments: --protocl=x"),
+        (["--protocl=x"], "Perhaps meant: --protocol. `leukocyte-harness run --help`"),
+        (["--predicitons", "p.csv", "--modle=m.pth"], "Perhaps meant: --predictions, --model."),
         (["--workers=0"], "leave it away for all cores"),
         (["--trust-model=x"], "`sha256sum FILE` prints it"),
         (["--device=tpu"], "choose from 'auto'"),

@@ -436,6 +436,14 @@ REFUSED: dict[str, tuple[bytes | ModelProto, str]] = {
     "a runtime's own operators": (with_node(FOREIGN), "com.microsoft.EPContext"),
     "a runtime's own operators in a subgraph": (in_a_subgraph(FOREIGN), "com.microsoft.EPContext"),
     "a runtime's own operators in a function": (in_a_function(FOREIGN), "com.microsoft.EPContext"),
+    "an opset of tomorrow": (
+        changed(lambda m: setattr(m.opset_import[0], "version", 99)),
+        r"Opset 99 is under development.*Export it for an older opset, such as torch.onnx.export.*opset_version=18",
+    ),
+    "a format of tomorrow": (
+        changed(lambda m: setattr(m, "ir_version", 99)),
+        r": FAIL : Unsupported model IR version: 99.*Export it for an older opset",  # without the library's own files
+    ),
     "settings": (
         changed(lambda m: helper.set_model_props(m, {"ort_config": "{}"})),
         "carries settings of onnxruntime",
@@ -627,6 +635,39 @@ def test_what_only_cells_show_is_seen_when_they_are_scored(
     pixels[5] = 77
     with pytest.raises(InvalidPredictions, match=words):
         predict(open_as(tmp_path, protocol, model), frames_of(pixels))
+
+
+def endless_where_it_is_bright() -> ModelProto:
+    """A loop that ends at once for noise, and never for a white image."""
+    model = linear()
+    model.graph.node[1].output[0] = "m"
+    values = [("i", TensorProto.INT64, []), ("go", TensorProto.BOOL, []), ("v", TensorProto.FLOAT, None)]
+    given = [helper.make_tensor_value_info(*value) for value in values]
+    out = [helper.make_tensor_value_info(f"{name}_", kind, shape) for name, kind, shape in values[1:]]
+    body = helper.make_graph(
+        [helper.make_node("Identity", [name], [f"{name}_"]) for name, *_ in values[1:]], "body", given, out
+    )
+    model.graph.node.append(helper.make_node("ReduceMax", ["x"], ["top"], keepdims=0))
+    model.graph.node.append(helper.make_node("ReduceMin", ["x"], ["low"], keepdims=0))
+    model.graph.node.append(helper.make_node("Sub", ["top", "low"], ["range"]))
+    model.graph.node.append(helper.make_node("Less", ["range", "little"], ["even"]))
+    model.graph.node.append(helper.make_node("Loop", ["", "even", "m"], ["y"], body=body))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1), "little"))
+    return model
+
+
+def test_a_graph_that_never_ends_for_some_images_is_given_up_in_mid_run(
+    tmp_path: Path, protocol: Protocol, cells: CellPixels, monkeypatch: pytest.MonkeyPatch
+):
+    classifier = open_as(tmp_path, protocol, endless_where_it_is_bright())
+    monkeypatch.setattr(onnx_runtime, "TRIAL_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(onnx_runtime, "IMAGE_S", 0)
+    white = np.full_like(cells.pixels[:1], 255)
+    with pytest.raises(
+        WeightsError, match=r"m\.onnx: onnxruntime gave no answer to 1 images in 0\.5 s, as where a loop"
+    ):
+        predict(classifier, frames_of(white))
+    assert len(predict(classifier, frames_of(cells.pixels))) == len(cells.pixels)  # and it answers on
 
 
 def test_a_graph_that_cannot_take_the_last_batch_is_an_error_and_no_row_is_dropped(

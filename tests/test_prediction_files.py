@@ -10,10 +10,13 @@ import json
 import pickle
 import subprocess
 import sys
+import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -24,6 +27,7 @@ from hypothesis import strategies as st
 from harness.core.errors import InvalidPredictions, MissingData
 from harness.core.places import PROJECT
 from harness.data import prediction_tables
+from harness.data.likely_paths import LikelyPaths
 from harness.data.prediction_files import Answered, answers_for, parse_predictions, read_predictions_file
 from harness.data.records import CellImage
 
@@ -254,6 +258,86 @@ def test_a_column_of_zeros_of_another_class_takes_nothing_from_the_others():
 )  # fmt: skip
 def test_a_table_that_does_not_say_it_plainly_is_refused(content: bytes, words: str):
     assert words in refusal(content)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: "data/set/" + path,
+        lambda path: "/data/set/" + path,
+        lambda path: path.replace("/", "\\"),
+        lambda path: quote(path, safe=""),
+        lambda path: unicodedata.normalize("NFD", path),
+        lambda path: path.upper(),
+        lambda path: path.removesuffix(".png"),
+        lambda path: path.removesuffix(".png") + ".jpg",
+        lambda path: f" {path} ",
+    ],
+)
+def test_a_path_written_in_another_way_is_refused_and_the_image_that_was_meant_is_named(write: Callable[[str], str]):
+    images = [replace(IMAGES[0], path="basophil/é 1.png"), *IMAGES[1:]]
+    read = parse_predictions(
+        table([[write(image.path), *row[1:]] for image, row in zip(images, ROWS, strict=True)]),
+        name="p.csv",
+        set_name="dataset",
+        classes=CLASSES,
+    )
+    with pytest.raises(InvalidPredictions, match=r"(foreign rows|unusable paths)") as told:
+        answers_for([read], images, set_name="dataset")
+    shown = r"'basophil/\xe9 1.png'" if write("é") == unicodedata.normalize("NFD", "é") else "'basophil/é 1.png'"
+    assert shown in str(told.value)
+
+
+def test_likely_paths_are_those_with_the_most_folders_in_common():
+    likely = LikelyPaths(["a/x.png", "b/x.png", "b/y.1.png", "b/z.png", "c/b/z.png"])
+    assert likely.close_to("set/B/X.tif") == "'b/x.png'"
+    assert likely.close_to("x.png") is None  # of two
+    assert likely.close_to("elsewhere/y.1") == "'b/y.1.png'"
+    assert likely.close_to("c/b/z") == "'c/b/z.png'"
+    assert likely.close_to("") is None
+    assert likely.close_to("w.png") is None
+
+
+def test_of_two_columns_with_paths_the_one_that_was_not_read_is_named():
+    numbered = table([[str(n), *row] for n, row in enumerate(ROWS)], ["image", "image_path", *CLASSES])
+    assert "one was read, and not image_path: leave the one that is meant" in refusal(numbered)
+
+
+def test_a_first_line_that_is_no_header_is_asked_for():
+    assert "Is that the line with the column names?" in refusal(b"sep=;\n" + table(ROWS, delimiter=";"))
+
+
+def calling(words: Sequence[str], column: str = "predicted") -> bytes:
+    return table([[*row, word] for row, word in zip(ROWS, words, strict=True)], [*HEADER, column])
+
+
+@pytest.mark.parametrize("column", ["prediction", "y_pred", "pred_class"])
+def test_columns_in_another_order_than_their_numbers_are_seen_by_the_table_s_own_words(tmp_path: Path, column: str):
+    file = tmp_path / "p.csv"
+    swapped = [HEADER[0], HEADER[2], HEADER[1], HEADER[3]]
+    words = ["Basophil", "basophil", "eosinophil", "monocyte"]  # whatever the case
+    file.write_bytes(table([[*row, word] for row, word in zip(ROWS, words, strict=True)], [*swapped, column]))
+    with pytest.raises(
+        InvalidPredictions,
+        match=r"3 of 4 rows are called another class .* first line 2: 'Basophil' with 0\.2, and 'eosinophil' has 0\.7",
+    ):
+        read_predictions_file(file, set_name="dataset", classes=CLASSES)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        calling(["basophil", "basophil", "eosinophil", "monocyte"]),
+        calling(["BAS", "basophil", "basophil", "basophil"]),  # a word of its own: nothing is guessed
+        calling(["0", "0", "1", "2"]),
+        calling(["monocyte"] * 4, "remark"),
+        table([[r[0], "0.4", "0.4", "0.2", "eosinophil"] for r in ROWS], [*HEADER, "prediction"]),  # a tie is either's
+    ],
+)
+def test_words_that_agree_or_are_other_words_are_let_through(tmp_path: Path, content: bytes):
+    file = tmp_path / "p.csv"
+    file.write_bytes(content)
+    assert read_predictions_file(file, set_name="dataset", classes=CLASSES).record.n_rows == 4
 
 
 def test_each_kind_of_misfit_is_counted_in_one_error():

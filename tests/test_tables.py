@@ -164,6 +164,7 @@ def rows_with(column: str, values: Sequence[str]) -> str:
     [
         (["P-01", "P-01", "P-02", "P-02", "P-03", "P-03"], "patient"),
         (["A7/1", "B9/2", "C3/1", "A7/1", "B9/2", "C3/1"], "patient"),
+        (["007", "007", "113", "113", "042", "042"], "patient"),  # padded, as widths and counts never are
         (["train", "val", "TEST", "train", "val", "TEST"], None),  # a part, which this table cannot say
     ],
 )
@@ -179,6 +180,8 @@ def test_a_column_of_any_name_is_asked_for_where_rows_share_its_ids(folder, valu
     [
         ["40x", "100x", "63x"] * 2,  # numbers with a unit
         ["1", "2", "3"] * 2,  # numbers
+        ["10", "20", "30"] * 2,
+        ["0", "01", "001"] * 2,  # of no one width
         ["good", "poor", "fair"] * 2,  # words
         ["I1", "I2", "I3", "I4", "I5", "I6"],  # each image has its own
         ["MGG2", "MGG2", "MGG2", "MGG2", "W1", "W1"],  # two stains

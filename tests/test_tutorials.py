@@ -69,6 +69,11 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    return begun(tmp_path_factory)
+
+
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    """In an empty folder."""
     place = tmp_path_factory.mktemp("reader")
     bin_ = tmp_path_factory.mktemp("bin")
     for name, command in (("python", f'-W error -c "{AS_PYTHON}"'), (PROGRAM, f'-c "{AS_PROGRAM}"')):
@@ -92,5 +97,5 @@ def test_own_torch_model(walk: Walk):
 
 
 @with_all("it trains a network; the other roads stand for it")
-def test_own_classes(walk: Walk):
-    walk.follow("own-classes.md")
+def test_own_classes(tmp_path_factory: pytest.TempPathFactory):
+    begun(tmp_path_factory).follow("own-classes.md")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Iterable, Sequence
 
 
 def visible(text: str) -> str:
@@ -44,3 +45,13 @@ def first_few(items: Sequence[object], most: int, *, more: str = "... and {n} mo
     """
     n_left_out = len(items) - most
     return [*map(str, items[:most]), *([more.format(n=n_left_out)] if n_left_out > 0 else [])]
+
+
+def perhaps_meant(words: Iterable[str], known: Collection[str]) -> str:
+    """A sentence on what was probably meant by words that are not known; nothing where none is close to one that is.
+
+    >>> perhaps_meant(["--predicitons", "--zzz"], ["--predictions", "--protocol"])
+    'Perhaps meant: --predictions.'
+    """
+    close = [near for word in words if word not in known for near in difflib.get_close_matches(word, known, 1, 0.7)]
+    return f"Perhaps meant: {', '.join(dict.fromkeys(close))}." if close else ""

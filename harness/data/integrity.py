@@ -15,6 +15,7 @@ from harness.data import gx
 from harness.data.decoding import FORMAT_OF_SUFFIX
 from harness.data.expectations import Asked, expected_of, findings_of, results_of, table_of
 from harness.data.inspection import Inspected, inspect_files
+from harness.data.likely_paths import LikelyPaths
 from harness.data.pins import pin_findings
 from harness.data.quality import Quality, quality_checked, quality_findings
 from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest
@@ -155,8 +156,11 @@ def _file_findings(image: CellImage, seen: Inspected, rules: ImageRules) -> Iter
 
 
 def _listing_findings(manifest: Manifest) -> Iterator[Finding]:
+    likely = LikelyPaths(manifest.unlisted)
     for path in manifest.missing:
         detail = "the manifest names it, the folder does not hold it"
+        if close := likely.close_to(path):
+            detail += f"; {close} is close to it, and no row names that"
         yield Finding("missing_files", path, detail, "Restore the file, or remove its row from the manifest.")
     for path in manifest.unlisted:
         detail = "lies among the listed images, and no row of the manifest names it"

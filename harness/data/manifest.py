@@ -11,10 +11,11 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from harness.core.errors import DataError, MissingData
@@ -22,6 +23,7 @@ from harness.core.spreadsheet import active
 from harness.core.text import shortened
 from harness.data.decoding import FORMAT_OF_SUFFIX, MOST_BYTES, open_regular
 from harness.data.folders import Listing, Placed, Walk, linked, list_folder
+from harness.data.likely_paths import LikelyPaths
 from harness.data.records import CellImage, Manifest, Reading, pin_of, sorted_by_path
 from harness.data.suggestions import labels_table, not_a_class
 from harness.data.tables import FILENAME, Table, TableRow, read_table, relative_path
@@ -31,6 +33,7 @@ from harness.protocol.sets import SLICES, ColumnPlan, SetNames
 GROUP_COLUMNS = ("patient", "slide", "site")
 PIECE_BYTES = 2**20
 MOST_FOLDERS = 20_000
+MOST_LOOKED_THROUGH = 100_000  # files, for what an error says
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +117,19 @@ def read_manifest(
                 f"or move them into sub-folders named {', '.join([*classes, *names.label_of])}."
             )
         detail = f"; all {len(listed.missing)} files that it names are missing" if listed.missing else ""
+        if listed.missing and (close := LikelyPaths(_some_files(listed.root)).close_to(listed.missing[0])):
+            detail += f" (of {listed.missing[0]!r} {close} is close, and is not guessed)"
         raise DataError(
             f"set {name!r}: {location} holds no image of any class{detail}. Expected are sub-folders named "
             f"{', '.join([*classes, *names.label_of])}, or rows whose paths are relative to {listed.root}."
         )
     return _manifest_of(listed, name=name, classes=classes, workers=workers)
+
+
+def _some_files(root: Path) -> Iterator[str]:
+    """Files below a folder, relative to it, as many as can be looked through for the words of an error."""
+    every = (Path(folder, name) for folder, _, names in os.walk(root) for name in sorted(names))
+    return (file.relative_to(root).as_posix() for file in islice(every, MOST_LOOKED_THROUGH))
 
 
 def read_strangers(

@@ -19,6 +19,7 @@ from harness.core.errors import InvalidPredictions, MissingData
 from harness.core.files import read_plain
 from harness.core.numbers import SUMS_TO_ONE
 from harness.core.text import brief
+from harness.data.likely_paths import LikelyPaths
 from harness.data.prediction_records import PredictionsFile
 from harness.data.prediction_tables import MOST_FILE_BYTES, Cells, class_columns, read_cells, refuse_foreign
 from harness.data.printed_numbers import number_of, printing_of
@@ -29,6 +30,12 @@ from harness.data.tables import relative_path
 PATH_COLUMNS = ("path", "filepath", "filename", "file", "image", "image_path")
 DIGEST_COLUMN = "sha256"
 LABEL_COLUMNS = ("label", "reference", "reference_label", "true_label", "target", "y_true", "ground_truth")
+# What a table calls the class that its maker took; held to the probabilities, so that no column is read as another.
+PREDICTED_COLUMNS = (
+    *("prediction", "predicted", "predictions", "pred", "y_pred", "predicted_label", "predicted_class"),
+    *("pred_label", "pred_class", "prediction_label"),
+)
+ALSO = (*LABEL_COLUMNS, *PREDICTED_COLUMNS)
 # What misses a sum of 1 by less is kept to the bit: at the tolerance itself, the order of a sum would decide whether a
 # pack can be read again.
 KEPT = SUMS_TO_ONE / 2
@@ -42,7 +49,7 @@ class PredictionsTable:
 
     content:       its bytes, all of which were hashed.
     paths, digests: of each row, as they are written; empty where the table has no such column.
-    labels:        of each row, where the table has them.
+    labels, predicted: of each row, where the table has them.
     probabilities: (n_rows, n_classes) float64 in the order of the protocol's classes; every row sums to 1.
     places:        where each row stands, such as "line 7".
     """
@@ -52,6 +59,7 @@ class PredictionsTable:
     paths: tuple[str, ...]
     digests: tuple[str, ...]
     labels: tuple[str, ...]
+    predicted: tuple[str, ...]
     probabilities: np.ndarray
     places: tuple[str, ...]
 
@@ -109,7 +117,8 @@ def read_predictions_file(file: Path, *, set_name: str, classes: tuple[str, ...]
         number: counts the tables of one set from 1.
     Raises:
         MissingData: no such file.
-        InvalidPredictions: see `parse_predictions`; or the file cannot be read, or is too large.
+        InvalidPredictions: see `parse_predictions`; or the file cannot be read, is too large, or calls cells another
+            class than its own probabilities do.
     """
     try:
         content = read_plain(file, most_bytes=MOST_FILE_BYTES, follow_link=True)
@@ -119,7 +128,9 @@ def read_predictions_file(file: Path, *, set_name: str, classes: tuple[str, ...]
         raise InvalidPredictions(
             f"--predictions {file} cannot be read ({error.strerror}). Name a CSV or Parquet file with a row per image."
         ) from None
-    return parse_predictions(content, name=file.name, set_name=set_name, classes=classes, number=number)
+    table = parse_predictions(content, name=file.name, set_name=set_name, classes=classes, number=number)
+    _refuse_other_predictions(table, classes)
+    return table
 
 
 def parse_predictions(
@@ -132,7 +143,7 @@ def parse_predictions(
             probabilities. Says where, how often, and what to do.
     """
     where = f"--predictions {name}"
-    cells = read_cells(content, where=where, classes=classes, keys=(DIGEST_COLUMN, *PATH_COLUMNS), also=LABEL_COLUMNS)
+    cells = read_cells(content, where=where, classes=classes, keys=(DIGEST_COLUMN, *PATH_COLUMNS), also=ALSO)
     columns = class_columns(cells.header, classes, where=where)
     refuse_foreign(cells, classes, where=where)
     digest_column = DIGEST_COLUMN if DIGEST_COLUMN in cells.header and DIGEST_COLUMN not in classes else None
@@ -142,7 +153,10 @@ def parse_predictions(
             f"{where}: no column says which image a row speaks of; its columns are {brief(list(cells.header))}. Add a "
             f"column {PATH_COLUMNS[0]!r} (as in the manifest) or {DIGEST_COLUMN!r}."
         )
-    label_column = next((each for each in LABEL_COLUMNS if each in cells.header and each not in classes), None)
+    label_column, predicted_column = (
+        next((each for each in names if each in cells.header and each not in classes), None)
+        for names in (LABEL_COLUMNS, PREDICTED_COLUMNS)
+    )
     numbers = _numbers(cells, [columns[each] for each in classes], where=where)
     printing = printing_of([row[columns[each]] for row in cells.rows for each in classes])
     tolerances = np.clip(printing.rounding_of(numbers).sum(axis=1), SUMS_TO_ONE, MOST_ROUNDING)
@@ -177,6 +191,7 @@ def parse_predictions(
         paths=_column(cells, path_column),
         digests=_column(cells, digest_column),
         labels=_column(cells, label_column),
+        predicted=_column(cells, predicted_column),
         probabilities=probabilities,
         places=cells.places,
     )
@@ -238,6 +253,34 @@ def _refuse_improbable(
     )
 
 
+def _refuse_other_predictions(table: PredictionsTable, classes: Sequence[str]) -> None:
+    """Where a table says in words which class each row was called, its probabilities must say so too.
+
+    Raises:
+        InvalidPredictions: they do not; as where columns were named in another order than the numbers were written in.
+    """
+    places = {name.casefold(): place for place, name in enumerate(classes)}
+    called = [places.get(word.strip().casefold()) for word in table.predicted]
+    if not called or None in called:  # codes, numbers, or words of its own, which are not guessed at
+        return
+    own = table.probabilities[np.arange(len(called)), np.array(called, dtype=np.int64)]
+    largest = table.probabilities.max(axis=1)
+    # Ties by rounding: two numbers that are printed alike, or that were alike before they were divided by their sum.
+    bad = np.flatnonzero(own < largest - max(table.record.tolerance, SUMS_TO_ONE)).tolist()
+    if bad:
+        shown = "; ".join(
+            f"{table.places[row]}: {table.predicted[row]!r} with {own[row]:.4g}, and "
+            f"{classes[int(table.probabilities[row].argmax())]!r} has {largest[row]:.4g}"
+            for row in bad[:3]
+        )
+        raise InvalidPredictions(
+            f"--predictions {table.record.file}: {len(bad)} of {len(called)} rows are called another class in the "
+            f"table's own words than the one that has the largest probability, first {shown}. Are the columns named in "
+            "another order than they were written in? If a threshold decided, remove the column of its words: what is "
+            "judged is the class with the largest probability."
+        )
+
+
 # --- fitting to images ------------------------------------------------------------------------
 
 
@@ -281,6 +324,7 @@ class _Finder:
         self._by_path: dict[str, CellImage] = {}
         self._by_name: dict[str, list[CellImage]] = defaultdict(list)
         self._by_digest: dict[str, list[CellImage]] = defaultdict(list)
+        self._likely: LikelyPaths | None = None
         for image in images:
             self._by_path[image.path] = image
             self._by_name[image.filename].append(image)
@@ -292,7 +336,7 @@ class _Finder:
         path = table.paths[row] if table.paths else None
         if digest is None:
             assert path is not None  # a table has one of the two columns
-            yield from self._at(path, here, problems)
+            yield from self._at(table, path, here, problems)
             return
         if not re.fullmatch("[0-9a-f]{64}", digest):
             remedy = "Write the SHA-256 of the file's bytes as 64 hexadecimal digits in lower case."
@@ -310,11 +354,13 @@ class _Finder:
             return
         yield from [named] if named is not None else found
 
-    def _at(self, written: str, here: str, problems: Problems) -> Iterator[CellImage]:
+    def _at(self, table: PredictionsTable, written: str, here: str, problems: Problems) -> Iterator[CellImage]:
         try:
             path = relative_path(written)
         except ValueError as error:
-            problems.add("unusable paths", f"{here}: {error}", "Write paths as in the manifest.")
+            told = str(error).rstrip(".") if (close := self._close(written, "unusable paths", problems)) else str(error)
+            perhaps = f"; here perhaps {close}" if close else ""
+            problems.add("unusable paths", f"{here}: {told}{perhaps}", "Write paths as in the manifest.")
             return
         if (image := self._by_path.get(path)) is not None:
             yield image
@@ -327,4 +373,17 @@ class _Finder:
             yield alike[0]
         else:
             remedy = "Remove these rows, or write paths as in the manifest: relative to the data folder."
-            problems.add("foreign rows", f"{here} ({path!r}) is no image of the set", remedy)
+            if others := [each for each in table.record.unread if each in PATH_COLUMNS]:
+                remedy += f" Of several columns that could name the image one was read, and not {', '.join(others)}: "
+                remedy += "leave the one that is meant."
+            close = self._close(written, "foreign rows", problems)
+            perhaps = f"; {close} is close to it, and is not guessed" if close else ""
+            problems.add("foreign rows", f"{here} ({path!r}) is no image of the set{perhaps}", remedy)
+
+    def _close(self, written: str, kind: str, problems: Problems) -> str | None:
+        """The image that was probably meant; only for those that will be shown, since it takes time."""
+        if not problems.shows_more(kind):
+            return None
+        if self._likely is None:
+            self._likely = LikelyPaths(self._by_path)
+        return self._likely.close_to(written)

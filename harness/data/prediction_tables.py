@@ -78,10 +78,11 @@ def class_columns(header: Sequence[str], classes: Sequence[str], *, where: str) 
     before = PREFIX if len(prefixed) > len(plain) else ""
     absent = [name for name in classes if before + name not in header]
     if absent:
+        alone = " Is that the line with the column names?" if len(header) == 1 else ""
         raise InvalidPredictions(
             f"{where}: {len(absent)} of {len(classes)} classes have no column, first "
             f"{_with_likeness(before + absent[0], header)}. The columns are {brief(list(header))}; write one for each "
-            f"class of the protocol: {', '.join(classes)}."
+            f"class of the protocol: {', '.join(classes)}.{alone}"
         )
     return {name: list(header).index(before + name) for name in classes}
 

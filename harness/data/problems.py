@@ -18,6 +18,10 @@ class Problems:
         self._found[kind].append(detail)
         self._remedies.setdefault(kind, remedy)
 
+    def shows_more(self, kind: str) -> bool:
+        """Whether another problem of this kind will be shown, and not only counted."""
+        return len(self._found.get(kind, ())) < self.N_SHOWN
+
     def __bool__(self) -> bool:
         return bool(self._found)
 

@@ -71,6 +71,7 @@ LIKELY = {
 # An id as programs and people write it ("P-001", "S12/3"); and a number with its unit ("40x", "0.25 um"), no id.
 ID_LIKE = re.compile(r"(?=.*[^\W\d_])(?=.*\d)[\w./# -]{2,64}")
 WITH_UNIT = re.compile(r"[\d.,]+ ?[^\W\d_]{1,3}")
+PADDED = re.compile(r"0\d+")  # with a zero before it, as no program writes a width, grade or count
 FEWEST_IDS = 3
 # What path and label columns are often called; for the table that an error prints, never to read by.
 OFTEN = {
@@ -322,23 +323,33 @@ class _Unread:
     n: int = 0
     like_ids: bool = True
     like_parts: bool = True
+    widths: set[int] = field(default_factory=set)  # of whole numbers; two where they are not all of one
+    padded: bool = False
     values: set[str] = field(default_factory=set)
 
     def see(self, cell: str) -> None:
-        if not cell or not (self.like_ids or self.like_parts):
+        if not cell or not (self.like_ids or self.like_numbers or self.like_parts):
             return
         if cell not in self.values:
             self.like_ids &= ID_LIKE.fullmatch(cell) is not None and WITH_UNIT.fullmatch(cell) is None
+            self.widths.add(len(cell) if cell.isdecimal() else 0)
+            self.padded |= PADDED.fullmatch(cell) is not None
             self.like_parts &= part_called(cell, None) is not None
             self.values.add(cell)
         self.n += 1
+
+    @property
+    def like_numbers(self) -> bool:
+        """Whether all are whole numbers of as many digits, as ids are that are padded with zeros."""
+        return len(self.widths) < 2 and 0 not in self.widths
 
     @property
     def role(self) -> str | None:
         """As of `likely_role`, by what stands in the rows."""
         if self.like_parts and len(self.values) > 1:
             return "split"
-        return "patient" if self.like_ids and FEWEST_IDS <= len(self.values) <= self.n // 2 else None
+        ids = self.like_ids or (self.like_numbers and self.padded)
+        return "patient" if ids and FEWEST_IDS <= len(self.values) <= self.n // 2 else None
 
 
 def _refuse_unspoken(

@@ -76,11 +76,12 @@ class Child:
         # Also where nobody calls `close`: when this is forgotten, and before the interpreter ends.
         self._end = weakref.finalize(self, _end, self._keeper, control, status)
         self._said, self._left_s, self._total_s = bytearray(), total_s, total_s
+        self.group = 0
         started = self._status.next(KEEPER_S)
         if "group" not in started:
             self.close(grace_s=0.0)
             raise ChildFailed(f"cannot be started: {started.get('refused', 'its keeper did not answer')}")
-        self.group: int = started["group"]
+        self.group = int(started["group"])
         self.memory_bound = bool(started["memory_bound"])
         for end in (self._input, self._output):
             os.set_blocking(end.fileno(), False)
@@ -116,6 +117,9 @@ class Child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._keeper.wait(grace_s)
             self._end()
+            if self.group and self._keeper.returncode < 0:  # killed, so that it could kill nobody
+                with contextlib.suppress(OSError):
+                    os.killpg(self.group, signal.SIGKILL)
             self._errors.finish()
 
     @property
@@ -181,6 +185,9 @@ class Child:
         code = self._status.next(1.0).get("ended")
         self._errors.finish()
         if code is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if self._keeper.wait(0.1) < 0:
+                    return "or somebody else killed the process that started it"
             return "closed its standard output"
         if code >= 0:
             return f"ended with exit status {code}"

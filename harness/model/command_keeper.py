@@ -16,7 +16,8 @@ import subprocess
 import sys
 import time
 
-SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux: orphans below become children of this process
+# Of Linux's prctl: a process gets a signal when the one that started it ends; orphans below become its children.
+DEATH_SIGNAL, SUBREAPER = 1, 36
 MOST_SECONDS_OF_KILLING = 5.0
 
 
@@ -37,7 +38,8 @@ def main() -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     try:
-        command = subprocess.Popen(request["command"], start_new_session=True)
+        # A command may kill this process. Then it ends too, and who started both ends its group.
+        command = subprocess.Popen(request["command"], start_new_session=True, preexec_fn=_end_with_its_keeper)
     except OSError as error:
         say(refused=f"{error.strerror or error}")
         return
@@ -53,6 +55,11 @@ def main() -> None:
             os.read(woken, 4096)
     _kill_all(command)
     say(ended=command.returncode)
+
+
+def _end_with_its_keeper() -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 
 
 def _bound(n_bytes: int) -> bool:

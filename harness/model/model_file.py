@@ -79,7 +79,7 @@ def read_model(file: Path, protocol: Protocol, *, trusted: tuple[str, ...]) -> M
         )
     if suffix not in FORMATS:
         why = LEFT_OUT.get(suffix, f"this kind of file is not known; known are {', '.join(FORMATS)}. {AS_A_COMMAND}")
-        raise WeightsError(f"--model {file}: {why}. {SAFE}.")
+        raise WeightsError(f"--model {file}: {why}.{'' if AS_A_COMMAND in why else f' {SAFE}.'}")
     kind, content = FORMATS[suffix], read_whole(file)
     if not content:
         raise WeightsError(

@@ -6,15 +6,28 @@ What they write is held to the protocol, so that no class is read as another; wh
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 # What such a list or table is called in checkpoints, in the metadata of files, and in the settings beside weights.
 CALLED = (
-    *("classes", "class_names", "classnames", "class_to_idx", "idx_to_class", "labels", "label_names", "names"),
-    *("id2label", "label2id", "categories", "vocab", "target_names", "class_labels"),
+    *(
+        "classes",
+        "class_names",
+        "classnames",
+        "class_list",
+        "cls_names",
+        "labels",
+        "label_names",
+        "names",
+        "categories",
+    ),
+    *("class_to_idx", "class_to_index", "class2idx", "idx_to_class", "index_to_class", "idx2class", "class_mapping"),
+    *("id2label", "label2id", "idx2label", "label2idx", "label_to_idx", "idx_to_label", "label_map", "label_mapping"),
+    *("vocab", "target_names", "class_labels", "dataset_classes"),
 )
-SETTINGS = ("hyper_parameters", "hparams", "config", "meta", "metadata", "pretrained_cfg", "extra", "settings")
+DEEPEST = 3  # tables below each other; mmpretrain has its classes below meta and dataset_meta
 LONGEST_TEXT = 2**16
 
 Names = tuple[str, ...]
@@ -22,8 +35,7 @@ Names = tuple[str, ...]
 
 def lists_in(found: Mapping[Any, Any]) -> tuple[Names, ...]:
     """Every list of class names in what lies beside weights, each in the order of the outputs."""
-    tables = [found, *(each for key in SETTINGS if isinstance(each := found.get(key), Mapping))]
-    return tuple(_lists(tables))
+    return tuple(_lists(_tables(found, DEEPEST)))
 
 
 def classes_told(lists: Iterable[Sequence[str]], classes: Sequence[str]) -> Names | None:
@@ -38,10 +50,22 @@ def classes_told(lists: Iterable[Sequence[str]], classes: Sequence[str]) -> Name
     return next((each for each in own if each != tuple(classes)), own[0] if own else None)
 
 
+def _tables(found: Mapping[Any, Any], deep: int) -> Iterator[Mapping[Any, Any]]:
+    """It and the tables below it, whatever they are called; what an optimiser keeps says nothing of classes."""
+    yield found
+    for key, value in found.items():
+        if deep > 1 and isinstance(value, Mapping) and not str(key).casefold().startswith("opt"):
+            yield from _tables(value, deep - 1)
+
+
 def _lists(tables: Iterable[Mapping[Any, Any]]) -> Iterator[Names]:
     for table in tables:
         for key, value in table.items():
-            if isinstance(key, str) and key.casefold() in CALLED and (names := _names_in(value)) is not None:
+            if (
+                isinstance(key, str)
+                and re.sub(r"[-. ]", "_", key.casefold()) in CALLED
+                and (names := _names_in(value)) is not None
+            ):
                 yield names
 
 
@@ -51,15 +75,19 @@ def _names_in(value: object) -> Names | None:
         return _names_in(_read(value))
     if isinstance(value, Mapping):
         pairs = list(value.items())
-        if all(isinstance(key, str) and type(place) is int for key, place in pairs):
+        if all(_is_place(place) and not _is_place(key) for key, place in pairs):
             pairs = [(place, key) for key, place in pairs]
-        places = {int(key): name for key, name in pairs if type(key) is int or str(key).isdecimal()}
+        places = {int(key): name for key, name in pairs if _is_place(key)}
         if len(places) != len(pairs) or sorted(places) != list(range(len(pairs))):
             return None
         value = [places[n] for n in range(len(pairs))]
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(each, str) for each in value):
         return None
     return tuple(value)
+
+
+def _is_place(value: object) -> bool:
+    return type(value) is int or (isinstance(value, str) and value.isdecimal())
 
 
 def _read(text: str) -> object:

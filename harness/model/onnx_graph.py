@@ -163,7 +163,8 @@ def _refuse_odd_tensor(tensor: TensorProto, where: str) -> None:
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
         raise WeightsError(
             f"{where}: the weights {tensor.name!r} lie in another file, and no other file is read. Save all in one: "
-            "onnx.save_model(onnx.load(FILE), NEW, save_as_external_data=False)."
+            "onnx.save_model(onnx.load(FILE), NEW, save_as_external_data=False), or export it so: "
+            "torch.onnx.export(..., external_data=False)."
         )
     try:
         numpy_helper.to_array(tensor)  # which takes what is there for what is claimed, and gives memory to no more

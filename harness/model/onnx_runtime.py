@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from harness.core.errors import DeviceUnavailable, TrainingError, WeightsError
 from harness.core.processes import run_isolated
 from harness.model.devices import n_threads
 from harness.model.onnx_graph import Ports
+from harness.model.watchdog import Watchdog
 
 # Bytes are an ONNX graph and nothing else, and a thread that waits sleeps, as in harness/core/threads.py.
 SETTINGS = {"session.load_model_format": "ONNX", "session.intra_op.allow_spinning": "0"}
@@ -24,8 +26,16 @@ PROVIDERS: Mapping[str, tuple[str, dict[str, str]]] = {
     "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
 }
 TRIAL_TIMEOUT_S = 120
+# Of one answer in this process, beside the trial's time: what an image may take on the slowest machine.
+IMAGE_S = 10
 MOST_MEMORY = 8 * 1024**3  # of addresses; the largest file that is read takes under half of it
 READER_TIMEOUT_S = 600  # and a second for each image
+# Where this onnxruntime's version is the matter, what is to be done; in the words that it uses.
+TOO_NEW = re.compile(r"official(ly)? released onnx opset|Unsupported model IR version|is under development")
+OLDER = "Export it for an older opset, such as torch.onnx.export(..., opset_version=18), or install a newer onnxruntime"
+# Where in its own source something was noticed, which says nothing to others.
+OWN_PLACE = re.compile(r"/\S+\.(?:h|cc):\d+ (?:.*\) )?(?=[A-Z])")
+_WATCHDOG = Watchdog()
 _TRIAL, _READER = (Path(__file__).with_name(name) for name in ("onnx_trial.py", "onnx_reader.py"))
 
 
@@ -62,16 +72,28 @@ class Session:
             raise WeightsError(f"{where}: onnxruntime does not load it: {_one_line(error)}.") from None
         if self._session.get_providers()[0] != provider:  # it falls back to the CPU, and only logs it
             raise DeviceUnavailable(f"{where}: onnxruntime could not use {device}. Use --device cpu.")
-        self._signature = ports
+        self._signature, self._where = ports, where
 
     def __call__(self, given: np.ndarray) -> np.ndarray:
         """
         Raises:
-            WeightsError: the graph does not take it.
+            WeightsError: the graph does not take it, or does not end.
         """
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        within_s = TRIAL_TIMEOUT_S + IMAGE_S * len(given)
         try:
-            (answer,) = self._session.run([self._signature.output.name], {self._signature.input.name: given})
+            with _WATCHDOG.within(within_s, lambda: setattr(options, "terminate", True)):
+                (answer,) = self._session.run(
+                    [self._signature.output.name], {self._signature.input.name: given}, options
+                )
         except Exception as error:
+            if options.terminate:
+                raise WeightsError(
+                    f"{self._where}: onnxruntime gave no answer to {len(given)} images in {within_s:g} s, as where a "
+                    "loop in the graph ends for some images and not for others. Export it without."
+                ) from None
             raise WeightsError(f"onnxruntime cannot compute {len(given)} images: {_one_line(error)}.") from None
         return np.asarray(answer)
 
@@ -154,9 +176,15 @@ def _failure(
         return f"onnxruntime crashed over it (signal {-done.returncode})"
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no word"]
-        return f"onnxruntime does not compute it: {said[-1][:500]}"
+        return f"onnxruntime does not compute it: {_in_short(said[-1])}"
     return None
 
 
 def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}".rstrip(".")
+    return _in_short(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _in_short(said: str) -> str:
+    """What the library said, without its own files; and what to do, where its version is the matter."""
+    told = OWN_PLACE.sub("", said)[:500].rstrip(".")
+    return f"{told}. {OLDER}" if TOO_NEW.search(said) else told

@@ -225,7 +225,10 @@ def given_told(results: RunResults) -> list[str]:
         if file.unread:
             told.append(f"  columns not used: {', '.join(name or '(without a name)' for name in file.unread)}")
         if file.n_other_labels:
-            told.append(f"  its {file.label_column!r} differs from the data's label in {file.n_other_labels} rows")
+            every = "; are its labels in other words?" if file.n_other_labels == file.n_rows else ""
+            told.append(
+                f"  its {file.label_column!r} differs from the data's label in {file.n_other_labels} rows{every}"
+            )
     if given.undivided:
         told.append("no split was given: every cell is judged as test; separation from training is not shown")
     return told
