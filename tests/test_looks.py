@@ -28,7 +28,7 @@ from harness.metrics.predictions import Predictions
 from harness.protocol.datasets import ImageRules
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
-from harness.protocol.statistics import LooksPlan
+from harness.protocol.statistics import ClusterPlan, LooksPlan
 from harness.report.sentences import looks_left_told
 
 LEUKOCYTE = read_protocol(SUITES / "protocols" / "leukocyte.toml")
@@ -210,8 +210,13 @@ def test_what_cannot_pass_at_the_first_look_ends_nothing():
 def test_cells_of_few_patients_leave_fewer_looks():
     # 375 cells of 75 patients, five of each, at 0.1: worth 375 / 1.4 = 268, and of these 0.98 ** 268 = 0.0045 is one
     # part of 11 of the error: look 3 spends 1/12. By themselves they last to look 9.
-    found = looks_left(with_looks(correction="series"), {"test": cells_of(75, groups=75)}, {"test": 1})
+    alike = ClusterPlan(intracluster_correlation=0.1, source="Nobody, 2026: for this test.")
+    sourced = with_looks(correction="series").model_copy(update={"clusters": alike})
+    found = looks_left(sourced, {"test": cells_of(75, groups=75)}, {"test": 1})
     assert found == {"test": LooksLeft(last=2, left=1, ended_by=("A1",))}
+    # Without a source they have to do at 0.3: worth 170, which prove no 0.98 at any look.
+    unsourced = looks_left(with_looks(correction="series"), {"test": cells_of(75, groups=75)}, {"test": 1})
+    assert "A1" not in unsourced["test"].ended_by
 
 
 @pytest.mark.parametrize("last", [1, 2, 8, 9])

@@ -303,6 +303,21 @@ def test_an_id_with_white_space_around_it_is_refused(folder):
         read(table)
 
 
+@pytest.mark.parametrize("column", ["patient", "slide", "site"])
+@pytest.mark.parametrize("other", ["p1", "P\u200b1", "\uff301", "P1\u2060"])
+def test_an_id_in_two_spellings_is_refused_for_it_would_count_as_two(folder, column, other):
+    rows = f"path,label,{column}\nmonocyte/c.jpg,monocyte,P1\nbasophil/a.jpg,basophil,{other}\n"
+    with pytest.raises(DataError, match=f"line 3: {column} .* differs from 'P1' on line 2 in nothing but case"):
+        read(write(folder / "m.csv", rows))
+
+
+@pytest.mark.parametrize(("one", "other"), [("P1", "P1"), ("P1", "P2"), ("1 12", "11 2"), ("P1", "P-1")])
+def test_the_same_id_twice_and_ids_that_differ_are_read(folder, one, other):
+    rows = f"path,label,patient\nmonocyte/c.jpg,monocyte,{one}\nbasophil/a.jpg,basophil,{other}\n"
+    found = read(write(folder / "m.csv", rows))
+    assert {image.patient for image in found.images} == {one, other}
+
+
 def test_a_digest_in_the_table_must_be_that_of_the_file(folder):
     digest = hashlib.sha256(b"monocyte/c.jpg").hexdigest()
     table = write(folder / "m.csv", f"path,label,sha256\nmonocyte/c.jpg,monocyte,{digest}\n")

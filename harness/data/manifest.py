@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -339,6 +340,7 @@ def _rows_of(
 ) -> dict[str, _Row]:
     rows: dict[str, _Row] = {}
     lines: dict[str, int] = {}
+    spelled: dict[tuple[str, str], tuple[str, int]] = {}
     strange = {row.cells["label"]: None for row in table.rows if _class_of(row, classes, labels) is None}
     for row in table.rows:
         where = f"{file}, line {row.line}"
@@ -364,7 +366,29 @@ def _rows_of(
             if role.startswith(SLICES) and (value := _group_in(row, role, where)) is not None
         )
         rows[path], lines[path] = _Row(label, sha256, patient, slide, site, slices=slices), row.line
+        for column, value in (*zip(GROUP_COLUMNS, (patient, slide, site), strict=True), *slices):
+            if value is not None:
+                _refuse_another_spelling(spelled, column, value, row.line, where)
     return rows
+
+
+def _refuse_another_spelling(
+    spelled: dict[tuple[str, str], tuple[str, int]], column: str, value: str, line: int, where: str
+) -> None:
+    """One patient of two spellings counts as two, may be in two parts, and makes every bound narrower than it is."""
+    before, first = spelled.setdefault((column, _as_read(value)), (value, line))
+    if before != value:
+        raise DataError(
+            f"{where}: {column} {shortened(ascii(value), 300)} differs from {shortened(ascii(before), 300)} on line "
+            f"{first} in nothing but case, spaces or how a letter is encoded, so that it may be the same or not. Write "
+            "every id in one way; ids of two patients in two that differ in more."
+        )
+
+
+def _as_read(value: str) -> str:
+    """What a person reads: "p1" and a "P1" with an invisible or a wide letter are one; "1 12" and "11 2" are two."""
+    letters = unicodedata.normalize("NFKC", value).casefold()
+    return " ".join("".join(each for each in letters if unicodedata.category(each) != "Cf").split())
 
 
 def _class_of(row: TableRow, classes: Sequence[str], labels: Mapping[str, str]) -> str | None:

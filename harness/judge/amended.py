@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from harness.judge.dropped import Dropped, dropped_pictures
 from harness.judge.ledger import Look
 from harness.judge.looks import Shown, first_looks, shared_before, shown_by
 from harness.judge.margins import Margin, Rest, loosened
@@ -16,7 +17,7 @@ from harness.judge.regrouped import Regrouped, by_look, regrouped_sets
 from harness.judge.relabelled import Relabelled, by_set
 from harness.judge.rules import RULES, Rules
 from harness.judge.terms import unpack_terms
-from harness.protocol.amendments import GROUPS, LABELS, Amendment
+from harness.protocol.amendments import CELLS, GROUPS, LABELS, Amendment
 from harness.protocol.records import Protocol
 from harness.protocol.terms import Steps, Terms, Tree, canonical, plain, says, terms_of
 
@@ -32,7 +33,8 @@ class Change:
 
     set:       that was looked at, as it is called now.
     key:       with dots, such as "criteria.A1.floor"; "labels.SET" of corrected labels, which are path -> label;
-               "groups.SET" of moved groups, which are column -> how many groups, and a digest of them.
+               "groups.SET" of moved groups, which are column -> how many groups, and a digest of them; "cells.SET" of
+               pictures that were dropped: how many there were, how many are gone, and a digest of which.
     old, new:  both values as JSON; empty where there is no such key.
     run, time: of the first look; of a baseline its run, and no time.
     amendment: the protocol's own, which names both values; None where the change is not declared.
@@ -61,8 +63,13 @@ class Change:
         return self.key.startswith(f"{GROUPS}.")
 
     @property
+    def of_cells(self) -> bool:
+        """Whether it is of the data: pictures that the set shows no longer."""
+        return self.key.startswith(f"{CELLS}.")
+
+    @property
     def of_data(self) -> bool:
-        return self.of_labels or self.of_groups
+        return self.of_labels or self.of_groups or self.of_cells
 
     @property
     def undeclared(self) -> bool:
@@ -123,7 +130,8 @@ def changes_in(
                 found.setdefault((change.key, change.old, change.new), change)
     looser = () if baseline is None else _looser(protocol, baseline)
     moved = _moved_groups(protocol, (*regrouped_sets(ledger, run=run), *regrouped))
-    for change in (*looser, *_corrected_labels(protocol, relabelled), *moved):
+    gone = dropped_pictures(protocol, ledger, run=run) if rules.cells_kept else ()
+    for change in (*looser, *_corrected_labels(protocol, relabelled), *moved, *_dropped_cells(protocol, gone)):
         found.setdefault((change.key, change.old, change.new), change)
     return tuple(found.values())
 
@@ -149,6 +157,14 @@ def _moved_groups(protocol: Protocol, regrouped: Iterable[Regrouped]) -> Iterato
         yield Change(
             name, f"{GROUPS}.{name}", _as_json(old), _as_json(new), run, time, amendment, baseline=not time or None
         )
+
+
+def _dropped_cells(protocol: Protocol, gone: Iterable[Dropped]) -> Iterator[Change]:
+    """One change for each set and look whose pictures were dropped."""
+    for each in gone:
+        old, new = {"pictures": each.n}, {"gone": each.n_gone, "which": each.digest}
+        amendment = _declared(Difference((CELLS, each.set), old, new), protocol.amendments)
+        yield Change(each.set, f"{CELLS}.{each.set}", _as_json(old), _as_json(new), each.run, each.time, amendment)
 
 
 def _looser(protocol: Protocol, baseline: Compared) -> Iterator[Change]:

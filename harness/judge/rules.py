@@ -29,6 +29,8 @@ class Rules:
     few_apart:     whether rates of classes with few cells have a share of the error each in bounds made of several.
     alike_unsourced: up to which intracluster correlation a pass has to hold where the protocol's has no source; a pass
                    then says at which one its verdict turns. None: up to the protocol's own.
+    cells_kept:    whether pictures that are dropped from a set after a look are an amendment of the data.
+    constant_told: whether it is told that one and the same answer to every cell would pass.
     holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
                    these, as `Metric.per` has it.
     """
@@ -43,6 +45,8 @@ class Rules:
     searched: bool | None = None
     few_apart: bool | None = None
     alike_unsourced: float | None = None
+    cells_kept: bool | None = None
+    constant_told: bool | None = None
 
 
 RULES = Rules(
@@ -54,6 +58,8 @@ RULES = Rules(
     searched=True,
     few_apart=True,
     alike_unsourced=ALIKE_UNSOURCED,
+    cells_kept=True,
+    constant_told=True,
 )
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
 # Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not

@@ -41,6 +41,7 @@ REPLACED = {
     'sample: with ten seeds a recipe at its floor passed in 24 of 100 test parts. Ask for "recipe_accuracy"',
 }
 TOP_KEY = "this key belongs to the top of the file, before the first [table]. Move it there."
+FEWEST_LETTERS = 5  # different ones, of a text that says something
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -83,6 +84,7 @@ def _checked(path: Path, merged: dict[str, Any]) -> Protocol:
                 f"protocol {path}: criterion {criterion.id}: {REPLACED[criterion.metric]}; packs that were judged on "
                 f"{criterion.metric} stay readable."
             )
+    _refuse_empty_words(path, protocol)
     _refuse_idle_amendments(path, protocol)
     _refuse_other_words(path, protocol)
     return protocol
@@ -96,6 +98,28 @@ def _refuse_other_words(path: Path, protocol: Protocol) -> None:
         more = [f"... and {n} more"] if (n := len(problems) - MOST_PROBLEMS) > 0 else []
         said = "\n".join(f"  {each}" for each in [*problems[:MOST_PROBLEMS], *more])
         raise ProtocolError(f"protocol {path}: its texts say what its criteria do not:\n{said}")
+
+
+def _refuse_empty_words(path: Path, protocol: Protocol) -> None:
+    """Where a reason or a source lets more pass, dots are none; and what cannot be missed is asked of nobody."""
+    prevalence = protocol.prevalence
+    said = {
+        "looks.reason": protocol.looks.reason,
+        "clusters.source": protocol.clusters.source,
+        "dataset.pixels_suffice": protocol.dataset.pixels_suffice,
+        "prevalence.source": None if prevalence is None else prevalence.source,
+        **{f"waivers.{each.criterion}.reason": each.reason for each in protocol.waivers},
+        **{f"amendments.{each.key}.reason": each.reason for each in protocol.amendments},
+    }
+    for key, text in said.items():
+        if text is not None and len({letter for letter in text.casefold() if letter.isalpha()}) < FEWEST_LETTERS:
+            raise ProtocolError(f"protocol {path}: {key}: {text!r} says nothing. Write it in words, for who reads it.")
+    whole = [] if prevalence is None else [name for name, share in prevalence.shares.items() if share == 1.0]
+    if whole:
+        raise ProtocolError(
+            f"protocol {path}: prevalence.shares: every cell is a {whole[0]}, so that whatever is called so is right, "
+            "and no predictive value can be missed. State the shares of the classes that are met."
+        )
 
 
 def _refuse_idle_amendments(path: Path, protocol: Protocol) -> None:

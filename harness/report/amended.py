@@ -35,6 +35,8 @@ def verdict_words(results: RunResults) -> list[str]:
             said.append(f"{n} {word} corrected after a look at {sets}, and no amendment declares it")
         if groups := [change for change in results.undeclared if change.of_groups]:
             said.append(f"cells are in other groups than at a look, and no amendment declares it: {_moves(groups)}")
+        if gone := [change for change in results.undeclared if change.of_cells]:
+            said.append(f"pictures were dropped after a look, and no amendment declares it: {_moves(gone)}")
         if moved:
             said.append(f"the protocol changed after a look, and no amendment declares it: {_moves(moved)}")
         if looser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.core.text import first_few
+from harness.judge.constant_answers import constant_answers
 from harness.judge.criteria import behind_closed_gates, observed, what_closes
 from harness.judge.looks_left import MOST_LOOKS, LooksLeft, looks_left
 from harness.judge.verdicts import Outcome, Verdict
@@ -37,12 +38,20 @@ def conclusion(results: RunResults, *, formerly: bool = False) -> str:
     said += [*verdict_words(results), *rescored_words(results)]
     if not formerly and not requires_accuracy(results.protocol):
         said.append("the protocol requires nothing about accuracy")
+    elif results.rules.constant_told and (always := enough_to_say(results)) is not None:
+        said.append(f"whoever answers every cell with {always} meets all that the protocol requires of accuracy")
     return f"{word}: {'; '.join(said)}"
 
 
 def requires_accuracy(protocol: Protocol) -> bool:
     """Whether any right answer is required, rather than sound data, speed, or no loss against a baseline."""
     return any(criterion.required and criterion.question in CLASSIFYING for criterion in protocol.criteria)
+
+
+def enough_to_say(results: RunResults) -> str | None:
+    """A class that, said of every cell, would meet all that is required of right answers; None where none would."""
+    found = constant_answers(results.protocol, results.counted_predictions, CLASSIFYING, rules=results.rules)
+    return next(found, None)
 
 
 def gates_told(verdicts: Sequence[Verdict]) -> str | None:
