@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -279,9 +279,16 @@ def _list_folder(
     reading = Reading(
         labels=_labels_met(placed, names.label_of),
         parts=divided,
+        within=sub_folders(placed, divided),
         litter=tuple(sorted(set(walk.litter))),
     )
     return _Listed(root, {path: _Row(each.label, part=each.part) for path, each in placed.items()}, ignored, reading)
+
+
+def sub_folders(paths: Iterable[str], parts: Collection[str]) -> tuple[str, ...] | None:
+    """What the folders between class and images are called, part folders aside; None where there are none."""
+    steps = ([step for step in path.split("/")[:-1] if step not in parts] for path in paths)
+    return tuple(sorted({"/".join(each[1:]) for each in steps if len(each) > 1})) or None
 
 
 def _labels_met(placed: Mapping[str, Placed], labels: Mapping[str, str]) -> dict[str, str]:

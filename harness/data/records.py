@@ -81,6 +81,8 @@ class Reading:
     parts:     folder above or directly below the class folders -> part, or "unused" for one that was not read.
     columns:   what was read -> the column of the table; delimiter: what separates its cells. Empty for a folder.
     unread:    columns that nothing read; unused: those of them that the protocol declares unused.
+    within:    sub-folders of the class folders, of which nothing was read but the images in them; None where there are
+               none, and of a set that was read before they were told.
     litter:    files, and folders with a "/" at the end, that an operating system or a program left behind.
     """
 
@@ -90,6 +92,7 @@ class Reading:
     delimiter: str | None = None
     unread: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    within: tuple[str, ...] | None = None
     litter: tuple[str, ...] = ()
 
     def part_of(self, path: str) -> str | None:
