@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +24,7 @@ from harness.core.text import shortened
 from harness.data.decoding import FORMAT_OF_SUFFIX, MOST_BYTES, open_regular
 from harness.data.folders import Listing, Placed, Walk, linked, list_folder
 from harness.data.likely_paths import LikelyPaths
-from harness.data.records import CellImage, Manifest, Reading, pin_of, sorted_by_path
+from harness.data.records import CellImage, Manifest, Reading, pin_of, sorted_by_path, sub_folders
 from harness.data.suggestions import labels_table, not_a_class
 from harness.data.tables import FILENAME, Table, TableRow, read_table, relative_path
 from harness.protocol.names import part_called
@@ -283,12 +283,6 @@ def _list_folder(
         litter=tuple(sorted(set(walk.litter))),
     )
     return _Listed(root, {path: _Row(each.label, part=each.part) for path, each in placed.items()}, ignored, reading)
-
-
-def sub_folders(paths: Iterable[str], parts: Collection[str]) -> tuple[str, ...] | None:
-    """What the folders between class and images are called, part folders aside; None where there are none."""
-    steps = ([step for step in path.split("/")[:-1] if step not in parts] for path in paths)
-    return tuple(sorted({"/".join(each[1:]) for each in steps if len(each) > 1})) or None
 
 
 def _labels_met(placed: Mapping[str, Placed], labels: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -98,6 +98,12 @@ class Reading:
     def part_of(self, path: str) -> str | None:
         """The part of the image at this path, where its set came in part folders."""
         return next((self.parts[step] for step in path.split("/")[:2] if step in self.parts), None)
+
+
+def sub_folders(paths: Iterable[str], parts: Collection[str]) -> tuple[str, ...] | None:
+    """What the folders between class and images are called, part folders aside; None where there are none."""
+    steps = ([step for step in path.split("/")[:-1] if step not in parts] for path in paths)
+    return tuple(sorted({"/".join(each[1:]) for each in steps if len(each) > 1})) or None
 
 
 @dataclass(frozen=True, slots=True)

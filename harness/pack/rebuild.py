@@ -37,6 +37,7 @@ from harness.data.records import (
     Split,
     SplitSource,
     sorted_by_path,
+    sub_folders,
 )
 from harness.data.split import COLUMNS
 from harness.judge.amended import changes_in, differences
@@ -445,6 +446,9 @@ class _Rebuilding:
                 self._note(EVIDENCE, "sets > dataset > reading > parts", f"the folder {folder!r} was read as {part!r}")
         if reading.columns:
             return  # the labels of a table were not in its paths
+        within = sub_folders((image.path for image in manifest.images), reading.parts)
+        if reading.within not in (None, within):
+            self._note(EVIDENCE, "sets > dataset > reading > within", f"the paths have {within}")
         for image in manifest.images:
             steps = image.path.split("/")
             below = steps[0] in reading.parts
