@@ -199,6 +199,15 @@ def _blanks(root: Path) -> Path:
     return root
 
 
+def _patients_below(root: Path) -> Path:
+    classes(root / "drawn")
+    for path, _, patient in rows_of(root / "drawn"):
+        moved = root / "set" / Path(path).parts[1] / patient / Path(path).name
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        (root / path).rename(moved)
+    return root / "set"
+
+
 def _noisy_copies(root: Path) -> Path:
     rng = np.random.default_rng(3)
     classes(root)
@@ -377,6 +386,7 @@ CASES = (
     _said_of("palette_transparent", "a palette with a clear colour", lambda root: classes(root, change=_clear)),
     _said_of("masks_beside", "a two-valued mask beside each image", _masked),
     _said_of("blank_frames", "black, white, and a grey lower half", _blanks),
+    _said_of("patients_below_classes", "a folder of each patient in each class folder", _patients_below),
     _said_of("copies_in_one_part", "nine noisy copies of one cell of each class", _noisy_copies, copies=True),
     _said_of("augmented_before_the_split", "three turned copies of each of 15", _augmented, copies=True),
 )

@@ -327,6 +327,12 @@ def test_a_digest_in_the_table_must_be_that_of_the_file(folder):
         read(table)
 
 
+def test_what_sub_folders_of_a_class_stand_for_is_named_as_not_read(folder):
+    for name in ("P2", "P1/slide 3"):
+        write(folder / "basophil" / name / "x.jpg", name)
+    assert read(folder).reading.within == ("P1/slide 3", "P2")
+
+
 def test_a_table_whose_files_are_all_missing_says_where_it_looked(folder):
     table = write(folder / "m.csv", "path,label\nDataset/basophil/a.jpg,basophil\n")
     with pytest.raises(DataError, match=f"all 1 files that it names are missing.*relative to {folder}"):

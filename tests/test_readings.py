@@ -28,6 +28,10 @@ def written(tiny: Pytest, place: Path) -> tuple[str, Path]:
         classes(data / part, (count,) * 5, names=list(LABELS), first=first, side=48)
     (data / "TRAIN" / "BASOPHIL" / ".DS_Store").write_bytes(b"x")
     (data / "TRAIN" / "notes.txt").write_text("none")
+    inside = data / "TRAIN" / "MONOCYTE" / "P1"
+    inside.mkdir()
+    moved = min(inside.parent.glob("*.png"))
+    moved.rename(inside / moved.name)
     (place / "parts.toml").write_text(
         'extends = "tiny.toml"\n[dataset]\nimages_per_class = { minimum = 5 }\n[dataset.labels]\n'
         + "\n".join(f'{written} = "{name}"' for written, name in LABELS.items())
@@ -42,6 +46,7 @@ def test_the_terminal_says_it(written):
     assert "dataset: part folders: 'TEST' is test, 'TRAIN' is train" in said
     assert "dataset: labels: 'BASOPHIL' is basophil" in said
     assert "dataset: passed by as litter: .DS_Store (1)" in said
+    assert "dataset: not read: what sub-folders of the class folders stand for, 'P1'. Where they are patients" in said
 
 
 def test_evidence_and_page_have_it(written):
@@ -50,6 +55,7 @@ def test_evidence_and_page_have_it(written):
     assert dataset["reading"]["labels"] == LABELS
     assert dataset["reading"]["parts"] == {"TEST": "test", "TRAIN": "train"}
     assert dataset["reading"]["litter"] == ["TRAIN/BASOPHIL/.DS_Store"]
+    assert dataset["reading"]["within"] == ["P1"]
     assert evidence_of(pack)["ignored"] == ["TRAIN/notes.txt"]
     page = (pack / "index.html").read_text()
     assert "passed by as litter: .DS_Store (1)" in page
@@ -80,9 +86,14 @@ def _no_parts(reading: dict[str, Any]) -> None:
     reading["parts"] = {}
 
 
+def _other_folder(reading: dict[str, Any]) -> None:
+    reading["within"] = ["young"]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
+        (_other_folder, "sets > dataset > reading > within"),
         (_other_part, "sets > dataset > reading > parts"),
         (_other_class, "sets > dataset > reading > labels"),
         (_no_parts, "label"),

@@ -25,7 +25,7 @@ from harness.core.text import shortened
 from harness.data.decoding import FORMAT_OF_SUFFIX, MOST_BYTES, open_regular
 from harness.data.folders import Listing, Placed, Walk, linked, list_folder
 from harness.data.likely_paths import LikelyPaths
-from harness.data.records import CellImage, Manifest, Reading, pin_of, sorted_by_path
+from harness.data.records import CellImage, Manifest, Reading, pin_of, sorted_by_path, sub_folders
 from harness.data.suggestions import labels_table, not_a_class
 from harness.data.tables import FILENAME, Table, TableRow, read_table, relative_path
 from harness.protocol.names import part_called
@@ -280,6 +280,7 @@ def _list_folder(
     reading = Reading(
         labels=_labels_met(placed, names.label_of),
         parts=divided,
+        within=sub_folders(placed, divided),
         litter=tuple(sorted(set(walk.litter))),
     )
     return _Listed(root, {path: _Row(each.label, part=each.part) for path, each in placed.items()}, ignored, reading)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -81,6 +81,8 @@ class Reading:
     parts:     folder above or directly below the class folders -> part, or "unused" for one that was not read.
     columns:   what was read -> the column of the table; delimiter: what separates its cells. Empty for a folder.
     unread:    columns that nothing read; unused: those of them that the protocol declares unused.
+    within:    sub-folders of the class folders, of which nothing was read but the images in them; None where there are
+               none, and of a set that was read before they were told.
     litter:    files, and folders with a "/" at the end, that an operating system or a program left behind.
     """
 
@@ -90,11 +92,18 @@ class Reading:
     delimiter: str | None = None
     unread: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    within: tuple[str, ...] | None = None
     litter: tuple[str, ...] = ()
 
     def part_of(self, path: str) -> str | None:
         """The part of the image at this path, where its set came in part folders."""
         return next((self.parts[step] for step in path.split("/")[:2] if step in self.parts), None)
+
+
+def sub_folders(paths: Iterable[str], parts: Collection[str]) -> tuple[str, ...] | None:
+    """What the folders between class and images are called, part folders aside; None where there are none."""
+    steps = ([step for step in path.split("/")[:-1] if step not in parts] for path in paths)
+    return tuple(sorted({"/".join(each[1:]) for each in steps if len(each) > 1})) or None
 
 
 @dataclass(frozen=True, slots=True)

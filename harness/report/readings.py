@@ -31,6 +31,11 @@ def reading_told(reading: Reading) -> Iterator[str]:
         yield f"the table's {_columns(reading.unread)} not read"
     if reading.unused:
         yield f"the table's {_columns(reading.unused)} not read: the protocol declares it unused"
+    if reading.within:
+        yield (
+            f"not read: what sub-folders of the class folders stand for, {_first(reading.within)}. Where they are "
+            "patients, slides or sites, name a table with a column of these, or cells of one can come into two parts"
+        )
     if reading.litter:
         kinds = Counter(_name(path) for path in reading.litter)
         yield f"passed by as litter: {', '.join(first_few([f'{name} ({n})' for name, n in kinds.items()], MOST_NAMED))}"
@@ -42,8 +47,11 @@ def _pairs(read_as: Mapping[str, str]) -> str:
 
 def _columns(names: Iterable[str]) -> str:
     names = list(names)
-    shown = ", ".join(first_few([brief(name) for name in names], MOST_NAMED))
-    return f"column {shown} was" if len(names) == 1 else f"columns {shown} were"
+    return f"column {_first(names)} was" if len(names) == 1 else f"columns {_first(names)} were"
+
+
+def _first(names: Iterable[str]) -> str:
+    return ", ".join(first_few([brief(name) for name in names], MOST_NAMED))
 
 
 def _name(path: str) -> str:

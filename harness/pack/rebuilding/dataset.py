@@ -101,6 +101,9 @@ def _check_reading(frame: Frame, manifest: Manifest) -> None:
             frame.note(EVIDENCE, "sets > dataset > reading > parts", f"the folder {folder!r} was read as {part!r}")
     if reading.columns:
         return  # the labels of a table were not in its paths
+    within = sub_folders((image.path for image in manifest.images), reading.parts)
+    if reading.within not in (None, within):
+        frame.note(EVIDENCE, "sets > dataset > reading > within", f"the paths have {within}")
     for image in manifest.images:
         steps = image.path.split("/")
         below = steps[0] in reading.parts
