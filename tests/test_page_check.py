@@ -38,6 +38,7 @@ from harness.pack.write import write_pack
 from harness.report import page as report
 from harness.report import wording
 from harness.report.places import Places, parsed, written
+from harness.report.printing import _plain
 from harness.report.rooted import with_whole_paths
 from harness.run.results import RunResults
 
@@ -135,6 +136,13 @@ def test_whatever_the_report_prints_of_a_number_says_it(value):
     assert says(wording.number(value), value, "value")
     assert says(wording.quantity(value, "s"), value, "value")
     assert says(wording.duration(value), value, "seconds")
+
+
+@pytest.mark.parametrize(("value", "text"), [(2.3e-106, "< 0.000000001"), (2e-9, "0.000000002"), (0.0, "0")])
+def test_a_number_next_to_nothing_is_said_to_be_small_and_not_in_a_hundred_zeros(value, text):
+    assert _plain(value) == text
+    assert says(text, value, "brier")
+    assert not says("< 0.000000001", 1.0, "brier") and not says("< 0.000000001", 0.0, "brier")
 
 
 @given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.integers(-3, 3))

@@ -29,7 +29,7 @@ DRAWN = frozenset(
     ("viewbox", "preserveaspectratio", "data-plot", "x", "y", "width", "height", "cx", "cy", "r", "points")
 )
 CARRYING = ("image", "use")  # a picture of a cell, and one that stands elsewhere on the page
-FRAMES = ({}, {"preserveaspectratio": "none"}, {"preserveaspectratio": "xMidYMid slice"})
+FRAMES: tuple[dict[str, str], ...] = ({}, {"preserveaspectratio": "none"}, {"preserveaspectratio": "xMidYMid slice"})
 ATTRIBUTES = frozenset(
     (
         *("id", "class", "lang", "charset", "name", "content", "http-equiv", "href", "role", "tabindex", "scope"),

@@ -28,7 +28,8 @@ def size_of(content: bytes) -> tuple[int, int]:
     """(width, height) in pixels by its head, without decoding it; of what does not open those of a square."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            return Image.open(io.BytesIO(content), formats=[kind.upper() for kind in KINDS]).size
+            image = Image.open(io.BytesIO(content), formats=[kind.upper() for kind in KINDS])
+            return image.width, image.height
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return 1, 1
 

@@ -16,6 +16,7 @@ from harness.report import wording
 from harness.report.places import SIZE, Places, written
 
 LEVEL = ("page", "level")
+TINY = 1e-9  # a smaller number is only said to be smaller
 
 
 class Printer:
@@ -82,7 +83,7 @@ class Printer:
         value = self.at(*steps)
         return element(
             steps,
-            wording.NOTHING if value is None else wording.number(value, significant=significant, beside=beside),
+            wording.NOTHING if value is None else _plain(value, significant=significant, beside=beside),
         )
 
     def probability(self, *steps: object) -> Markup:
@@ -128,8 +129,16 @@ class Printer:
         return element(steps, text)
 
 
+def _plain(value: float, *, significant: int = 4, beside: Iterable[float] = ()) -> str:
+    """A number; of one that is next to nothing that it is, instead of a hundred zeros."""
+    limits = tuple(beside)
+    if 0 < value < TINY and not any(0 < limit < TINY for limit in limits):
+        return f"< {TINY:.9f}"
+    return wording.number(value, significant=significant, beside=limits)
+
+
 def _in_unit(value: float, unit: str, beside: Iterable[float]) -> str:
-    return wording.number(value, beside=beside) if unit == "number" else wording.quantity(value, unit, beside=beside)
+    return _plain(value, beside=beside) if unit == "number" else wording.quantity(value, unit, beside=beside)
 
 
 def element(
