@@ -10,7 +10,16 @@ from harness.core.spreadsheet import active
 from harness.data.expectations import answers, expected_by_user, expected_of, findings_of, results_of, table_of
 from harness.data.leakage import LEAST_SEARCHED_PX, ListedImage
 from harness.data.pins import pin_findings
-from harness.data.records import CellImage, Finding, ImageFacts, IntegrityReport, Manifest, Reading, sorted_by_path
+from harness.data.records import (
+    CellImage,
+    Finding,
+    ImageFacts,
+    IntegrityReport,
+    Manifest,
+    Reading,
+    sorted_by_path,
+    sub_folders,
+)
 from harness.metrics.copies import DATASET
 from harness.pack.decode import rows_of, whole_number
 from harness.pack.files import EVIDENCE
