@@ -16,7 +16,8 @@ from test_looks import pictures
 
 from harness.core.errors import ProtocolError
 from harness.judge.amended import Change, changes_in, differences, unfixed_looks
-from harness.judge.ledger import Look, ledger_bytes, read_ledger
+from harness.judge.ledger import ledger_bytes, read_ledger
+from harness.judge.look import Look
 from harness.judge.terms import InvalidTerms, pack_terms, unpack_terms
 from harness.pack.tables import junit_of
 from harness.protocol.amendments import Amendment

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from harness.judge import answers as answers_module
 from harness.judge.answers import InvalidAnswers, answers_of, pack_answers, unpack_answers
-from harness.judge.ledger import LedgerError, Look, cells_digest, parse_ledger, read_ledger, record_look
+from harness.judge.ledger import cells_digest, parse_ledger, read_ledger, record_look
+from harness.judge.look import LedgerError, Look
 from harness.judge.looks import look_number
 from harness.metrics.predictions import Predictions
 

@@ -12,7 +12,8 @@ from tiny_run import Pytest, apart, evidence_of, verdicts_of
 
 from harness.cli import main
 from harness.judge.continuity import known_chain, known_head, lost_ledger, without_ledger
-from harness.judge.ledger import START, Look, head_of, ledger_bytes, merge_looks, read_ledger
+from harness.judge.ledger import head_of, ledger_bytes, merge_looks, read_ledger
+from harness.judge.look import START, Look
 from harness.pack.known_ledgers import chains_in
 from harness.plugin import DEFAULT_PROTOCOL
 from harness.protocol.file import read_protocol

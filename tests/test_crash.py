@@ -27,7 +27,8 @@ from tiny_run import Pytest
 from harness.core.errors import HarnessError, StoreError
 from harness.core.progress import silent
 from harness.data.records import Manifest
-from harness.judge.ledger import Look, read_ledger, record_look, require_writable
+from harness.judge.ledger import read_ledger, record_look, require_writable
+from harness.judge.look import Look
 from harness.judge.looks import look_number
 from harness.model.preprocessing import CellPixels
 from harness.model.training import train

@@ -37,7 +37,8 @@ from harness.core.spreadsheet import inert
 from harness.data.manifest import read_manifest
 from harness.data.records import CellImage, Manifest, sorted_by_path
 from harness.data.split import leaked_units, read_split, split_stratified, write_split
-from harness.judge.ledger import LedgerError, Look, contains, head_of, ledger_bytes, parse_ledger
+from harness.judge.ledger import contains, head_of, ledger_bytes, parse_ledger
+from harness.judge.look import LedgerError, Look
 from harness.pack.verify import Verification, verify_pack
 from harness.protocol.datasets import SplitPlan
 from harness.protocol.file import read_protocol

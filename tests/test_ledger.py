@@ -24,8 +24,6 @@ from harness.judge import ledger
 from harness.judge.answers import Answers, pack_answers
 from harness.judge.ledger import (
     START,
-    LedgerError,
-    Look,
     cells_digest,
     contains,
     head_of,
@@ -36,6 +34,7 @@ from harness.judge.ledger import (
     record_look,
     require_writable,
 )
+from harness.judge.look import LedgerError, Look
 from harness.judge.looks import look_number
 from harness.metrics.predictions import Predictions
 

@@ -16,7 +16,8 @@ from test_looks import pictures
 from test_regrouped import groups
 from test_relabelled import labels
 
-from harness.judge.ledger import LedgerError, Look, merge_looks, parse_ledger
+from harness.judge.ledger import merge_looks, parse_ledger
+from harness.judge.look import LedgerError, Look
 from harness.judge.looks import look_number
 from harness.judge.regrouped import regrouped_sets
 from harness.judge.relabelled import corrected_pictures

@@ -19,7 +19,7 @@ from fixtures.laboratories import HOME
 from fixtures.smears import draw_cell
 from harness.data.hashing import thumbnail
 from harness.judge.labels import pack_labels, picture_of
-from harness.judge.ledger import LedgerError, read_ledger
+from harness.judge.ledger import read_ledger
 from harness.judge.likenesses import (
     MODES,
     InvalidLikenesses,
@@ -31,6 +31,7 @@ from harness.judge.likenesses import (
     turned,
     unpack_likenesses,
 )
+from harness.judge.look import LedgerError
 from harness.judge.looks import look_number
 from harness.judge.packed_numbers import pack_numbers
 from harness.judge.partitions import pack_groups

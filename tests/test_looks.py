@@ -19,7 +19,8 @@ from harness.core.places import SUITES
 from harness.data.inspection import inspect_files, picture_digests_of
 from harness.data.records import CellImage
 from harness.judge.criteria import judge, level_at
-from harness.judge.ledger import LedgerError, parse_ledger, read_ledger
+from harness.judge.ledger import parse_ledger, read_ledger
+from harness.judge.look import LedgerError
 from harness.judge.looks import look_number
 from harness.judge.looks_left import LooksLeft, looks_left
 from harness.judge.packed_numbers import BYTES

@@ -20,7 +20,8 @@ from test_verify import edit_json, looked_at, measured_anew, mend_sums, pack_of,
 from harness.cli import main
 from harness.data.records import Manifest
 from harness.judge.amended import changes_in
-from harness.judge.ledger import LedgerError, merge_looks, read_ledger
+from harness.judge.ledger import merge_looks, read_ledger
+from harness.judge.look import LedgerError
 from harness.judge.margins import margins_of, rest_of
 from harness.judge.partitions import InvalidGroups, pack_groups, unpack_groups
 from harness.judge.pictures import unpack_pictures

@@ -17,7 +17,8 @@ from test_page_check import Printed
 from harness.core.errors import IncomparableSets
 from harness.judge.amended import changes_in
 from harness.judge.labels import InvalidLabels, pack_labels, picture_of, unpack_labels
-from harness.judge.ledger import LedgerError, read_ledger
+from harness.judge.ledger import read_ledger
+from harness.judge.look import LedgerError
 from harness.judge.relabelled import Corrected, Relabelled, beside_baseline, corrected_pictures, unlike_ledger
 from harness.metrics.comparison import compare
 from harness.metrics.predictions import Predictions

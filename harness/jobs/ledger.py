@@ -12,7 +12,7 @@ from harness.jobs.common import DOES_NOT_HOLD, HOLDS, print_line
 
 if TYPE_CHECKING:
     from harness.jobs.common import Parsers
-    from harness.judge.ledger import Look
+    from harness.judge.look import Look
 
 
 def register_ledger(jobs: Parsers) -> None:
@@ -37,7 +37,8 @@ def register_ledger(jobs: Parsers) -> None:
 
 
 def _run_ledger(asked: argparse.Namespace) -> int:
-    from harness.judge.ledger import LedgerError, contains, head_of, merge_looks, read_ledger
+    from harness.judge.ledger import contains, head_of, merge_looks, read_ledger
+    from harness.judge.look import LedgerError
     from harness.report.custody import backwards_told
 
     if not asked.ledger.exists() and not asked.merge:
@@ -84,7 +85,8 @@ def _look_told(look: Look) -> dict[str, object]:
 
 def _looks_of(place: Path) -> tuple[Look, ...]:
     """The looks in a ledger, or in an evidence pack whose every digest verifies."""
-    from harness.judge.ledger import LedgerError, parse_ledger, read_ledger
+    from harness.judge.ledger import parse_ledger, read_ledger
+    from harness.judge.look import LedgerError
     from harness.pack.read import open_pack, require_verified
 
     if not place.exists():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from harness.judge.dropped import Dropped, dropped_pictures
-from harness.judge.ledger import Look
+from harness.judge.look import Look
 from harness.judge.looks import Shown, first_looks, shared_before, shown_by
 from harness.judge.margins import Margin, Rest, loosened
 from harness.judge.regrouped import Regrouped, by_look, regrouped_sets

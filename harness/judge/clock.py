@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from harness.judge.ledger import Look
+from harness.judge.look import Look
 
 MOST_TOLD = 3
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.judge.ledger import START, Look, contains, head_of
+from harness.judge.ledger import contains, head_of
+from harness.judge.look import START, Look
 from harness.metrics.estimates import Unavailable
 from harness.protocol.criteria import Criterion
 from harness.protocol.questions import QUESTIONS

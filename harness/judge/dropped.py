@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.core.digests import digest_of
-from harness.judge.ledger import Look
+from harness.judge.look import Look
 from harness.judge.looks import shared_before, shown_by
 from harness.judge.pictures import unpack_pictures
 from harness.judge.same_pictures import pictured

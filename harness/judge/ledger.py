@@ -16,164 +16,29 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime, timedelta
+from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
-from harness.core.digests import digest_of
-from harness.core.errors import HarnessError
 from harness.core.files import WRITING, read_plain, write_atomically
 from harness.core.strict_json import parse_json
 from harness.data.records import labelled_digest
-from harness.judge.answers import InvalidAnswers, unpack_answers
-from harness.judge.labels import InvalidLabels, unpack_labels
-from harness.judge.likenesses import InvalidLikenesses, likenesses_by_picture, unpack_likenesses
-from harness.judge.partitions import InvalidGroups, n_grouped
-from harness.judge.pictures import InvalidPictures, unpack_pictures
-from harness.judge.terms import InvalidTerms, unpack_terms
+from harness.judge.labels import unpack_labels
+from harness.judge.likenesses import likenesses_by_picture
+from harness.judge.look import OPTIONAL, START, LedgerError, Look, Role, content_of, sealed, written
+from harness.judge.partitions import n_grouped
+from harness.judge.pictures import unpack_pictures
 from harness.metrics.predictions import Predictions
 
-Role = Literal["judged", "seed", "fit", "adapted"]
-
-ROLES = get_args(Role)
-# Absent where an entry has nothing to say there.
-OPTIONAL = ("answers", "groups", "labels", "likenesses", "pictures", "rule", "terms")
-START = "0" * 64  # what the first entry names as the one before it
 LOCK_TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 2**20  # a hundred thousand looks without answers
 MOST_BYTES_WITH_ANSWERS = MOST_BYTES // 2  # of a chain that takes further answers: what is left is for looks without
 RESTORE = "Restore the ledger from the newest evidence pack that holds a whole one; never mend an entry by hand"
-
-
-class LedgerError(HarnessError, RuntimeError):
-    """The ledger of looks is not the chain it was written as, or cannot be written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One evaluation of a set. One whose hash does not fit its content cannot be made.
-
-    index:       counts from 1.
-    time:        ISO 8601 in UTC, when the entry was written.
-    run, set:    the run's id and the set's name.
-    source:      digest of the contents of all images of the dataset or external set that the cells come from. A test
-                 part that is drawn again with another seed has the same source.
-    cells:       digest of the evaluated cells: see `cells_digest`.
-    n:           how many cells were evaluated.
-    model:       digest of the weights.
-    predictions: digest of the predictions.
-    protocol:    digest of the protocol.
-    role:        "judged" where criteria were decided on it; "seed" where it only shows what a training seed does;
-                 "fit" where a classifier was adapted with its cells, which are never judged again; "adapted" where the
-                 classifier so adapted was judged.
-    previous:    the hash of the entry before; 64 zeros in the first.
-    hash:        SHA-256 of the canonical JSON of all other fields.
-    answers:     the probabilities, as `harness.judge.answers` packs them; empty in entries of an older harness and of
-                 sets that are too large, which can be recognised by the digest of their predictions alone.
-    pictures:    the pictures of the cells, as `harness.judge.pictures` packs them; empty where an entry before it has
-                 those of the same cells, and in entries of an older harness.
-    likenesses:  how the pictures look, as `harness.judge.likenesses` packs it, so that one that was saved anew with
-                 loss is known again; empty as `pictures`.
-    labels:      the label of each picture, as `harness.judge.labels` packs them; empty as `pictures`.
-    groups:      which pictures share a patient, slide, site or other column, as `harness.judge.partitions` packs them;
-                 empty where the first entry of the same cells has the same, and in entries of an older harness.
-    rule:        how its protocol shares the error among looks, as `LooksPlan.rule` says it, in entries of a harness
-                 that kept nothing else of the protocol; empty in all others.
-    terms:       what its protocol fixes, key by key, as `harness.judge.terms` packs it; empty where an entry before it
-                 has that of the same cells, and in entries of an older harness.
-    """
-
-    index: int
-    time: str
-    run: str
-    set: str
-    source: str
-    cells: str
-    n: int
-    model: str
-    predictions: str
-    protocol: str
-    role: Role
-    previous: str
-    hash: str
-    answers: str = ""
-    pictures: str = ""
-    rule: str = ""
-    terms: str = ""
-    labels: str = ""
-    groups: str = ""
-    likenesses: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("index", "n"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:  # True is an int, too
-                raise LedgerError(f"{name} is {value!r}, not a whole number from 1 on")
-        for name in ("run", "set"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value or _has_surrogate(value):
-                raise LedgerError(f"{name} is {value!r}, not a name in Unicode text")
-        for name in ("source", "cells", "model", "predictions", "protocol", "previous", "hash"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
-                raise LedgerError(f"{name} is {value!r}, not a SHA-256 digest in lower case")
-        if not _is_utc(self.time):
-            raise LedgerError(f"time is {self.time!r}, not a time in UTC such as 2026-01-15T09:30:00+00:00")
-        for name in OPTIONAL:
-            value = getattr(self, name)
-            if not isinstance(value, str) or _has_surrogate(value):
-                raise LedgerError(f"{name} is {value!r}, not a text")
-        if self.answers:
-            try:
-                n_answers = len(unpack_answers(self.answers).predicted)
-            except InvalidAnswers as error:
-                raise LedgerError(str(error)) from None
-            if n_answers != self.n:
-                raise LedgerError(f"it holds answers for {n_answers} cells, n is {self.n}")
-        try:
-            n_pictures = len(unpack_pictures(self.pictures))
-        except InvalidPictures as error:
-            raise LedgerError(str(error)) from None
-        if n_pictures > self.n:
-            raise LedgerError(f"it holds {n_pictures} pictures of cells, n is {self.n}")
-        try:
-            n_likenesses = len(unpack_likenesses(self.likenesses))
-        except InvalidLikenesses as error:
-            raise LedgerError(str(error)) from None
-        if n_likenesses > self.n:
-            raise LedgerError(f"it holds likenesses of {n_likenesses} pictures, n is {self.n}")
-        try:
-            n_labels = len(unpack_labels(self.labels).of)
-        except InvalidLabels as error:
-            raise LedgerError(str(error)) from None
-        if n_labels > self.n or (self.pictures and self.labels and n_labels != n_pictures):
-            raise LedgerError(f"it holds labels of {n_labels} pictures, of which it has {n_pictures} in {self.n} cells")
-        try:
-            n_groups = n_grouped(self.groups)
-        except InvalidGroups as error:
-            raise LedgerError(str(error)) from None
-        if n_groups is not None and (n_groups > self.n or (self.pictures and n_groups != n_pictures)):
-            raise LedgerError(f"it holds groups of {n_groups} pictures, of which it has {n_pictures} in {self.n} cells")
-        try:
-            unpack_terms(self.terms)
-        except InvalidTerms as error:
-            raise LedgerError(str(error)) from None
-        if self.role not in ROLES:
-            raise LedgerError(f"role is {self.role!r}; the roles are {', '.join(ROLES)}")
-        found = _hash_of({field: value for field, value in _written(self).items() if field != "hash"})
-        if self.hash != found:
-            raise LedgerError(f"its content has the hash {found}, the entry says {self.hash}: a field was changed")
-
-
-# What a look says; the other fields are of its place in a chain.
-CONTENT = tuple(field.name for field in fields(Look) if field.name not in ("index", "previous", "hash"))
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -345,9 +210,9 @@ def record_look(
             if groups and groups != next((each.groups for each in before if each.groups), ""):
                 entry["groups"] = groups
             new = answers and not any(each.predictions == predictions and each.answers for each in looks)
-            look = _sealed({**entry, "answers": answers} if new else entry)
+            look = sealed({**entry, "answers": answers} if new else entry)
             if new and len(ledger_bytes((*looks, look))) > MOST_BYTES_WITH_ANSWERS:
-                look = _sealed(entry)
+                look = sealed(entry)
             _write(path, (*looks, look))
     except OSError as error:
         raise LedgerError(
@@ -412,8 +277,8 @@ def _write(path: Path, looks: Sequence[Look]) -> None:
 
 def _at_end(looks: Sequence[Look], look: Look) -> Look:
     """The same look, sealed as the next of this chain."""
-    entry = {name: value for name, value in _written(look).items() if name != "hash"}
-    return _sealed({**entry, "index": len(looks) + 1, "previous": head_of(looks)})
+    entry = {name: value for name, value in written(look).items() if name != "hash"}
+    return sealed({**entry, "index": len(looks) + 1, "previous": head_of(looks)})
 
 
 def require_writable(path: Path) -> None:
@@ -446,24 +311,8 @@ def _locked(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _sealed(entry: dict[str, object]) -> Look:
-    return Look(**entry, hash=_hash_of(entry))  # type: ignore[arg-type]  # checked field by field at birth
-
-
-def _hash_of(entry: dict[str, object]) -> str:
-    try:
-        return digest_of(entry)
-    except (TypeError, ValueError):  # a field that is not text, found when the record is checked
-        return START
-
-
-def _written(look: Look) -> dict[str, Any]:
-    """The fields of an entry, without those that have nothing to say: so an older harness wrote it."""
-    return {name: value for name, value in asdict(look).items() if name not in OPTIONAL or value != ""}
-
-
 def _line(look: Look) -> bytes:
-    return json.dumps(_written(look), sort_keys=True, separators=(",", ":")).encode("ascii")
+    return json.dumps(written(look), sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def _sync_entries(folder: Path) -> None:
@@ -494,11 +343,6 @@ def contains(older: Sequence[Look], newer: Sequence[Look]) -> bool:
     return all(any(content_of(look) == each for each in remaining) for look in older)
 
 
-def content_of(look: Look) -> tuple[object, ...]:
-    """What a look says, wherever in a chain it stands."""
-    return tuple(getattr(look, name) for name in CONTENT)
-
-
 def ledger_bytes(looks: Sequence[Look]) -> bytes:
     """The file that holds exactly these looks."""
     return b"".join(_line(look) + b"\n" for look in looks)
@@ -508,15 +352,3 @@ def cells_digest(predictions: Predictions) -> str:
     """Digest of the evaluated cells by content and reference label, whatever their order, names and probabilities."""
     labels = (predictions.classes[label] for label in predictions.labels.tolist())
     return labelled_digest(zip(predictions.digests, labels, strict=True))
-
-
-def _is_utc(text: object) -> bool:
-    try:
-        return isinstance(text, str) and datetime.fromisoformat(text).utcoffset() == timedelta(0)
-    except ValueError:
-        return False
-
-
-def _has_surrogate(text: str) -> bool:
-    """Such text has no UTF-8 of its own, and two texts would share a digest."""
-    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.judge.answers import unpack_answers
-from harness.judge.ledger import Look, Role
 from harness.judge.likenesses import look_alike
+from harness.judge.look import Look, Role
 from harness.judge.pictures import unpack_pictures
 from harness.metrics.adaptation import adapted_to
 from harness.protocol.criteria import Criterion

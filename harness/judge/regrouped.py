@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.judge.ledger import Look
+from harness.judge.look import Look
 from harness.judge.looks import shared_before, shown_by
 from harness.judge.partitions import unpack_groups
 from harness.judge.pictures import unpack_pictures

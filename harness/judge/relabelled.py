@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.judge.labels import unpack_labels
-from harness.judge.ledger import Look
+from harness.judge.look import Look
 from harness.judge.looks import shared_before, shown_by
 from harness.judge.pictures import unpack_pictures
 from harness.judge.same_pictures import Pictured, pictured

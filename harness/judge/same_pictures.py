@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.judge.ledger import Look
 from harness.judge.likenesses import known_again, likenesses_by_picture
+from harness.judge.look import Look
 from harness.judge.pictures import unpack_pictures
 
 

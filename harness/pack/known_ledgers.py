@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.core.files import read_plain
 from harness.judge.continuity import KnownChain, known_chain
-from harness.judge.ledger import MOST_BYTES, Look, parse_ledger
+from harness.judge.ledger import MOST_BYTES, parse_ledger
+from harness.judge.look import Look
 from harness.pack.files import EVIDENCE
 from harness.pack.rebuilding.looks import LEDGER
 

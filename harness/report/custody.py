@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from harness.core.text import first_few
 from harness.judge.clock import MOST_TOLD, backwards, dated_after
-from harness.judge.ledger import Look, head_of
+from harness.judge.ledger import head_of
+from harness.judge.look import Look
 from harness.report.wording import duration
 from harness.run.custody import Custody
 from harness.run.results import RunResults

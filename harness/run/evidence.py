@@ -12,7 +12,8 @@ from harness.data.prediction_records import GivenPredictions
 from harness.data.records import Manifest
 from harness.judge.amended import changes_in
 from harness.judge.labels import picture_of
-from harness.judge.ledger import Look, read_ledger
+from harness.judge.ledger import read_ledger
+from harness.judge.look import Look
 from harness.judge.regrouped import groups_beside_baseline
 from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures
 from harness.judge.rescored import Rescored

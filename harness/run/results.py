@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.judge.amended import Change
     from harness.judge.chances import Chances
     from harness.judge.continuity import KnownChain
-    from harness.judge.ledger import Look
+    from harness.judge.look import Look
     from harness.judge.margins import Margin, Rest
     from harness.judge.pretrained import Judged
     from harness.judge.proofs import Proof

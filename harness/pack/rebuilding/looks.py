@@ -11,7 +11,8 @@ from harness.judge.amended import differences
 from harness.judge.answers import answers_of, unpack_answers
 from harness.judge.continuity import KnownChain
 from harness.judge.labels import NO_CLASS
-from harness.judge.ledger import START, LedgerError, Look, cells_digest, parse_ledger
+from harness.judge.ledger import cells_digest, parse_ledger
+from harness.judge.look import START, LedgerError, Look
 from harness.judge.looks import look_number
 from harness.judge.regrouped import unlike_columns
 from harness.judge.relabelled import Relabelled, beside_baseline, corrected_pictures, unlike_ledger

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from harness.core.digests import digest_of
 from harness.core.errors import NotApplicable
 from harness.judge.answers import answers_of, pack_answers
-from harness.judge.ledger import Role, cells_digest, read_ledger, record_look
+from harness.judge.ledger import cells_digest, read_ledger, record_look
+from harness.judge.look import Role
 from harness.judge.looks import look_number
 from harness.judge.pictures import pack_pictures
 from harness.metrics.adaptation import Adapted, beside_unadapted, drawn_from

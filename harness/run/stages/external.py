@@ -9,7 +9,8 @@ from harness.core.errors import DataError
 from harness.data.drawing import candidates_of, copies_inside, draw_cells
 from harness.data.leakage import DuplicatePair
 from harness.data.records import CellImage, Manifest
-from harness.judge.ledger import Look, read_ledger
+from harness.judge.ledger import read_ledger
+from harness.judge.look import Look
 from harness.judge.looks import fits_on, fitted_among
 from harness.judge.pictures import pack_pictures
 from harness.metrics.estimates import Unavailable

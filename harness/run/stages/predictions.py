@@ -12,8 +12,9 @@ from harness.judge import pretrained
 from harness.judge.answers import answers_of, pack_answers
 from harness.judge.continuity import lost_ledger
 from harness.judge.labels import NO_CLASS, pack_labels
-from harness.judge.ledger import LedgerError, cells_digest, read_ledger, record_look
+from harness.judge.ledger import cells_digest, read_ledger, record_look
 from harness.judge.likenesses import pack_likenesses
+from harness.judge.look import LedgerError
 from harness.judge.looks import look_number
 from harness.judge.partitions import pack_groups
 from harness.judge.pictures import pack_pictures
