@@ -54,6 +54,7 @@ from harness.proof import (
     write_proof,
 )
 from harness.protocol.file import read_protocol
+from harness.report.rooted import with_whole_paths
 
 
 @pytest.fixture
@@ -292,7 +293,7 @@ def test_every_bug_finds_what_it_changes():
 
 @pytest.mark.parametrize(("name", "edit"), [(name, edit) for name, _, edit in PAGE_EDITS])
 def test_every_edit_of_a_page_finds_what_it_edits(name, edit):
-    page = page_of(example_run())
+    page = with_whole_paths(page_of(example_run()))
     assert edit(page) != page
 
 

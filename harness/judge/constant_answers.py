@@ -29,7 +29,7 @@ def constant_answers(
     asked = [each for each in protocol.criteria if each.required and each.question in questions]
     if not asked or any(each.set not in predictions for each in asked):
         return
-    for name in protocol.dataset.classes:
+    for name in (each for each in protocol.dataset.classes if all(each in predictions[c.set].classes for c in asked)):
         always = {each: _Always(protocol, predictions[each], name, rules) for each in {c.set for c in asked}}
         if all(always[each.set].passes(each) for each in asked):
             yield name

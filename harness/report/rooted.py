@@ -44,7 +44,7 @@ def _rooted_row(row: re.Match[str]) -> str:
     if root is None:
         return row[0]
     inside = row["inside"].replace(f' data-path="{root}{BETWEEN}', ' data-in="')
-    return f'<tr data-at="{root}"{row["attributes"]}>{inside}</tr>'
+    return f'<tr{row["attributes"]} data-at="{root}">{inside}</tr>'
 
 
 def _shortest(paths: list[str]) -> str | None:
