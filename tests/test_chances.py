@@ -338,7 +338,7 @@ def test_the_job_counts_the_cells_of_a_folder_without_torch(tmp_path):
     done = harness_plan("two.toml", cwd=tmp_path)
     assert (done.returncode, "Name them with --data DIR" in done.stderr) == (2, True)
     data = images(tmp_path / "cells", 200)
-    done = harness_plan("two.toml", f"--data={data}", "--json", cwd=tmp_path)
+    done = harness_plan("two.toml", f"--data={data}", "--as-listed", "--json", cwd=tmp_path)
     said = json.loads(done.stdout)
     assert done.returncode == (1 if said["cannot_pass"] else 0), done.stderr
     assert said["sizes"]["test"] == 60
