@@ -12,7 +12,7 @@ import numpy as np
 from PIL import ImageOps
 
 from harness.core.errors import DataError
-from harness.data.decoding import open_picture, read_regular, rgb_of
+from harness.data.decoding import open_picture, read_regular
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 FORMATS = ("PNG", "TIFF", "BMP")  # of a JPEG the background is not quite 0
@@ -59,7 +59,7 @@ def read_mask(file: Path, *, size: tuple[int, int]) -> np.ndarray:
         )
     values = np.asarray(picture)
     inside = values != 0 if values.ndim == 2 else _colours(values).any(axis=2)
-    if picture.mode == "P" and (inside != np.asarray(rgb_of(picture)).any(axis=2)).any():
+    if picture.mode == "P" and (inside != np.asarray(picture.convert("RGB")).any(axis=2)).any():
         raise DataError(
             f"the mask {file} has a palette in which entry 0 and black are not the same, so that what is beside the "
             "cell can be read in two ways. Save it in grey, 0 beside the cell."
