@@ -218,7 +218,7 @@ def test_a_column_of_zeros_of_another_class_takes_nothing_from_the_others():
     ("content", "words"),
     [
         (table([*ROWS, ROWS[0], ROWS[1]]), "2 doubled rows, such as line 6 ('basophil/a.png') is already on line 2"),
-        (table([*ROWS, FOREIGN]), "1 foreign rows, such as line 6 ('monocyte/z.png') is no image of the set"),
+        (table([*ROWS, FOREIGN]), "1 foreign rows, such as line 6 ('monocyte/z.png') is not an image of the set"),
         (table([*ROWS, ["/abs/a.png", *FOREIGN[1:]]]), "1 unusable paths, such as line 6: the path '/abs/a.png'"),
         (table(ROWS[:1]), "3 of the 4 images of test have no row, first 'basophil/b.png'"),
         (table([[*ROWS[0][:3], "nan"], *ROWS[1:]]), "1 of 4 rows hold a cell that is not a finite number, first line"),
@@ -231,7 +231,7 @@ def test_a_column_of_zeros_of_another_class_takes_nothing_from_the_others():
         (table(ROWS, ["path", "Basophil", *CLASSES[1:]]), "'basophil' ('Basophil' is close to it, and is not guessed)"),
         (
             table([[r[0], "0.1", "0.1", "0.1", "0.7"] for r in ROWS], [*HEADER, "blast"]),
-            "columns that are no class here: 'blast'",
+            "columns that are not classes of the protocol: 'blast'",
         ),
         (
             table([*([*r, "0.0"] for r in ROWS[:3]), [*ROWS[3], "1e-9"]], PREFIXED),

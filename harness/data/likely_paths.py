@@ -1,4 +1,4 @@
-"""Which image was probably meant by a path that is no image's? For the sentence of an error, never to read by."""
+"""Suggests which image a path that matches none was probably meant to name: for error messages, never for reading."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MOST_ALIKE = 1_000  # of one name; among more, none is looked for
 
 
 class LikelyPaths:
-    """The paths of a set, found again where they are written in another way, as text for an error.
+    """The paths of a set, found where they are spelt in another way.
 
-    Other ways: with folders before them, backslashes, escapes of a URL, decomposed letters, other case, blanks around
-    them, another suffix or none.
+    Other spellings: leading folders, backslashes, URL escapes, decomposed letters, another case, surrounding blanks,
+    another suffix or none.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:

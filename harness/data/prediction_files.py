@@ -243,7 +243,7 @@ def _refuse_improbable(
     elif np.all(np.abs(sums[bad] - 100) < 1):
         remedy = "If these are per cent, divide them by 100"
     else:
-        others = f"; columns that are no class here: {', '.join(map(repr, unread))}" if unread else ""
+        others = f"; columns that are not classes of the protocol: {', '.join(map(repr, unread))}" if unread else ""
         remedy = (
             f"With {printing} rounding explains at most {tolerances.max():.2g}. Write the probabilities of exactly the "
             f"protocol's classes, with more digits{others}"
@@ -285,7 +285,7 @@ def _refuse_other_predictions(table: PredictionsTable, classes: Sequence[str]) -
 
 
 def answers_for(tables: Sequence[PredictionsTable], images: Sequence[CellImage], *, set_name: str) -> Answered:
-    """Which row speaks of which image of a set. Images without a row are no error here: `Answered.probabilities`.
+    """Match rows to the images of a set. An image without a row is not an error here: see `Answered.probabilities`.
 
     Raises:
         InvalidPredictions: rows that speak of no image, of one that another row speaks of, or of several; says of
@@ -345,7 +345,7 @@ class _Finder:
         found = self._by_digest.get(digest, [])
         if not found:
             remedy = "Remove these rows, or name the data that they speak of; was an image saved anew?"
-            problems.add("foreign rows", f"{here} (SHA-256 {digest[:12]}...) is no image of the set", remedy)
+            problems.add("foreign rows", f"{here} (SHA-256 {digest[:12]}...) is not an image of the set", remedy)
             return
         named = None if path is None else self._by_path.get(path)
         if named is not None and named.sha256 != digest:
@@ -378,7 +378,7 @@ class _Finder:
                 remedy += "leave the one that is meant."
             close = self._close(written, "foreign rows", problems)
             perhaps = f"; {close} is close to it, and is not guessed" if close else ""
-            problems.add("foreign rows", f"{here} ({path!r}) is no image of the set{perhaps}", remedy)
+            problems.add("foreign rows", f"{here} ({path!r}) is not an image of the set{perhaps}", remedy)
 
     def _close(self, written: str, kind: str, problems: Problems) -> str | None:
         """The image that was probably meant; only for those that will be shown, since it takes time."""

@@ -51,8 +51,8 @@ class GivenPredictions:
     """Predictions that existed before the run, and were judged (--predictions) instead of asking a classifier.
 
     files: in the order in which they were named.
-    cells: whether somebody says which cells the classifier was trained on: --split does, parts that the data came with
-           do not; "unknown" where there are no parts, and every cell is judged as test.
+    cells: whether it is stated which cells the classifier was trained on: by --split, not by parts that came with the
+           data; "unknown" where there are no parts, and every cell is judged as test.
     parts: the parts of the dataset whose every cell has a row.
     """
 

@@ -29,8 +29,11 @@ def constant_answers(
     asked = [each for each in protocol.criteria if each.required and each.question in questions]
     if not asked or any(each.set not in predictions for each in asked):
         return
-    for name in (each for each in protocol.dataset.classes if all(each in predictions[c.set].classes for c in asked)):
-        always = {each: _Always(protocol, predictions[each], name, rules) for each in {c.set for c in asked}}
+    cells = {each.set: predictions[each.set] for each in asked}
+    for name in protocol.dataset.classes:
+        if any(name not in each.classes for each in cells.values()):
+            continue
+        always = {set_name: _Always(protocol, each, name, rules) for set_name, each in cells.items()}
         if all(always[each.set].passes(each) for each in asked):
             yield name
 
