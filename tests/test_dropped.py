@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from test_looks import pictures
 
 from harness.core.places import PROTOCOLS
 from harness.judge.amended import Change, changes_in
-from harness.judge.dropped import dropped_pictures
+from harness.judge.dropped import Dropped, dropped_of_dataset, dropped_pictures, not_in_ledger
 from harness.judge.ledger import read_ledger
+from harness.judge.pictures import unpack_pictures
 from harness.judge.rules import RULES, Rules
+from harness.judge.same_pictures import Shown
 from harness.protocol.amendments import Amendment
 from harness.protocol.file import read_protocol
 from harness.report.amended import change_told, to_write
@@ -59,7 +62,7 @@ def test_they_can_be_declared_and_then_count_for_this_choice_of_cells_alone(tmp_
     path = tmp_path / "ledger.jsonl"
     look_at(path, "first", TEN)
     look_at(path, "later", "abcdefgh")
-    (found,) = dropped_pictures(PROTOCOL, read_ledger(path), run="later")
+    (found,) = dropped_pictures(PROTOCOL, read_ledger(path), run="later", division=None, rules=RULES)
     declared = Amendment(
         key=f"cells.{SET}",
         old={"pictures": 10},
@@ -89,19 +92,102 @@ def test_cells_that_came_later_are_fixed_by_the_look_that_showed_them_first(tmp_
     look_at(path, "first", "abcdefgh")
     look_at(path, "second", TEN)
     look_at(path, "later", "abcdefgi")
-    found = dropped_pictures(PROTOCOL, read_ledger(path), run="later")
+    found = dropped_pictures(PROTOCOL, read_ledger(path), run="later", division=None, rules=RULES)
     assert [(each.run, each.n, each.n_gone) for each in found] == [("first", 8, 1), ("second", 10, 1)]
 
 
-def test_a_drawn_part_says_nothing_and_one_that_comes_as_a_folder_does(tmp_path: Path):
+PARTS_NAMED = PROTOCOL.dataset.model_copy(update={"parts": {"train": "train", "test": "test"}})
+
+
+@pytest.mark.parametrize("division", ["file", "folders", "undivided"])
+def test_of_a_part_that_nobody_draws_a_picture_that_is_gone_is_dropped(division, tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     look_at(path, "first", TEN, of="test")
     look_at(path, "later", "abcdefgh", of="test")
-    assert dropped(path) == []  # they may be in train now
-    parts = PROTOCOL.dataset.model_copy(update={"parts": {"train": "train", "test": "test"}})
-    assert [each.key for each in dropped(path, protocol=PROTOCOL.model_copy(update={"dataset": parts}))] == [
+    found = changes_in(PROTOCOL, read_ledger(path), run="later", division=division)
+    assert [(each.key, each.undeclared) for each in found if each.of_cells] == [("cells.test", True)]
+    before = replace(RULES, parts_kept=None)
+    assert not any(
+        each.of_cells for each in changes_in(PROTOCOL, read_ledger(path), run="later", division=division, rules=before)
+    )
+    named = PROTOCOL.model_copy(update={"dataset": PARTS_NAMED})
+    assert [each.key for each in changes_in(named, read_ledger(path), run="later", rules=before) if each.of_cells] == [
         "cells.test"
     ]
+
+
+def dataset_of(names: str) -> Shown:
+    return Shown(unpack_pictures(pictures(*names)), None)
+
+
+def test_of_a_part_that_is_drawn_a_picture_must_be_in_the_dataset_still(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN, of="test")
+    look_at(path, "later", "abcdefxy", of="test")  # "g" to "j" are gone from test
+    ledger = read_ledger(path)
+
+    def gone(names: str, division: str = "drawn") -> list[tuple[str, int, int]]:
+        found = dropped_of_dataset(ledger, run="later", division=division, dataset=lambda: dataset_of(names))
+        return [(each.set, each.n, each.n_gone) for each in found]
+
+    assert gone("abcdefghijklmnopqrstuvwxyz") == []  # they are in train now
+    assert gone("abcdefghklmnopqrstuvwxyz") == [("test", 10, 2)]
+    assert gone("klmnopqrstuvwxyz") == []  # another dataset
+    assert gone("abcdefghklmnopqrstuvwxyz", division="file") == []  # which the ledger tells
+
+
+def test_a_dataset_is_not_looked_through_where_every_picture_is_in_its_part(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN, of="test")
+    look_at(path, "later", f"{TEN}kl", of="test")
+
+    def nobody_asks() -> Shown:
+        raise AssertionError
+
+    assert dropped_of_dataset(read_ledger(path), run="later", division="drawn", dataset=nobody_asks) == ()
+
+
+def test_a_drawn_part_is_declared_like_any_other_set(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN, of="test")
+    look_at(path, "later", "abcdefxy", of="test")
+    ledger = read_ledger(path)
+    gone = dropped_of_dataset(ledger, run="later", division="drawn", dataset=lambda: dataset_of("abcdefghxyz"))
+    (change,) = [e for e in changes_in(PROTOCOL, ledger, run="later", division="drawn", dropped=gone) if e.of_cells]
+    assert (change.key, change.undeclared, change.run) == ("cells.test", True, "first")
+    declared = Amendment(
+        key="cells.test",
+        old={"pictures": 10},
+        new={"gone": 2, "which": gone[0].digest},
+        reason="two frames are out of focus",
+        owner="A. Person",
+        day=date(2026, 1, 15),
+    )
+    amended = PROTOCOL.model_copy(update={"amendments": (declared,)})
+    found = changes_in(amended, ledger, run="later", division="drawn", dropped=gone)
+    assert [each.undeclared for each in found if each.of_cells] == [False]
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        ({}, ""),
+        ({"n_gone": 3}, ""),  # of four that are not in the part: the ledger cannot tell where the fourth is
+        ({"n_gone": 5}, "4 pictures at most are gone, not 5"),
+        ({"n_gone": 0}, "4 pictures at most are gone, not 0"),
+        ({"n": 11}, "no look of run first showed 11 pictures of test"),
+        ({"run": "another"}, "no look of run another showed 10 pictures of test"),
+        ({"set": SET}, f"no look of run first showed 10 pictures of {SET}"),
+    ],
+)
+def test_what_a_pack_says_of_a_dataset_is_held_against_its_ledger(edit, says, tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN, of="test")
+    look_at(path, "later", "abcdefxy", of="test")
+    ledger = read_ledger(path)
+    recorded = Dropped("test", 10, 2, "0" * 16, "first", ledger[0].time)
+    problem = not_in_ledger(replace(recorded, **edit), ledger, run="later")
+    assert problem.startswith(says) if says else problem == ""
 
 
 def test_a_run_of_a_judge_that_did_not_ask_is_as_it_was(tmp_path: Path):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from harness.data.records import SplitSource
 from harness.judge.dropped import Dropped, dropped_pictures
 from harness.judge.look import Look
 from harness.judge.looks import Shown, first_looks, shared_before, shown_by
@@ -104,6 +105,8 @@ def changes_in(
     baseline: Compared | None = None,
     relabelled: Sequence[Relabelled] = (),
     regrouped: Sequence[Regrouped] = (),
+    division: SplitSource | None = None,
+    dropped: Sequence[Dropped] = (),
     rules: Rules = RULES,
 ) -> tuple[Change, ...]:
     """What has changed in this run's protocol since each set that it looked at was first looked at.
@@ -114,6 +117,9 @@ def changes_in(
         relabelled: cells that have another label than before.
         regrouped: sets whose cells are in other groups than in the baseline's pack; those that the ledger knows in
             other groups are found in it.
+        division: what divided the dataset into parts; None where nothing did.
+        dropped: pictures that are gone from a dataset whose parts are drawn; those of sets that are scored whole are
+            found in the ledger.
         rules: by which the run was judged.
     """
     found: dict[tuple[str, str, str], Change] = {}
@@ -130,7 +136,7 @@ def changes_in(
                 found.setdefault((change.key, change.old, change.new), change)
     looser = () if baseline is None else _looser(protocol, baseline)
     moved = _moved_groups(protocol, (*regrouped_sets(ledger, run=run), *regrouped))
-    gone = dropped_pictures(protocol, ledger, run=run) if rules.cells_kept else ()
+    gone = (*dropped_pictures(protocol, ledger, run=run, division=division, rules=rules), *dropped)
     for change in (*looser, *_corrected_labels(protocol, relabelled), *moved, *_dropped_cells(protocol, gone)):
         found.setdefault((change.key, change.old, change.new), change)
     return tuple(found.values())

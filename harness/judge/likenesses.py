@@ -50,12 +50,23 @@ def pack_likenesses(shown: Iterable[tuple[str, NDArray[np.uint8]]]) -> str:
     shown: (digest of the pixels, (64, 64) uint8 grey thumbnail as `harness.data.hashing.thumbnail` makes it) of each
         cell.
     """
+    _, signs = likenesses_of(shown, most=MOST_PICTURES)
+    return IN_ORDER + base64.b64encode(signs.astype(">u8").tobytes()).decode("ascii") if signs.size else ""
+
+
+def likenesses_of(
+    shown: Iterable[tuple[str, NDArray[np.uint8]]], *, most: int | None = None
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """(n,) distinct pictures, ascending, and (n,) how each looks; arguments as `pack_likenesses` has them.
+
+    most: of more pictures than these the first are taken.
+    """
     thumbnails = {picture_of(digest): thumbnail for digest, thumbnail in shown}
-    if not thumbnails:
-        return ""
-    kept = np.array([thumbnails[picture] for picture in sorted(thumbnails)[:MOST_PICTURES]])
-    signs = np.where(featureless(kept), np.uint64(BLANK), signs_of(kept))
-    return IN_ORDER + base64.b64encode(signs.astype(">u8").tobytes()).decode("ascii")
+    pictures = np.array(sorted(thumbnails)[:most], dtype=np.uint64)
+    if not pictures.size:
+        return pictures, pictures
+    kept = np.array([thumbnails[picture] for picture in pictures.tolist()])
+    return pictures, np.where(featureless(kept), np.uint64(BLANK), signs_of(kept))
 
 
 def signs_of(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:

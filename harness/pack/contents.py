@@ -248,6 +248,12 @@ FIELDS = (
         "harness.judge.continuity:KnownChain",
     ),
     Field(
+        "dropped",
+        "list of tables",
+        "pictures of looks at drawn parts that are gone from the dataset",
+        "harness.judge.dropped:Dropped",
+    ),
+    Field(
         "changes",
         "list of tables",
         "what moved in the protocol or in labels since the first look, declared or not",

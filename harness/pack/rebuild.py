@@ -28,7 +28,7 @@ from harness.pack.read import Pack
 from harness.pack.rebuilding.dataset import Dataset, check_uncompared, read_dataset
 from harness.pack.rebuilding.frame import Discrepancy, Frame, frame_of
 from harness.pack.rebuilding.judged import Judged, read_judged, read_packages, read_parity
-from harness.pack.rebuilding.looks import Shown, read_chains, read_looks, read_relabelled, read_rescored
+from harness.pack.rebuilding.looks import Shown, read_chains, read_dropped, read_looks, read_relabelled, read_rescored
 from harness.pack.rebuilding.measures import calibrate_again, compare_again, explain_again, recorded_robustness
 from harness.pack.rebuilding.said import Said, draw_again, read_said
 from harness.pack.rebuilding.sets import count_sets, images_of
@@ -124,6 +124,7 @@ def _results(frame: Frame, read: _Read, seconds: float) -> RunResults:
     if frame.has("custody"):
         frame.take("which code from outside was loaded, and which files are dated after the clock")
     relabelled = read_relabelled(frame, said, ledger.looks, compared.comparisons)
+    dropped = read_dropped(frame, ledger.looks)
     rescored = read_rescored(frame, said)
     return RunResults(
         run_id=frame.run_id,
@@ -157,6 +158,7 @@ def _results(frame: Frame, read: _Read, seconds: float) -> RunResults:
         custody=frame.of(Custody | None, "custody"),
         rescored=rescored,
         relabelled=relabelled,
+        dropped=dropped,
         changes=changes_in(
             frame.protocol,
             ledger.looks,
@@ -164,6 +166,8 @@ def _results(frame: Frame, read: _Read, seconds: float) -> RunResults:
             baseline=None if compared.baseline is None else compared.baseline.compared,
             relabelled=relabelled,
             regrouped=groups_beside_baseline(compared.comparisons.items()),
+            division=None if split is None else split.source,
+            dropped=dropped,
             rules=frame.rules,
         ),
         fits=fits,

@@ -178,6 +178,7 @@ def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object
         "rescored": results.rescored and asdict(results.rescored),
         "contradictions": list(results.contradictions),
         "known_chains": [asdict(chain) for chain in results.known_chains],
+        "dropped": [asdict(gone) for gone in results.dropped] or None,
         "changes": [change_record(change) for change in results.changes],
         "relabelled": [asdict(cell) for cell in results.relabelled] or None,
         "seeds": {

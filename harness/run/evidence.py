@@ -11,6 +11,7 @@ from harness.core.errors import IncomparableSets
 from harness.data.prediction_records import GivenPredictions
 from harness.data.records import Manifest
 from harness.judge.amended import changes_in
+from harness.judge.dropped import dropped_of_dataset
 from harness.judge.labels import picture_of
 from harness.judge.ledger import read_ledger
 from harness.judge.look import Look
@@ -59,11 +60,16 @@ def reached(run: Graph) -> dict[str, Any]:
     known = next(iter(run.results(prospects.prospects).values()), None)
     comparisons = _comparisons(run, seen)
     relabelled = (*_relabelled(run, ledger), *beside_baseline(comparisons.items()))
+    split = run.result(data.split)
+    division = None if split is None else split.source
+    dropped = dropped_of_dataset(
+        ledger, run=options.run_id, division=division, dataset=lambda: run(predictions.shown_dataset)
+    )
     return {
         "integrity": run.result(data.integrity),
-        "split": run.result(data.split),
+        "split": split,
         "training": run.result(model.training),
-        "model": run(model.model) if run.result(data.split) is not None else options.model and options.model.record,
+        "model": run(model.model) if split is not None else options.model and options.model.record,
         "given": _given(run),
         "parity": next(reversed(run.results(onnx.onnx_parity).values()), None),
         "reproducibility": run.result(reproducibility.processes) or (),
@@ -97,7 +103,10 @@ def reached(run: Graph) -> dict[str, Any]:
             baseline=None if options.baseline is None else options.baseline.compared,
             relabelled=relabelled,
             regrouped=groups_beside_baseline(comparisons.items()),
+            division=division,
+            dropped=dropped,
         ),
+        "dropped": dropped,
         "relabelled": relabelled,
         "timings": tuple(run.results(timing.timed).values()),
         "cannot_pass": {} if known is None else known.hopeless,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.judge.amended import Change
     from harness.judge.chances import Chances
     from harness.judge.continuity import KnownChain
+    from harness.judge.dropped import Dropped
     from harness.judge.look import Look
     from harness.judge.margins import Margin, Rest
     from harness.judge.pretrained import Judged
@@ -93,7 +94,8 @@ class RunResults:
     known_chains: chains of looks that the ledger had to continue, as they were known before the run.
     custody: what could have had a hand in the run; None where an older harness did not look.
     rescored: a few judged cells that were scored again when the run ended; None where nothing was judged.
-    changes: what has changed in the protocol, or in labels, since the first look at a set, declared or not.
+    dropped: pictures of earlier looks at drawn parts that are gone from the dataset.
+    changes: what has changed in the protocol or in the data since the first look at a set, declared or not.
     relabelled: the cells whose label is another one than at the first look at their picture, or in the baseline's pack.
     fits: everything that was fitted, and on which cells.
     model: the classifier that existed and was judged; given: the predictions that were. None where one was trained.
@@ -138,6 +140,7 @@ class RunResults:
     known_chains: tuple[KnownChain, ...] = ()
     custody: Custody | None = None
     rescored: Rescored | None = None
+    dropped: tuple[Dropped, ...] = ()
     changes: tuple[Change, ...] = ()
     relabelled: tuple[Relabelled, ...] = ()
     fits: tuple[Fit, ...] = ()

@@ -10,6 +10,7 @@ from harness.core.digests import digest_of
 from harness.judge.amended import differences
 from harness.judge.answers import answers_of, unpack_answers
 from harness.judge.continuity import KnownChain
+from harness.judge.dropped import Dropped, not_in_ledger
 from harness.judge.labels import NO_CLASS
 from harness.judge.ledger import cells_digest, parse_ledger
 from harness.judge.look import START, LedgerError, Look
@@ -175,6 +176,17 @@ def read_relabelled(
     if seen:
         frame.take("which of the cells of a label show the picture that had another one: recorded")
     return (*seen, *beside_baseline(comparisons.items()))
+
+
+def read_dropped(frame: Frame, ledger: Sequence[Look]) -> tuple[Dropped, ...]:
+    """Which pictures of looks at drawn parts are gone from the dataset: as recorded, and as the ledger lets it be."""
+    held: tuple[Dropped, ...] = frame.of(tuple[Dropped, ...] | None, "dropped") or ()
+    for place, each in enumerate(held):
+        if problem := not_in_ledger(each, ledger, run=frame.run_id):
+            frame.note(EVIDENCE, f"dropped > {place}", problem)
+    if held:
+        frame.take("which pictures that looks at drawn parts showed are gone from the dataset: recorded")
+    return held
 
 
 def read_rescored(frame: Frame, said: Said) -> Rescored | None:

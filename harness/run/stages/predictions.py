@@ -13,11 +13,12 @@ from harness.judge.answers import answers_of, pack_answers
 from harness.judge.continuity import lost_ledger
 from harness.judge.labels import NO_CLASS, pack_labels
 from harness.judge.ledger import cells_digest, read_ledger, record_look
-from harness.judge.likenesses import pack_likenesses
+from harness.judge.likenesses import likenesses_of, pack_likenesses
 from harness.judge.look import LedgerError
 from harness.judge.looks import look_number
 from harness.judge.partitions import pack_groups
 from harness.judge.pictures import pack_pictures
+from harness.judge.same_pictures import Shown
 from harness.judge.terms import pack_terms
 from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
@@ -73,6 +74,13 @@ def shown_likenesses(run: Asking, set_name: str) -> str:
     shown = run(thumbnails, run(listing, set_name).name)
     cells = (shown[image.path] for image in run(images, set_name))
     return pack_likenesses(zip(run(pixel_digests, set_name), cells, strict=True))
+
+
+@stage(picture_digests, thumbnails)
+def shown_dataset(run: Asking) -> Shown:
+    """Every picture of the dataset, whichever part it is in; one that cannot be decoded shows none."""
+    digests, cells = run(picture_digests, "dataset"), run(thumbnails, "dataset")
+    return Shown(*likenesses_of((digests[path], cell) for path, cell in cells.items()))
 
 
 @stage(images, pixel_digests)
