@@ -1,10 +1,12 @@
-"""Cells that are left away after a look: seen where a set is scored whole, declared or not, and the count goes on."""
+"""Cells that are left away or retouched after a look: seen where a set is scored whole, declared or not."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_ledger import looked, sha
 from test_looks import pictures
@@ -13,7 +15,10 @@ from harness.core.places import PROTOCOLS
 from harness.judge.amended import Change, changes_in
 from harness.judge.dropped import dropped_pictures
 from harness.judge.ledger import read_ledger
-from harness.judge.rules import RULES, Rules
+from harness.judge.likenesses import pack_likenesses
+from harness.judge.pictures import MOST_PICTURES, pack_pictures
+from harness.judge.rules import KNOWN, RULES, Rules
+from harness.protocol.adaptation import AdaptationPlan
 from harness.protocol.amendments import Amendment
 from harness.protocol.file import read_protocol
 from harness.report.amended import change_told, to_write
@@ -21,6 +26,7 @@ from harness.report.amended import change_told, to_write
 PROTOCOL = read_protocol(PROTOCOLS / "leukocyte.toml")
 SET = PROTOCOL.external[0].name
 TEN = "abcdefghij"
+BEFORE = replace(RULES, parts_kept=None, detected_by_group=None)  # the judge of decision 0080
 
 
 def look_at(path: Path, run: str, names: str, *, of: str = SET, role: str = "judged") -> None:
@@ -37,9 +43,14 @@ def look_at(path: Path, run: str, names: str, *, of: str = SET, role: str = "jud
     )
 
 
-def dropped(path: Path, *, protocol=PROTOCOL, rules: Rules = RULES) -> list[Change]:
-    found = changes_in(protocol, read_ledger(path), run="later", rules=rules)
+def dropped(path: Path, *, protocol=PROTOCOL, split=None, rules: Rules = RULES) -> list[Change]:
+    found = changes_in(protocol, read_ledger(path), run="later", split=split, rules=rules)
     return [change for change in found if change.of_cells]
+
+
+def gone_from(path: Path, *, protocol=PROTOCOL, split=None) -> list[tuple[str, str, int, int, int]]:
+    found = dropped_pictures(protocol, read_ledger(path), run="later", split=split, rules=RULES)
+    return [(each.set, each.run, each.n, each.n_gone, each.n_anew) for each in found]
 
 
 def test_cells_that_are_dropped_after_a_look_are_an_amendment_of_the_data(tmp_path: Path):
@@ -59,7 +70,7 @@ def test_they_can_be_declared_and_then_count_for_this_choice_of_cells_alone(tmp_
     path = tmp_path / "ledger.jsonl"
     look_at(path, "first", TEN)
     look_at(path, "later", "abcdefgh")
-    (found,) = dropped_pictures(PROTOCOL, read_ledger(path), run="later")
+    (found,) = dropped_pictures(PROTOCOL, read_ledger(path), run="later", split=None, rules=RULES)
     declared = Amendment(
         key=f"cells.{SET}",
         old={"pictures": 10},
@@ -89,19 +100,138 @@ def test_cells_that_came_later_are_fixed_by_the_look_that_showed_them_first(tmp_
     look_at(path, "first", "abcdefgh")
     look_at(path, "second", TEN)
     look_at(path, "later", "abcdefgi")
-    found = dropped_pictures(PROTOCOL, read_ledger(path), run="later")
-    assert [(each.run, each.n, each.n_gone) for each in found] == [("first", 8, 1), ("second", 10, 1)]
+    assert gone_from(path) == [(SET, "first", 8, 1, 0), (SET, "second", 10, 1, 0)]
 
 
 def test_a_drawn_part_says_nothing_and_one_that_comes_as_a_folder_does(tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     look_at(path, "first", TEN, of="test")
     look_at(path, "later", "abcdefgh", of="test")
-    assert dropped(path) == []  # they may be in train now
+    assert dropped(path, split="drawn") == []  # they may be in train now
     parts = PROTOCOL.dataset.model_copy(update={"parts": {"train": "train", "test": "test"}})
     assert [each.key for each in dropped(path, protocol=PROTOCOL.model_copy(update={"dataset": parts}))] == [
         "cells.test"
     ]
+
+
+@pytest.mark.parametrize("split", ["undivided", "file", "folders"])
+def test_nobody_draws_a_part_that_a_table_or_folders_divide_or_nothing_does(split, tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN, of="test")
+    look_at(path, "later", "abcdefgh", of="test")
+    assert [each.key for each in dropped(path, split=split)] == ["cells.test"]
+    assert dropped(path, split=split, rules=BEFORE) == []
+    assert BEFORE in KNOWN
+
+
+@pytest.mark.parametrize(("now", "n_gone"), [("abc", 7), ("abcuvw", 7), ("abcuvwx", 0)])
+def test_a_few_that_are_chosen_from_a_look_are_no_other_set(now, n_gone, tmp_path: Path):
+    """Of ten the three that were right: less than a third, and half or more of what is shown now."""
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN)
+    look_at(path, "later", now)
+    assert [each[3] for each in gone_from(path)] == ([n_gone] if n_gone else [])
+    assert dropped(path, rules=BEFORE) == []
+
+
+def test_steps_of_which_each_drops_little_are_told_of_the_first_look(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    for run, names in (("first", TEN), ("second", "abcdefgh"), ("third", "abcdef"), ("later", "abcd")):
+        look_at(path, run, names)
+    assert gone_from(path) == [(SET, "first", 10, 6, 0)]
+
+
+@pytest.fixture
+def to_adapt():
+    """The protocol, with a classifier to adapt to its external set."""
+    plan = AdaptationPlan.model_validate({"method": "head", "cells": 2, "seed": 1})
+    first, *others = PROTOCOL.external
+    return PROTOCOL.model_copy(update={"external": (first.model_copy(update={"adaptation": plan}), *others)})
+
+
+def test_cells_that_a_classifier_is_adapted_with_are_not_dropped_and_others_are(to_adapt, tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN)  # by predictions: nobody can be adapted then
+    look_at(path, "later", "abcdefgh")
+    look_at(path, "later", "ij", role="fit")
+    assert dropped(path, protocol=to_adapt) == []
+    less = tmp_path / "less.jsonl"
+    look_at(less, "first", TEN)
+    look_at(less, "later", "abcdef")
+    look_at(less, "later", "ij", role="fit")
+    assert gone_from(less, protocol=to_adapt) == [(SET, "first", 10, 2, 0)]
+    assert dropped(less, protocol=to_adapt, rules=BEFORE) == []
+
+
+def test_a_set_that_is_divided_in_two_is_told_of_the_one_that_kept_its_name(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN)
+    look_at(path, "later", "abcdefgh")
+    look_at(path, "later", "ij", of="rest")
+    assert gone_from(path) == [(SET, "first", 10, 2, 0)]
+    beside = tmp_path / "beside.jsonl"
+    look_at(beside, "first", TEN)
+    look_at(beside, "later", TEN)
+    look_at(beside, "later", "abcde", of="some of them")
+    assert gone_from(beside) == []
+    renamed = tmp_path / "renamed.jsonl"
+    look_at(renamed, "first", TEN)
+    look_at(renamed, "later", "klmnopqrst")
+    look_at(renamed, "later", "abcdefgh", of="the right ones")
+    assert gone_from(renamed) == [("the right ones", "first", 10, 2, 0)]
+
+
+def test_two_sets_that_are_joined_drop_nothing(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", "abcdefgh")
+    look_at(path, "first", "ijklmn", of="clinic")
+    look_at(path, "later", "abcdefghijklmn")
+    assert gone_from(path) == []
+
+
+def test_pictures_that_are_retouched_until_they_are_right_are_a_change_of_the_data(tmp_path: Path):
+    """Known again by how they look, they were the same cells, and nothing was said of their other pixels."""
+    drawn = np.random.default_rng(5)
+    coarse = drawn.normal(128, 60, (10, 8, 8)).clip(0, 255)
+    shown = np.kron(coarse, np.ones((8, 8))).astype(np.uint8)
+    retouched = shown.copy()
+    retouched[-2:, 30:34, 30:34] ^= 3
+    path = tmp_path / "ledger.jsonl"
+    for run, pictures_ in (("first", shown), ("later", retouched)):
+        digests = [sha(each.tobytes().hex()) for each in pictures_]
+        looked(
+            path,
+            run=run,
+            set=SET,
+            source=sha(run),
+            cells=sha(f"cells of {run}"),
+            pictures=pack_pictures(digests),
+            likenesses=pack_likenesses(zip(digests, pictures_, strict=True)),
+            predictions=sha(f"answers of {run}"),
+            n=10,
+        )
+    assert gone_from(path) == [(SET, "first", 10, 0, 2)]
+    (change,) = dropped(path)
+    assert '"anew":2' in change.new and '"gone":0' in change.new
+    assert dropped(path, rules=BEFORE) == []
+
+
+def test_a_set_larger_than_a_ledger_keeps_may_grow(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    for run, n in (("first", MOST_PICTURES), ("later", MOST_PICTURES + 9_000)):
+        digests = [sha(str(number)) for number in range(n)]
+        looked(
+            path,
+            run=run,
+            set=SET,
+            source=sha(run),
+            cells=sha(f"cells of {run}"),
+            pictures=pack_pictures(digests),
+            predictions=sha(f"answers of {run}"),
+            n=n,
+        )
+    assert gone_from(path) == []
+    assert dropped(path, rules=BEFORE) != []
 
 
 def test_a_run_of_a_judge_that_did_not_ask_is_as_it_was(tmp_path: Path):

@@ -30,6 +30,9 @@ class Rules:
     alike_unsourced: up to which intracluster correlation a pass has to hold where the protocol's has no source; a pass
                    then says at which one its verdict turns. None: up to the protocol's own.
     cells_kept:    whether pictures that are dropped from a set after a look are an amendment of the data.
+    parts_kept:    whether they are so of every part that is not drawn, of sets to adapt with and of a choice of fewer
+                   than a third, too; and whether pictures that were saved anew with other pixels are.
+    detected_by_group: whether the bounds of telling cells from inputs without one know of the cells' groups.
     constant_told: whether it is told that one and the same answer to every cell would pass.
     holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
                    these, as `Metric.per` has it.
@@ -47,6 +50,8 @@ class Rules:
     alike_unsourced: float | None = None
     cells_kept: bool | None = None
     constant_told: bool | None = None
+    parts_kept: bool | None = None
+    detected_by_group: bool | None = None
 
 
 RULES = Rules(
@@ -60,12 +65,26 @@ RULES = Rules(
     alike_unsourced=ALIKE_UNSOURCED,
     cells_kept=True,
     constant_told=True,
+    parts_kept=True,
+    detected_by_group=True,
 )
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
 # Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not
 # name is None: so it was before there was one.
 KNOWN = (
     RULES,
+    Rules(
+        one_picture=True,
+        grouped=True,
+        sharper=True,
+        counted=True,
+        more_told=True,
+        searched=True,
+        few_apart=True,
+        alike_unsourced=ALIKE_UNSOURCED,
+        cells_kept=True,
+        constant_told=True,
+    ),
     Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True, searched=True, few_apart=True),
     Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True),
     Rules(one_picture=True, grouped=True, sharper=True, counted=True),

@@ -97,6 +97,7 @@ def reached(run: Graph) -> dict[str, Any]:
             baseline=None if options.baseline is None else options.baseline.compared,
             relabelled=relabelled,
             regrouped=groups_beside_baseline(comparisons.items()),
+            split=None if (divided := run.result(data.split)) is None else divided.source,
         ),
         "relabelled": relabelled,
         "timings": tuple(run.results(timing.timed).values()),
