@@ -1,4 +1,4 @@
-"""Cells that are left away after a look: seen where a set is scored whole, declared or not, and the count goes on."""
+"""Cells that are left away or retouched after a look: seen where a set is scored whole, declared or not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_ledger import looked, sha
 from test_looks import pictures
@@ -14,9 +15,11 @@ from harness.core.places import PROTOCOLS
 from harness.judge.amended import Change, changes_in
 from harness.judge.dropped import Dropped, dropped_of_dataset, dropped_pictures, not_in_ledger
 from harness.judge.ledger import read_ledger
-from harness.judge.pictures import unpack_pictures
-from harness.judge.rules import RULES, Rules
+from harness.judge.likenesses import pack_likenesses
+from harness.judge.pictures import MOST_PICTURES, pack_pictures, unpack_pictures
+from harness.judge.rules import KNOWN, RULES, Rules
 from harness.judge.same_pictures import Shown
+from harness.protocol.adaptation import AdaptationPlan
 from harness.protocol.amendments import Amendment
 from harness.protocol.file import read_protocol
 from harness.report.amended import change_told, to_write
@@ -24,6 +27,7 @@ from harness.report.amended import change_told, to_write
 PROTOCOL = read_protocol(PROTOCOLS / "leukocyte.toml")
 SET = PROTOCOL.external[0].name
 TEN = "abcdefghij"
+BEFORE = replace(RULES, parts_kept=None, detected_by_group=None)  # the judge of decision 0080
 
 
 def look_at(path: Path, run: str, names: str, *, of: str = SET, role: str = "judged") -> None:
@@ -40,9 +44,14 @@ def look_at(path: Path, run: str, names: str, *, of: str = SET, role: str = "jud
     )
 
 
-def dropped(path: Path, *, protocol=PROTOCOL, rules: Rules = RULES) -> list[Change]:
-    found = changes_in(protocol, read_ledger(path), run="later", rules=rules)
+def dropped(path: Path, *, protocol=PROTOCOL, split=None, rules: Rules = RULES) -> list[Change]:
+    found = changes_in(protocol, read_ledger(path), run="later", split=split, rules=rules)
     return [change for change in found if change.of_cells]
+
+
+def gone_from(path: Path, *, protocol=PROTOCOL, split=None) -> list[tuple[str, str, int, int, int]]:
+    found = dropped_pictures(protocol, read_ledger(path), run="later", split=split, rules=RULES)
+    return [(each.set, each.run, each.n, each.n_gone, each.n_anew) for each in found]
 
 
 def test_cells_that_are_dropped_after_a_look_are_an_amendment_of_the_data(tmp_path: Path):
@@ -62,7 +71,7 @@ def test_they_can_be_declared_and_then_count_for_this_choice_of_cells_alone(tmp_
     path = tmp_path / "ledger.jsonl"
     look_at(path, "first", TEN)
     look_at(path, "later", "abcdefgh")
-    (found,) = dropped_pictures(PROTOCOL, read_ledger(path), run="later", division=None, rules=RULES)
+    (found,) = dropped_pictures(PROTOCOL, read_ledger(path), run="later", split=None, rules=RULES)
     declared = Amendment(
         key=f"cells.{SET}",
         old={"pictures": 10},
@@ -92,28 +101,138 @@ def test_cells_that_came_later_are_fixed_by_the_look_that_showed_them_first(tmp_
     look_at(path, "first", "abcdefgh")
     look_at(path, "second", TEN)
     look_at(path, "later", "abcdefgi")
-    found = dropped_pictures(PROTOCOL, read_ledger(path), run="later", division=None, rules=RULES)
-    assert [(each.run, each.n, each.n_gone) for each in found] == [("first", 8, 1), ("second", 10, 1)]
+    assert gone_from(path) == [(SET, "first", 8, 1, 0), (SET, "second", 10, 1, 0)]
 
 
-PARTS_NAMED = PROTOCOL.dataset.model_copy(update={"parts": {"train": "train", "test": "test"}})
-
-
-@pytest.mark.parametrize("division", ["file", "folders", "undivided"])
-def test_of_a_part_that_nobody_draws_a_picture_that_is_gone_is_dropped(division, tmp_path: Path):
+def test_a_drawn_part_says_nothing_and_one_that_comes_as_a_folder_does(tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     look_at(path, "first", TEN, of="test")
     look_at(path, "later", "abcdefgh", of="test")
-    found = changes_in(PROTOCOL, read_ledger(path), run="later", division=division)
-    assert [(each.key, each.undeclared) for each in found if each.of_cells] == [("cells.test", True)]
-    before = replace(RULES, parts_kept=None)
-    assert not any(
-        each.of_cells for each in changes_in(PROTOCOL, read_ledger(path), run="later", division=division, rules=before)
-    )
-    named = PROTOCOL.model_copy(update={"dataset": PARTS_NAMED})
-    assert [each.key for each in changes_in(named, read_ledger(path), run="later", rules=before) if each.of_cells] == [
+    assert dropped(path, split="drawn") == []  # they may be in train now
+    parts = PROTOCOL.dataset.model_copy(update={"parts": {"train": "train", "test": "test"}})
+    assert [each.key for each in dropped(path, protocol=PROTOCOL.model_copy(update={"dataset": parts}))] == [
         "cells.test"
     ]
+
+
+@pytest.mark.parametrize("split", ["undivided", "file", "folders"])
+def test_nobody_draws_a_part_that_a_table_or_folders_divide_or_nothing_does(split, tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN, of="test")
+    look_at(path, "later", "abcdefgh", of="test")
+    assert [each.key for each in dropped(path, split=split)] == ["cells.test"]
+    assert dropped(path, split=split, rules=BEFORE) == []
+    assert BEFORE in KNOWN
+
+
+@pytest.mark.parametrize(("now", "n_gone"), [("abc", 7), ("abcuvw", 7), ("abcuvwx", 0)])
+def test_a_few_that_are_chosen_from_a_look_are_no_other_set(now, n_gone, tmp_path: Path):
+    """Of ten the three that were right: less than a third, and half or more of what is shown now."""
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN)
+    look_at(path, "later", now)
+    assert [each[3] for each in gone_from(path)] == ([n_gone] if n_gone else [])
+    assert dropped(path, rules=BEFORE) == []
+
+
+def test_steps_of_which_each_drops_little_are_told_of_the_first_look(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    for run, names in (("first", TEN), ("second", "abcdefgh"), ("third", "abcdef"), ("later", "abcd")):
+        look_at(path, run, names)
+    assert gone_from(path) == [(SET, "first", 10, 6, 0)]
+
+
+@pytest.fixture
+def to_adapt():
+    """The protocol, with a classifier to adapt to its external set."""
+    plan = AdaptationPlan.model_validate({"method": "head", "cells": 2, "seed": 1})
+    first, *others = PROTOCOL.external
+    return PROTOCOL.model_copy(update={"external": (first.model_copy(update={"adaptation": plan}), *others)})
+
+
+def test_cells_that_a_classifier_is_adapted_with_are_not_dropped_and_others_are(to_adapt, tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN)  # by predictions: nobody can be adapted then
+    look_at(path, "later", "abcdefgh")
+    look_at(path, "later", "ij", role="fit")
+    assert dropped(path, protocol=to_adapt) == []
+    less = tmp_path / "less.jsonl"
+    look_at(less, "first", TEN)
+    look_at(less, "later", "abcdef")
+    look_at(less, "later", "ij", role="fit")
+    assert gone_from(less, protocol=to_adapt) == [(SET, "first", 10, 2, 0)]
+    assert dropped(less, protocol=to_adapt, rules=BEFORE) == []
+
+
+def test_a_set_that_is_divided_in_two_is_told_of_the_one_that_kept_its_name(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", TEN)
+    look_at(path, "later", "abcdefgh")
+    look_at(path, "later", "ij", of="rest")
+    assert gone_from(path) == [(SET, "first", 10, 2, 0)]
+    beside = tmp_path / "beside.jsonl"
+    look_at(beside, "first", TEN)
+    look_at(beside, "later", TEN)
+    look_at(beside, "later", "abcde", of="some of them")
+    assert gone_from(beside) == []
+    renamed = tmp_path / "renamed.jsonl"
+    look_at(renamed, "first", TEN)
+    look_at(renamed, "later", "klmnopqrst")
+    look_at(renamed, "later", "abcdefgh", of="the right ones")
+    assert gone_from(renamed) == [("the right ones", "first", 10, 2, 0)]
+
+
+def test_two_sets_that_are_joined_drop_nothing(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", "abcdefgh")
+    look_at(path, "first", "ijklmn", of="clinic")
+    look_at(path, "later", "abcdefghijklmn")
+    assert gone_from(path) == []
+
+
+def test_pictures_that_are_retouched_until_they_are_right_are_a_change_of_the_data(tmp_path: Path):
+    """Known again by how they look, they were the same cells, and nothing was said of their other pixels."""
+    drawn = np.random.default_rng(5)
+    coarse = drawn.normal(128, 60, (10, 8, 8)).clip(0, 255)
+    shown = np.kron(coarse, np.ones((8, 8))).astype(np.uint8)
+    retouched = shown.copy()
+    retouched[-2:, 30:34, 30:34] ^= 3
+    path = tmp_path / "ledger.jsonl"
+    for run, pictures_ in (("first", shown), ("later", retouched)):
+        digests = [sha(each.tobytes().hex()) for each in pictures_]
+        looked(
+            path,
+            run=run,
+            set=SET,
+            source=sha(run),
+            cells=sha(f"cells of {run}"),
+            pictures=pack_pictures(digests),
+            likenesses=pack_likenesses(zip(digests, pictures_, strict=True)),
+            predictions=sha(f"answers of {run}"),
+            n=10,
+        )
+    assert gone_from(path) == [(SET, "first", 10, 0, 2)]
+    (change,) = dropped(path)
+    assert '"anew":2' in change.new and '"gone":0' in change.new
+    assert dropped(path, rules=BEFORE) == []
+
+
+def test_a_set_larger_than_a_ledger_keeps_may_grow(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    for run, n in (("first", MOST_PICTURES), ("later", MOST_PICTURES + 9_000)):
+        digests = [sha(str(number)) for number in range(n)]
+        looked(
+            path,
+            run=run,
+            set=SET,
+            source=sha(run),
+            cells=sha(f"cells of {run}"),
+            pictures=pack_pictures(digests),
+            predictions=sha(f"answers of {run}"),
+            n=n,
+        )
+    assert gone_from(path) == []
+    assert dropped(path, rules=BEFORE) != []
 
 
 def dataset_of(names: str) -> Shown:
@@ -126,14 +245,14 @@ def test_of_a_part_that_is_drawn_a_picture_must_be_in_the_dataset_still(tmp_path
     look_at(path, "later", "abcdefxy", of="test")  # "g" to "j" are gone from test
     ledger = read_ledger(path)
 
-    def gone(names: str, division: str = "drawn") -> list[tuple[str, int, int]]:
-        found = dropped_of_dataset(ledger, run="later", division=division, dataset=lambda: dataset_of(names))
+    def gone(names: str, split: str = "drawn") -> list[tuple[str, int, int]]:
+        found = dropped_of_dataset(ledger, run="later", split=split, dataset=lambda: dataset_of(names))
         return [(each.set, each.n, each.n_gone) for each in found]
 
     assert gone("abcdefghijklmnopqrstuvwxyz") == []  # they are in train now
     assert gone("abcdefghklmnopqrstuvwxyz") == [("test", 10, 2)]
     assert gone("klmnopqrstuvwxyz") == []  # another dataset
-    assert gone("abcdefghklmnopqrstuvwxyz", division="file") == []  # which the ledger tells
+    assert gone("abcdefghklmnopqrstuvwxyz", split="file") == []  # which the ledger tells
 
 
 def test_a_dataset_is_not_looked_through_where_every_picture_is_in_its_part(tmp_path: Path):
@@ -144,7 +263,7 @@ def test_a_dataset_is_not_looked_through_where_every_picture_is_in_its_part(tmp_
     def nobody_asks() -> Shown:
         raise AssertionError
 
-    assert dropped_of_dataset(read_ledger(path), run="later", division="drawn", dataset=nobody_asks) == ()
+    assert dropped_of_dataset(read_ledger(path), run="later", split="drawn", dataset=nobody_asks) == ()
 
 
 def test_a_drawn_part_is_declared_like_any_other_set(tmp_path: Path):
@@ -152,8 +271,8 @@ def test_a_drawn_part_is_declared_like_any_other_set(tmp_path: Path):
     look_at(path, "first", TEN, of="test")
     look_at(path, "later", "abcdefxy", of="test")
     ledger = read_ledger(path)
-    gone = dropped_of_dataset(ledger, run="later", division="drawn", dataset=lambda: dataset_of("abcdefghxyz"))
-    (change,) = [e for e in changes_in(PROTOCOL, ledger, run="later", division="drawn", dropped=gone) if e.of_cells]
+    gone = dropped_of_dataset(ledger, run="later", split="drawn", dataset=lambda: dataset_of("abcdefghxyz"))
+    (change,) = [e for e in changes_in(PROTOCOL, ledger, run="later", split="drawn", dropped=gone) if e.of_cells]
     assert (change.key, change.undeclared, change.run) == ("cells.test", True, "first")
     declared = Amendment(
         key="cells.test",
@@ -164,7 +283,7 @@ def test_a_drawn_part_is_declared_like_any_other_set(tmp_path: Path):
         day=date(2026, 1, 15),
     )
     amended = PROTOCOL.model_copy(update={"amendments": (declared,)})
-    found = changes_in(amended, ledger, run="later", division="drawn", dropped=gone)
+    found = changes_in(amended, ledger, run="later", split="drawn", dropped=gone)
     assert [each.undeclared for each in found if each.of_cells] == [False]
 
 
@@ -173,8 +292,8 @@ def test_a_drawn_part_is_declared_like_any_other_set(tmp_path: Path):
     [
         ({}, ""),
         ({"n_gone": 3}, ""),  # of four that are not in the part: the ledger cannot tell where the fourth is
-        ({"n_gone": 5}, "4 pictures at most are gone, not 5"),
-        ({"n_gone": 0}, "4 pictures at most are gone, not 0"),
+        ({"n_anew": 3}, "4 pictures at most are dropped or have other pixels, not 5"),
+        ({"n_gone": 0}, "4 pictures at most are dropped or have other pixels, not 0"),
         ({"n": 11}, "no look of run first showed 11 pictures of test"),
         ({"run": "another"}, "no look of run another showed 10 pictures of test"),
         ({"set": SET}, f"no look of run first showed 10 pictures of {SET}"),
@@ -185,7 +304,7 @@ def test_what_a_pack_says_of_a_dataset_is_held_against_its_ledger(edit, says, tm
     look_at(path, "first", TEN, of="test")
     look_at(path, "later", "abcdefxy", of="test")
     ledger = read_ledger(path)
-    recorded = Dropped("test", 10, 2, "0" * 16, "first", ledger[0].time)
+    recorded = Dropped("test", 10, 2, 0, "0" * 16, "first", ledger[0].time)
     problem = not_in_ledger(replace(recorded, **edit), ledger, run="later")
     assert problem.startswith(says) if says else problem == ""
 

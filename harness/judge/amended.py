@@ -35,7 +35,8 @@ class Change:
     set:       that was looked at, as it is called now.
     key:       with dots, such as "criteria.A1.floor"; "labels.SET" of corrected labels, which are path -> label;
                "groups.SET" of moved groups, which are column -> how many groups, and a digest of them; "cells.SET" of
-               pictures that were dropped: how many there were, how many are gone, and a digest of which.
+               pictures that were dropped: how many there were, how many are gone, how many have other pixels, and a
+               digest of which.
     old, new:  both values as JSON; empty where there is no such key.
     run, time: of the first look; of a baseline its run, and no time.
     amendment: the protocol's own, which names both values; None where the change is not declared.
@@ -65,7 +66,7 @@ class Change:
 
     @property
     def of_cells(self) -> bool:
-        """Whether it is of the data: pictures that the set shows no longer."""
+        """Whether it is of the data: pictures that the set no longer shows as they were."""
         return self.key.startswith(f"{CELLS}.")
 
     @property
@@ -105,7 +106,7 @@ def changes_in(
     baseline: Compared | None = None,
     relabelled: Sequence[Relabelled] = (),
     regrouped: Sequence[Regrouped] = (),
-    division: SplitSource | None = None,
+    split: SplitSource | None = None,
     dropped: Sequence[Dropped] = (),
     rules: Rules = RULES,
 ) -> tuple[Change, ...]:
@@ -117,9 +118,8 @@ def changes_in(
         relabelled: cells that have another label than before.
         regrouped: sets whose cells are in other groups than in the baseline's pack; those that the ledger knows in
             other groups are found in it.
-        division: what divided the dataset into parts; None where nothing did.
-        dropped: pictures that are gone from a dataset whose parts are drawn; those of sets that are scored whole are
-            found in the ledger.
+        split: what divided the dataset; None where it is not known.
+        dropped: of a dataset whose parts are drawn; what was dropped of other sets is found in the ledger.
         rules: by which the run was judged.
     """
     found: dict[tuple[str, str, str], Change] = {}
@@ -136,7 +136,7 @@ def changes_in(
                 found.setdefault((change.key, change.old, change.new), change)
     looser = () if baseline is None else _looser(protocol, baseline)
     moved = _moved_groups(protocol, (*regrouped_sets(ledger, run=run), *regrouped))
-    gone = (*dropped_pictures(protocol, ledger, run=run, division=division, rules=rules), *dropped)
+    gone = (*dropped_pictures(protocol, ledger, run=run, split=split, rules=rules), *dropped)
     for change in (*looser, *_corrected_labels(protocol, relabelled), *moved, *_dropped_cells(protocol, gone)):
         found.setdefault((change.key, change.old, change.new), change)
     return tuple(found.values())
@@ -166,9 +166,10 @@ def _moved_groups(protocol: Protocol, regrouped: Iterable[Regrouped]) -> Iterato
 
 
 def _dropped_cells(protocol: Protocol, gone: Iterable[Dropped]) -> Iterator[Change]:
-    """One change for each set and look whose pictures were dropped."""
+    """One change for each set and look whose pictures were dropped, or have other pixels."""
     for each in gone:
-        old, new = {"pictures": each.n}, {"gone": each.n_gone, "which": each.digest}
+        anew = {"anew": each.n_anew} if each.n_anew else {}
+        old, new = {"pictures": each.n}, {"gone": each.n_gone, **anew, "which": each.digest}
         amendment = _declared(Difference((CELLS, each.set), old, new), protocol.amendments)
         yield Change(each.set, f"{CELLS}.{each.set}", _as_json(old), _as_json(new), each.run, each.time, amendment)
 

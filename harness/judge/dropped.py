@@ -1,8 +1,8 @@
-"""Which pictures of a first look are no longer among the cells? Cells that are left away after a look change the data.
+"""Which pictures of a first look does a set no longer show as they were? Such a change after a look is one of the data.
 
-Whoever drops the cells that a classifier gets wrong flatters that classifier: so each such change is declared. Of a set
-that is scored whole each picture must still be there. Of a part that is drawn from the dataset a picture may have come
-to another part since: it must be in the dataset still, which no ledger knows and the run looks up.
+Whoever drops the cells that a classifier gets wrong, or retouches them until it is right, flatters that classifier: so
+each such change is declared. Of a set that is scored whole the ledger tells. Of a part that this harness draws from the
+dataset a picture may have come to another part since: the run asks whether it is in the dataset still.
 """
 
 from __future__ import annotations
@@ -16,20 +16,25 @@ from harness.core.digests import digest_of
 from harness.data.records import SplitSource
 from harness.judge.look import Look
 from harness.judge.looks import shared_before, shown_by
-from harness.judge.rules import Rules
+from harness.judge.pictures import MOST_PICTURES
+from harness.judge.rules import RULES, Rules
 from harness.judge.same_pictures import Pictured, Shown, pictured, rows_of_both
 from harness.protocol.names import PARTS
 from harness.protocol.records import Protocol
 
-# Of a look's pictures that must still be there for the set to be the same one: less is another set that took some over.
+# Of a look's pictures that must still be there for the set to be the same one: less is another set that took some over,
 SAME_FROM = 1 / 3
+# unless so many of the pictures that are shown now are that look's: these were chosen from it.
+CHOSEN_FROM = 1 / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Pictures of one look that the set shows no longer.
+    """Pictures of one look that the set does not show as they were.
 
-    set:       as it is called now. n: how many pictures that look showed. n_gone: how many of them are gone.
+    set:       as it is called now. n: how many pictures that look showed.
+    n_gone:    how many of them are gone.
+    n_anew:    how many are there with other pixels, such as those that were saved anew with loss, or retouched.
     digest:    of which they are.
     run, time: of that look.
     """
@@ -37,101 +42,127 @@ class Dropped:
     set: str
     n: int
     n_gone: int
+    n_anew: int
     digest: str
     run: str
     time: str
 
 
 def dropped_pictures(
-    protocol: Protocol, ledger: Sequence[Look], *, run: str, division: SplitSource | None, rules: Rules
+    protocol: Protocol, ledger: Sequence[Look], *, run: str, split: SplitSource | None, rules: Rules
 ) -> tuple[Dropped, ...]:
     """What was dropped of every set of this run that is scored whole.
 
     Args:
         ledger: with the looks of this run.
-        division: what divided the dataset into parts; None where nothing did.
+        split: what divided the dataset; None where it is not known.
     """
     if not rules.cells_kept:
         return ()
     kept = pictured(ledger)
+    now = [look for look in ledger if look.run == run and look.cells in kept.pictures]
     return tuple(
         gone
-        for look, before in _judged_by(run, ledger)
-        if look.cells in kept.pictures and _is_whole(look.set, protocol, division if rules.parts_kept else None)
-        for gone in _dropped(look, before, kept.shown(look), kept)
+        for look, before in _judged_by(run, ledger, kept)
+        if _is_whole(look.set, protocol, split, rules)
+        for gone in _dropped(look, before, kept.shown(look), now, kept, rules)
     )
 
 
 def dropped_of_dataset(
-    ledger: Sequence[Look], *, run: str, division: SplitSource | None, dataset: Callable[[], Shown]
+    ledger: Sequence[Look], *, run: str, split: SplitSource | None, dataset: Callable[[], Shown], rules: Rules = RULES
 ) -> tuple[Dropped, ...]:
-    """What was dropped of the dataset that the parts are drawn from, of the pictures that looks at parts showed.
+    """What was dropped of the dataset that this harness drew the parts from, of what looks at a part showed.
 
     Args:
+        ledger, split: as above.
         dataset: every picture that is in it now, whichever part it is in; asked where one of a look is not in its part.
     """
-    if division != "drawn":
+    if split != "drawn":
         return ()
     kept = pictured(ledger)
     found: list[Dropped] = []
-    for look, before in _judged_by(run, ledger):
-        if look.set not in PARTS or look.cells not in kept.pictures:
-            continue
-        if any(_dropped(look, before, kept.shown(look), kept, at_least=0)):
-            found += _dropped(look, before, dataset(), kept)
+    for look, before in _judged_by(run, ledger, kept):
+        if look.set in PARTS and any(_missing(look, before, kept)):
+            found += _dropped(look, before, dataset(), (), kept, rules)
     return tuple(found)
 
 
 def not_in_ledger(recorded: Dropped, ledger: Sequence[Look], *, run: str) -> str:
-    """What of pictures that were dropped from a dataset the ledger contradicts; "" for nothing."""
+    """What a ledger contradicts of pictures that were dropped from a dataset; "" for nothing."""
     kept = pictured(ledger)
-    for look, before in _judged_by(run, ledger):
-        if look.set != recorded.set or look.set not in PARTS or look.cells not in kept.pictures:
-            continue
-        for gone in _dropped(look, before, kept.shown(look), kept, at_least=0):
-            if (gone.run, gone.time, gone.n) == (recorded.run, recorded.time, recorded.n):
-                most = gone.n_gone
-                return "" if 0 < recorded.n_gone <= most else f"{most} pictures at most are gone, not {recorded.n_gone}"
-    return f"no look of run {recorded.run} showed {recorded.n} pictures of {recorded.set}, some of which are gone"
+    most = [
+        n_missing
+        for look, before in _judged_by(run, ledger, kept)
+        if look.set == recorded.set and look.set in PARTS
+        for first, n_missing in zip(before, _missing(look, before, kept), strict=True)
+        if (first.run, first.time, kept.shown(first).pictures.size) == (recorded.run, recorded.time, recorded.n)
+    ]
+    if not any(most):
+        return f"no look of run {recorded.run} showed {recorded.n} pictures of {recorded.set} that are not all there"
+    n = recorded.n_gone + recorded.n_anew
+    return "" if 0 < n <= max(most) else f"{max(most)} pictures at most are dropped or have other pixels, not {n}"
 
 
-def _judged_by(run: str, ledger: Sequence[Look]) -> Iterator[tuple[Look, list[Look]]]:
-    """The first look of this run at each set that it judged, and the looks of other runs before it at these cells."""
+def _judged_by(run: str, ledger: Sequence[Look], kept: Pictured) -> Iterator[tuple[Look, list[Look]]]:
+    """The first look of a run at each set that it judged, and what others had judged of its pictures before."""
     named: set[str] = set()
     for place, look in enumerate(ledger):
-        if look.run == run and look.role == "judged" and look.set not in named:
-            named.add(look.set)
-            before = [each for each in ledger[:place] if each.run != run]
-            yield look, [each for each in shared_before(before, shown_by(look, ledger)) if each.role == "judged"]
+        if look.run != run or look.role != "judged" or look.set in named:
+            continue
+        named.add(look.set)
+        if look.cells in kept.pictures:
+            before = shared_before([each for each in ledger[:place] if each.run != run], shown_by(look, ledger))
+            yield look, [each for each in before if each.role == "judged" and each.cells in kept.pictures]
 
 
-def _is_whole(set_name: str, protocol: Protocol, division: SplitSource | None) -> bool:
-    """Whether every cell of a set is scored: of the dataset that is so where somebody else divided it.
+def _missing(look: Look, before: Sequence[Look], kept: Pictured) -> Iterator[int]:
+    """Of each look before, how many of its pictures this one does not show as they were."""
+    own = kept.shown(look).pictures
+    for first in before:
+        yield int(np.count_nonzero(~np.isin(kept.shown(first).pictures, own)))
 
-    A set that a classifier is adapted with leaves the cells away that are drawn for that.
+
+def _is_whole(set_name: str, protocol: Protocol, split: SplitSource | None, rules: Rules) -> bool:
+    """Whether no cell leaves a set unless somebody takes it out.
+
+    Of the dataset that is so where its parts are not drawn: a table of them, too, is changed by hand. Of a set that a
+    classifier is adapted with, the cells that are drawn for that are on the ledger.
     """
-    if set_name in PARTS:
-        return bool(protocol.dataset.parts) or division not in (None, "drawn")
-    return protocol.adaptation_of(set_name) is None
+    if set_name not in PARTS:
+        return bool(rules.parts_kept) or protocol.adaptation_of(set_name) is None
+    return bool(protocol.dataset.parts) or (bool(rules.parts_kept) and split not in ("drawn", None))
 
 
 def _dropped(
-    look: Look, before: Sequence[Look], now: Shown, kept: Pictured, *, at_least: float = SAME_FROM
+    look: Look, before: Sequence[Look], own: Shown, now: Sequence[Look], kept: Pictured, rules: Rules
 ) -> Iterator[Dropped]:
-    """What each look before showed first and is not there now.
+    """What looks before showed first and is not there as it was.
 
-    at_least: the share of a look's pictures that must be there still.
+    own: the pictures that may be those of the looks before.
+    now: the looks of the same run, of which others may show what this one does not.
     """
     fixed = np.array([], dtype=np.uint64)  # by looks before, each picture by the first one
     for first in before:
-        if first.cells not in kept.pictures or first.cells == look.cells:
+        if first.cells == look.cells:
             continue
-        shown = kept.shown(first)
-        _, there = rows_of_both(now, shown)
-        gone = np.ones(shown.pictures.size, dtype=bool)
+        theirs = kept.shown(first)
+        mine, there = rows_of_both(own, theirs)
+        gone, anew = np.ones(theirs.pictures.size, dtype=bool), np.zeros(theirs.pictures.size, dtype=bool)
         gone[there] = False
-        gone &= ~np.isin(shown.pictures, fixed)
-        fixed = np.union1d(fixed, shown.pictures)
-        if gone.any() and there.size >= at_least * shown.pictures.size:
-            digest = digest_of([f"{picture:016x}" for picture in shown.pictures[gone].tolist()])[:16]
-            yield Dropped(look.set, shown.pictures.size, int(gone.sum()), digest, first.run, first.time)
+        is_same = there.size >= SAME_FROM * theirs.pictures.size
+        if rules.parts_kept:
+            is_same |= there.size >= CHOSEN_FROM * own.pictures.size
+            anew[there] = own.pictures[mine] != theirs.pictures[there]
+            for other in now:
+                # Cells to adapt with are of the set, and a set that keeps its name is asked for its own.
+                if (other.role, other.set) in (("fit", look.set), ("judged", first.set)) and other.cells != look.cells:
+                    gone[kept.rows(other, first)[1]] = False
+            if own.pictures.size == MOST_PICTURES:  # of larger sets a look keeps those with the smallest digests
+                gone &= theirs.pictures <= own.pictures[-1]
+        changed = (gone | anew) & ~np.isin(theirs.pictures, fixed)
+        fixed = np.union1d(fixed, theirs.pictures)
+        if changed.any() and is_same:
+            digest = digest_of([f"{picture:016x}" for picture in theirs.pictures[changed].tolist()])[:16]
+            n_gone, n_anew = (int((each & changed).sum()) for each in (gone, anew))
+            yield Dropped(look.set, theirs.pictures.size, n_gone, n_anew, digest, first.run, first.time)

@@ -5,7 +5,7 @@ A pack records them, so that a run of before is judged again as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 # Groups of equal size. benchmarks/gate_error_rates.py prints how often a classifier at its floor passes with fewer.
 FEWEST_GROUPS = 20
@@ -30,7 +30,9 @@ class Rules:
     alike_unsourced: up to which intracluster correlation a pass has to hold where the protocol's has no source; a pass
                    then says at which one its verdict turns. None: up to the protocol's own.
     cells_kept:    whether pictures that are dropped from a set after a look are an amendment of the data.
-    parts_kept:    whether that goes for the dataset, too, where its parts are drawn, or read from a file.
+    parts_kept:    whether they are so of every part that is not drawn, of sets to adapt with and of a choice of fewer
+                   than a third, too; and whether pictures that were saved anew with other pixels are.
+    detected_by_group: whether the bounds of telling cells from inputs without one know of the cells' groups.
     constant_told: whether it is told that one and the same answer to every cell would pass.
     holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
                    these, as `Metric.per` has it.
@@ -47,8 +49,9 @@ class Rules:
     few_apart: bool | None = None
     alike_unsourced: float | None = None
     cells_kept: bool | None = None
-    parts_kept: bool | None = None
     constant_told: bool | None = None
+    parts_kept: bool | None = None
+    detected_by_group: bool | None = None
 
 
 RULES = Rules(
@@ -61,15 +64,27 @@ RULES = Rules(
     few_apart=True,
     alike_unsourced=ALIKE_UNSOURCED,
     cells_kept=True,
-    parts_kept=True,
     constant_told=True,
+    parts_kept=True,
+    detected_by_group=True,
 )
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
 # Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not
 # name is None: so it was before there was one.
 KNOWN = (
     RULES,
-    replace(RULES, parts_kept=None),
+    Rules(
+        one_picture=True,
+        grouped=True,
+        sharper=True,
+        counted=True,
+        more_told=True,
+        searched=True,
+        few_apart=True,
+        alike_unsourced=ALIKE_UNSOURCED,
+        cells_kept=True,
+        constant_told=True,
+    ),
     Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True, searched=True, few_apart=True),
     Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True),
     Rules(one_picture=True, grouped=True, sharper=True, counted=True),

@@ -166,7 +166,7 @@ def _results(frame: Frame, read: _Read, seconds: float) -> RunResults:
             baseline=None if compared.baseline is None else compared.baseline.compared,
             relabelled=relabelled,
             regrouped=groups_beside_baseline(compared.comparisons.items()),
-            division=None if split is None else split.source,
+            split=None if split is None else split.source,
             dropped=dropped,
             rules=frame.rules,
         ),

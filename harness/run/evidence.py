@@ -63,7 +63,7 @@ def reached(run: Graph) -> dict[str, Any]:
     split = run.result(data.split)
     division = None if split is None else split.source
     dropped = dropped_of_dataset(
-        ledger, run=options.run_id, division=division, dataset=lambda: run(predictions.shown_dataset)
+        ledger, run=options.run_id, split=division, dataset=lambda: run(predictions.shown_dataset)
     )
     return {
         "integrity": run.result(data.integrity),
@@ -103,7 +103,7 @@ def reached(run: Graph) -> dict[str, Any]:
             baseline=None if options.baseline is None else options.baseline.compared,
             relabelled=relabelled,
             regrouped=groups_beside_baseline(comparisons.items()),
-            division=division,
+            split=division,
             dropped=dropped,
         ),
         "dropped": dropped,
