@@ -29,6 +29,7 @@ from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.protocol.criteria import Criterion
 from harness.protocol.records import Protocol
+from harness.protocol.statistics import BaselinePlan
 from harness.protocol.stress import RobustnessPlan
 from harness.report.rooted import with_whole_paths
 from harness.report.sentences import regressions_told
@@ -106,7 +107,7 @@ def written(run: RunResults, manifest: Manifest, reports: Path) -> Path:
 
 def against(run: RunResults, pack: Path, manifest: Manifest) -> RunResults:
     """The run as `--baseline` makes it: compared with the pack wherever both hold predictions."""
-    theirs = read_baseline(pack, sets=("test", "second-laboratory"), classes=CLASSES)
+    theirs = read_baseline(pack, sets=("test", "second-laboratory"), classes=CLASSES, asked=BaselinePlan())
     compared = replace(
         run,
         baseline=theirs,

@@ -22,6 +22,8 @@ from harness.pack.sign import Trust, sign_pack
 from harness.pack.verify import verify_pack
 from harness.pack.write import write_pack
 from harness.protocol.criteria import Criterion
+from harness.protocol.statistics import BaselinePlan
+from harness.protocol.terms import terms_of
 from harness.report.sentences import baseline_told, regressions_told
 from harness.report.summary import summary
 from harness.run.results import Baseline, BaselineCheck, RunResults
@@ -67,7 +69,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def baseline_of(pack: Path, trust: Trust | None = None) -> Baseline:
-    return read_baseline(pack, sets=("test",), classes=CLASSES, trust=trust)
+    return read_baseline(pack, sets=("test",), classes=CLASSES, asked=BaselinePlan(), trust=trust)
 
 
 def believing(*files: Path, today: date = TODAY) -> Trust:
@@ -78,7 +80,7 @@ def believing(*files: Path, today: date = TODAY) -> Trust:
 
 
 def test_a_baseline_holds_what_the_gate_compares(original, run):
-    baseline = read_baseline(original, sets=("test", "second-laboratory"), classes=CLASSES)
+    baseline = read_baseline(original, sets=("test", "second-laboratory"), classes=CLASSES, asked=BaselinePlan())
     assert list(baseline.predictions) == ["test", "second-laboratory"]
     assert baseline.predictions["test"].digest == run.predictions["test"].digest
     assert (baseline.name, baseline.run_id, baseline.classes) == (run.run_id, run.run_id, CLASSES)
@@ -104,7 +106,7 @@ def test_a_baseline_that_did_not_pass_says_so(original, run):
 )
 def test_a_baseline_of_other_classes_is_refused_by_how_they_differ(original, classes, message):
     with pytest.raises(EvidenceError, match=f"cannot be the baseline: {message}"):
-        read_baseline(original, sets=("test",), classes=classes)
+        read_baseline(original, sets=("test",), classes=classes, asked=BaselinePlan())
 
 
 # --- it is judged again ---------------------------------------------------------------------------
@@ -155,6 +157,46 @@ def test_a_page_that_another_version_printed_is_said_to_be_compared_by_its_numbe
 
 
 # --- who vouches for it ---------------------------------------------------------------------------
+
+
+def naming(sha256: str) -> BaselinePlan:
+    return BaselinePlan(needed="required", sha256=sha256)
+
+
+def test_the_one_baseline_that_a_protocol_names_is_taken_and_any_other_refused(original, folder):
+    """A pack that was written anew as a whole holds; no key need be at hand to tell it from the one that was named."""
+    named = verify_pack(original).sums_digest
+    assert named is not None
+    found = read_baseline(original, sets=("test",), classes=CLASSES, asked=naming(named))
+    assert found.sums_digest == named
+    (folder / "summary.md").unlink()
+    mend_sums(folder)
+    other = open_pack(folder).sums_digest
+    with pytest.raises(
+        EvidenceError, match=rf"cannot be the baseline: its SHA256SUMS has the SHA-256 {other}, and"
+    ) as told:
+        read_baseline(folder, sets=("test",), classes=CLASSES, asked=naming(named))
+    assert named in str(told.value) and "[[amendments]]" in str(told.value)
+
+
+def test_a_baseline_is_named_where_one_is_required_and_before_the_first_look(run):
+    with pytest.raises(ValueError, match='write needed = "required"'):
+        BaselinePlan(sha256="ab" * 32)
+    with pytest.raises(ValueError, match="pattern"):
+        naming("AB" * 32)
+    stated = run.protocol.model_copy(update={"baseline": naming("ab" * 32)})
+    assert terms_of(stated).tree["baseline"]["sha256"] == "ab" * 32
+    assert "sha256" not in terms_of(run.protocol).tree["baseline"]
+
+
+def test_a_pack_that_says_it_was_compared_with_another_than_the_named_one_does_not_hold(run, manifest, tmp_path):
+    assert run.baseline is not None
+    named = run.protocol.model_copy(update={"baseline": naming(run.baseline.sums_digest)})
+    pack = written(replace(run, protocol=named), manifest, tmp_path / "a")
+    assert [str(each) for each in verify_pack(pack).discrepancies if "baseline" in each.field] == []
+    other = run.protocol.model_copy(update={"baseline": naming("ab" * 32)})
+    pack = written(replace(run, protocol=other), manifest, tmp_path / "b")
+    assert [each.field for each in verify_pack(pack).discrepancies if "baseline" in each.field] == ["baseline > sums"]
 
 
 def test_nobody_vouches_for_an_unsigned_baseline_and_that_is_said(original, run):

@@ -22,6 +22,7 @@ from harness.judge.rules import OLDEST, RULES, Rules
 from harness.judge.verdicts import Outcome, Verdict
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison, compare
+from harness.metrics.detection import Detection, detect
 from harness.metrics.estimates import Evaluation
 from harness.metrics.measurements import NothingRecorded
 from harness.metrics.predictions import Predictions, predictions_of
@@ -177,6 +178,43 @@ def test_where_a_pack_holds_counts_alone_a_pass_has_to_hold_up_to_03_too():
     assert too_alike(asked, counted, evidence, rules=RULES) is None
     tight = asked.model_copy(update={"floor": counted.lower})
     assert "without a source it has to hold up to 0.3" in too_alike(tight, counted, evidence, rules=RULES)
+
+
+class Detected(Shown):
+    """Evidence of a set whose cells an input without a cell is told from."""
+
+    def __init__(self, found: Predictions, scores: tuple[np.ndarray, np.ndarray]) -> None:
+        super().__init__(PROTOCOL, found)
+        self._scores = scores
+
+    def detection(self, *, level: float, correlation: float) -> Detection:
+        inputs, of_cells = self._scores
+        return detect(
+            score="entropy",
+            set_name="test",
+            cells=of_cells,
+            reference="validation",
+            reference_cells=of_cells,
+            others={"blank": inputs},
+            tpr=0.95,
+            level=level,
+            groups=self._predictions.groups,
+            assumed_correlation=correlation,
+        )
+
+
+def test_an_area_over_patients_holds_up_to_a_correlation_of_03_or_is_none():
+    rng = np.random.default_rng(8)
+    evidence = Detected(cells([19] * 20), (rng.normal(3.5, 1, 200), rng.normal(0, 1, 380)))
+    asked = next(each for each in PROTOCOL.criteria if each.metric == "ood_auroc" and each.kind == "blank")
+    low = ask(asked.model_copy(update={"floor": 0.8}), evidence, today=TODAY)
+    assert low.passed
+    bound = measure(asked, evidence)
+    tight = asked.model_copy(update={"floor": bound.lower - 1e-4})  # it holds at the protocol's 0.1, and hardly further
+    verdict = ask(tight, evidence, today=TODAY)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "the verdict turns at 0.1" in verdict.reason
+    assert "without a source it has to hold up to 0.3" in verdict.reason
 
 
 def test_many_single_cells_do_not_make_five_patients_twenty():

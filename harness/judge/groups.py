@@ -18,6 +18,7 @@ from harness.judge.rules import Rules
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.clusters import design_effect, equal_groups
 from harness.metrics.comparison import Comparison
+from harness.metrics.detection import Detection
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.intervals import effective_bounds
 from harness.metrics.measurements import Measurements, NothingRecorded, NotRecorded
@@ -178,6 +179,9 @@ class _Assuming(NothingRecorded):
 
     def comparison(self, set_name: str, *, kind: str | None = None) -> Comparison | Unavailable:
         return self._compared(self._measurements.comparison(set_name, kind=kind))
+
+    def detection(self, *, level: float, correlation: float) -> Detection | Unavailable:
+        return self._measurements.detection(level=level, correlation=correlation)
 
     def _compared(self, found: Comparison | Unavailable) -> Comparison | Unavailable:
         return found if isinstance(found, Unavailable) else replace(found, intracluster_correlation=self._correlation)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from harness.metrics.clusters import ClusterSummary, summary_of_values
 from harness.metrics.distributions import beta_quantile, normal_quantile
 from harness.metrics.estimates import DISPLAY_LEVEL, Interval
 from harness.metrics.intervals import check_level
@@ -26,6 +28,7 @@ class Auroc:
     lower, upper: one-sided bounds, each at `level`.
     display:   two-sided interval by the same method.
     method:    how the bounds were made.
+    clusters:  what the negatives are worth by their groups; None where they are counted as independent.
     """
 
     value: float
@@ -38,10 +41,17 @@ class Auroc:
     level: float
     method: str
     display: Interval
+    clusters: ClusterSummary | None = None
 
 
 def auroc(
-    positive_scores: ArrayLike, negative_scores: ArrayLike, *, level: float, by: AreaBounds = "proportion"
+    positive_scores: ArrayLike,
+    negative_scores: ArrayLike,
+    *,
+    level: float,
+    by: AreaBounds = "proportion",
+    groups: Sequence[Hashable] | None = None,
+    assumed_correlation: float = 0.0,
 ) -> Auroc:
     """Area under the ROC curve with the bounds of a proportion of as many trials as its variance says.
 
@@ -61,11 +71,17 @@ def auroc(
     vanishes in between (every score the same), or a side has a single input, Hoeffding's inequality for the same m
     pairs gives the bounds.
 
+    Negatives of one patient are alike. What counts of a negative is the share of positives above it, so that the part
+    of the variance that the negatives make is multiplied by the design effect of these shares, at the larger of the
+    assumed correlation and the sample's own, and they count as so many fewer wherever their number enters a bound.
+
     Args:
         positive_scores: of what should score high (here inputs without a cell). +inf is an abstention.
         negative_scores: of what should score low.
         level: one-sided confidence of each bound, a fraction in (0.5, 1).
         by: "DeLong" for bounds on the logit scale, by which older runs were judged.
+        groups: the patient or slide of each negative; None where they are counted as independent.
+        assumed_correlation: how alike the negatives of one group are at least, a fraction in [0, 1].
     Raises:
         UndefinedStatistic: a side without inputs.
         InvalidPredictions: a score that is not a number.
@@ -80,10 +96,14 @@ def auroc(
     check_bound_level(level)
     positive, negative = checked_scores(positive_scores, "positive"), checked_scores(negative_scores, "negative")
     value, wins, losses = _placements(positive, negative)
-    variance = _variance(wins, losses)
+    clusters = None
+    if groups is not None:
+        clusters = summary_of_values(losses, groups, assumed_correlation=assumed_correlation)
+    effect = 1.0 if clusters is None else clusters.design_effect
+    variance = _variance(wins, losses, effect)
 
     def bounds(level: float) -> tuple[float, float, str]:
-        return _auroc_bounds(value, variance, positive.size, negative.size, level=level, by=by)
+        return _auroc_bounds(value, variance, positive.size, negative.size / effect, level=level, by=by)
 
     lower, upper, method = bounds(level)
     shown_lower, shown_upper, _ = bounds(0.5 + DISPLAY_LEVEL / 2)
@@ -98,6 +118,7 @@ def auroc(
         level=level,
         method=method,
         display=Interval(shown_lower, shown_upper, DISPLAY_LEVEL, method),
+        clusters=clusters,
     )
 
 
@@ -116,25 +137,28 @@ def _halved_ranks(ordered: Scores, values: Scores) -> Scores:
     return np.asarray(0.5 * (left + right), dtype=np.float64)
 
 
-def _variance(wins: Scores, losses: Scores) -> float | None:
-    """DeLong's variance of an area; None with fewer than two inputs on a side."""
+def _variance(wins: Scores, losses: Scores, effect: float) -> float | None:
+    """DeLong's variance of an area, its negatives' part times their design effect; None with one input on a side."""
     if wins.size < 2 or losses.size < 2:
         return None
-    return float(sum(np.sum((each - each.mean()) ** 2) / (each.size - 1) / each.size for each in (wins, losses)))
+    ours, theirs = (np.sum((each - each.mean()) ** 2) / (each.size - 1) / each.size for each in (wins, losses))
+    return float(ours + effect * theirs)
 
 
 def _auroc_bounds(
-    value: float, variance: float | None, n_positive: int, n_negative: int, *, level: float, by: AreaBounds
+    value: float, variance: float | None, n_positive: int, n_negative: float, *, level: float, by: AreaBounds
 ) -> tuple[float, float, str]:
+    """n_negative: independent ones that the negatives are worth."""
     pairs, alpha = min(n_positive, n_negative), 1.0 - level
+    told = f"{pairs:.1f}" if pairs % 1 else f"{pairs:.0f}"
     most = alpha ** (1.0 / pairs)  # the highest lower bound that so many disjoint pairs can prove
     if value in (0.0, 1.0):
-        method = f"Clopper-Pearson of {pairs} disjoint pairs (flawless: DeLong's variance is 0)"
+        method = f"Clopper-Pearson of {told} disjoint pairs (flawless: DeLong's variance is 0)"
         return (most, 1.0, method) if value == 1.0 else (0.0, 1.0 - most, method)
     if variance is None or variance <= 1e-15:
         half = math.sqrt(math.log(1.0 / alpha) / (2.0 * pairs))
         lower, upper = max(0.0, value - half), min(1.0, value + half)
-        return min(lower, most), max(upper, 1.0 - most), f"Hoeffding for {pairs} disjoint pairs"
+        return min(lower, most), max(upper, 1.0 - most), f"Hoeffding for {told} disjoint pairs"
     if by == "DeLong":
         logit = math.log(value / (1.0 - value))
         half = normal_quantile(level) * math.sqrt(variance) / (value * (1.0 - value))
@@ -151,7 +175,7 @@ def _auroc_bounds(
     return lower, upper, method
 
 
-def _variance_of_area(value: float, n_positive: int, n_negative: int) -> float:
+def _variance_of_area(value: float, n_positive: int, n_negative: float) -> float:
     """The variance that an area of this size has where scores are exponential, sides balanced (Newcombe's method 5)."""
     half = (n_positive + n_negative) / 2.0 - 1.0
     spread = (1.0 - value) / (2.0 - value) + value / (1.0 + value)

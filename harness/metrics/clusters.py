@@ -62,6 +62,22 @@ def _correlation(sizes: np.ndarray, right: np.ndarray) -> float | None:
     return None if np.isnan(estimate) else float(estimate)
 
 
+def summary_of_values(values: np.ndarray, groups: Sequence[Hashable], *, assumed_correlation: float) -> ClusterSummary:
+    """What cells are worth of which any number is at hand, such as the share of other inputs that each one beats.
+
+    Args:
+        values: (n_cells,) finite numbers.
+        groups: one per cell.
+    """
+    if len(values) != len(groups):
+        raise ValueError(f"{len(values)} values have {len(groups)} groups; name one group for each")
+    _, index = np.unique(np.array(groups, dtype=object).astype(str), return_inverse=True)
+    sizes, sums = np.bincount(index), np.bincount(index, weights=values)
+    every = (np.array([each]) for each in (sums.sum(), np.sum(sums**2 / sizes), np.sum(values**2)))
+    estimate = float(group_correlations(sizes, *every)[0])
+    return _summary(sizes, None if np.isnan(estimate) else estimate, assumed_correlation)
+
+
 def design_effect(sizes: Sequence[int], correlation: float) -> float:
     """By how much grouping inflates the variance of a proportion: 1 + (m' - 1) * correlation.
 
@@ -129,8 +145,11 @@ def effective_trials(
 
 def summary_of(sizes: np.ndarray, right: np.ndarray, *, assumed_correlation: float) -> ClusterSummary:
     """`effective_trials` of (n_groups,) cells and correct cells of each group; each group has cells."""
+    return _summary(sizes, _correlation(sizes, right), assumed_correlation)
+
+
+def _summary(sizes: np.ndarray, estimate: float | None, assumed_correlation: float) -> ClusterSummary:
     _check_correlation(assumed_correlation, "assumed_correlation")
-    estimate = _correlation(sizes, right)
     is_estimated = estimate is not None and estimate > assumed_correlation
     correlation = min(1.0, max(assumed_correlation, estimate if estimate is not None else 0.0))
     mean_size, n = _kish_mean(sizes), int(sizes.sum())

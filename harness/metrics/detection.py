@@ -2,13 +2,14 @@
 
 A score is higher the stranger the input. Which score is used is fixed in the protocol, before any was seen: the best of
 several, picked by its result, is not an estimate. An abstention is the score +inf (the input was refused before it was
-scored); it counts among the n like any other, never as missing. Inputs are counted as independent.
+scored); it counts among the n like any other, never as missing. Inputs without a cell are counted as independent; cells
+go by their patients, slides or sites where these are known.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import ArrayLike
 
 from harness.core.errors import UndefinedStatistic
 from harness.metrics.auroc import AreaBounds, Auroc, auroc
+from harness.metrics.classification import cluster_note
+from harness.metrics.clusters import counted_by_group, share_bounds
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval
 from harness.metrics.intervals import check_level, clopper_pearson_bounds, wilson_interval
 from harness.metrics.ood_scores import SCORES, Scores, checked_scores
@@ -66,7 +69,7 @@ class Detection:
     threshold: of strangeness: an input above it is refused. Fixed on the reference cells alone.
     reference: name of the reference set.
     n_kept, n_cells: judged cells at or below the threshold, of all: what refusing costs.
-    kept_lower: one-sided Clopper-Pearson bound of n_kept / n_cells at `level`.
+    kept_lower: one-sided Clopper-Pearson bound of n_kept / n_cells at `level`, by patient where they are known.
     auroc, taken_for_cells: of all kinds together. What a pool shows depends on how many of each kind it holds.
     kinds:     each kind by itself.
     """
@@ -153,6 +156,8 @@ def detect(
     tpr: float,
     level: float,
     areas_by: AreaBounds = "proportion",
+    groups: Sequence[Hashable] | None = None,
+    assumed_correlation: float = 0.0,
 ) -> Detection:
     """How well one score of strangeness tells the cells of a set from inputs without a cell.
 
@@ -163,6 +168,8 @@ def detect(
             lowest strangeness that keeps at least the share `tpr` of them.
         others: kind -> strangeness of inputs without a cell; at least one kind.
         areas_by: how areas have their bounds, as `auroc` takes it.
+        groups: the patient, slide or site of each judged cell; None where they are counted as independent.
+        assumed_correlation: as `auroc` takes it.
     Raises:
         UndefinedStatistic: no cells, no kind, a kind without inputs, or too many reference cells that were refused.
         ValueError: an unknown score, or a threshold fixed on the judged set itself.
@@ -182,12 +189,14 @@ def detect(
         return false_positive_rate_at(-known, -values, tpr=tpr, level=level)  # the higher, the more like a cell
 
     def area(values: Scores) -> Auroc:
-        return auroc(values, judged, level=level, by=areas_by)
+        return auroc(values, judged, level=level, by=areas_by, groups=groups, assumed_correlation=assumed_correlation)
 
     everything = np.concatenate(list(strange.values()))
     pooled = passing(everything)
     threshold = -pooled.threshold
-    n_kept = int(np.sum(judged <= threshold))
+    kept = judged <= threshold
+    n_kept = int(kept.sum())
+    by_group = None if groups is None else counted_by_group(kept, groups)
     return Detection(
         score=score,
         set=set_name,
@@ -196,7 +205,7 @@ def detect(
         reference=reference,
         n_kept=n_kept,
         n_cells=judged.size,
-        kept_lower=clopper_pearson_bounds(n_kept, judged.size, level=level)[0],
+        kept_lower=share_bounds(n_kept, judged.size, by_group, assumed_correlation=assumed_correlation, level=level)[0],
         level=level,
         auroc=area(everything),
         taken_for_cells=pooled,
@@ -204,7 +213,7 @@ def detect(
     )
 
 
-def detection_estimate(detection: Detection, metric: str, *, kind: str | None) -> Estimate:
+def detection_estimate(detection: Detection, metric: str, *, kind: str | None, grouped_by: str = "groups") -> Estimate:
     """One number of a detection, as a criterion is judged on.
 
     ood_auroc: the area (a floor). ood_false_positive_rate: the share of inputs without a cell that is taken for cells
@@ -212,6 +221,7 @@ def detection_estimate(detection: Detection, metric: str, *, kind: str | None) -
 
     Args:
         kind: of the inputs without a cell; None for all of them together.
+        grouped_by: what the groups of cells are, such as "patients".
     Raises:
         ValueError: no such metric or kind.
     """
@@ -225,6 +235,8 @@ def detection_estimate(detection: Detection, metric: str, *, kind: str | None) -
         f"{area.n_abstained} abstentions counted"
     )
     if metric == "ood_auroc":
+        if area.clusters is not None:
+            about += f"; {cluster_note(area.clusters, grouped_by=grouped_by)}"
         return Estimate(
             metric,
             detection.set,

@@ -15,6 +15,7 @@ from harness.metrics.estimates import Evaluation, Unavailable
 if TYPE_CHECKING:
     from harness.metrics.calibration_records import CalibrationReport
     from harness.metrics.comparison import Comparison
+    from harness.metrics.detection import Detection
     from harness.metrics.predictions import Predictions
     from harness.metrics.stability import Robustness
     from harness.model.records import Timing
@@ -81,6 +82,9 @@ class Measurements(Protocol):
     def robustness(self, *, level: float) -> Robustness | Unavailable:
         """Severity curves, flip rates and out-of-distribution detection with one-sided bounds at `level`."""
 
+    def detection(self, *, level: float, correlation: float) -> Detection | Unavailable:
+        """Out-of-distribution detection; correlation: how alike the cells of one group are assumed to be."""
+
     def count(self, question: str, metric: str) -> Count | Unavailable:
         """What was counted for a metric of integrity, split, leakage, reproducibility or training."""
 
@@ -132,6 +136,9 @@ class NothingRecorded:
 
     def robustness(self, *, level: float) -> Robustness | Unavailable:
         self._refuse("robustness")
+
+    def detection(self, *, level: float, correlation: float) -> Detection | Unavailable:
+        self._refuse("inputs without a cell")
 
     def count(self, question: str, metric: str) -> Count | Unavailable:
         self._refuse(metric)

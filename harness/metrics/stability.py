@@ -69,6 +69,20 @@ def _measure(name: str) -> Callable[[Measurements, Subject, float], Estimate | U
     return measure
 
 
+def _area(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
+    correlation = measurements.protocol.clusters.intracluster_correlation
+    found, evaluation = (
+        measurements.detection(level=level, correlation=correlation),
+        measurements.evaluation(subject.set),
+    )
+    if isinstance(found, Unavailable):
+        return found
+    grouped_by = evaluation.grouped_by if isinstance(evaluation, Evaluation) else "groups"
+    return detection_estimate(
+        found, "ood_auroc", kind=None if subject.kind == ANY else subject.kind, grouped_by=grouped_by
+    )
+
+
 def _difference(measurements: Measurements, found: Robustness, subject: Subject) -> Estimate | Unavailable:
     plan, evaluation = measurements.protocol.robustness, measurements.evaluation(subject.set)
     assert plan is not None and subject.kind is not None  # the protocol has disturbances where a criterion asks for one
@@ -125,7 +139,7 @@ METRICS = (
         meaning="Area under the ROC curve of the out-of-distribution score: inputs without a cell against cells.",
         per="corruption",
         needs=_NEEDS,
-        measure=_measure("ood_auroc"),
+        measure=_area,
         kinds=Kinds("detection", "kinds", together=True),
     ),
     Metric(

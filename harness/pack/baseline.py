@@ -21,24 +21,31 @@ from harness.pack.read_predictions import read_predictions
 from harness.pack.report_check import PageCheck
 from harness.pack.sign import SignatureCheck, Standing, Trust
 from harness.pack.verify import Verification, verified_run
+from harness.protocol.statistics import BaselinePlan
 from harness.run.results import Baseline, BaselineCheck, RunResults
 
 MOST_FINDINGS = 3
+AMEND_PIN = "state this one's in [baseline] before a set is looked at, and after a look declare it in [[amendments]]"
 CLASS_REMEDY = "Compare with a run whose protocol lists the same classes in the same order."
 
 
-def read_baseline(path: Path, *, sets: Sequence[str], classes: Sequence[str], trust: Trust | None = None) -> Baseline:
+def read_baseline(
+    path: Path, *, sets: Sequence[str], classes: Sequence[str], asked: BaselinePlan, trust: Trust | None = None
+) -> Baseline:
     """An earlier run to compare with, its pack judged again first.
 
     Args:
         sets: whose predictions are compared; an external one that the baseline was not judged on is left out.
         classes: the candidate's vocabulary, which the baseline's must equal, order included.
+        asked: what the candidate's protocol says of its baseline; it may name the one pack.
         trust: the keys of --baseline-key, one of which must have signed it; None where nobody insists.
     Raises:
-        EvidenceError: the pack does not hold, none of the keys vouches for it, it lacks the test part, or speaks of
-            other classes.
+        EvidenceError: it is another pack than the protocol names, it does not hold, none of the keys vouches for it, it
+            lacks the test part, or speaks of other classes.
     """
     pack = open_pack(path)
+    if (other := asked.unlike(pack.sums_digest)) is not None:
+        raise EvidenceError(f"{pack.name} cannot be the baseline: {other}. Name that pack, or {AMEND_PIN}.")
     run, found = judged_again(pack, role="be the baseline", trust=trust)
     theirs, ours = read_classes(pack), tuple(classes)
     if theirs != ours:

@@ -75,7 +75,7 @@ def compare_packs(baseline: Path, candidate: Path, *, trust: Trust | None = None
     asked = dict.fromkeys(criterion.set for criterion in criteria)
     held = {name: found for name, found in run.predictions.items() if name not in ("train", "validation")}
     sets = tuple(dict.fromkeys([*asked, *held]))
-    theirs = read_baseline(baseline, sets=sets, classes=protocol.dataset.classes, trust=trust)
+    theirs = read_baseline(baseline, sets=sets, classes=protocol.dataset.classes, asked=protocol.baseline, trust=trust)
     pairs = ((name, _compared(run, theirs, name, asked)) for name in theirs.predictions)
     compared = {name: found for name, found in pairs if found is not None}
     corrupted = _corrupted(run, theirs) if "test" in compared else {}

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from harness.core.errors import DataError, EvidenceError, HarnessError
 from harness.data.records import Manifest
 from harness.data.split import leaked_units, listing_order_changes, path_prefix_changes, size_mismatches
@@ -22,7 +24,7 @@ from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
-from harness.metrics.detection import detect
+from harness.metrics.detection import Detection, detect
 from harness.metrics.deviations import training_deviations
 from harness.metrics.ensemble import ensemble_beside_best
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
@@ -155,9 +157,36 @@ class RecordedMeasurements:
             detection = self._run.robustness.detection
             score = None if detection is None else detection.score
             self._robustness[level] = at_level(
-                self._run.robustness, self.protocol, score=score, level=level, rules=self.rules
+                self._run.robustness,
+                self.protocol,
+                score=score,
+                level=level,
+                groups=self._groups_of_test(),
+                rules=self.rules,
             )
         return self._robustness[level]
+
+    def detection(self, *, level: float, correlation: float) -> Detection | Unavailable:
+        recorded = self._run.robustness
+        if recorded is None or recorded.detection is None:
+            raise NotRecorded("the pack says nothing of inputs without a cell")
+        if not self.rules.detected_by_group and correlation != self.protocol.clusters.intracluster_correlation:
+            raise NotRecorded("its judge took every cell as independent here")
+        found = detection_of(
+            recorded.strangeness,
+            self.protocol,
+            score=recorded.detection.score,
+            level=level,
+            correlation=correlation,
+            groups=self._groups_of_test(),
+            rules=self.rules,
+        )
+        assert found is not None  # it was recorded
+        return found
+
+    def _groups_of_test(self) -> tuple[str, ...] | None:
+        found = self._run.predictions.get("test")
+        return None if found is None else self._run.counted(found).groups
 
     def count(self, question: str, metric: str) -> Count | Unavailable:
         found = self._counted(question, metric)
@@ -280,11 +309,53 @@ def calibration_of(
 # --- robustness -------------------------------------------------------------------------------
 
 
-def at_level(recorded: Robustness, protocol: Protocol, *, score: str | None, level: float, rules: Rules) -> Robustness:
+def detection_of(
+    scores: Mapping[str, np.ndarray],
+    protocol: Protocol,
+    *,
+    score: str | None,
+    level: float,
+    correlation: float,
+    groups: Sequence[str] | None,
+    rules: Rules,
+) -> Detection | None:
+    """How well the recorded scores tell cells from inputs without one; None where the protocol asks for none.
+
+    Args:
+        correlation: how alike the cells of one group are assumed to be.
+        groups: of the test cells that count; a judge that did not know of them has none.
+    """
+    if (plan := protocol.detection) is None or score is None:
+        return None
+    return detect(
+        score=score,
+        set_name="test",
+        cells=scores["test"],
+        reference=plan.reference,
+        reference_cells=scores[plan.reference],
+        others={kind: scores[kind] for kind in plan.kinds},
+        tpr=plan.true_positive_rate,
+        level=level,
+        areas_by="proportion" if rules.sharper else "DeLong",
+        groups=groups if rules.detected_by_group else None,
+        assumed_correlation=correlation,
+    )
+
+
+def at_level(
+    recorded: Robustness,
+    protocol: Protocol,
+    *,
+    score: str | None,
+    level: float,
+    groups: Sequence[str] | None,
+    rules: Rules,
+) -> Robustness:
     """The same counts and scores with bounds at another level.
 
     Args:
         score: what the out-of-distribution scores are; None where the protocol asks for none.
+        groups: of the test cells that count.
         rules: by which areas have their bounds.
     Raises:
         NotRecorded: cells are clustered, so the bounds need the corrupted predictions, which a pack does not hold;
@@ -293,26 +364,21 @@ def at_level(recorded: Robustness, protocol: Protocol, *, score: str | None, lev
     counted = [point for curve in recorded.curves for point in curve.points] + list(recorded.flips)
     if level != DISPLAY_LEVEL and any(each.effective_n is not None for each in counted):
         raise NotRecorded(f"bounds at {level:g} need the predictions of corrupted cells")
-    plan, scores = protocol.detection, recorded.strangeness
     return Robustness(
         tuple(
             replace(curve, points=tuple(_bounded(each, level) for each in curve.points)) for curve in recorded.curves
         ),
         tuple(_with_p(_bounded(each, level)) for each in recorded.flips),
-        None
-        if plan is None or score is None
-        else detect(
+        detection_of(
+            recorded.strangeness,
+            protocol,
             score=score,
-            set_name="test",
-            cells=scores["test"],
-            reference=plan.reference,
-            reference_cells=scores[plan.reference],
-            others={kind: scores[kind] for kind in plan.kinds},
-            tpr=plan.true_positive_rate,
             level=level,
-            areas_by="proportion" if rules.sharper else "DeLong",
+            correlation=protocol.clusters.intracluster_correlation,
+            groups=groups,
+            rules=rules,
         ),
-        scores,
+        recorded.strangeness,
     )
 
 

@@ -91,12 +91,31 @@ class SlicePlan(_Record):
 
 
 class BaselinePlan(_Record):
-    """Whether a run must be compared with a baseline.
+    """Whether a run must be compared with a baseline, and with which one.
 
     needed: "optional": without --baseline nothing is asked of it; "required": a run without one does not pass.
+    sha256: of the SHA256SUMS of the one pack that is the baseline, as `python -m harness verify PACK` prints it in its
+            last line: a run and `compare` refuse any other. It is fixed before the first look, so that whoever takes
+            another baseline later declares it. Only where one is required.
     """
 
     needed: Literal["optional", "required"] = "optional"
+    # Left out of the content where there is none, so that a protocol without one keeps its digest.
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", exclude_if=lambda digest: digest is None)
+
+    @model_validator(mode="after")
+    def _required_where_it_is_named(self) -> BaselinePlan:
+        if self.sha256 is not None and self.needed != "required":
+            raise ValueError(
+                '`sha256` names the one baseline, and `needed` lets a run go without any; write needed = "required"'
+            )
+        return self
+
+    def unlike(self, sums_sha256: str) -> str | None:
+        """How a pack whose SHA256SUMS has this digest is not the one that is named; None where it is, or none is."""
+        if self.sha256 in (None, sums_sha256):
+            return None
+        return f"its SHA256SUMS has the SHA-256 {sums_sha256}, and the protocol's `baseline.sha256` is {self.sha256}"
 
 
 class ReferralPlan(_Record):

@@ -10,6 +10,7 @@ from harness.judge.pretrained import lacking
 from harness.judge.rules import RULES
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.comparison import Comparison
+from harness.metrics.detection import Detection
 from harness.metrics.estimates import Evaluation, Unavailable
 from harness.metrics.leakage import Compared, compared_in, count_of, incomparable_sets, n_looked_at
 from harness.metrics.measurements import Count
@@ -88,6 +89,9 @@ class LiveMeasurements:
 
     def robustness(self, *, level: float) -> Robustness | Unavailable:
         return self._run(corruptions.robustness, level)
+
+    def detection(self, *, level: float, correlation: float) -> Detection | Unavailable:
+        return self._run(corruptions.detection, level, correlation)
 
     def count(self, question: str, metric: str) -> Count | Unavailable:
         run = self._run

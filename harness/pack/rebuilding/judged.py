@@ -63,6 +63,8 @@ def read_judged(frame: Frame) -> Judged:
     for place, timing in enumerate(found.timings):
         if (wrong := not_as_asked(timing, frame.protocol.throughput)) is not None:
             frame.note(EVIDENCE, f"timings[{place}].settling", wrong)
+    if found.baseline is not None and (other := frame.protocol.baseline.unlike(found.baseline.sums_digest)):
+        frame.note(EVIDENCE, "baseline > sums", other)
     if found.baseline is not None and found.baseline.margins is not None:
         frame.take("which margins the baseline's protocol had: its own pack has the protocol")
     if found.baseline is not None and found.baseline.check is not None:

@@ -70,7 +70,9 @@ def recorded_robustness(frame: Frame, said: Said, judged: Judged) -> Robustness 
         "what the network said of disturbed and turned cells, and how strange each input looked to it: counts "
         "and scores are recorded, bounds and detection follow from them"
     )
-    return at_level(recorded, frame.protocol, score=score, level=DISPLAY_LEVEL, rules=frame.rules)
+    test = said.counted.get("test")
+    groups = None if test is None else test.groups
+    return at_level(recorded, frame.protocol, score=score, level=DISPLAY_LEVEL, groups=groups, rules=frame.rules)
 
 
 def _check_clean(frame: Frame, found: Evaluation | None, curve: SeverityCurve) -> None:

@@ -71,7 +71,36 @@ def corrupted_comparison(run: Asking, kind: str) -> Comparison | Unavailable:
     )
 
 
-@stage(stress, predictions, duplicates, card)
+@stage(stress, predictions, duplicates)
+def ood_scores(run: Asking) -> dict[str, np.ndarray]:
+    """Set, or kind of input without a cell -> the score of each; of the test part one cell for each picture."""
+    found = {name.removeprefix(SCORES): v for name, v in run(stress).items() if name.startswith(SCORES)}
+    if "test" in found:
+        every = run(predictions, "test")
+        found["test"] = found["test"][np.isin(every.paths, counted_once(every, run(duplicates)).paths)]
+    return found
+
+
+@stage(ood_scores, predictions, duplicates, card)
+def detection(run: Asking, level: float, correlation: float) -> Detection:
+    """How well inputs without a cell are told from cells, the cells of one group taken for so alike at least."""
+    asked, scores = run.setting.protocol.detection, run(ood_scores)
+    assert asked is not None  # the protocol has a score where a criterion asks for one
+    return detect(
+        score=ood_score_of(asked, run(card)),
+        set_name="test",
+        cells=scores["test"],
+        reference=asked.reference,
+        reference_cells=scores[asked.reference],
+        others={kind: scores[kind] for kind in asked.kinds},
+        tpr=asked.true_positive_rate,
+        level=level,
+        groups=counted_once(run(predictions, "test"), run(duplicates)).groups,
+        assumed_correlation=correlation,
+    )
+
+
+@stage(stress, predictions, duplicates, ood_scores, detection)
 def robustness(run: Asking, level: float) -> Robustness:
     """Severity curves, flip rates and detection with one-sided bounds at `level`."""
     protocol, every, shown = run.setting.protocol, run(predictions, "test"), run(stress)
@@ -84,24 +113,10 @@ def robustness(run: Asking, level: float) -> Robustness:
 
     curves: tuple[SeverityCurve, ...] = ()
     flips: tuple[FlipRate, ...] = ()
-    detection: Detection | None = None
     if (plan := protocol.robustness) is not None:
         corrupted = {(kind, n): answered(f"{kind} {n}") for kind in plan.kinds for n in plan.severities}
         curves = severity_curves(clean, corrupted, intracluster_correlation=correlation, level=level)
         transformed = {name: answered(name) for name in plan.invariances}
         flips = flip_rates(clean, transformed, intracluster_correlation=correlation, level=level)
-    strange = {name.removeprefix(SCORES): v for name, v in shown.items() if name.startswith(SCORES)}
-    if "test" in strange:
-        strange["test"] = strange["test"][np.isin(every.paths, clean.paths)]
-    if (asked := protocol.detection) is not None:
-        detection = detect(
-            score=ood_score_of(asked, run(card)),
-            set_name="test",
-            cells=strange["test"],
-            reference=asked.reference,
-            reference_cells=strange[asked.reference],
-            others={kind: strange[kind] for kind in asked.kinds},
-            tpr=asked.true_positive_rate,
-            level=level,
-        )
-    return Robustness(curves, flips, detection, strange)
+    found = None if protocol.detection is None else run(detection, level, correlation)
+    return Robustness(curves, flips, found, run(ood_scores))
