@@ -17,7 +17,7 @@ from scipy.special import bdtrc, gammaln
 # A binomial count further from its mean than this has less than 1e-15 of the probability.
 TAIL_SD, TAIL_COUNT = 8.5, 40
 # How many shares are computed in one go, and over how many standard deviations of c, given m, one interpolation may go.
-TOGETHER, SPAN_SD = 8, 0.5
+TOGETHER, SPAN_SD = 24, 0.5
 INTERPOLATION_ERROR = 1e-15
 # The logarithm of no way at all, finite so that it can be multiplied.
 IMPOSSIBLE = -1e300
