@@ -22,12 +22,12 @@ from harness.judge.criteria import parts_at
 from harness.judge.rules import ALIKE_UNSOURCED, FEWEST_GROUPS
 from harness.metrics.auroc import AreaBounds, auroc
 from harness.metrics.clusters import clustered_bounds, equal_groups
+from harness.metrics.favourable import chances, region_of
 from harness.metrics.intervals import clopper_pearson_bounds, errors_allowed
 from harness.metrics.macro import lowest_macro_f1
 from harness.metrics.multiplicity import level_of_part
 from harness.metrics.paired import (
     SEARCH_SLACK,
-    chance_of_region,
     favourable_region,
     largest_chance,
     non_inferiority_lower_bound,
@@ -108,7 +108,7 @@ def non_inferiority(rng: np.random.Generator) -> list[Row]:
                     ("Tango's bound", tango_region, contrast),
                 ):
                     passed = float((results[:, 1] >= region[results[:, 0]]).mean())
-                    exact = chance_of_region(region, n, p_b=p_b, p_c=p_c)
+                    exact = float(chances(region_of(region), p_b=np.array([p_b]), p_c=np.array([p_c]))[0])
                     rows_of.append(Row(name, setting, passed, exact, gate=name == "non-inferiority"))
     return rows + contrast
 
@@ -429,7 +429,7 @@ def _gate_region(n: int, margin: float) -> np.ndarray:
     z, low, high = float(norm.ppf(LEVEL)), -1.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2
-        size = largest_chance(favourable_region(middle, n, z=z), n, difference=-margin) + SEARCH_SLACK
+        size = largest_chance(region_of(favourable_region(middle, n, z=z)), difference=-margin) + SEARCH_SLACK
         low, high = (low, middle) if size < ALPHA else (middle, high)
     region = favourable_region(high, n, z=z)
     for b in range(0, n // 3, max(1, n // 15)):  # the shortcut is the gate
@@ -446,7 +446,7 @@ def sizes() -> str:
     for n in (75, 150, 375):
         for margin in (0.01, 0.02, 0.03, 0.05):
             regions = _gate_region(n, margin), favourable_region(-margin, n, z=float(norm.ppf(LEVEL)))
-            gate, tango = (largest_chance(region, n, difference=-margin) for region in regions)
+            gate, tango = (largest_chance(region_of(region), difference=-margin) for region in regions)
             lines.append(f"  {f'n {n}, margin {margin}':<24} {gate:>9.4%} {tango:>9.4%}")
     return "\n".join(lines)
 

@@ -18,6 +18,7 @@ from harness.metrics.distributions import (
     binomial_quantile,
     binomial_sf,
     chi_squared_sf,
+    noncentral_t_quantile,
     normal_quantile,
 )
 
@@ -40,6 +41,11 @@ def test_quantiles_of_the_beta_distribution(level: float):
     places += [(a + 0.37, b + 1.91) for a, b in places]  # effective trials of clustered cells are no whole numbers
     a, b = np.array(places, dtype=float).T
     assert [beta_quantile(level, *place) for place in places] == stats.beta.ppf(level, a, b).tolist()
+
+
+def test_quantiles_of_the_noncentral_t_distribution():
+    places = [(share, degrees, at) for share in LEVELS for degrees in (1, 4, 9, 99) for at in (0.0, 0.5, 3.7, 16.4)]
+    assert [noncentral_t_quantile(*place) for place in places] == [stats.nct.ppf(*place) for place in places]
 
 
 def test_quantiles_of_the_normal_distribution():

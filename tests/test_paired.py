@@ -15,8 +15,8 @@ from scipy.stats import binom, multinomial, norm
 from statsmodels.stats.contingency_tables import mcnemar
 
 from harness.core.errors import UndefinedStatistic
+from harness.metrics.favourable import chances, region_of
 from harness.metrics.paired import (
-    chance_of_region,
     favourable_region,
     fewest_discordant_for_significance,
     largest_chance,
@@ -173,6 +173,10 @@ def test_the_bound_rises_with_every_cell_won_and_falls_with_every_cell_lost(n, l
 # --- the exact bound ------------------------------------------------------------------------------
 
 
+def chance_of_region(thresholds: np.ndarray, *, p_b: float, p_c: float) -> float:
+    return float(chances(region_of(thresholds), p_b=np.array([p_b]), p_c=np.array([p_c]))[0])
+
+
 def trinomial_chance(thresholds: np.ndarray, n: int, p_b: float, p_c: float) -> float:
     """Every result of the region, weighted by its trinomial probability."""
     results = [(b, c, n - b - c) for b in range(n + 1) for c in range(max(0, int(thresholds[b])), n - b + 1)]
@@ -184,7 +188,7 @@ def test_the_chance_of_a_region_is_that_of_its_results(p_b, p_c):
     for difference in (-0.2, -0.02, 0.1):
         region = favourable_region(difference, 40, z=norm.ppf(0.95))
         witness = trinomial_chance(region, 40, p_b, p_c)
-        assert chance_of_region(region, 40, p_b=p_b, p_c=p_c) == pytest.approx(witness, abs=1e-10)
+        assert chance_of_region(region, p_b=p_b, p_c=p_c) == pytest.approx(witness, abs=1e-10)
 
 
 @pytest.mark.parametrize("difference", [-0.3, -0.05, 0.0, 0.2])
@@ -200,10 +204,9 @@ def test_a_region_holds_the_results_whose_tango_bound_reaches_the_difference(dif
 @pytest.mark.parametrize(("n", "margin"), [(75, 0.02), (150, 0.03), (375, 0.02), (375, 0.0)])
 def test_no_finer_search_finds_a_higher_chance(n, margin):
     region = favourable_region(-margin, n, z=norm.ppf(0.95))
-    found = largest_chance(region, n, difference=-margin)
+    found = largest_chance(region_of(region), difference=-margin)
     finer = [
-        chance_of_region(region, n, p_b=margin + p_c, p_c=p_c)
-        for p_c in (1 - margin) / 2 * np.linspace(0, 1, 2001) ** 2
+        chance_of_region(region, p_b=margin + p_c, p_c=p_c) for p_c in (1 - margin) / 2 * np.linspace(0, 1, 2001) ** 2
     ]
     assert max(finer) <= found + 1e-7
 
@@ -215,9 +218,9 @@ def test_no_finer_search_finds_a_higher_chance(n, margin):
 def test_tangos_own_bound_passes_a_candidate_at_the_margin_too_often(n, margin, size):
     # Why the gate does not use it. The third by hand: p_b = 0.02, p_c = 0, and Tango accepts up to three losses.
     region = favourable_region(-margin, n, z=norm.ppf(0.95))
-    assert largest_chance(region, n, difference=-margin) == pytest.approx(size, abs=5e-5)
+    assert largest_chance(region_of(region), difference=-margin) == pytest.approx(size, abs=5e-5)
     if (n, margin) == (375, 0.02):
-        assert chance_of_region(region, n, p_b=0.02, p_c=0.0) == pytest.approx(binom.cdf(3, 375, 0.02), abs=1e-12)
+        assert chance_of_region(region, p_b=0.02, p_c=0.0) == pytest.approx(binom.cdf(3, 375, 0.02), abs=1e-12)
 
 
 @cache
@@ -258,6 +261,24 @@ def test_the_exact_bound_ranks_results_as_tango_does(n):
 )
 def test_the_exact_bound_stays_where_it_was(b, c, n, bound):
     assert non_inferiority_lower_bound(b, c, n, level=0.95) == pytest.approx(bound, abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "n", "level", "bound"),
+    [
+        (3, 5, 375, 0.95, -0.010252203358806227),
+        (0, 0, 75, 0.999, -0.11942720805107145),
+        (40, 3, 150, 0.8, -0.2856730585348394),
+        (120, 60, 375, 0.975, -0.22833336198950122),
+        (2, 7, 2000, 0.99, -0.001510310395697124),
+        (600, 550, 5000, 0.975, -0.02339783710514489),
+        (250, 250, 25000, 0.975, -0.0017958621044544547),
+        (1000, 900, 25000, 0.95, -0.006887630081821329),
+    ],
+)
+def test_the_exact_bound_is_to_nine_digits_what_packs_hold(b, c, n, level, bound):
+    # Of the search that summed every model by itself, over the lost cells: `verify` compares no more digits.
+    assert non_inferiority_lower_bound(b, c, n, level=level) == pytest.approx(bound, rel=1e-10)
 
 
 @pytest.mark.parametrize("n", [30, 375])

@@ -7,7 +7,7 @@ computes, and each of its calls spends a hundred times as long on checking argum
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betainc, betaincinv, betaln, chdtrc, ndtri
+from scipy.special import betainc, betaincinv, betaln, chdtrc, nctdtrit, ndtri
 
 # Boost's binomial distribution. scipy.special has no public name for it: bdtr and betaincc round otherwise.
 from scipy.special._ufuncs import _binom_cdf, _binom_pmf, _binom_ppf
@@ -29,6 +29,15 @@ def normal_quantile(share: float) -> float:
     1.959964
     """
     return float(ndtri(share))
+
+
+def noncentral_t_quantile(share: float, degrees: int, noncentrality: float) -> float:
+    """The value that a noncentral t variable stays below with this probability.
+
+    >>> round(noncentral_t_quantile(0.95, 4, 0.0), 4)
+    2.1318
+    """
+    return float(nctdtrit(degrees, noncentrality, share))
 
 
 def binomial_cdf(k: int, n: int, p: float) -> float:

@@ -7,17 +7,16 @@ candidate minus baseline, is (c - b) / n. Cells on which the two agree count in 
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
-from scipy.special import bdtrc, gammaln, xlog1py, xlogy
 
 from harness.core.errors import UndefinedStatistic
 from harness.metrics.distributions import binomial_cdf, binomial_pmf, normal_quantile
+from harness.metrics.favourable import Region, chances, region_of
 from harness.metrics.intervals import check_level
 
-# A binomial count further from its mean than this has less than 1e-15 of the probability.
-TAIL_SD, TAIL_COUNT = 8.5, 40
 # Spacing of the searched discordance rates, in standard deviations of the arcsine scale.
 GRID_SD = 0.25
 # Added to every chance that a search found the largest, in case its grid stepped over a slightly higher peak.
@@ -117,13 +116,16 @@ def non_inferiority_lower_bound(b: int, c: int, n: int, *, level: float) -> floa
     alpha, z = 1.0 - level, normal_quantile(level)
     if b == n:
         return -1.0  # the least favourable result of all: every result is at least as favourable
-    thresholds = favourable_region(_score_limit(b, c, n, z), n, z=z)
-    thresholds[b] = min(thresholds[b], c)  # the observed result is in, whatever rounding says
-
-    def excess(difference: float) -> float:
-        return largest_chance(thresholds, n, difference=difference) + SEARCH_SLACK - alpha
-
     start = _score_limit(b, c, n, z)
+    thresholds = favourable_region(start, n, z=z)
+    # The observed result is in, and what favours the candidate more, whatever rounding says.
+    thresholds[: b + 1] = np.minimum(thresholds[: b + 1], c)
+    region = region_of(thresholds)
+
+    @cache  # the search for a bracket and the one for the root ask about the same differences
+    def excess(difference: float) -> float:
+        return largest_chance(region, difference=difference) + SEARCH_SLACK - alpha
+
     step = 0.5 / n
     low = high = start
     while low > -1.0 and excess(low) > 0:
@@ -154,8 +156,8 @@ def favourable_region(difference: float, n: int, *, z: float) -> np.ndarray:
         high = np.where(open_ & inside, middle, high)
 
 
-def largest_chance(thresholds: np.ndarray, n: int, *, difference: float) -> float:
-    """The largest probability of {c >= thresholds[b]} among all models with this true difference in accuracy.
+def largest_chance(region: Region, *, difference: float) -> float:
+    """The largest probability of the region among all models with this true difference in accuracy.
 
     The free parameter is the share of cells on which the two classifiers differ. It is searched over its whole range
     on the arcsine scale, on which a binomial count has the same spread everywhere.
@@ -163,35 +165,21 @@ def largest_chance(thresholds: np.ndarray, n: int, *, difference: float) -> floa
     # The smaller of the two discordant probabilities runs from 0 to (1 - |difference|) / 2.
     most = (1.0 - abs(difference)) / 2.0
     end = math.asin(math.sqrt(most))
-    angles = np.linspace(0.0, end, max(16, math.ceil(end * 2 * math.sqrt(n) / GRID_SD)) + 1)
+    angles = np.linspace(0.0, end, max(16, math.ceil(end * 2 * math.sqrt(region.n) / GRID_SD)) + 1)
 
-    def chance(angle: float) -> float:
-        smaller = min(most, math.sin(angle) ** 2)
-        p_b, p_c = smaller + max(0.0, -difference), smaller + max(0.0, difference)
-        return chance_of_region(thresholds, n, p_b=p_b, p_c=p_c)
+    def at(angles: np.ndarray) -> np.ndarray:
+        smaller = np.minimum(most, np.sin(angles) ** 2)
+        return chances(region, p_b=smaller + max(0.0, -difference), p_c=smaller + max(0.0, difference))
 
-    found = np.array([chance(angle) for angle in angles])
+    found = at(angles)
     best = float(found.max())
     last = len(angles) - 1
     peaks = [i for i in range(last + 1) if found[i] >= max(found[max(0, i - 1)], found[min(last, i + 1)])]
     for peak in sorted(peaks, key=lambda i: -found[i])[:3]:
         bounds = angles[max(0, peak - 1)], angles[min(last, peak + 1)]
-        refined = minimize_scalar(lambda angle: -chance(angle), bounds=bounds, method="bounded")
+        refined = minimize_scalar(lambda angle: -float(at(np.array([angle]))[0]), bounds=bounds, method="bounded")
         best = max(best, float(-refined.fun))
     return best
-
-
-def chance_of_region(thresholds: np.ndarray, n: int, *, p_b: float, p_c: float) -> float:
-    """P(c >= thresholds[b]) where (b, c, n - b - c) is trinomial with probabilities p_b, p_c and the rest."""
-    if p_b >= 1.0:
-        return float(thresholds[n] <= 0)
-    spread = TAIL_SD * math.sqrt(n * p_b * (1.0 - p_b)) + TAIL_COUNT
-    b = np.arange(max(0, math.floor(n * p_b - spread)), min(n, math.ceil(n * p_b + spread)) + 1)
-    mass = np.exp(gammaln(n + 1) - gammaln(b + 1) - gammaln(n - b + 1) + xlogy(b, p_b) + xlog1py(n - b, -p_b))
-    share = min(1.0, p_c / (1.0 - p_b))  # of the cells left, those that the candidate alone gets right
-    needed = thresholds[b]
-    reach = np.where(needed <= 0, 1.0, bdtrc(np.maximum(needed - 1, 0), n - b, share))
-    return float(np.sum(mass * np.where(needed > n - b, 0.0, reach)))
 
 
 def _score_limit(b: float, c: float, n: float, z: float) -> float:

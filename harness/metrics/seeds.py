@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 
 from harness.core.errors import UndefinedStatistic
 from harness.metrics.classification import estimate
-from harness.metrics.distributions import normal_quantile
+from harness.metrics.distributions import noncentral_t_quantile, normal_quantile
 from harness.metrics.estimates import Estimate, Evaluation, Unavailable
 from harness.metrics.intervals import check_level, effective_bounds
 from harness.metrics.measurements import Measurements
@@ -55,10 +55,8 @@ def tolerance_factor(n: int, *, content: float, level: float) -> float:
     check_level(level)
     if not 0.0 < content < 1.0:
         raise ValueError(f"content {content} is not a fraction in (0, 1); write 0.95 for 95 % of all runs")
-    from scipy.stats import nct  # a second to import, and few runs have more than one seed
-
     root = math.sqrt(n)
-    return float(nct.ppf(level, n - 1, normal_quantile(content) * root)) / root
+    return noncentral_t_quantile(level, n - 1, normal_quantile(content) * root) / root
 
 
 def tolerance_bound(values: Sequence[float], *, content: float, level: float) -> SeedSpread:
