@@ -7,6 +7,7 @@ candidate minus baseline, is (c - b) / n. Cells on which the two agree count in 
 from __future__ import annotations
 
 import math
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
@@ -92,6 +93,7 @@ def tango_bounds(b: float, c: float, n: float, *, level: float) -> tuple[float, 
     return _score_limit(b, c, n, z), -_score_limit(c, b, n, z)
 
 
+@lru_cache(maxsize=4096)  # of three whole numbers; a pack, its page and the other side of an interval ask again
 def non_inferiority_lower_bound(b: int, c: int, n: int, *, level: float) -> float:
     """Exact one-sided lower bound of the difference in accuracy: what the non-inferiority gate acts on.
 
@@ -120,6 +122,7 @@ def non_inferiority_lower_bound(b: int, c: int, n: int, *, level: float) -> floa
     thresholds = favourable_region(_score_limit(b, c, n, z), n, z=z)
     thresholds[b] = min(thresholds[b], c)  # the observed result is in, whatever rounding says
 
+    @cache  # the root is searched between two differences that were tried to enclose it
     def excess(difference: float) -> float:
         return largest_chance(thresholds, n, difference=difference) + SEARCH_SLACK - alpha
 
@@ -187,11 +190,18 @@ def chance_of_region(thresholds: np.ndarray, n: int, *, p_b: float, p_c: float) 
         return float(thresholds[n] <= 0)
     spread = TAIL_SD * math.sqrt(n * p_b * (1.0 - p_b)) + TAIL_COUNT
     b = np.arange(max(0, math.floor(n * p_b - spread)), min(n, math.ceil(n * p_b + spread)) + 1)
-    mass = np.exp(gammaln(n + 1) - gammaln(b + 1) - gammaln(n - b + 1) + xlogy(b, p_b) + xlog1py(n - b, -p_b))
+    mass = np.exp(_log_choices(n)[b[0] : b[-1] + 1] + xlogy(b, p_b) + xlog1py(n - b, -p_b))
     share = min(1.0, p_c / (1.0 - p_b))  # of the cells left, those that the candidate alone gets right
     needed = thresholds[b]
     reach = np.where(needed <= 0, 1.0, bdtrc(np.maximum(needed - 1, 0), n - b, share))
     return float(np.sum(mass * np.where(needed > n - b, 0.0, reach)))
+
+
+@lru_cache(maxsize=64)
+def _log_choices(n: int) -> np.ndarray:
+    """The logarithm of the binomial coefficient of n and each b in 0..n; not to be written to."""
+    b = np.arange(n + 1)
+    return np.asarray(gammaln(n + 1) - gammaln(b + 1) - gammaln(n - b + 1))
 
 
 def _score_limit(b: float, c: float, n: float, z: float) -> float:
