@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dctn
 
 from harness.core.errors import HarnessError
 from harness.data.resemblance import featureless
@@ -71,6 +70,8 @@ def likenesses_of(
 
 def signs_of(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """(n,) 63 signs of each of (n, 64, 64) thumbnails, as one number."""
+    from scipy.fft import dctn  # a twentieth of a second to import, and reading a pack computes none
+
     lowest = dctn(thumbnails.astype(np.float64), axes=(1, 2), norm="ortho")[:, :MODES, :MODES]
     signs = lowest.reshape(len(thumbnails), MODES**2) > 0
     signs[:, 0] = False  # of the mean, which every picture has

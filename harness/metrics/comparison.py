@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -323,7 +322,6 @@ def effective_difference_bounds(
     return tango_bounds(b * share, c * share, max(effective_n, b * share + c * share), level=level)
 
 
-@lru_cache(maxsize=4096)  # of three whole numbers; the pack and its page both ask
 def difference_bounds(b: int, c: int, n: int, *, level: float) -> tuple[float, float]:
     """Exact one-sided bounds of candidate minus baseline, each at `level`; see `paired.non_inferiority_lower_bound`."""
     upper = -non_inferiority_lower_bound(c, b, n, level=level)  # baseline minus candidate, from below

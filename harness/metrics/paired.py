@@ -7,7 +7,7 @@ candidate minus baseline, is (c - b) / n. Cells on which the two agree count in 
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
@@ -91,6 +91,7 @@ def tango_bounds(b: float, c: float, n: float, *, level: float) -> tuple[float, 
     return _score_limit(b, c, n, z), -_score_limit(c, b, n, z)
 
 
+@lru_cache(maxsize=4096)  # of three whole numbers; a pack, its page and the other side of an interval ask again
 def non_inferiority_lower_bound(b: int, c: int, n: int, *, level: float) -> float:
     """Exact one-sided lower bound of the difference in accuracy: what the non-inferiority gate acts on.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from harness.pack.page_first import is_asked
@@ -452,13 +453,15 @@ def _pattern(mark: Mark, steps: tuple[str, ...], names: set[str]) -> tuple[str, 
     return tuple("*" if i == place else step for i, step in enumerate(own))
 
 
+@lru_cache(maxsize=4096)  # every row of a table asks the same
 def _is(path: str, known: str) -> bool:
     """Whether a path is a known one, whose `*` is any one step, or part of the name of a file."""
     return re.fullmatch(re.escape(known).replace(r"\*", "(?:(?! > ).)*"), path) is not None
 
 
 def _begins(text: str, name: str) -> bool:
-    return re.match(rf"\W*{re.escape(' '.join(name.split()))}(?!\w)", " ".join(text.split())) is not None
+    said, name = " ".join(text.split()), " ".join(name.split())
+    return name in said and re.match(rf"\W*{re.escape(name)}(?!\w)", said) is not None
 
 
 def _said(row: Sequence[Cell]) -> str:
