@@ -59,6 +59,13 @@ def test_the_texts_of_the_shipped_protocols_say_what_their_criteria_say(name):
         "Leukocytes, accuracy 98 %",
         "Leukocytes: ninety-eight percent of cells right",
         "Leukocytes, 0.98 accurate",
+        "Leukocytes, accuracy: 0.98",
+        "Clinically v\\u0430lidated white cells",
+        "Cl\\u0399nically proven white cells",
+        "Clinically vali\\u00addated white cells",
+        "A classifier that is ne\\u200bver wrong",
+        "Clinically vali-\\ndated white cells",
+        "Human-\\nlevel white cells",
         "Leukocytes, \\uff19\\uff18 % accurate",
         "Leukocytes, never less than 98 % correct",
         "Leukocytes, 373 of 375 cells correct",
@@ -103,6 +110,20 @@ def test_an_intended_use_against_the_criteria_is_refused(read, use):
 )
 def test_what_is_denied_or_carried_may_be_said(read, use):
     assert read(use=use).identity.intended_use == use
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "Cells stained for TNF\u03b1 and NF\u03baB, drawn at 5 \u03bcm.",
+        "\u041b\u0435\u0439\u043a\u043e\u0446\u0438\u0442\u044b of our own ward.",
+        "\u03b3\u03b4T cells are counted as lymphocytes.",
+        "Trials on non-\\ngranular cells of our own.",
+        "Five classes: 60 % of the cells are for training.",
+    ],
+)
+def test_the_letters_of_the_field_and_of_other_languages_are_no_trick(read, use):
+    assert read(use=use).identity.intended_use
 
 
 def test_another_laboratory_may_be_named_where_a_required_criterion_asks_it(read):

@@ -51,6 +51,10 @@ _ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 _BETWEEN_CLAUSES = r"[,;:!?()]\s+|(?<!\d)\.\s+|\s+(?:but|yet|and|-|\u2013|\u2014)\s+"
+_ALPHABETS = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"})
+_GREEK_AS_LATIN = frozenset(
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03b9\u03bd\u03bf\u03c1"
+)
 ROUND = (10, 100, 1000)  # "99 of 100" is a share, "371 of 375" counts cells
 _CONFIDENCE = r"(?:confiden(?:ce|t)|certain(?:ty)?|level)"
 
@@ -77,18 +81,44 @@ class StatedBound:
 
 
 def plain_text(text: str) -> str:
-    """The text in which every digit and letter is an ordinary one, whatever it was written with, on one line."""
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    """The text in which every digit and letter is an ordinary one, whatever it was written with, on one line.
+
+    What nobody sees, such as a soft hyphen, is left out, and a word that is divided at the end of a line is one.
+    """
+    return _on_one_line(text, divided="")
 
 
-def sentences_of(text: str) -> list[str]:
+def _on_one_line(text: str, *, divided: str) -> str:
+    """divided: for a hyphen at the end of a line, which may be of the word or of the line."""
+    seen = "".join(each for each in unicodedata.normalize("NFKC", text) if unicodedata.category(each) != "Cf")
+    return " ".join(re.sub(r"(?<=[^\W\d_])[-\u2010]\s*\n\s*(?=[^\W\d_])", divided, seen).split())
+
+
+def mixed_words(text: str) -> list[str]:
+    """Words in letters of several alphabets that look alike: they are not what a reader takes them for.
+
+    >>> [ascii(word) for word in mixed_words("valid, v\u0430lid, TNF\u03b1, 5 \u03bcm, \u0432\u0435\u0440\u043d\u043e")]
+    ["'v\\\\u0430lid'"]
+    """
+    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFKC", text))
+    return [word for word in words if len({_alphabet(letter) for letter in word} & _ALPHABETS) > 1]
+
+
+def _alphabet(letter: str) -> str:
+    """Of a Greek letter only where a Latin one looks like it: TNF\u03b1 and NF\u03baB are words of the field."""
+    found = unicodedata.name(letter, "").partition(" ")[0]
+    return found if found != "GREEK" or letter in _GREEK_AS_LATIN else ""
+
+
+def sentences_of(text: str, *, ends: str = ".;:!?") -> list[str]:
     """The sentences of a text, cut where a new clause of its own begins, too."""
-    return [part for part in re.split(r"(?<=[.;:!?])\s+", plain_text(text)) if part]
+    return [part for part in re.split(rf"(?<=[{ends}])\s+", plain_text(text)) if part]
 
 
 def clauses_of(text: str) -> list[str]:
     """Its parts between commas: what one of them denies, the next may still claim."""
-    return [part for part in re.split(_BETWEEN_CLAUSES, plain_text(text)) if part]
+    readings = dict.fromkeys(_on_one_line(text, divided=each) for each in ("", "-"))
+    return list(dict.fromkeys(part for each in readings for part in re.split(_BETWEEN_CLAUSES, each) if part))
 
 
 def numbers_in(text: str) -> Iterator[tuple[Stated, int, int]]:
