@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 from harness.core.errors import DataError, InvalidSplit, MissingData
@@ -169,8 +170,13 @@ def apportionment(total: int, ratios: Mapping[str, float]) -> dict[str, int]:
     >>> apportionment(500, {"train": 0.7, "validation": 0.15, "test": 0.15})
     {'train': 350, 'validation': 75, 'test': 75}
     """
+    return dict(_apportioned(total, tuple(ratios.items())))
+
+
+@lru_cache(maxsize=4096)  # classes are often of one size, and what tries the split tries hundreds of sets
+def _apportioned(total: int, ratios: tuple[tuple[str, float], ...]) -> Mapping[str, int]:
     # repr() gives the decimal that the protocol states: 0.7, not 0.6999999999999999556.
-    exact = {part: Fraction(repr(ratio)) for part, ratio in ratios.items()}
+    exact = {part: Fraction(repr(ratio)) for part, ratio in ratios}
     shares = {part: total * ratio / sum(exact.values()) for part, ratio in exact.items()}
     counts = {part: math.floor(share) for part, share in shares.items()}
     by_remainder = sorted(shares, key=lambda part: counts[part] - shares[part])  # stable: the first of equals
