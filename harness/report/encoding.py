@@ -36,8 +36,8 @@ def compact(image: Image.Image) -> bytes:
 def _with_fewer_colours(image: Image.Image, counted: list[tuple[int, tuple[int, int, int]]]) -> Image.Image:
     """The drawing in `MOST_COLOURS`. Its colours are grouped, not its pixels, of which there are a thousand times more.
 
-    Those that most pixels have are kept, so that what is flat stays as it was: a faint blue is a rate, and grey is none.
-    The others are spread over the rest, which are edges.
+    Those that most pixels have are kept, so that what is flat stays as it was: a faint blue is a rate, and grey is
+    none. The others are spread over the rest, which are edges.
 
     Args:
         counted: how many pixels there are of each colour of the image.
