@@ -329,3 +329,15 @@ def test_an_error_in_a_matrix_of_many_classes_is_seen_and_a_class_without_cells_
     blue_of_hit = pixels[3, 3]
     assert blue_of_hit[2] > blue_of_hit[0]
     assert [text.get_text() for text in axes.texts][:2] == ["5/8", "no cells"]
+
+
+def test_what_is_flat_keeps_its_colour_in_a_compact_drawing():
+    # Thirty faint shades of blue beside as many of grey, on edges of two hundred colours: each is a rate of its row.
+    chart = np.full((200, 400, 3), 255, dtype=np.uint8)
+    shades = [(240 - each, 246 - each, 253) for each in range(12)] + [(242 - each,) * 3 for each in range(11)]
+    for place, shade in enumerate(shades):
+        chart[20:60, 10 + 15 * place : 20 + 15 * place] = shade
+    chart[100, 100:300] = [(each, 90, 255 - each) for each in range(200)]
+    found = _pixels(compact(Image.fromarray(chart)))
+    assert np.array_equal(found[:100], chart[:100])
+    assert np.abs(found.astype(int) - chart).max() <= 12

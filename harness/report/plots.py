@@ -414,23 +414,22 @@ def gallery(title: str, rows: Sequence[tuple[str, Sequence[Tile]]], *, n_columns
     width, height = left + n_columns * (side + gap) + 0.1, top + len(rows) * step + 0.1
     figure = Figure(figsize=(width, height), dpi=GALLERY_DPI)
     figure.text(0.2 / width, 1 - 0.3 / height, title, va="center", weight="bold", size=11)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))  # of all: axes are slow to make
+    axes.axis("off")
     for row, (label, tiles) in enumerate(rows):
         bottom = height - top - row * step - side
         if label:
             name = legible(label, at_most=16)
-            figure.text((left - 0.12) / width, (bottom + side / 2) / height, name, ha="right", va="center", size=10.5)
+            axes.text(left - 0.12, bottom + side / 2, name, ha="right", va="center", size=10.5)
         for column, tile in enumerate(tiles):
-            x = left + column * (side + gap)
-            axes = figure.add_axes((x / width, bottom / height, side / width, side / height))
-            axes.axis("off")
+            x, y = left + column * (side + gap) + side / 2, bottom + side / 2
             if tile.pixels is None:
                 box = {"facecolor": "#f2f2f2", "edgecolor": FAINT, "pad": 10}
-                text = "image not\navailable"
-                axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", size=9, bbox=box)
+                axes.text(x, y, "image not\navailable", ha="center", va="center", size=9, bbox=box)
             else:
-                axes.imshow(tile.pixels)
-            at = ((x + side / 2) / width, (bottom - 0.06) / height)
-            figure.text(*at, tile.caption, ha="center", va="top", size=8.5, linespacing=1.3)
+                tall, wide = (side / 2 * each / max(tile.pixels.shape[:2]) for each in tile.pixels.shape[:2])
+                axes.imshow(tile.pixels, extent=(x - wide, x + wide, y - tall, y + tall), aspect="auto")
+            axes.text(x, bottom - 0.06, tile.caption, ha="center", va="top", size=8.5, linespacing=1.3)
     return figure
 
 
