@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from harness.metrics.metric import Metric
 
 
+NEAREST_TO_VACUOUS = 1e-6  # of a bound to the value that nothing can miss
+
+
 def metric_table() -> Mapping[str, Metric]:
     """The table of metrics, which criteria are checked against.
 
@@ -104,7 +107,9 @@ class Criterion(_Record):
                 f"criterion {self.id}: {metric.name!r} is never below {lowest:g}, so nothing could meet a bound of "
                 f"{self.bound:g}; state one of at least {lowest:g}"
             )
-        if self.bound <= lowest if self.floor is not None else self.bound >= highest:
+        # So near to the end of a fraction that one right answer of a million meets it, such as 1e-300.
+        near = NEAREST_TO_VACUOUS if metric.unit == "fraction" else 0.0
+        if self.bound <= lowest + near if self.floor is not None else self.bound >= highest - near:
             raise ValueError(
                 f"criterion {self.id}: nothing could miss a bound of {self.bound:g}; state one that can fail"
             )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from harness.core.progress import Report
+from harness.metrics.copies import only
 from harness.metrics.predictions import Predictions
 from harness.model.exports import EXPORT
 from harness.model.trained import card_of, write_exports
@@ -58,12 +61,5 @@ def read_differences(folder: Path) -> tuple[str, ...]:
 
 def some_cells(predictions: Predictions) -> Predictions:
     """About as many cells as are checked, spread evenly over the set, and so over its classes."""
-    every = slice(None, None, max(1, len(predictions.digests) // CHECKED_IMAGES))
-    return replace(
-        predictions,
-        paths=predictions.paths[every],
-        digests=predictions.digests[every],
-        labels=predictions.labels[every],
-        probabilities=predictions.probabilities[every],
-        groups=predictions.groups[every] if predictions.groups else None,
-    )
+    n = len(predictions.digests)
+    return only(predictions, np.arange(n) % max(1, n // CHECKED_IMAGES) == 0)
