@@ -209,3 +209,40 @@ def test_cells_of_html_need_no_closing_tags():
         assert audit(extract(document, "page.html"), rounding="nearest", exists=lambda name: False).exit_code == code
     deep = read_html("<table>" + "<tr><td>1" * 5_000)
     assert [len(table.rows) for table in deep.tables] == [4_999]
+
+
+# --- what says nothing on a page ---
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0.97",
+        '<data value="0.97" title="run > accuracy">0.97</data>',
+        "<a href='#x' class=wide>0<b>.9</b>7</a>",
+        '<DATA\ndata-path="a &gt; b"\n>0.97</DATA>',
+        '<code>0.97</code><svg class="plot" viewBox="0 0 1 1">\n<rect x="1"></rect><circle r="2"/></svg>',
+        "0.97<svg><text>0.12</text></svg>",
+        "0.97<svg></svg><!-- <svg> -->",
+    ],
+)
+def test_tags_that_say_nothing_leave_the_number_and_its_line(number):
+    page = f"<html><body>\n<p>Accuracy on the test set:\n{number} of 200 images.</p>\n<p>Loss 1.</p></body></html>"
+    first, last, *_ = (line for line in read_html(page).lines if line.text)
+    assert " ".join(first.text.split()) == "Accuracy on the test set: 0.97 of 200 images."
+    assert (first.number, last.number) == (2, page[: page.index("<p>Loss")].count("\n") + 1)
+
+
+@pytest.mark.parametrize(
+    "hiding",
+    [
+        '<img alt="<svg>">{}<img alt="</svg>">',
+        "<!-- <svg> -->{}<!-- </svg> -->",
+        "<svg></svg>{}<svg></svg>",
+        '<a title="<svg>">{}</a><a title="</svg>"></a>',
+        "<title><svg></title>{}<title></svg></title>",
+    ],
+)
+def test_no_word_is_taken_for_part_of_a_drawing(hiding):
+    page = f"<html><body><p>{hiding.format('Accuracy 0.97 on the test set')}</p></body></html>"
+    assert any("Accuracy 0.97" in line.text for line in read_html(page).lines)

@@ -59,6 +59,10 @@ class Printed:
         html = self.html if page is None else page
         return list(check_page(html, read_page(html), self.places, self.document))
 
+    def refutes(self, page: str) -> bool:
+        """Whether anything is wrong with it: the first thing will do."""
+        return any(True for _ in check_page(page, read_page(page), self.places, self.document))
+
 
 @pytest.fixture(scope="module")
 def printed() -> Printed:
@@ -87,7 +91,7 @@ def test_an_honest_page_may_say_of_an_absent_class_that_none_of_none_was_right()
 def test_an_edited_page_is_found_by_its_numbers_alone(printed, name):
     edited = EDITS[name](printed.html)
     assert edited != printed.html
-    assert printed.wrong(edited) != []
+    assert printed.refutes(edited)
 
 
 def test_every_printed_number_is_compared_and_none_may_be_another(printed):
@@ -98,7 +102,7 @@ def test_every_printed_number_is_compared_and_none_may_be_another(printed):
         digit = re.search(r"\d", found[1])
         at = found.start(1) + digit.start()
         other = str((int(digit[0]) + 1) % 10)
-        assert printed.wrong(printed.html[:at] + other + printed.html[at + 1 :]), found[0]
+        assert printed.refutes(printed.html[:at] + other + printed.html[at + 1 :]), found[0]
 
 
 @pytest.mark.parametrize("odd", ["<![x", "<", "<a " * 8000, "<!--" * 50000, "<p>" * 50000, "<p " + "a " * 200_000])

@@ -509,6 +509,11 @@ REFUSED = {
     "percent level": ([("level = 0.95", "level = 95")], "criteria.A1.level", "less than or equal to 0.999999"),
     "percent ratio": ([("train = 0.7", "train = 70")], "split.train", "less than 1"),
     "a floor that everything reaches": ([(A1, 'metric = "accuracy"\nfloor = 0.0')], "A1", "nothing could miss"),
+    "a floor that one answer of a million reaches": (
+        [(A1, 'metric = "accuracy"\nfloor = 1e-300')],
+        "A1",
+        "nothing could miss",
+    ),
     "a floor on findings": ([("ceiling = 0.0", "floor = 0.0")], "S2", "'leaked_units' takes a `ceiling`"),
     "a ceiling below every count": (
         [("ceiling = 0.0", "ceiling = -1.0")],
