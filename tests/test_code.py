@@ -376,7 +376,7 @@ def test_no_stage_imports_by_a_name_that_only_running_it_would_tell():
 
 # Decorators that leave annotations alone.
 SILENT = {"dataclass", "property", "staticmethod", "classmethod", "contextmanager", "cache", "cached_property"}
-SILENT |= {"field_validator", "model_validator", "runtime_checkable", "no_grad", "abstractmethod"}
+SILENT |= {"field_validator", "model_validator", "runtime_checkable", "no_grad", "abstractmethod", "lru_cache"}
 
 
 def test_no_stage_reads_what_is_left_out_of_the_meaning():
