@@ -30,7 +30,15 @@ from harness.metrics.predictions import Predictions
 from harness.pack.tables import junit_of
 from harness.report.custody import custody_told, ledger_told
 from harness.report.sentences import conclusion
-from harness.run.custody import Custody, FutureFile, OutsideCode, from_the_future, named_by, outside_code
+from harness.run.custody import (
+    Custody,
+    FutureFile,
+    OutsideCode,
+    from_the_future,
+    named_by,
+    outside_code,
+    python_path_folders,
+)
 from harness.run.results import RunResults
 from harness.session import Exit
 
@@ -110,6 +118,15 @@ def test_only_code_from_outside_checkout_and_environment_is_listed(tmp_path, mon
     (listed,) = outside_code({"plug": plug}, plugins=[plug])
     assert (listed.file, listed.sha256) == ("plug.py", sha("x = 1"))
     assert str(tmp_path) not in str(listed)
+
+
+def test_what_runs_leave_in_the_checkout_is_no_code_of_it(monkeypatch):
+    left = PROJECT / "reports" / ".proof" / "scratch" / "site"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(left), str(PROJECT)]))
+    plug, start = module("plug", left.parent / "plug.py"), module("sitecustomize", left / "sitecustomize.py")
+    found = outside_code({"plug": plug, "sitecustomize": start, "harness.cli": sys.modules["harness.cli"]})
+    assert [each.module for each in found] == ["plug", "sitecustomize"]
+    assert python_path_folders() == (left.resolve(),)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from harness.core.digests import file_digest
@@ -20,6 +21,8 @@ from harness.core.places import PROJECT
 MOST_FILES = 200
 TOLERANCE_S = 300.0  # between the clocks of two machines that share a file system
 AT_START = ("sitecustomize", "usercustomize")
+# Of the checkout, and no code of it: what runs leave there, the scratch copies of a proof among it.
+OUTPUTS = PROJECT / "reports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,11 @@ class Custody:
 
 def outside_code(modules: Mapping[str, object], *, plugins: Iterable[object] = ()) -> Iterator[OutsideCode]:
     """Every loaded module from outside, by its name. plugins: what pytest has registered."""
-    homes, folders = _homes(), python_path_folders()
+    folders = python_path_folders()
     registered = {getattr(each, "__name__", None) for each in plugins}
     for name, module in sorted(modules.items()):
         file = _file_of(module, modules)
-        if file is None or _inside(file, homes):
+        if file is None or _at_home(file):
             continue
         if name in AT_START:
             by = "Python's start"
@@ -92,7 +95,7 @@ def _file_of(module: object, modules: Mapping[str, object]) -> Path | None:
 def python_path_folders() -> tuple[Path, ...]:
     """The folders of PYTHONPATH that are outside checkout and environment."""
     named = [Path(each) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
-    return tuple(each.resolve() for each in named if not _inside(each, _homes()))
+    return tuple(each.resolve() for each in named if not _at_home(each))
 
 
 def from_the_future(files: Mapping[str, Path], *, now: float) -> tuple[FutureFile, ...]:
@@ -116,6 +119,11 @@ def named_by(option: str, value: object, *, words: Sequence[str]) -> str:
     return "PYTEST_ADDOPTS" if option in os.environ.get("PYTEST_ADDOPTS", "") else "a configuration file"
 
 
+def _at_home(path: Path) -> bool:
+    return _inside(path, _homes()) and not _inside(path, [OUTPUTS])
+
+
+@cache
 def _homes() -> tuple[Path, ...]:
     """Checkout, environment and Python's own library."""
     paths: list[str | Path] = [PROJECT, *sysconfig.get_paths().values(), *site.getsitepackages()]
