@@ -49,9 +49,7 @@ def region_of(thresholds: np.ndarray) -> Region:
     """The results with c >= thresholds[b], where thresholds never fall with b until n - b + 1 says that none is in."""
     n = thresholds.size - 1
     m = np.arange(n + 1)
-    most_lost = (
-        np.searchsorted(m + thresholds, m, side="right") - 1
-    )  # the largest b of a result with m discordant cells
+    most_lost = np.searchsorted(m + thresholds, m, side="right") - 1  # the largest b with m discordant cells
     needed = m - most_lost
     rises = np.diff(needed)
     if not np.isin(rises, (0, 1)).all():

@@ -71,16 +71,13 @@ def _measure(name: str) -> Callable[[Measurements, Subject, float], Estimate | U
 
 def _area(measurements: Measurements, subject: Subject, level: float) -> Estimate | Unavailable:
     correlation = measurements.protocol.clusters.intracluster_correlation
-    found, evaluation = (
-        measurements.detection(level=level, correlation=correlation),
-        measurements.evaluation(subject.set),
-    )
+    found = measurements.detection(level=level, correlation=correlation)
     if isinstance(found, Unavailable):
         return found
+    evaluation = measurements.evaluation(subject.set)
     grouped_by = evaluation.grouped_by if isinstance(evaluation, Evaluation) else "groups"
-    return detection_estimate(
-        found, "ood_auroc", kind=None if subject.kind == ANY else subject.kind, grouped_by=grouped_by
-    )
+    kind = None if subject.kind == ANY else subject.kind
+    return detection_estimate(found, "ood_auroc", kind=kind, grouped_by=grouped_by)
 
 
 def _difference(measurements: Measurements, found: Robustness, subject: Subject) -> Estimate | Unavailable:
