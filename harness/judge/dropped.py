@@ -70,7 +70,7 @@ def dropped_pictures(
 
 
 def dropped_of_dataset(
-    ledger: Sequence[Look], *, run: str, split: SplitSource | None, dataset: Callable[[], Shown], rules: Rules = RULES
+    ledger: Sequence[Look], *, run: str, split: SplitSource | None, dataset: Callable[[], Shown]
 ) -> tuple[Dropped, ...]:
     """What was dropped of the dataset that this harness drew the parts from, of what looks at a part showed.
 
@@ -84,7 +84,7 @@ def dropped_of_dataset(
     found: list[Dropped] = []
     for look, before in _judged_by(run, ledger, kept):
         if look.set in PARTS and any(_missing(look, before, kept)):
-            found += _dropped(look, before, dataset(), (), kept, rules)
+            found += _dropped(look, before, dataset(), (), kept, RULES)
     return tuple(found)
 
 

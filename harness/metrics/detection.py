@@ -22,6 +22,7 @@ from harness.metrics.clusters import counted_by_group, share_bounds
 from harness.metrics.estimates import DISPLAY_LEVEL, Estimate, Interval
 from harness.metrics.intervals import check_level, clopper_pearson_bounds, wilson_interval
 from harness.metrics.ood_scores import SCORES, Scores, checked_scores
+from harness.protocol.stress import DetectionPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,38 @@ def detect(
         auroc=area(everything),
         taken_for_cells=pooled,
         kinds=tuple(KindDetection(kind, area(values), passing(values)) for kind, values in strange.items()),
+    )
+
+
+def detect_as_planned(
+    plan: DetectionPlan,
+    scores: Mapping[str, np.ndarray],
+    *,
+    score: str,
+    level: float,
+    groups: Sequence[Hashable] | None,
+    assumed_correlation: float,
+    areas_by: AreaBounds = "proportion",
+) -> Detection:
+    """How well the cells of the test part are told from the inputs without a cell that a protocol names.
+
+    Args:
+        scores: set, or kind of input without a cell -> the score of each; those of the test part, the plan's reference
+            and its kinds are among them.
+        score, level, groups, assumed_correlation, areas_by: as `detect` takes them.
+    """
+    return detect(
+        score=score,
+        set_name="test",
+        cells=scores["test"],
+        reference=plan.reference,
+        reference_cells=scores[plan.reference],
+        others={kind: scores[kind] for kind in plan.kinds},
+        tpr=plan.true_positive_rate,
+        level=level,
+        areas_by=areas_by,
+        groups=groups,
+        assumed_correlation=assumed_correlation,
     )
 
 

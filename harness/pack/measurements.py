@@ -24,7 +24,7 @@ from harness.metrics.calibration import calibration_report
 from harness.metrics.calibration_records import CalibrationReport
 from harness.metrics.classification import evaluate
 from harness.metrics.comparison import Comparison
-from harness.metrics.detection import Detection, detect
+from harness.metrics.detection import Detection, detect_as_planned
 from harness.metrics.deviations import training_deviations
 from harness.metrics.ensemble import ensemble_beside_best
 from harness.metrics.estimates import DISPLAY_LEVEL, Evaluation, Unavailable
@@ -327,18 +327,14 @@ def detection_of(
     """
     if (plan := protocol.detection) is None or score is None:
         return None
-    return detect(
+    return detect_as_planned(
+        plan,
+        scores,
         score=score,
-        set_name="test",
-        cells=scores["test"],
-        reference=plan.reference,
-        reference_cells=scores[plan.reference],
-        others={kind: scores[kind] for kind in plan.kinds},
-        tpr=plan.true_positive_rate,
         level=level,
-        areas_by="proportion" if rules.sharper else "DeLong",
         groups=groups if rules.detected_by_group else None,
         assumed_correlation=correlation,
+        areas_by="proportion" if rules.sharper else "DeLong",
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.metrics.comparison import Comparison, compare
 from harness.metrics.copies import counted_once
-from harness.metrics.detection import Detection, detect
+from harness.metrics.detection import Detection, detect_as_planned
 from harness.metrics.estimates import Unavailable
 from harness.metrics.predictions import Predictions
 from harness.metrics.robustness import FlipRate, SeverityCurve, flip_rates, severity_curves
@@ -84,16 +84,12 @@ def ood_scores(run: Asking) -> dict[str, np.ndarray]:
 @stage(ood_scores, predictions, duplicates, card)
 def detection(run: Asking, level: float, correlation: float) -> Detection:
     """How well inputs without a cell are told from cells, the cells of one group taken for so alike at least."""
-    asked, scores = run.setting.protocol.detection, run(ood_scores)
-    assert asked is not None  # the protocol has a score where a criterion asks for one
-    return detect(
-        score=ood_score_of(asked, run(card)),
-        set_name="test",
-        cells=scores["test"],
-        reference=asked.reference,
-        reference_cells=scores[asked.reference],
-        others={kind: scores[kind] for kind in asked.kinds},
-        tpr=asked.true_positive_rate,
+    plan = run.setting.protocol.detection
+    assert plan is not None  # the protocol has a score where a criterion asks for one
+    return detect_as_planned(
+        plan,
+        run(ood_scores),
+        score=ood_score_of(plan, run(card)),
         level=level,
         groups=counted_once(run(predictions, "test"), run(duplicates)).groups,
         assumed_correlation=correlation,
