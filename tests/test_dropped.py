@@ -27,7 +27,7 @@ from harness.report.amended import change_told, to_write
 PROTOCOL = read_protocol(PROTOCOLS / "leukocyte.toml")
 SET = PROTOCOL.external[0].name
 TEN = "abcdefghij"
-BEFORE = replace(RULES, parts_kept=None, detected_by_group=None)  # the judge of decision 0080
+BEFORE = replace(RULES, parts_kept=None, detected_by_group=None, firsts_kept=None)  # the judge of decision 0080
 
 
 def look_at(path: Path, run: str, names: str, *, of: str = SET, role: str = "judged") -> None:
@@ -180,6 +180,31 @@ def test_a_set_that_is_divided_in_two_is_told_of_the_one_that_kept_its_name(tmp_
     look_at(renamed, "later", "klmnopqrst")
     look_at(renamed, "later", "abcdefgh", of="the right ones")
     assert gone_from(renamed) == [("the right ones", "first", 10, 2, 0)]
+
+
+def test_two_sets_that_exchange_their_names_drop_what_neither_is_asked_for(tmp_path: Path):
+    """The wrong ones of the smaller set are a few of the larger one, which is called as the smaller one was."""
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", "abcdef")
+    look_at(path, "first", "klmnopqrst", of="clinic")
+    look_at(path, "later", "klmnopqrstf")
+    look_at(path, "later", "abcde", of="clinic")
+    assert gone_from(path) == [("clinic", "first", 6, 1, 0)]
+    whole = tmp_path / "whole.jsonl"
+    look_at(whole, "first", "abcdef")
+    look_at(whole, "first", "klmnopqrst", of="clinic")
+    look_at(whole, "later", "klmnopqrst")
+    look_at(whole, "later", "abcdef", of="clinic")
+    assert gone_from(whole) == []
+
+
+def test_what_a_look_at_another_set_showed_is_fixed_by_the_looks_at_this_one(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "before", "ijauvwxyz", of="clinic")
+    look_at(path, "first", TEN)
+    look_at(path, "later", "abcdefgh")
+    assert gone_from(path) == [(SET, "first", 10, 2, 0)]
+    assert dropped(path, rules=replace(RULES, firsts_kept=None)) == []
 
 
 def test_two_sets_that_are_joined_drop_nothing(tmp_path: Path):

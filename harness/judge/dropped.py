@@ -150,19 +150,30 @@ def _dropped(
         mine, there = rows_of_both(own, theirs)
         gone, anew = np.ones(theirs.pictures.size, dtype=bool), np.zeros(theirs.pictures.size, dtype=bool)
         gone[there] = False
-        is_same = there.size >= SAME_FROM * theirs.pictures.size
+        is_same = _is_same(there.size, own, theirs, rules)
         if rules.parts_kept:
-            is_same |= there.size >= CHOSEN_FROM * own.pictures.size
             anew[there] = own.pictures[mine] != theirs.pictures[there]
             for other in now:
                 # Cells to adapt with are of the set, and a set that keeps its name is asked for its own.
                 if (other.role, other.set) in (("fit", look.set), ("judged", first.set)) and other.cells != look.cells:
-                    gone[kept.rows(other, first)[1]] = False
+                    rows = kept.rows(other, first)[1]
+                    # One that took a few over under that name is another set, and asked for nothing.
+                    held = other.role == "fit" or _is_same(rows.size, kept.shown(other), theirs, rules)
+                    if held or not rules.firsts_kept:
+                        gone[rows] = False
             if own.pictures.size == MOST_PICTURES:  # of larger sets a look keeps those with the smallest digests
                 gone &= theirs.pictures <= own.pictures[-1]
         changed = (gone | anew) & ~np.isin(theirs.pictures, fixed)
-        fixed = np.union1d(fixed, theirs.pictures)
+        if is_same or not rules.firsts_kept:  # what was looked at as another set fixes nothing of this one
+            fixed = np.union1d(fixed, theirs.pictures)
         if changed.any() and is_same:
             digest = digest_of([f"{picture:016x}" for picture in theirs.pictures[changed].tolist()])[:16]
             n_gone, n_anew = (int((each & changed).sum()) for each in (gone, anew))
             yield Dropped(look.set, theirs.pictures.size, n_gone, n_anew, digest, first.run, first.time)
+
+
+def _is_same(n_there: int, own: Shown, theirs: Shown, rules: Rules) -> bool:
+    """Whether a set that shows so many of a look's pictures is the set of that look, or was chosen from it."""
+    if n_there >= SAME_FROM * theirs.pictures.size:
+        return True
+    return bool(rules.parts_kept) and n_there >= CHOSEN_FROM * own.pictures.size
