@@ -169,7 +169,8 @@ def _dropped_cells(protocol: Protocol, gone: Iterable[Dropped]) -> Iterator[Chan
     """One change for each set and look whose pictures were dropped, or have other pixels."""
     for each in gone:
         anew = {"anew": each.n_anew} if each.n_anew else {}
-        old, new = {"pictures": each.n}, {"gone": each.n_gone, **anew, "which": each.digest}
+        moved = {"moved": each.n_moved} if each.n_moved else {}
+        old, new = {"pictures": each.n}, {"gone": each.n_gone, **anew, **moved, "which": each.digest}
         amendment = _declared(Difference((CELLS, each.set), old, new), protocol.amendments)
         yield Change(each.set, f"{CELLS}.{each.set}", _as_json(old), _as_json(new), each.run, each.time, amendment)
 
