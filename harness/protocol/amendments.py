@@ -26,7 +26,7 @@ class Amendment(Record):
             "groups.SET" names the columns whose groups have other cells: patient, slide, site or another -> how many
             groups, and a digest of which cells share one, as the run prints them.
             "cells.SET" names pictures that were dropped from a set, saved anew with other pixels, or moved to another
-            part by other files, labels or patients: how many it had, how many are gone, anew and moved, and a digest
+            part by other files or labels: how many it had, how many are gone, anew and moved, and a digest
             of which, as the run prints them.
     old:    what it was at the first look, as the ledger has it; left out where the key was not there.
     new:    what this protocol says; left out where it has no such key.
