@@ -42,6 +42,7 @@ REPLACED = {
 }
 TOP_KEY = "this key belongs to the top of the file, before the first [table]. Move it there."
 FEWEST_LETTERS = 5  # different ones, of a text that says something
+SHORTEST_NAME = 2  # letters of who answers for something
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -114,6 +115,11 @@ def _refuse_empty_words(path: Path, protocol: Protocol) -> None:
     for key, text in said.items():
         if text is not None and len({letter for letter in text.casefold() if letter.isalpha()}) < FEWEST_LETTERS:
             raise ProtocolError(f"protocol {path}: {key}: {text!r} says nothing. Write it in words, for who reads it.")
+    owners = {f"waivers.{each.criterion}.owner": each.owner for each in protocol.waivers}
+    owners |= {f"amendments.{each.key}.owner": each.owner for each in protocol.amendments}
+    for key, text in owners.items():
+        if sum(letter.isalpha() for letter in text) < SHORTEST_NAME:
+            raise ProtocolError(f"protocol {path}: {key}: {text!r} names nobody. Say who answers for it.")
     whole = [] if prevalence is None else [name for name, share in prevalence.shares.items() if share == 1.0]
     if whole:
         raise ProtocolError(
