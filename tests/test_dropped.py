@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from example_run import example_run
 from test_ledger import looked, sha
 from test_looks import pictures
 
@@ -25,6 +26,7 @@ from harness.protocol.adaptation import AdaptationPlan
 from harness.protocol.amendments import Amendment
 from harness.protocol.file import read_protocol
 from harness.report.amended import change_told, to_write
+from harness.report.sentences import conclusion
 
 PROTOCOL = read_protocol(PROTOCOLS / "leukocyte.toml")
 SET = PROTOCOL.external[0].name
@@ -314,6 +316,10 @@ def test_a_picture_that_other_bytes_or_another_label_draw_into_train_is_a_change
     assert "or moved, not 3" in not_in_ledger(replace(found, n_moved=3), read_ledger(path), run="later")
     (change,) = changes_in(PROTOCOL, read_ledger(path), run="later", split="drawn", dropped=[found])
     assert change.undeclared and change.key == "cells.test" and '"moved":2' in change.new
+    run = example_run()
+    shown = replace(run, dropped=(found,), changes=(*run.changes, change))
+    assert "and no amendment declares it: cells.test" in conclusion(shown)
+    assert "moved = 2" in "\n".join(to_write([change]))
 
 
 def test_of_a_part_that_is_drawn_a_picture_must_be_in_the_dataset_still(tmp_path: Path):

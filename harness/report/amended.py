@@ -36,9 +36,8 @@ def verdict_words(results: RunResults) -> list[str]:
         if groups := [change for change in results.undeclared if change.of_groups]:
             said.append(f"cells are in other groups than at a look, and no amendment declares it: {_moves(groups)}")
         if gone := [change for change in results.undeclared if change.of_cells]:
-            moved = any('"moved":' in change.new for change in gone)
-            what = "dropped, moved to another part or have" if moved else "dropped or have"
-            said.append(f"pictures were {what} other pixels after a look, and no amendment declares it: {_moves(gone)}")
+            what = "dropped or have other pixels"
+            said.append(f"pictures were {what} after a look, and no amendment declares it: {_moves(gone)}")
         if moved:
             said.append(f"the protocol changed after a look, and no amendment declares it: {_moves(moved)}")
         if looser:
