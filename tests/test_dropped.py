@@ -34,12 +34,12 @@ TEN = "abcdefghij"
 BEFORE = replace(RULES, parts_kept=None, detected_by_group=None, firsts_kept=None)  # the judge of decision 0080
 
 
-def look_at(path: Path, run: str, names: str, *, of: str = SET, role: str = "judged", source: str = "") -> None:
+def look_at(path: Path, run: str, names: str, *, of: str = SET, role: str = "judged") -> None:
     looked(
         path,
         run=run,
         set=of,
-        source=sha(source or f"{of} with {names}"),
+        source=sha(f"{of} with {names}"),
         cells=sha(f"{of} {names}"),
         pictures=pictures(*names),
         predictions=sha(run),
@@ -156,26 +156,16 @@ def to_adapt():
 
 def test_cells_that_a_classifier_is_adapted_with_are_not_dropped_and_others_are(to_adapt, tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
-    look_at(path, "first", TEN, source="ten")  # by predictions: nobody can be adapted then
-    look_at(path, "later", "abcdefgh", source="ten")
-    look_at(path, "later", "ij", role="fit", source="ij")
+    look_at(path, "first", TEN)  # by predictions: nobody can be adapted then
+    look_at(path, "later", "abcdefgh")
+    look_at(path, "later", "ij", role="fit")
     assert dropped(path, protocol=to_adapt) == []
     less = tmp_path / "less.jsonl"
-    look_at(less, "first", TEN, source="ten")
-    look_at(less, "later", "abcdef", source="ten")
-    look_at(less, "later", "ij", role="fit", source="ij")
+    look_at(less, "first", TEN)
+    look_at(less, "later", "abcdef")
+    look_at(less, "later", "ij", role="fit")
     assert gone_from(less, protocol=to_adapt) == [(SET, "first", 10, 2, 0)]
     assert dropped(less, protocol=to_adapt, rules=BEFORE) == []
-
-
-def test_cells_to_adapt_with_that_other_files_draw_are_dropped(to_adapt, tmp_path: Path):
-    """Judged as predictions, then written anew until the wrong ones are those that a classifier is adapted with."""
-    path = tmp_path / "ledger.jsonl"
-    look_at(path, "first", TEN, source="ten")
-    look_at(path, "later", "abcdefgh", source="ten, with other bytes")
-    look_at(path, "later", "ij", role="fit", source="ij, with other bytes")
-    assert gone_from(path, protocol=to_adapt) == [(SET, "first", 10, 2, 0)]
-    assert dropped(path, protocol=to_adapt, rules=replace(RULES, firsts_kept=None)) == []
 
 
 def test_a_set_that_is_divided_in_two_is_told_of_the_one_that_kept_its_name(tmp_path: Path):

@@ -195,13 +195,8 @@ def _dropped(
                 # Cells to adapt with are of the set, and a set that keeps its name is asked for its own.
                 if (other.role, other.set) in (("fit", look.set), ("judged", first.set)) and other.cells != look.cells:
                     rows = kept.rows(other, first)[1]
-                    # One that took a few over under that name is another set, and asked for nothing. Which cells are
-                    # adapted with goes by the files: other ones draw whichever somebody wants to be rid of.
-                    held = (
-                        look.source == first.source
-                        if other.role == "fit"
-                        else _is_same(rows.size, kept.shown(other), theirs, rules)
-                    )
+                    # One that took a few over under that name is another set, and asked for nothing.
+                    held = other.role == "fit" or _is_same(rows.size, kept.shown(other), theirs, rules)
                     if held or not rules.firsts_kept:
                         gone[rows] = False
             if own.pictures.size == MOST_PICTURES:  # of larger sets a look keeps those with the smallest digests
