@@ -50,7 +50,7 @@ LETTERS = {"failed": "F", "inconclusive": "?", "not assessed": "n", "not judged"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    add_options(parser.getgroup("validation", "validation run (pytest suites/)"))
+    add_options(parser.getgroup("validation", "validation run (pytest suites/)", after="general"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

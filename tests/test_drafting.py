@@ -343,6 +343,11 @@ def test_nothing_is_overwritten_without_a_word(tmp_path: Path, out: Path):
         ({"a": 3, "b": 3, ".cache": 1}, r"the folder '.cache' is hidden and lies where the classes do. Move it out"),
         ({"a": 3, "b": 3, "c\udcff": 1}, r"the name 'c\\udcff' is not text, and no protocol can name it. Rename"),
         ({"a": 3, "test/a": 3, "test/b": 3}, r"the folder 'a' lies beside the part folders and is a class in 'test/a'"),
+        (
+            {"train/train": 3, "train/car": 3, "test/train": 3, "test/car": 3},
+            r"'train' holds class folders \(car, train\).* is a class, too.* Rename .* to 'training'",
+        ),
+        ({"": 2}, r"has 0 class folder\(s\).* 2 file\(s\) lie in none: move each into"),
         ({"a_b/x": 3, "test/a b": 3, "test/c": 3}, r"'a_b' lies beside the part folders and is a class in 'test/a b'"),
     ],
 )
@@ -358,6 +363,9 @@ def test_an_empty_class_and_a_folder_that_is_not_there_are_refused(tmp_path: Pat
         survey(root, workers=1)
     with pytest.raises(MissingData, match=r"there is no folder .*nowhere. Name one"):
         survey(tmp_path / "nowhere", workers=1)
+    (tmp_path / "cells.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"cells.zip is a file, not a folder. If it is an archive, unpack it"):
+        survey(tmp_path / "cells.zip", workers=1)
 
 
 # --- the job --------------------------------------------------------------------------------------

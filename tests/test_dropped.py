@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from example_run import example_run
 from test_ledger import looked, sha
 from test_looks import pictures
 
 from harness.core.places import PROTOCOLS
+from harness.data.records import labelled_digest
 from harness.judge.amended import Change, changes_in
-from harness.judge.dropped import Dropped, dropped_of_dataset, dropped_pictures, not_in_ledger
+from harness.judge.dropped import Dataset, Dropped, dropped_of_dataset, dropped_pictures, not_in_ledger
+from harness.judge.labels import picture_of
 from harness.judge.ledger import read_ledger
 from harness.judge.likenesses import pack_likenesses
 from harness.judge.pictures import MOST_PICTURES, pack_pictures, unpack_pictures
@@ -23,11 +26,12 @@ from harness.protocol.adaptation import AdaptationPlan
 from harness.protocol.amendments import Amendment
 from harness.protocol.file import read_protocol
 from harness.report.amended import change_told, to_write
+from harness.report.sentences import conclusion
 
 PROTOCOL = read_protocol(PROTOCOLS / "leukocyte.toml")
 SET = PROTOCOL.external[0].name
 TEN = "abcdefghij"
-BEFORE = replace(RULES, parts_kept=None, detected_by_group=None)  # the judge of decision 0080
+BEFORE = replace(RULES, parts_kept=None, detected_by_group=None, firsts_kept=None)  # the judge of decision 0080
 
 
 def look_at(path: Path, run: str, names: str, *, of: str = SET, role: str = "judged") -> None:
@@ -182,6 +186,31 @@ def test_a_set_that_is_divided_in_two_is_told_of_the_one_that_kept_its_name(tmp_
     assert gone_from(renamed) == [("the right ones", "first", 10, 2, 0)]
 
 
+def test_two_sets_that_exchange_their_names_drop_what_neither_is_asked_for(tmp_path: Path):
+    """The wrong ones of the smaller set are a few of the larger one, which is called as the smaller one was."""
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "first", "abcdef")
+    look_at(path, "first", "klmnopqrst", of="clinic")
+    look_at(path, "later", "klmnopqrstf")
+    look_at(path, "later", "abcde", of="clinic")
+    assert gone_from(path) == [("clinic", "first", 6, 1, 0)]
+    whole = tmp_path / "whole.jsonl"
+    look_at(whole, "first", "abcdef")
+    look_at(whole, "first", "klmnopqrst", of="clinic")
+    look_at(whole, "later", "klmnopqrst")
+    look_at(whole, "later", "abcdef", of="clinic")
+    assert gone_from(whole) == []
+
+
+def test_what_a_look_at_another_set_showed_is_fixed_by_the_looks_at_this_one(tmp_path: Path):
+    path = tmp_path / "ledger.jsonl"
+    look_at(path, "before", "ijauvwxyz", of="clinic")
+    look_at(path, "first", TEN)
+    look_at(path, "later", "abcdefgh")
+    assert gone_from(path) == [(SET, "first", 10, 2, 0)]
+    assert dropped(path, rules=replace(RULES, firsts_kept=None)) == []
+
+
 def test_two_sets_that_are_joined_drop_nothing(tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
     look_at(path, "first", "abcdefgh")
@@ -235,14 +264,68 @@ def test_a_set_larger_than_a_ledger_keeps_may_grow(tmp_path: Path):
     assert dropped(path, rules=BEFORE) != []
 
 
-def dataset_of(names: str) -> Shown:
-    return Shown(unpack_pictures(pictures(*names)), None)
+def dataset_of(names: str, *, written_anew: str = "", labelled: str = "") -> Dataset:
+    """These pictures, some of them in files with other bytes, or under another label."""
+    cells = {
+        picture_of(sha(name)): [
+            (
+                sha(f"file of {name}, anew" if name in written_anew else f"file of {name}"),
+                "b" if name in labelled else "a",
+            )
+        ]
+        for name in names
+    }
+    return Dataset(Shown(unpack_pictures(pictures(*names)), None), cells)
+
+
+def look_at_part(path: Path, run: str, names: str) -> None:
+    """A look at the test part, whose cells are those of `dataset_of`."""
+    looked(
+        path,
+        run=run,
+        set="test",
+        source=sha("dataset"),
+        cells=labelled_digest((sha(f"file of {name}"), "a") for name in names),
+        pictures=pictures(*names),
+        predictions=sha(run),
+        n=len(names),
+    )
+
+
+def test_a_picture_that_other_bytes_or_another_label_draw_into_train_is_a_change(tmp_path: Path):
+    """The draw goes by content: a file of the same picture, with a comment that suits, is in train."""
+    path = tmp_path / "ledger.jsonl"
+    look_at_part(path, "first", TEN)
+    look_at_part(path, "later", "abcdefghxy")
+
+    def moved(names: str, **other: str) -> list[tuple[int, int, int | None]]:
+        whole = dataset_of(names, **other)
+        found = dropped_of_dataset(read_ledger(path), run="later", split="drawn", dataset=lambda: whole)
+        return [(each.n_gone, each.n_anew, each.n_moved) for each in found]
+
+    more = "klmnopqrstuvwxyz"
+    assert moved(TEN + more) == []  # more cells draw the boundaries anew
+    assert moved(TEN + more, written_anew="ij") == [(0, 0, 2)]
+    assert moved(TEN + more, labelled="j") == [(0, 0, 2)]
+    assert moved("abcdefghi" + more) == [(1, 0, 1)]
+    assert moved(TEN + more, written_anew=more, labelled=more) == []  # of train and of new cells no look knows
+    (found,) = dropped_of_dataset(
+        read_ledger(path), run="later", split="drawn", dataset=lambda: dataset_of(TEN + more, written_anew="ij")
+    )
+    assert not_in_ledger(found, read_ledger(path), run="later") == ""
+    assert "or moved, not 3" in not_in_ledger(replace(found, n_moved=3), read_ledger(path), run="later")
+    (change,) = changes_in(PROTOCOL, read_ledger(path), run="later", split="drawn", dropped=[found])
+    assert change.undeclared and change.key == "cells.test" and '"moved":2' in change.new
+    run = example_run()
+    shown = replace(run, dropped=(found,), changes=(*run.changes, change))
+    assert "and no amendment declares it: cells.test" in conclusion(shown)
+    assert "moved = 2" in "\n".join(to_write([change]))
 
 
 def test_of_a_part_that_is_drawn_a_picture_must_be_in_the_dataset_still(tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
-    look_at(path, "first", TEN, of="test")
-    look_at(path, "later", "abcdefxy", of="test")  # "g" to "j" are gone from test
+    look_at_part(path, "first", TEN)
+    look_at_part(path, "later", "abcdefxy")  # "g" to "j" are gone from test
     ledger = read_ledger(path)
 
     def gone(names: str, split: str = "drawn") -> list[tuple[str, int, int]]:
@@ -268,8 +351,8 @@ def test_a_dataset_is_not_looked_through_where_every_picture_is_in_its_part(tmp_
 
 def test_a_drawn_part_is_declared_like_any_other_set(tmp_path: Path):
     path = tmp_path / "ledger.jsonl"
-    look_at(path, "first", TEN, of="test")
-    look_at(path, "later", "abcdefxy", of="test")
+    look_at_part(path, "first", TEN)
+    look_at_part(path, "later", "abcdefxy")
     ledger = read_ledger(path)
     gone = dropped_of_dataset(ledger, run="later", split="drawn", dataset=lambda: dataset_of("abcdefghxyz"))
     (change,) = [e for e in changes_in(PROTOCOL, ledger, run="later", split="drawn", dropped=gone) if e.of_cells]
@@ -277,7 +360,7 @@ def test_a_drawn_part_is_declared_like_any_other_set(tmp_path: Path):
     declared = Amendment(
         key="cells.test",
         old={"pictures": 10},
-        new={"gone": 2, "which": gone[0].digest},
+        new={"gone": 2, "moved": 2, "which": gone[0].digest},
         reason="two frames are out of focus",
         owner="A. Person",
         day=date(2026, 1, 15),

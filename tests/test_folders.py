@@ -286,3 +286,24 @@ def test_of_predictions_one_train_image_of_a_class_is_enough(tmp_path):
         draw_split(found, PLAN)
     split = split_by_folders(found, PLAN, draws=False)
     assert all(problems == () for problems in check_split(split, found, PLAN).values())
+
+
+@pytest.mark.parametrize(("name", "other"), [("train", "training"), ("test", "testing"), ("Validation", "val")])
+def test_a_class_that_is_called_as_the_part_above_it_is_refused_with_a_name_that_would_do(tmp_path, name, other):
+    root = make(tmp_path / "vehicles", cells("train", "test", name, names=(name, "car")))
+    with pytest.raises(
+        DataError, match=rf"'{name}' holds class folders .* Rename the folder of the part, to '{other}'"
+    ):
+        read_manifest(root, name="dataset", classes=(name, "car"), workers=1, names=SetNames(), parts={})
+    (root / name).rename(root / other)
+    parts = read_manifest(root, name="dataset", classes=(name, "car"), workers=1, names=SetNames(), parts={})
+    assert {image.label for image in parts.images} == {name, "car"}
+    assert {image.part for image in parts.images} >= {"train", "test"}
+
+
+def test_a_class_that_is_called_as_a_part_may_be_divided_below(tmp_path):
+    root = make(tmp_path / "vehicles", cells("car", "bus", names=("train", "test")))
+    read_ = read_manifest(root, name="dataset", classes=("car", "bus"), workers=1, names=SetNames(), parts={})
+    assert {image.part for image in read_.images} == {"train", "test"}
+    flat = make(tmp_path / "flat", [f"{name}/{i}.png" for name in ("train", "car") for i in range(4)])
+    assert len(read_manifest(flat, name="dataset", classes=("train", "car"), workers=1, parts={}).images) == 8

@@ -80,6 +80,12 @@ def test_a_refused_run_names_the_next_step(arguments, words, capsys, tmp_path):
     assert not [*Path(tmp_path).iterdir()]
 
 
+def test_the_help_of_a_run_has_its_own_options_before_most_of_pytest(capsys):
+    assert run_suites(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.index("\nvalidation run") < said.index("--predictions=") < said.index("\ncollection:")
+
+
 def test_a_reader_that_has_read_enough_gets_no_traceback():
     with subprocess.Popen(
         [sys.executable, "-m", "harness", "metrics"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=PROJECT

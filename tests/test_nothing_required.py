@@ -83,3 +83,14 @@ def test_recalls_of_two_classes_are_met_by_no_one_answer():
     assert enough(requiring(**{one: 0.9}), even) == [CLASSES[0]]
     assert enough(requiring(**{one: 0.9, two: 0.01}), even) == []
     assert enough(PROTOCOL, even) == []
+
+
+@pytest.mark.parametrize("owner", ["  ", "--", "\u200b\u200b", "1."])
+def test_an_owner_who_is_nobody_answers_for_nothing(tmp_path: Path, owner: str):
+    (tmp_path / "own.toml").write_text(
+        'extends = "embedded"\n[identity]\nid = "own"\n[[waivers]]\ncriterion = "E1"\nexpires = 2099-01-01\n'
+        f'reason = "the set is not on every machine"\nowner = "{owner}"\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(ProtocolError, match=r"waivers.E1.owner: .* names nobody. Say who answers for it"):
+        read_protocol(tmp_path / "own.toml")

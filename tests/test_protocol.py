@@ -572,13 +572,23 @@ def test_every_problem_is_told_at_once(write):
         (b"seed = " + b"9" * 5000, r"small.toml: not valid TOML"),
         (b"seed = " + b"[" * 5000, r"small.toml: not valid TOML: .*nested"),
         (b"", r"small.toml: \d+ problem\(s\)"),
+        (b'extends = "C:\\data\\p.toml"', r"small.toml: not valid TOML: .*Correct that line; of a path, / will do"),
+        (b'extends = "C:\\users\\p.toml"', r"small.toml: not valid TOML: .*Correct that line; of a path, / will do"),
     ],
-    ids=["brackets", "not UTF-8", "a huge number", "deep nesting", "empty"],
+    ids=["brackets", "not UTF-8", "a huge number", "deep nesting", "empty", "a path", "a path with an escape"],
 )
 def test_a_file_that_is_no_toml_is_refused(tmp_path, content, said):
     (tmp_path / "small.toml").write_bytes(content)
     with pytest.raises(ProtocolError, match=said):
         read_protocol(tmp_path / "small.toml")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, write):
+    """Editors of Windows write one."""
+    plain = write(SMALL)
+    marked = tmp_path / "marked.toml"
+    marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
+    assert read_protocol(marked).digest == read_protocol(plain).digest
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):

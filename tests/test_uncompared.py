@@ -178,7 +178,7 @@ def test_it_passes_by_the_protocols_word_and_fails_in_spite_of_it(asked):
 
 def test_a_pack_of_before_is_judged_as_it_was():
     later = ("searched", "few_apart", "alike_unsourced", "cells_kept", "constant_told")
-    later += ("parts_kept", "detected_by_group")
+    later += ("parts_kept", "detected_by_group", "firsts_kept")
     assert replace(RULES, **dict.fromkeys(later)) in KNOWN
     tiny = of_part("test", 20)
     assert n_looked_at("repeated_pictures", 60, tiny, searched=False) == 60

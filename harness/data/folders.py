@@ -16,7 +16,7 @@ from harness.core.errors import DataError
 from harness.data.decoding import format_of, open_regular
 from harness.data.suggestions import close_class, labels_table, not_a_class, toml_key, toml_table
 from harness.data.tables import MOST_STEPS
-from harness.protocol.names import PARTS, UNUSED, part_called
+from harness.protocol.names import PART_ALIASES, PARTS, UNUSED, part_called
 
 Listing = Callable[[Path], Iterable[os.DirEntry[str]]]
 
@@ -105,6 +105,18 @@ def linked(path: Path, root: Path) -> DataError:
     )
 
 
+def called_as_its_part(root: Path, folder: str, inside: Sequence[str], classes: Sequence[str]) -> DataError:
+    """The refusal of a part folder that is called as one of the classes in it, with a name that would do."""
+    part, taken = part_called(folder, None), {name.casefold() for name in (folder, *classes)}
+    other = next((alias for alias, of in PART_ALIASES.items() if of == part and alias not in taken), None)
+    name = f"to {other!r}" if other is not None else "and say in [dataset.parts] which part it is"
+    return DataError(
+        f"{root}: the folder {folder!r} holds class folders ({', '.join(inside[:5])}), as that of a part does, and "
+        f"{folder!r} is a class, too: a run cannot tell which is meant. Rename the folder of the part, {name}; the "
+        "class folders in it may stay."
+    )
+
+
 def is_litter(entry: os.DirEntry[str], *, is_folder: bool) -> bool:
     """Whether a file or folder was left behind by a program that lists folders, and holds nothing of the set."""
     name = entry.name.casefold()
@@ -145,6 +157,7 @@ def list_folder(
     folders = [entry.name for entry, is_folder in top if is_folder]
     ignored = [entry.name for entry, is_folder in top if not is_folder]
     known = [name for name in folders if reader.class_of(name) is not None]
+    reader.refuse_a_class_called_as_its_part(known)
     divided = {name: part for name in folders if (part := reader.part_of(name)) is not None}
     if known or not divided:
         images, below = reader.divided_below(reader.images_in("", folders, None))
@@ -199,6 +212,15 @@ class _Reader:
                 self.refuse_a_level_too_high([name for _, name in self.strangers])
             self.refuse_strangers()
         return images
+
+    def refuse_a_class_called_as_its_part(self, known: Sequence[str]) -> None:
+        """known: the folders that are called as classes; one that holds classes is a part folder of the same name."""
+        for name in known if self.parts is not None else ():
+            if self.part_of(name) is None:
+                continue
+            inside = [entry.name for entry, is_folder in self.walk.entries(name) if is_folder]
+            if any(self.class_of(step) is not None and self.part_of(step) is None for step in inside):
+                raise called_as_its_part(self.walk.root, name, inside, self.classes)
 
     def divided_below(self, images: dict[str, Placed]) -> tuple[dict[str, Placed], _Below]:
         """The same images with the parts of the folders that the class folders are divided into, if they are.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.core.errors import DataError, MissingData
 from harness.data.decoding import facts_of, read_regular, strict_pillow
-from harness.data.folders import Listing, Placed, Walk, list_folder
+from harness.data.folders import Listing, Placed, Walk, called_as_its_part, list_folder
 from harness.data.manifest import pin_of_files, scan
 from harness.data.records import ImageFacts
 from harness.protocol.datasets import FORMATS, LARGEST_SIDE_PX, ImageRules
@@ -99,6 +99,8 @@ def survey(folder: Path, *, workers: int) -> Survey:
         DataError: no folders in it, fewer than two classes, folders that a protocol cannot tell apart or name, or
             whatever a run refuses to list, such as a link.
     """
+    if folder.is_file():
+        raise DataError(f"{folder} is a file, not a folder. If it is an archive, unpack it and name what was in it.")
     if not folder.is_dir():
         raise MissingData(f"there is no folder {folder}. Name one with a sub-folder of images for each class.")
     root = _unwrapped(folder)
@@ -115,7 +117,7 @@ def survey(folder: Path, *, workers: int) -> Survey:
         parts={name: part for name, part in divided.items() if part == UNUSED},
         set_name="dataset",
     )
-    _refuse_no_classes(root, {image.label for image in placed.values()}, labels)
+    _refuse_no_classes(root, {image.label for image in placed.values()}, labels, ignored=ignored)
     images = dict(sorted(placed.items()))
     return Survey(
         root,
@@ -199,19 +201,26 @@ def _refuse_names(root: Path, places: Sequence[str], labels: Mapping[str, str], 
         raise DataError(f"{root}: the folder {hidden!r} is hidden and lies where the classes do. Move it out.")
     for place in places if divided else ():
         if twice := next((name for name in (_name(place), labels[_name(place)]) if name in divided), None):
+            if divided[twice] != UNUSED:
+                raise called_as_its_part(root, twice, _folders_in(root / twice), tuple(labels.values()))
             raise DataError(
                 f"{root}: the folder {twice!r} lies beside the part folders and is a class in {place!r}, so that a run "
                 "cannot tell classes from parts. Move it into the folder of its part, or out."
             )
 
 
-def _refuse_no_classes(root: Path, filled: Collection[str], labels: Mapping[str, str]) -> None:
-    """filled: the classes of which there are files; labels: folder -> class."""
+def _refuse_no_classes(
+    root: Path, filled: Collection[str], labels: Mapping[str, str], *, ignored: Collection[str]
+) -> None:
+    """filled: the classes of which there are files; labels: folder -> class; ignored: what is in none of them."""
     if len(filled) < 2:
+        loose = sum(1 for name in ignored if not name.endswith("/"))
+        beside = f" {loose} file(s) lie in none: move each into the folder of its class." if loose else ""
         raise DataError(
             f"{root} has {len(filled)} class folder(s) with files: {', '.join(filled) or 'none'}. Expected are at "
             "least two sub-folders, each named after a class, or train, validation and test folders with those in "
-            "them. Where a table says which image is of which class, no protocol is drafted: extend generic.toml."
+            f"them.{beside} Where a table says which image is of which class, no protocol is drafted: extend "
+            "generic.toml."
         )
     by_class: dict[str, list[str]] = {}
     for name, label in labels.items():

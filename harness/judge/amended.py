@@ -129,13 +129,13 @@ def changes_in(
         runs = {look.run for look in shared_before(before, shown)}
         # A set that those runs looked at and this one leaves away: what was asked of it stays asked.
         left = {look.set for look in before if look.run in runs} - now
-        for first in first_looks(before, shown):
+        for first in first_looks(before, shown, rules=rules):
             for each in _moved(first, terms, sets={set_name, first.set, *left}):
                 change = _change(each, set_name, first, protocol.amendments, told=bool(rules.more_told))
                 # Told once, of the first of the sets that the key was fixed for.
                 found.setdefault((change.key, change.old, change.new), change)
     looser = () if baseline is None else _looser(protocol, baseline)
-    moved = _moved_groups(protocol, (*regrouped_sets(ledger, run=run), *regrouped))
+    moved = _moved_groups(protocol, (*regrouped_sets(ledger, run=run, rules=rules), *regrouped))
     gone = (*dropped_pictures(protocol, ledger, run=run, split=split, rules=rules), *dropped)
     for change in (*looser, *_corrected_labels(protocol, relabelled), *moved, *_dropped_cells(protocol, gone)):
         found.setdefault((change.key, change.old, change.new), change)
@@ -169,7 +169,8 @@ def _dropped_cells(protocol: Protocol, gone: Iterable[Dropped]) -> Iterator[Chan
     """One change for each set and look whose pictures were dropped, or have other pixels."""
     for each in gone:
         anew = {"anew": each.n_anew} if each.n_anew else {}
-        old, new = {"pictures": each.n}, {"gone": each.n_gone, **anew, "which": each.digest}
+        moved = {"moved": each.n_moved} if each.n_moved else {}
+        old, new = {"pictures": each.n}, {"gone": each.n_gone, **anew, **moved, "which": each.digest}
         amendment = _declared(Difference((CELLS, each.set), old, new), protocol.amendments)
         yield Change(each.set, f"{CELLS}.{each.set}", _as_json(old), _as_json(new), each.run, each.time, amendment)
 

@@ -7,13 +7,16 @@ dataset a picture may have come to another part since: the run asks whether it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.core.digests import digest_of
-from harness.data.records import SplitSource
+from harness.data.records import SplitSource, labelled_digest
 from harness.judge.look import Look
 from harness.judge.looks import shared_before, shown_by
 from harness.judge.pictures import MOST_PICTURES
@@ -37,6 +40,8 @@ class Dropped:
     n_anew:    how many are there with other pixels, such as those that were saved anew with loss, or retouched.
     digest:    of which they are.
     run, time: of that look.
+    n_moved:   how many are in another part of the dataset now, where not every one that the look showed is the file
+               and has the label that it was; None for none.
     """
 
     set: str
@@ -46,6 +51,18 @@ class Dropped:
     digest: str
     run: str
     time: str
+    n_moved: int | None = None
+
+
+class Dataset(NamedTuple):
+    """Every picture of a dataset, whichever part it is in.
+
+    shown: as a look shows them.
+    cells: the beginning of the digest of a picture's pixels -> SHA-256 of the file and label of each image of it.
+    """
+
+    shown: Shown
+    cells: Mapping[int, Sequence[tuple[str, str]]]
 
 
 def dropped_pictures(
@@ -70,9 +87,12 @@ def dropped_pictures(
 
 
 def dropped_of_dataset(
-    ledger: Sequence[Look], *, run: str, split: SplitSource | None, dataset: Callable[[], Shown]
+    ledger: Sequence[Look], *, run: str, split: SplitSource | None, dataset: Callable[[], Dataset]
 ) -> tuple[Dropped, ...]:
     """What was dropped of the dataset that this harness drew the parts from, of what looks at a part showed.
+
+    The draw goes by the content of the files. More of them draw some pictures into another part, and those of the look
+    stay what they were; whoever writes a file with other metadata, or in another class, draws this one picture again.
 
     Args:
         ledger, split: as above.
@@ -84,7 +104,9 @@ def dropped_of_dataset(
     found: list[Dropped] = []
     for look, before in _judged_by(run, ledger, kept):
         if look.set in PARTS and any(_missing(look, before, kept)):
-            found += _dropped(look, before, dataset(), (), kept, RULES)
+            whole, own = dataset(), kept.shown(look).pictures
+            moved = {first.cells: _moved(kept.shown(first).pictures, own, first, whole) for first in before}
+            found += _dropped(look, before, whole.shown, (), kept, RULES, moved)
     return tuple(found)
 
 
@@ -100,8 +122,17 @@ def not_in_ledger(recorded: Dropped, ledger: Sequence[Look], *, run: str) -> str
     ]
     if not any(most):
         return f"no look of run {recorded.run} showed {recorded.n} pictures of {recorded.set} that are not all there"
-    n = recorded.n_gone + recorded.n_anew
-    return "" if 0 < n <= max(most) else f"{max(most)} pictures at most are dropped or have other pixels, not {n}"
+    n = recorded.n_gone + recorded.n_anew + (recorded.n_moved or 0)
+    most_told = f"{max(most)} pictures at most are dropped or have other pixels"
+    return "" if 0 < n <= max(most) else f"{most_told}{', or moved' if recorded.n_moved else ''}, not {n}"
+
+
+def _moved(theirs: NDArray[np.uint64], own: NDArray[np.uint64], first: Look, dataset: Dataset) -> NDArray[np.bool_]:
+    """Which pictures of a look another part has now, where the images that show them are not those of the look."""
+    shown = [cell for picture in theirs.tolist() for cell in dataset.cells.get(picture, ())]
+    if theirs.size == MOST_PICTURES or labelled_digest(shown) == first.cells:
+        return np.zeros(theirs.size, dtype=bool)
+    return np.isin(theirs, dataset.shown.pictures) & ~np.isin(theirs, own)
 
 
 def _judged_by(run: str, ledger: Sequence[Look], kept: Pictured) -> Iterator[tuple[Look, list[Look]]]:
@@ -135,12 +166,19 @@ def _is_whole(set_name: str, protocol: Protocol, split: SplitSource | None, rule
 
 
 def _dropped(
-    look: Look, before: Sequence[Look], own: Shown, now: Sequence[Look], kept: Pictured, rules: Rules
+    look: Look,
+    before: Sequence[Look],
+    own: Shown,
+    now: Sequence[Look],
+    kept: Pictured,
+    rules: Rules,
+    moved: Mapping[str, NDArray[np.bool_]] = MappingProxyType({}),
 ) -> Iterator[Dropped]:
     """What looks before showed first and is not there as it was.
 
     own: the pictures that may be those of the looks before.
     now: the looks of the same run, of which others may show what this one does not.
+    moved: digest of the cells of a look before -> which of its pictures were moved to another part; absent for none.
     """
     fixed = np.array([], dtype=np.uint64)  # by looks before, each picture by the first one
     for first in before:
@@ -150,19 +188,33 @@ def _dropped(
         mine, there = rows_of_both(own, theirs)
         gone, anew = np.ones(theirs.pictures.size, dtype=bool), np.zeros(theirs.pictures.size, dtype=bool)
         gone[there] = False
-        is_same = there.size >= SAME_FROM * theirs.pictures.size
+        is_same = _is_same(there.size, own, theirs, rules)
         if rules.parts_kept:
-            is_same |= there.size >= CHOSEN_FROM * own.pictures.size
             anew[there] = own.pictures[mine] != theirs.pictures[there]
             for other in now:
                 # Cells to adapt with are of the set, and a set that keeps its name is asked for its own.
                 if (other.role, other.set) in (("fit", look.set), ("judged", first.set)) and other.cells != look.cells:
-                    gone[kept.rows(other, first)[1]] = False
+                    rows = kept.rows(other, first)[1]
+                    # One that took a few over under that name is another set, and asked for nothing.
+                    held = other.role == "fit" or _is_same(rows.size, kept.shown(other), theirs, rules)
+                    if held or not rules.firsts_kept:
+                        gone[rows] = False
             if own.pictures.size == MOST_PICTURES:  # of larger sets a look keeps those with the smallest digests
                 gone &= theirs.pictures <= own.pictures[-1]
-        changed = (gone | anew) & ~np.isin(theirs.pictures, fixed)
-        fixed = np.union1d(fixed, theirs.pictures)
+        away = moved.get(first.cells, np.zeros(theirs.pictures.size, dtype=bool))
+        changed = (gone | anew | away) & ~np.isin(theirs.pictures, fixed)
+        if is_same or not rules.firsts_kept:  # what was looked at as another set fixes nothing of this one
+            fixed = np.union1d(fixed, theirs.pictures)
         if changed.any() and is_same:
             digest = digest_of([f"{picture:016x}" for picture in theirs.pictures[changed].tolist()])[:16]
-            n_gone, n_anew = (int((each & changed).sum()) for each in (gone, anew))
-            yield Dropped(look.set, theirs.pictures.size, n_gone, n_anew, digest, first.run, first.time)
+            n_gone, n_anew, n_moved = (int((each & changed).sum()) for each in (gone, anew, away))
+            yield Dropped(
+                look.set, theirs.pictures.size, n_gone, n_anew, digest, first.run, first.time, n_moved or None
+            )
+
+
+def _is_same(n_there: int, own: Shown, theirs: Shown, rules: Rules) -> bool:
+    """Whether a set that shows so many of a look's pictures is the set of that look, or was chosen from it."""
+    if n_there >= SAME_FROM * theirs.pictures.size:
+        return True
+    return bool(rules.parts_kept) and n_there >= CHOSEN_FROM * own.pictures.size

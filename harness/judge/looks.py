@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from harness.judge.answers import unpack_answers
 from harness.judge.likenesses import look_alike
 from harness.judge.look import Look, Role
 from harness.judge.pictures import unpack_pictures
+from harness.judge.rules import Rules
 from harness.metrics.adaptation import adapted_to
 from harness.protocol.criteria import Criterion
 
@@ -121,19 +123,31 @@ def shown_by(look: Look, ledger: Sequence[Look]) -> Shown:
     return Shown(look.source, look.cells, pictures, likenesses)
 
 
-def first_looks(looks: Sequence[Look], shown: Shown) -> list[Look]:
+def in_order(looks: Sequence[Look], rules: Rules) -> list[Sequence[Look]]:
+    """The looks in each order in which one of them may be called the first.
+
+    Whoever merges ledgers chooses which chain comes first, and whoever sets a clock chooses dates: so that both orders
+    count where they differ.
+    """
+    dated = sorted(looks, key=lambda look: datetime.fromisoformat(look.time))
+    return [looks, dated] if rules.firsts_kept and dated != list(looks) else [looks]
+
+
+def first_looks(looks: Sequence[Look], shown: Shown, *, rules: Rules) -> list[Look]:
     """The looks that fixed the protocol for any of this: each at what no look before it that keeps terms had shown.
 
     Sets that were joined were looked at first apart, so there may be several. Of entries that keep the looks' rule
     alone, as one version wrote them, the first is among them.
     """
     known = _known_by_cells(looks, shown)
-    related = _sharing(looks, shown, known)
-    firsts: list[Look] = []
-    for look in related:
-        if look.terms and not _sharing(firsts, Shown(look.source, look.cells), known):
-            firsts.append(look)
-    return [*firsts, *[look for look in related if look.rule and not look.terms][:1]]
+    found: list[Look] = []
+    for related in in_order(_sharing(looks, shown, known), rules):
+        firsts: list[Look] = []
+        for look in related:
+            if look.terms and not _sharing(firsts, Shown(look.source, look.cells), known):
+                firsts.append(look)
+        found += [*firsts, *[look for look in related if look.rule and not look.terms][:1]]
+    return list(dict.fromkeys(found))
 
 
 def _known_by_cells(looks: Sequence[Look], shown: Shown) -> _Known:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.judge.look import Look
-from harness.judge.looks import shared_before, shown_by
+from harness.judge.looks import in_order, shared_before, shown_by
 from harness.judge.partitions import unpack_groups
 from harness.judge.pictures import unpack_pictures
+from harness.judge.rules import RULES, Rules
 from harness.judge.same_pictures import Pictured, pictured
 from harness.metrics.comparison import Comparison
 from harness.metrics.partitions import UNGROUPED, Partition, numbered
@@ -42,7 +43,7 @@ class Regrouped:
     time: str
 
 
-def regrouped_sets(ledger: Sequence[Look], *, run: str) -> tuple[Regrouped, ...]:
+def regrouped_sets(ledger: Sequence[Look], *, run: str, rules: Rules = RULES) -> tuple[Regrouped, ...]:
     """Every column by which cells that this run looked at are divided otherwise than at the first look at them.
 
     ledger: with the looks of this run. Entries of an older harness keep no groups, and fix none.
@@ -56,8 +57,9 @@ def regrouped_sets(ledger: Sequence[Look], *, run: str) -> tuple[Regrouped, ...]
         if look.run != run or packed is None or look.cells not in kept.pictures:
             continue
         before = [each for each in ledger[:place] if each.run != run]
-        for each in _moved(look, packed, shared_before(before, shown_by(look, ledger)), kept):
-            found.setdefault((each.set, each.kind, each.old, each.new), each)
+        for earlier in in_order(shared_before(before, shown_by(look, ledger)), rules):
+            for each in _moved(look, packed, earlier, kept):
+                found.setdefault((each.set, each.kind, each.old, each.new), each)
     return tuple(found.values())
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from harness.judge.labels import unpack_labels
 from harness.judge.look import Look
-from harness.judge.looks import shared_before, shown_by
+from harness.judge.looks import in_order, shared_before, shown_by
 from harness.judge.pictures import unpack_pictures
+from harness.judge.rules import RULES, Rules
 from harness.judge.same_pictures import Pictured, pictured
 from harness.metrics.comparison import Comparison
 
@@ -48,7 +49,7 @@ class Corrected(NamedTuple):
     time: str
 
 
-def corrected_pictures(ledger: Sequence[Look], *, run: str) -> tuple[Corrected, ...]:
+def corrected_pictures(ledger: Sequence[Look], *, run: str, rules: Rules = RULES) -> tuple[Corrected, ...]:
     """Every picture that this run looked at and that had another label at the first look that the ledger knows it from.
 
     ledger: with the looks of this run. Entries of an older harness keep no labels.
@@ -62,8 +63,9 @@ def corrected_pictures(ledger: Sequence[Look], *, run: str) -> tuple[Corrected, 
             continue
         named.add(look.set)
         before = [each for each in ledger[:place] if each.run != run]
-        found += _corrected(look, shared_before(before, shown_by(look, ledger)), labels, kept)
-    return tuple(found)
+        for earlier in in_order(shared_before(before, shown_by(look, ledger)), rules):
+            found += _corrected(look, earlier, labels, kept)
+    return tuple(dict.fromkeys(found))
 
 
 def _corrected(look: Look, before: Iterable[Look], labels: Mapping[str, str], kept: Pictured) -> Iterator[Corrected]:

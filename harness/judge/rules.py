@@ -32,6 +32,8 @@ class Rules:
     cells_kept:    whether pictures that are dropped from a set after a look are an amendment of the data.
     parts_kept:    whether they are so of every part that is not drawn, of sets to adapt with and of a choice of fewer
                    than a third, too; and whether pictures that were saved anew with other pixels are.
+    firsts_kept:   whether a first look is the first by its date, too, where ledgers were merged; and whether a look at
+                   another set leaves what was dropped of this one to the looks after it.
     detected_by_group: whether the bounds of telling cells from inputs without one know of the cells' groups.
     constant_told: whether it is told that one and the same answer to every cell would pass.
     holm_over:     that one criterion of several fails is said after Holm's correction where these are for each of
@@ -52,6 +54,7 @@ class Rules:
     constant_told: bool | None = None
     parts_kept: bool | None = None
     detected_by_group: bool | None = None
+    firsts_kept: bool | None = None
 
 
 RULES = Rules(
@@ -67,12 +70,27 @@ RULES = Rules(
     constant_told=True,
     parts_kept=True,
     detected_by_group=True,
+    firsts_kept=True,
 )
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
 # Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not
 # name is None: so it was before there was one.
 KNOWN = (
     RULES,
+    Rules(
+        one_picture=True,
+        grouped=True,
+        sharper=True,
+        counted=True,
+        more_told=True,
+        searched=True,
+        few_apart=True,
+        alike_unsourced=ALIKE_UNSOURCED,
+        cells_kept=True,
+        constant_told=True,
+        parts_kept=True,
+        detected_by_group=True,
+    ),
     Rules(
         one_picture=True,
         grouped=True,

@@ -25,8 +25,9 @@ class Amendment(Record):
             "labels.SET" names cells of a set whose labels were corrected: path as it is now -> label, before and now.
             "groups.SET" names the columns whose groups have other cells: patient, slide, site or another -> how many
             groups, and a digest of which cells share one, as the run prints them.
-            "cells.SET" names pictures that were dropped from a set, or saved anew with other pixels: how many it had,
-            how many are gone, how many are anew, and a digest of which, as the run prints them.
+            "cells.SET" names pictures that were dropped from a set, saved anew with other pixels, or moved to another
+            part by other files or labels: how many it had, how many are gone, anew and moved, and a digest
+            of which, as the run prints them.
     old:    what it was at the first look, as the ledger has it; left out where the key was not there.
     new:    what this protocol says; left out where it has no such key.
     reason: why it was changed, for the report.

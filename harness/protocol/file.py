@@ -42,6 +42,7 @@ REPLACED = {
 }
 TOP_KEY = "this key belongs to the top of the file, before the first [table]. Move it there."
 FEWEST_LETTERS = 5  # different ones, of a text that says something
+SHORTEST_NAME = 2  # letters of who answers for something
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -114,6 +115,11 @@ def _refuse_empty_words(path: Path, protocol: Protocol) -> None:
     for key, text in said.items():
         if text is not None and len({letter for letter in text.casefold() if letter.isalpha()}) < FEWEST_LETTERS:
             raise ProtocolError(f"protocol {path}: {key}: {text!r} says nothing. Write it in words, for who reads it.")
+    owners = {f"waivers.{each.criterion}.owner": each.owner for each in protocol.waivers}
+    owners |= {f"amendments.{each.key}.owner": each.owner for each in protocol.amendments}
+    for key, text in owners.items():
+        if sum(letter.isalpha() for letter in text) < SHORTEST_NAME:
+            raise ProtocolError(f"protocol {path}: {key}: {text!r} names nobody. Say who answers for it.")
     whole = [] if prevalence is None else [name for name, share in prevalence.shares.items() if share == 1.0]
     if whole:
         raise ProtocolError(
@@ -139,6 +145,11 @@ def _refuse_idle_amendments(path: Path, protocol: Protocol) -> None:
             raise ProtocolError(f"{here}: `old` and `new` are the same. Remove the amendment, or correct `old`.")
 
 
+def _of_backslash(problem: ValueError) -> bool:
+    """Whether a backslash begins no escape that TOML knows, as in a path of Windows between double quotes."""
+    return any(words in str(problem) for words in ("Unescaped '\\'", "Invalid hex value"))
+
+
 def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
     try:
         path = path.resolve()
@@ -150,7 +161,7 @@ def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
     if len(seen) > MOST_EXTENDED:
         raise ProtocolError(f"protocol {path}: `extends` leads through more than {MOST_EXTENDED} files. Merge some.")
     try:
-        text = read_plain(path, most_bytes=MOST_BYTES, follow_link=True).decode()
+        text = read_plain(path, most_bytes=MOST_BYTES, follow_link=True).decode("utf-8-sig")
         if any(line.count(".") > MOST_DOTS for line in text.split("\n")):
             # tomllib's time grows with the square of a dotted key's length: 200 kB of one would take minutes.
             raise ProtocolError(f"protocol {path}: a line has more than {MOST_DOTS} dots. Break that line.")
@@ -171,7 +182,12 @@ def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise  # which is a ValueError, too
     except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, as is that of a huge number
         problem = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise ProtocolError(f"protocol {path}: not valid TOML: {problem}. Correct that line.") from None
+        paths = (
+            "; of a path, / will do on Windows, too, or single quotes around it"
+            if isinstance(problem, ValueError) and _of_backslash(problem)
+            else ""
+        )
+        raise ProtocolError(f"protocol {path}: not valid TOML: {problem}. Correct that line{paths}.") from None
     _refuse_doubles(path, own)
     dataset = own.get("dataset")
     if isinstance(dataset, dict) and isinstance(suite := dataset.get("expectations"), str):

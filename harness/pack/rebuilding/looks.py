@@ -171,7 +171,7 @@ def read_relabelled(
         for name, each in said.predictions.items()
     }
     labels |= {name: dict.fromkeys(each.paths, NO_CLASS) for name, each in said.unknown.items()}
-    for problem in unlike_ledger(seen, corrected_pictures(ledger, run=frame.run_id), labels):
+    for problem in unlike_ledger(seen, corrected_pictures(ledger, run=frame.run_id, rules=frame.rules), labels):
         frame.note(EVIDENCE, "relabelled", problem)
     if seen:
         frame.take("which of the cells of a label show the picture that had another one: recorded")

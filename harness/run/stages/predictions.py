@@ -11,7 +11,8 @@ from harness.core.digests import digest_of
 from harness.judge import pretrained
 from harness.judge.answers import answers_of, pack_answers
 from harness.judge.continuity import lost_ledger
-from harness.judge.labels import NO_CLASS, pack_labels
+from harness.judge.dropped import Dataset
+from harness.judge.labels import NO_CLASS, pack_labels, picture_of
 from harness.judge.ledger import cells_digest, read_ledger, record_look
 from harness.judge.likenesses import likenesses_of, pack_likenesses
 from harness.judge.look import LedgerError
@@ -76,11 +77,14 @@ def shown_likenesses(run: Asking, set_name: str) -> str:
     return pack_likenesses(zip(run(pixel_digests, set_name), cells, strict=True))
 
 
-@stage(picture_digests, thumbnails)
-def shown_dataset(run: Asking) -> Shown:
+@stage(picture_digests, thumbnails, listing)
+def shown_dataset(run: Asking) -> Dataset:
     """Every picture of the dataset, whichever part it is in; one that cannot be decoded shows none."""
-    digests, cells = run(picture_digests, "dataset"), run(thumbnails, "dataset")
-    return Shown(*likenesses_of((digests[path], cell) for path, cell in cells.items()))
+    digests, thumbs = run(picture_digests, "dataset"), run(thumbnails, "dataset")
+    cells: dict[int, list[tuple[str, str]]] = {}
+    for image in run(listing, "test").images:
+        cells.setdefault(picture_of(digests[image.path]), []).append((image.sha256, image.label))
+    return Dataset(Shown(*likenesses_of((digests[path], thumb) for path, thumb in thumbs.items())), cells)
 
 
 @stage(images, pixel_digests)
