@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from harness.claims.audit import audit
-from harness.claims.reading import read_page
+from harness.claims.pages import read_page
 from harness.pack.read import open_pack
 from harness.pack.rebuild import rebuild
 from harness.pack.tables import documents

@@ -202,10 +202,10 @@ def test_aliases_of_yaml_are_walked_once(tmp_path):
 
 def test_a_line_of_html_is_counted_through_blank_lines_comments_and_instructions():
     page = (
-        "<p>one</p><div></i>\n\n\n two<!-- a\ncomment -->\n\n<?php\n0.97 ?> three <br/>and <b>four</div>\n\nfive &lt; 6"
+        "<p>one</p><div></i>\n\n\n two<!-- a\ncomment -->\n\n<?php\n0.97 ?> three <b>four</div>\n\n<p>five &lt; 6</p>"
     )
     found = [(line.number, line.text) for line in read_html(page).lines]
-    assert found[:3] == [(1, "one"), (4, "two three and four"), (10, "five < 6")], found
+    assert found[:3] == [(1, "one"), (4, "two three four"), (10, "five < 6")], found
 
 
 def test_cells_of_html_need_no_closing_tags():

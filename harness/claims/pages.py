@@ -1,14 +1,17 @@
-"""What are the lines, tables and headings of an HTML page?"""
+"""What does an HTML page state, and what are its lines, tables and headings?"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from harness.claims.document import MOST_CELLS, Builder, Cells, Document, Image, Table, lines_of
 from harness.claims.elements import Element, Text, parsed
+from harness.claims.extract import extract
 from harness.claims.printed import take_printed
+from harness.claims.records import ReportClaims
 
 _SKIPPED = {"style", "script", "svg", "head", "nav"}
 _BLOCKS = {
@@ -25,6 +28,12 @@ _SILENT = re.compile(
 _DRAWING = re.compile(r"<svg(?:\s[^<>]*+)?>\s*+(?:</?(?!svg\b)\w[^<>]*+>\s*+)*+</svg>", re.IGNORECASE)
 # What ends a page that breaks off inside a tag or comment: its parser would try again from each of its characters.
 _ENDS = "\n<!---->\">'>"
+
+
+@lru_cache(maxsize=4)
+def read_page(text: str, name: str) -> ReportClaims:
+    """The statements of an HTML page, kept: a pack's is read when it is written and again whenever it is verified."""
+    return extract(read_html(text), name)
 
 
 def read_html(text: str) -> Document:

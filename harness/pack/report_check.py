@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.claims.audit import audit
+from harness.claims.pages import read_page as stated_on
 from harness.claims.printing import as_json as claims_json
-from harness.claims.reading import read_page as stated_on
 from harness.core.errors import HarnessError
 from harness.core.text import visible
 from harness.data.records import Manifest
