@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import harness
 from harness.core.spreadsheet import inert
@@ -51,7 +52,7 @@ MANIFEST_COLUMNS = (
     *("patient", "slide", "site"),
 )
 METRICS = ("precision", "recall", "f1")
-UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
+UNSEEN = re.compile(r"[^ -~\n]")  # what is not ASCII, and of that what is not printable
 # Files whose form is told, and how each is written: older packs have another JUnit XML, no summary, no suspects, and no
 # model among their components.
 SUSPECTS = "label_suspects.csv"
@@ -60,8 +61,9 @@ DOCUMENTS = {JUNIT: JUNIT_VERSION, SUMMARY: VERSION, SUSPECTS: 1, COMPONENTS: 2}
 
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
     """Path in the pack -> content, of every file that is made of records alone."""
+    told = evidence(results, manifest)
     files = {
-        "evidence.json": as_json(evidence(results, manifest)),
+        "evidence.json": as_json(told),
         **for_a_job_page(results),
     }
     if manifest is not None:
@@ -78,7 +80,7 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
     for name, predictions in further_predictions(results):
         files[f"predictions/{name}.csv"] = predictions_csv(predictions)
     for name, evaluation in results.evaluations.items():
-        files[f"metrics/metrics_{name}.json"] = as_json(metrics(results, evaluation))
+        files[f"metrics/metrics_{name}.json"] = as_json(told["evaluations"][name])
         files[f"metrics/confusion_matrix_{name}.csv"] = confusion_csv(evaluation)
         files[f"metrics/classification_report_{name}.txt"] = classification_report(evaluation).encode()
     return files
@@ -114,7 +116,7 @@ def junit_of(results: RunResults, *, version: int = JUNIT_VERSION) -> bytes:
     )
 
 
-def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object]:
+def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, Any]:
     """What evidence.json holds: every verdict with what it rests on, and the identity of all that was used.
 
     With the CSV files it holds all that `harness.pack.rebuild` makes the run's records of again.
@@ -346,7 +348,7 @@ def as_json(value: object) -> bytes:
 
 
 def _json_escape(found: re.Match[str]) -> str:
-    return found[0] if found[0].isprintable() or found[0] == "\n" else json.dumps(found[0])[1:-1]
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def _finite(value: object) -> object:

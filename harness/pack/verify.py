@@ -23,7 +23,7 @@ from harness.metrics.estimates import Estimate
 from harness.pack.components import COMPONENTS
 from harness.pack.decode import recorded
 from harness.pack.differences import as_written, compared, differences, first_of, plain
-from harness.pack.files import EVIDENCE, SIGNATURE, SUMS, UNLISTED
+from harness.pack.files import CLAIMS, EVIDENCE, REPORT, SIGNATURE, SUMS, UNLISTED
 from harness.pack.formerly import as_formerly, lacks_assumed
 from harness.pack.junit import JUNIT
 from harness.pack.read import WITHOUT_PATHS, Pack, open_pack, verify_digests
@@ -33,7 +33,6 @@ from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
 from harness.pack.tables import DOCUMENTS, SUSPECTS, as_csv, as_json, components_of, documents, for_a_job_page, junit_of
-from harness.pack.write import CLAIMS, REPORT
 from harness.report.captions import figures_of
 from harness.report.page import renderer
 from harness.report.pictures import KINDS, kind_of
