@@ -58,6 +58,8 @@ def pieces_of(html: str) -> list[Piece] | str:
 
 
 def _piece(closed: str, opened: str, attributes: str, text: str) -> Piece:
-    written = ATTRIBUTE.findall(attributes) if attributes else ()
-    given = {name: unescape(value) for name, value in written}
-    return Piece(closed or opened, bool(closed), given, len(written), text if opened == "style" else unescape(text))
+    said = text if opened == "style" else unescape(text)
+    if not attributes:
+        return Piece(closed or opened, bool(closed), {}, 0, said)
+    written = ATTRIBUTE.findall(attributes)
+    return Piece(opened, False, {name: unescape(value) for name, value in written}, len(written), said)

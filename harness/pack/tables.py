@@ -10,7 +10,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -62,10 +62,12 @@ DOCUMENTS = {JUNIT: JUNIT_VERSION, SUMMARY: VERSION, SUSPECTS: 1, COMPONENTS: 2}
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
     """Path in the pack -> content, of every file that is made of records alone."""
     told = evidence(results, manifest)
-    files = {
-        "evidence.json": as_json(told),
-        **for_a_job_page(results),
-    }
+    return {"evidence.json": as_json(told), **beside_evidence(results, manifest, told)}
+
+
+def beside_evidence(results: RunResults, manifest: Manifest | None, told: Mapping[str, Any]) -> dict[str, bytes]:
+    """The same without evidence.json, whose content is given."""
+    files = for_a_job_page(results)
     if manifest is not None:
         facts = results.integrity.facts if results.integrity is not None else ()
         files["manifest.csv"] = manifest_csv(manifest, facts)
@@ -343,7 +345,7 @@ def as_json(value: object) -> bytes:
 
     So nothing in it can drive the terminal that prints it, or make one name look like another; it reads back the same.
     """
-    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False)
     return (UNSEEN.sub(_json_escape, text) + "\n").encode("utf-8")
 
 
@@ -351,14 +353,14 @@ def _json_escape(found: re.Match[str]) -> str:
     return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
     match value:
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {key: _finite(each) for key, each in value.items()}
+            return {key: finite(each) for key, each in value.items()}
         case list() | tuple():
-            return [_finite(each) for each in value]
+            return [finite(each) for each in value]
         case _:
             return value
 

@@ -8,7 +8,6 @@ one, what differs is `sums_digest`, wherever it was written down before, and the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -32,7 +31,17 @@ from harness.pack.rebuilding.frame import Discrepancy, RecordedProtocol
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
-from harness.pack.tables import DOCUMENTS, SUSPECTS, as_csv, as_json, components_of, documents, for_a_job_page, junit_of
+from harness.pack.tables import (
+    DOCUMENTS,
+    SUSPECTS,
+    as_csv,
+    as_json,
+    beside_evidence,
+    components_of,
+    evidence,
+    for_a_job_page,
+    junit_of,
+)
 from harness.report.captions import figures_of
 from harness.report.page import renderer
 from harness.report.pictures import KINDS, kind_of
@@ -153,10 +162,10 @@ def _remade(pack: Pack) -> Recomputed:
         return Recomputed(list(rebuilt.discrepancies))
     run = as_formerly(_settled(rebuilt.results, pack), pack)
     results = as_formerly(rebuilt.results, pack)
-    written = documents(results, rebuilt.manifest)
-    told = _in_schema_of(pack, results, json.loads(written[EVIDENCE]))
+    told = plain(evidence(results, rebuilt.manifest))
+    written = beside_evidence(results, rebuilt.manifest, told) | for_a_job_page(run)
+    told = _in_schema_of(pack, results, told)
     written[EVIDENCE] = as_json(told)
-    written |= for_a_job_page(run)
     if "documents" not in pack.evidence:
         written[JUNIT] = junit_of(run, version=1)
         del written[SUMMARY]
