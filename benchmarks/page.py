@@ -22,12 +22,12 @@ import numpy as np
 from PIL import Image
 
 from harness.claims.audit import audit
-from harness.claims.reading import read_page
+from harness.claims.pages import read_page
+from harness.pack.files import REPORT
 from harness.pack.read import open_pack
 from harness.pack.rebuild import rebuild
 from harness.pack.tables import documents
 from harness.pack.verify import verify_pack
-from harness.pack.write import REPORT
 from harness.report.figures import draw_figures, draw_thumbnails, images_to_show
 from harness.report.page import render_report
 

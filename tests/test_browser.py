@@ -20,7 +20,8 @@ import pytest
 from example_run import example_picture, example_run, page_of
 from hostile_run import NAMES, RAN, hostile_dataset, hostile_run, reworded, texts
 
-from harness.pack.write import REPORT, write_pack
+from harness.pack.files import REPORT
+from harness.pack.write import write_pack
 from harness.report import page as report
 from harness.run.results import RunResults
 

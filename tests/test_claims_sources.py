@@ -200,6 +200,14 @@ def test_aliases_of_yaml_are_walked_once(tmp_path):
     assert read(tmp_path, "bomb.yaml", text + "confusion_matrix: [*a11, *a11]\ntest_accuracy: 0.9\n").exit_code == 3
 
 
+def test_a_line_of_html_is_counted_through_blank_lines_comments_and_instructions():
+    page = (
+        "<p>one</p><div></i>\n\n\n two<!-- a\ncomment -->\n\n<?php\n0.97 ?> three <b>four</div>\n\n<p>five &lt; 6</p>"
+    )
+    found = [(line.number, line.text) for line in read_html(page).lines]
+    assert found[:3] == [(1, "one"), (4, "two three four"), (10, "five < 6")], found
+
+
 def test_cells_of_html_need_no_closing_tags():
     """HTML lets a cell end where the next begins; and a page of unclosed cells costs its length, not its square."""
     head = "<html><h2>Test set</h2><table><tr><th>Class<th>Precision<th>Recall<th>F1<th>Support"

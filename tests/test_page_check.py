@@ -110,6 +110,12 @@ def test_odd_markup_is_refused_at_once_and_in_one_sentence(printed, odd):
     assert len(printed.wrong(added(odd)(printed.html))) == 1
 
 
+def test_words_before_the_first_tag_are_refused(printed):
+    """A browser shows them above the page."""
+    said = printed.wrong(printed.html.replace("<!DOCTYPE html>", "<!DOCTYPE html> Flawless. ", 1))
+    assert [what for _, what in said] == ["text stands between <!DOCTYPE html> and its first tag"]
+
+
 def test_words_of_a_template_may_change(printed):
     for old, new in [
         ("Every percentage stands beside its counts.", "Each percentage has its counts beside it."),

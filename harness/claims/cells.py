@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from harness.claims.document import Table
 from harness.claims.phrases import without_intervals
@@ -61,6 +62,7 @@ def alone(table: Table, why: str) -> TableReading:
     return TableReading("", unread=(Unread(f"the table in line {table.line} {why}", table.line),))
 
 
+@lru_cache(maxsize=4096)
 def class_key(name: str) -> str:
     """What two spellings of one class have in common: case, hyphens and the plural do not tell classes apart."""
     key = re.sub(r"[\s_-]+", " ", name.lower()).strip()
@@ -72,9 +74,15 @@ def spelling(classes: tuple[str, ...]) -> dict[str, str]:
 
 
 def is_head(pattern: re.Pattern[str], head: str) -> bool:
-    return bool(pattern.fullmatch(re.sub(r"\s*[\[(]\s*%?\s*[\])]|%|[:*`]", "", head).strip()))
+    return bool(pattern.fullmatch(_bare(head)))
 
 
+@lru_cache(maxsize=4096)  # a table is asked for two dozen kinds of columns
+def _bare(head: str) -> str:
+    return re.sub(r"\s*[\[(]\s*%?\s*[\])]|%|[:*`]", "", head).strip()
+
+
+@lru_cache(maxsize=4096)
 def metric_of(head: str) -> str | None:
     return next((name for name, pattern in METRICS.items() if is_head(pattern, head)), None)
 

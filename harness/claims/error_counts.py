@@ -15,12 +15,12 @@ from harness.claims.vocabulary import (
     NOT_A_RESULT,
     OF,
     SET,
-    SOME,
     THING,
     Saying,
     loose,
     names_class,
     number_of,
+    of_some,
     without_counts,
 )
 
@@ -68,7 +68,7 @@ def counted(
     clause: str, sentence: str, classes: tuple[str, ...], one_set: Callable[[str], str | None], problems: list[str]
 ) -> Iterator[Saying]:
     """k/n, k of n, k out of n: where the words say whether k is right or wrong."""
-    if ELSEWHERE.search(sentence) or SOME.search(sentence):
+    if of_some(sentence):
         return
     for match in OF.finditer(clause):
         k, n = whole(match[1]), whole(match[2])
@@ -117,7 +117,7 @@ def right_of(sentence: str, said: Sequence[Saying], classes: tuple[str, ...]) ->
     stated = {type(saying.content) for saying in said}
     if len(sizes) != 1 or Accuracy not in stated or Errors in stated or names_class(sentence, classes):
         return
-    if ELSEWHERE.search(sentence) or SOME.search(sentence):
+    if of_some(sentence):
         return
     found = list(COUNTED_RIGHT.finditer(sentence))
     n, name = sizes.pop()
@@ -131,7 +131,7 @@ def errors_said(
     """ "k errors", "k cells were misclassified", "errors: k": of the whole set, so not where a class is named."""
     if names_class(clause, classes) or NOT_A_RESULT.search(clause):
         return
-    if ELSEWHERE.search(sentence) or SOME.search(sentence):
+    if of_some(sentence):
         return
     for match in _ERRORS.finditer(clause):
         if FIGURE.search(sentence) and not re.search(r"\b(?:the|all)\s+$", clause[: match.start()], re.IGNORECASE):

@@ -1,16 +1,17 @@
-"""What are the lines, tables and headings of an HTML page? Read with BeautifulSoup."""
+"""What does an HTML page state, and what are its lines, tables and headings?"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from bs4 import BeautifulSoup
-from bs4.element import Comment, Doctype, NavigableString, Tag
+from functools import lru_cache
 
 from harness.claims.document import MOST_CELLS, Builder, Cells, Document, Image, Table, lines_of
+from harness.claims.elements import Element, Text, parsed
+from harness.claims.extract import extract
 from harness.claims.printed import take_printed
+from harness.claims.records import ReportClaims
 
 _SKIPPED = {"style", "script", "svg", "head", "nav"}
 _BLOCKS = {
@@ -29,6 +30,12 @@ _DRAWING = re.compile(r"<svg(?:\s[^<>]*+)?>\s*+(?:</?(?!svg\b)\w[^<>]*+>\s*+)*+<
 _ENDS = "\n<!---->\">'>"
 
 
+@lru_cache(maxsize=4)
+def read_page(text: str, name: str) -> ReportClaims:
+    """The statements of an HTML page, kept: a pack's is read when it is written and again whenever it is verified."""
+    return extract(read_html(text), name)
+
+
 def read_html(text: str) -> Document:
     """Style, script, drawings and the table of contents are not read."""
     found = Builder()
@@ -42,9 +49,8 @@ def add_page(found: Builder, text: str, *, first_line: int) -> list[Table]:
     text = re.sub(r"<!\[", "<! [", text)
     for unread in (_SILENT, _DRAWING):
         text = unread.sub(lambda found: "\n" * found[0].count("\n"), text)
-    soup = BeautifulSoup(text + _ENDS, "html.parser")
     page = _Page(found, first_line - 1)
-    page.read(soup)
+    page.read(parsed(text + _ENDS))
     return page.reports
 
 
@@ -60,31 +66,28 @@ class _Page:
         self.found, self.offset = found, offset
         self.reports: list[Table] = []
         self.text: list[str] = []
-        self.start = self.line = 1
+        self.start = 1
         self.is_blank = True
         self.cells_left = MOST_CELLS
 
-    def read(self, soup: Tag) -> None:
-        for node, is_end in _events(soup):
-            if isinstance(node, Tag):
-                self._closed(node) if is_end else self._opened(node)
-            elif isinstance(node, NavigableString):
+    def read(self, page: Element) -> None:
+        for node, is_end in _events(page):
+            if isinstance(node, Text):
                 self._said(node)
+            else:
+                self._closed(node) if is_end else self._opened(node)
         self._flush()
 
-    def _said(self, node: NavigableString) -> None:
-        if not isinstance(node, Comment | Doctype):
-            if self.is_blank and not node.isspace():
-                blank = len(node) - len(node.lstrip())
-                self.start, self.is_blank = self.line + node.count("\n", 0, blank), False
-            self.text.append(str(node))
-        self.line += node.count("\n")
+    def _said(self, node: Text) -> None:
+        if self.is_blank and not node.text.isspace():
+            blank = len(node.text) - len(node.text.lstrip())
+            self.start, self.is_blank = node.line + node.text.count("\n", 0, blank), False
+        self.text.append(node.text)
 
-    def _opened(self, tag: Tag) -> None:
-        self.line = tag.sourceline or self.line
-        source = tag.get("src")
-        if tag.name == "img" and isinstance(source, str) and source and not source.startswith("data:"):
-            self.found.images.append(Image(self.line + self.offset, source))
+    def _opened(self, tag: Element) -> None:
+        source = tag.given.get("src")
+        if tag.name == "img" and source and not source.startswith("data:"):
+            self.found.images.append(Image(tag.line + self.offset, source))
         elif tag.name == "br":
             self.text.append(" ")
         elif tag.name in ("sup", "sub"):
@@ -94,7 +97,7 @@ class _Page:
         if tag.name == "table":
             self._table(tag)
 
-    def _closed(self, tag: Tag) -> None:
+    def _closed(self, tag: Element) -> None:
         if tag.name == "pre":
             self._pre()
         elif _HEADING.fullmatch(tag.name):
@@ -103,9 +106,10 @@ class _Page:
         elif tag.name in _BLOCKS:
             self._flush()
 
-    def _table(self, tag: Tag) -> None:
-        number = (tag.sourceline or self.line) + self.offset
-        caption = next((_text(child) for child in tag.find_all("caption", limit=1)), "")
+    def _table(self, tag: Element) -> None:
+        number = tag.line + self.offset
+        captions = (each for each in tag.within() if isinstance(each, Element) and each.name == "caption")
+        caption = next(map(_text, captions), "")
         rows = _spread(_rows(tag, self.offset), most_cells=self.cells_left)
         self.cells_left -= sum(len(cells) for _, cells in rows or ())
         if rows is None:
@@ -136,49 +140,49 @@ class _Page:
         self.found.block += 1
 
 
-def _events(soup: Tag) -> Iterator[tuple[object, bool]]:
+def _events(page: Element) -> Iterator[tuple[Element | Text, bool]]:
     """Every node in order, tags at their start and their end; no recursion, a page may nest without end."""
-    open_nodes: list[Iterator[object]] = [iter(soup.children)]
-    tags: list[Tag] = []
+    open_nodes: list[Iterator[Element | Text]] = [iter(page.children)]
+    tags: list[Element] = []
     while open_nodes:
         node = next(open_nodes[-1], None)
         if node is None:
             open_nodes.pop()
             if tags:
                 yield tags.pop(), True
-            continue
-        if isinstance(node, Tag) and node.name in _SKIPPED:
-            continue
-        yield node, False
-        if isinstance(node, Tag):
+        elif isinstance(node, Text):
+            yield node, False
+        elif node.name not in _SKIPPED:
+            yield node, False
             tags.append(node)
             open_nodes.append(iter(()) if node.name == "table" else iter(node.children))
 
 
-def _rows(table: Tag, offset: int) -> list[tuple[int, list[_Cell]]]:
+def _rows(table: Element, offset: int) -> list[tuple[int, list[_Cell]]]:
     """The rows of one table with their lines, in one pass. A cell ends where the next begins, whether it is closed or
     not, as HTML has it; a table inside a cell is none of its text."""
-    rows: list[tuple[int, list[tuple[Tag, list[str]]]]] = []
-    open_nodes: list[Iterator[object]] = [iter(table.children)]
+    rows: list[tuple[int, list[tuple[Element, list[str]]]]] = []
+    open_nodes: list[Iterator[Element | Text]] = [iter(table.children)]
     while open_nodes:
         node = next(open_nodes[-1], None)
         if node is None:
             open_nodes.pop()
-        elif isinstance(node, Tag) and node.name not in _SKIPPED and node.name != "table":
+        elif isinstance(node, Text):
+            if rows and rows[-1][1]:
+                rows[-1][1][-1][1].append(node.text)
+        elif node.name not in _SKIPPED and node.name != "table":
             if node.name == "tr":
-                rows.append(((node.sourceline or 1) + offset, []))
+                rows.append((node.line + offset, []))
             elif node.name in ("td", "th") and rows:
                 rows[-1][1].append((node, []))
             elif rows and rows[-1][1]:
                 rows[-1][1][-1][1].append(_mark(node))
             open_nodes.append(iter(node.children))
-        elif isinstance(node, NavigableString) and not isinstance(node, Comment) and rows and rows[-1][1]:
-            rows[-1][1][-1][1].append(str(node))
     return [
         (
             line,
             [
-                _Cell(_joined(parts), _span(tag.get("rowspan"), 65_534), _span(tag.get("colspan"), 1_000))
+                _Cell(_joined(parts), _span(tag.given.get("rowspan"), 65_534), _span(tag.given.get("colspan"), 1_000))
                 for tag, parts in cells
             ],
         )
@@ -186,7 +190,7 @@ def _rows(table: Tag, offset: int) -> list[tuple[int, list[_Cell]]]:
     ]
 
 
-def _mark(tag: Tag) -> str:
+def _mark(tag: Element) -> str:
     """A footnote mark is kept apart from the number before it."""
     return "^" if tag.name in ("sup", "sub") else " " if tag.name in ("br", "span", "div", "p") else ""
 
@@ -195,20 +199,14 @@ def _joined(parts: list[str]) -> str:
     return " ".join("".join(parts).split())
 
 
-def _text(tag: Tag) -> str:
-    parts = []
-    for node in tag.descendants:
-        if isinstance(node, Tag):
-            parts.append(_mark(node))
-        elif isinstance(node, NavigableString) and not isinstance(node, Comment):
-            parts.append(str(node))
-    return _joined(parts)
+def _text(tag: Element) -> str:
+    return _joined([node.text if isinstance(node, Text) else _mark(node) for node in tag.within()])
 
 
-def _span(given: object, most: int) -> int:
+def _span(given: str | None, most: int) -> int:
     """A span as browsers take it, with their own limits."""
-    plain = isinstance(given, str) and re.fullmatch(r"[0-9]{1,9}", given)
-    return min(max(int(str(given)), 1), most) if plain else 1
+    plain = given is not None and re.fullmatch(r"[0-9]{1,9}", given)
+    return min(max(int(given), 1), most) if given is not None and plain else 1
 
 
 def _spread(table: list[tuple[int, list[_Cell]]], *, most_cells: int) -> list[tuple[int, Cells]] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import lru_cache
 
 from harness.claims.subjects import without_names
 
@@ -60,6 +61,7 @@ _PLAIN = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)  # prose and what is spoken of classes are read of the same lines
 def without_intervals(text: str) -> str:
     """The same text, each interval cut off that stands right after a value that lies in it.
 

@@ -6,7 +6,6 @@ import codecs
 import stat
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -116,16 +115,10 @@ def _read_file(path: Path, name: str) -> ReportClaims:
         return extract(read_notebook(lines), name)
     start = text.lstrip()[:500].lower()
     if path.suffix.lower() in (".html", ".htm") or start.startswith(("<!doctype html", "<html")):
+        from harness.claims.pages import read_page  # for pages alone
+
         return read_page(text, name)
     return extract(read_markdown(text), name)
-
-
-@lru_cache(maxsize=4)
-def read_page(text: str, name: str) -> ReportClaims:
-    """The statements of an HTML page, kept: a pack's is read when it is written and again whenever it is verified."""
-    from harness.claims.pages import read_html  # a tenth of a second to import, for pages
-
-    return extract(read_html(text), name)
 
 
 def _of_one_table(table: Table | None) -> Document:

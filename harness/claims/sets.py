@@ -21,6 +21,20 @@ _SETS = {
     "external": r"external",
 }
 _LABELS = {"test": "test(?:ing)?", "validation": "val(?:idation)?", "train": "train(?:ing)?", "external": "external"}
+_NAMED = {
+    name: re.compile(
+        rf"\b(?:{words})\b|^\W*{_LABELS[name]}(?:\s+set)?\s*(?:[:(]|$)|"
+        rf"\b(?:on|of|for|-)\s+(?:the\s+)?{_LABELS[name]}(?![\s-]*\w)",
+        re.IGNORECASE,
+    )
+    for name, words in _SETS.items()
+}
+_NAMED_BARE = {
+    name: re.compile(
+        rf"\b(?:{_LABELS[name]})\s+with\b|\b(?:of|on)\s+{_LABELS[name]}\s+(?:rows|with|\d|part)\b", re.IGNORECASE
+    )
+    for name in ("test", "validation", "train")
+}
 _PARTED = r"(?P<set>test(?:ing)?|external|val(?:idation)?)[\s-]+(?:set|data(?:set)?|split|cohort|part)"
 _DESIGNATED = re.compile(rf"\b(?i:{_PARTED})\s+#?(?:[A-Z]|\d)(?![\w.,%])")
 _QUALIFIED = re.compile(
@@ -47,18 +61,12 @@ class SetWords:
         found: list[tuple[int, str]] = []
         # "external validation" is an activity on the external set, not the validation part.
         cleaned = re.sub(r"(external(?:[\s-]+\w+)?[\s-]+)validation", r"\1check", text, flags=re.IGNORECASE)
-        for name, words in _SETS.items():
-            label = _LABELS[name]
-            pattern = (
-                rf"\b(?:{words})\b|^\W*{label}(?:\s+set)?\s*(?:[:(]|$)|"
-                rf"\b(?:on|of|for|-)\s+(?:the\s+)?{label}(?![\s-]*\w)"
-            )
+        for name, pattern in _NAMED.items():
             if name in self.several or (name == "external" and self.names):
                 continue
-            found += [(match.start(), name) for match in re.finditer(pattern, cleaned, re.IGNORECASE)]
-            if name in ("test", "validation", "train"):
-                pattern = rf"\b(?:{label})\s+with\b|\b(?:of|on)\s+{label}\s+(?:rows|with|\d|part)\b"
-                found += [(match.start(), name) for match in re.finditer(pattern, cleaned, re.IGNORECASE)]
+            found += [(match.start(), name) for match in pattern.finditer(cleaned)]
+            if name in _NAMED_BARE:
+                found += [(match.start(), name) for match in _NAMED_BARE[name].finditer(cleaned)]
         if self.names:
             found += [(match.start(), self._spelled(match[0])) for match in _any_of(self.names).finditer(text)]
         if not found and _DATASET.search(text):

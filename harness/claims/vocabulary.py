@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from harness.claims.records import Content, whole
 
@@ -65,12 +66,20 @@ def loose(text: str, at: int) -> bool:
     return bool(_LOOSE.search(text[:at]))
 
 
+@lru_cache(maxsize=1024)  # a sentence of many clauses is asked for each of them
+def of_some(sentence: str) -> bool:
+    """Whether it may be of what others reached, or of errors that are not all errors."""
+    return bool(ELSEWHERE.search(sentence) or SOME.search(sentence))
+
+
+@lru_cache(maxsize=64)
 def class_pattern(classes: tuple[str, ...]) -> str:
     names = sorted(classes, key=len, reverse=True)
     # A class called "a" must not match the article.
     return "(?:" + "|".join(r"a(?!\s+[^\W\d]{2})" if name in ("a", "A") else re.escape(name) for name in names) + r")"
 
 
+@lru_cache(maxsize=1024)  # of a sentence it is asked for each of its statements
 def without_counts(text: str, classes: tuple[str, ...]) -> str:
     """The same text without what a bracket only counts: "(100 images: 64 benign and 36 malignant)"."""
     named = rf"|{class_pattern(classes)}" if classes else ""
@@ -78,6 +87,7 @@ def without_counts(text: str, classes: tuple[str, ...]) -> str:
     return re.sub(only, " ", text, flags=re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)  # every form that is looked for in a clause asks it
 def names_class(text: str, classes: tuple[str, ...]) -> bool:
     if not classes:
         return False

@@ -201,6 +201,7 @@ def _refuse_scarce(manifest: Manifest, n_blocks: Mapping[str, int], parts: Colle
         )
 
 
+@lru_cache(maxsize=65_536)  # whether another order of the files changes the split is asked of seven of them
 def _drawn(seed: int, key: str) -> str:
     return hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -21,6 +21,8 @@ from harness.core.files import open_plain
 
 SUMS = "SHA256SUMS"
 EVIDENCE = "evidence.json"
+REPORT = "index.html"
+CLAIMS = "claims.json"
 # These sign SHA256SUMS, or are added beside what does, so it cannot list them.
 SIGNATURE = "signature.dsse.json"
 TEST_RESULT = "test-result.dsse.json"

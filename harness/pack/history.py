@@ -16,11 +16,10 @@ from harness.core.files import write_atomically
 from harness.metrics.table import TABLE
 from harness.pack.compare import PackComparison
 from harness.pack.components import COMPONENTS, read_components
-from harness.pack.files import EVIDENCE, SUMS
+from harness.pack.files import EVIDENCE, REPORT, SUMS
 from harness.pack.outcome import read_passed
 from harness.pack.read import ABSENT_OK, Pack, open_pack, read_protocol_digest, require_field, require_verified
 from harness.pack.verify import BROKEN, verify_pack
-from harness.pack.write import REPORT
 from harness.protocol.names import PARTS
 from harness.report.compared import render_comparison
 from harness.report.history import GENERATOR, NoRun, PastRun, Reading, changes_between, render_history

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from functools import lru_cache
 
-from harness.pack.page_markup import refusal
+from harness.pack.page_markup import VOID, Piece, pieces_of
 from harness.report.places import SEPARATOR
 
 IN_HEAD = ("meta", "title", "style")
-VOID = ("meta", "br", "img")
 ELEMENTS = frozenset(
     (
         *("html", "head", "meta", "title", "style", "body", "header", "nav", "main", "section", "div", "footer"),
@@ -45,6 +44,7 @@ PART_OF = {
     **dict.fromkeys(("td", "th"), ("tr",)),
     "tr": ("thead", "tbody"),
 }
+HEADINGS = frozenset(("h1", "h2", "h3", "h4"))
 OUTCOMES = ("passed", "not passed", "failed", "inconclusive", "not assessed", "not judged")
 NEVER_FOLDED = ("page > verdict > tally", "evaluations")  # of verdicts, see page_tables.py
 SPOKEN = ("alt", "title", "aria-label", "data-label")  # attributes that a reader may come to see or hear
@@ -158,20 +158,22 @@ class PageRead:
 
 
 def read_page(html: str) -> PageRead:
-    if (why := refusal(html)) is not None:
-        return PageRead(refused=why)
+    pieces = pieces_of(html)
+    if isinstance(pieces, str):
+        return PageRead(refused=pieces)
     reader = _Reader()
-    reader.feed(html)
-    reader.close()
+    for piece in pieces:
+        (reader.end if piece.closes else reader.begin)(piece)
+        if piece.text:
+            reader.say(piece.text)
     reader.resolve()
     if reader.open:
         reader.page.problems.append(f"<{reader.open[-1]}> is never closed")
     return reader.page
 
 
-class _Reader(HTMLParser):
+class _Reader:
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.page = PageRead()
         self.open: list[str] = []
         self.heading = ""
@@ -188,11 +190,11 @@ class _Reader(HTMLParser):
         self.headline = 0  # how deep the headline is
         self.tile: Tile | None = None
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+    def begin(self, piece: Piece) -> None:
+        tag, given = piece.tag, piece.given
         if tag not in INLINE:
             self.last, self.ended = "", None
-        self._check(tag, given, len(attrs))
+        self._check(tag, given, piece.n_given)
         if tag not in VOID:
             self.open.append(tag)
         self._check_table(tag)
@@ -225,8 +227,6 @@ class _Reader(HTMLParser):
                 self._add_picture(given.get("src", ""))
             case "br":
                 self._add_text(" ")
-
-    handle_startendtag = handle_starttag
 
     def _begin_part(self, tag: str, classes: list[str]) -> None:
         """The box of the verdict, the headline, or a tile of it."""
@@ -332,7 +332,8 @@ class _Reader(HTMLParser):
         if self.table is not None and "tbody" in self.open and self.table.body:
             self.table.body[-1].append(self.cell)
 
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, piece: Piece) -> None:
+        tag = piece.tag
         if not self.open or self.open[-1] != tag:
             self.page.problems.append(f"</{tag}> closes something else")
             return
@@ -358,7 +359,7 @@ class _Reader(HTMLParser):
             case "table":
                 self.table = None
 
-    def handle_data(self, data: str) -> None:
+    def say(self, data: str) -> None:
         where = self.open[-1] if self.open else ""
         if where == "style":
             self.page.style += data
@@ -375,11 +376,11 @@ class _Reader(HTMLParser):
             self.mark.text += text
         else:
             self.page.loose.append((text, self.heading))
-            if {"h1", "h2", "h3", "h4"} & set(self.open) and is_outcome(text):
+            if is_outcome(text) and not HEADINGS.isdisjoint(self.open):
                 self.page.problems.append(f"{text.strip()!r} is a heading, and follows from nothing")
             if self.ended is not None:
                 self.ended.after, self.ended = text, None
-        if {"h2", "h3"} & set(self.open):
+        if "h2" in self.open or "h3" in self.open:
             self.heading += text
         if self.cell is not None:
             self.cell.text += text
@@ -397,7 +398,7 @@ class _Reader(HTMLParser):
         if tag not in ELEMENTS or ((tag in IN_HEAD) is not (self.open == ["html", "head"])):
             self.page.problems.append(f"<{tag}> stands on it, which no report has there")
         drawn = DRAWN if tag in ("svg", *SHAPES, *CARRYING) else frozenset()
-        for name in sorted(set(given) - ATTRIBUTES - drawn):
+        for name in sorted(given.keys() - ATTRIBUTES - drawn):
             self.page.problems.append(f"<{tag}> has the attribute {name!r}, which no report has")
         if len(given) != n_given:
             self.page.problems.append(f"<{tag}> has one attribute twice")
@@ -424,12 +425,6 @@ class _Reader(HTMLParser):
         if tag not in (*PART_OF, *VOID) and within and within[0] in ("table", "thead", "tbody", "tr"):
             self.page.problems.append(f"<{tag}> stands between the parts of a table")
 
-    def handle_pi(self, data: str) -> None:
-        self.page.problems.append("a processing instruction stands on it")
-
-    def unknown_decl(self, data: str) -> None:
-        self.page.problems.append("a declaration stands on it that no report has")
-
 
 def _frame(given: dict[str, str], size: tuple[str, str]) -> dict[str, str]:
     """What the frame of a picture of this size has, whatever it is called."""
@@ -437,6 +432,7 @@ def _frame(given: dict[str, str], size: tuple[str, str]) -> dict[str, str]:
     return {"class": "thumb", "viewbox": f"0 0 {size[0]} {size[1]}", "role": "img", "aria-label": told}
 
 
+@lru_cache(maxsize=4096)  # a page says the same few hundred words in thousands of places
 def is_outcome(text: str) -> bool:
     """Whether a text is an outcome and nothing else."""
     return re.sub(r"\W+", " ", text).strip().casefold() in OUTCOMES

@@ -347,6 +347,7 @@ def _table(table: TableRead, path: str, places: Places) -> Iterator[Found]:
     """Each row against the entry that it is about, and each column against the others of its kind."""
     steps = parsed(path)
     entries = places.at(*steps)
+    called = _called(steps, entries, places)
     about: list[int] = []
     patterns: dict[int, set[tuple[str, ...]]] = {}
     for row in table.body:
@@ -355,7 +356,7 @@ def _table(table: TableRead, path: str, places: Places) -> Iterator[Found]:
             yield path, f"a row of {table.caption!r} is about nothing that it lists: {_said(row)!r}"
             continue
         about.append(place)
-        names = _names_of(place, steps, entries, places)
+        names = called[place]
         if path == "verdicts":
             name = entries[place]["criterion"]
             criterion = places.at("protocol", "content", "criteria", name)
@@ -439,10 +440,15 @@ def _field(own: tuple[str, ...], listed: tuple[str, ...], names: set[str]) -> st
     return written(own[len(listed) + 1 :])
 
 
-def _names_of(place: int, steps: tuple[str, ...], entries: Any, places: Places) -> set[str]:
-    """What an entry is called in paths: its name, its place, and the class of a row of a confusion matrix."""
-    names = {step for step in places.steps_of(entries) if places.place_of(entries, step) == place}
-    return names | {places.at(*steps[:-1], "classes", place)} if steps[-1] == "confusion" else names
+def _called(steps: tuple[str, ...], entries: Any, places: Places) -> dict[int, set[str]]:
+    """What each entry is called in paths: its name, its place, and the class of a row of a confusion matrix."""
+    names: dict[int, set[str]] = {}
+    for step in places.steps_of(entries):
+        names.setdefault(places.place_of(entries, step), set()).add(step)
+    if steps[-1] == "confusion":
+        for place, own in names.items():
+            own.add(places.at(*steps[:-1], "classes", place))
+    return names
 
 
 def _pattern(mark: Mark, steps: tuple[str, ...], names: set[str]) -> tuple[str, ...]:

@@ -11,19 +11,18 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from harness.claims.audit import audit
+from harness.claims.pages import read_page as stated_on
 from harness.claims.printing import as_json as claims_json
-from harness.claims.reading import read_page as stated_on
 from harness.core.errors import HarnessError
 from harness.core.text import visible
 from harness.data.records import Manifest
 from harness.pack.differences import compared, differences, first_of, in_lines, plain
-from harness.pack.files import EVIDENCE
+from harness.pack.files import CLAIMS, EVIDENCE, REPORT
 from harness.pack.page_check import check_page
 from harness.pack.page_reading import Picture, read_page
 from harness.pack.read import WITHOUT_PATHS, Pack
 from harness.pack.rebuilding.frame import Discrepancy
 from harness.pack.tables import as_json
-from harness.pack.write import CLAIMS, REPORT
 from harness.report.page import render_report, renderer
 from harness.report.pictures import KINDS, of_uri
 from harness.report.places import Places

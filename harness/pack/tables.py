@@ -10,8 +10,9 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import harness
 from harness.core.spreadsheet import inert
@@ -51,7 +52,7 @@ MANIFEST_COLUMNS = (
     *("patient", "slide", "site"),
 )
 METRICS = ("precision", "recall", "f1")
-UNSEEN = re.compile(r"[^ -~]")  # what is not ASCII, and of that what is not printable
+UNSEEN = re.compile(r"[^ -~\n]")  # what is not ASCII, and of that what is not printable
 # Files whose form is told, and how each is written: older packs have another JUnit XML, no summary, no suspects, and no
 # model among their components.
 SUSPECTS = "label_suspects.csv"
@@ -60,10 +61,13 @@ DOCUMENTS = {JUNIT: JUNIT_VERSION, SUMMARY: VERSION, SUSPECTS: 1, COMPONENTS: 2}
 
 def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes]:
     """Path in the pack -> content, of every file that is made of records alone."""
-    files = {
-        "evidence.json": as_json(evidence(results, manifest)),
-        **for_a_job_page(results),
-    }
+    told = evidence(results, manifest)
+    return {"evidence.json": as_json(told), **beside_evidence(results, manifest, told)}
+
+
+def beside_evidence(results: RunResults, manifest: Manifest | None, told: Mapping[str, Any]) -> dict[str, bytes]:
+    """The same without evidence.json, whose content is given."""
+    files = for_a_job_page(results)
     if manifest is not None:
         facts = results.integrity.facts if results.integrity is not None else ()
         files["manifest.csv"] = manifest_csv(manifest, facts)
@@ -78,7 +82,7 @@ def documents(results: RunResults, manifest: Manifest | None) -> dict[str, bytes
     for name, predictions in further_predictions(results):
         files[f"predictions/{name}.csv"] = predictions_csv(predictions)
     for name, evaluation in results.evaluations.items():
-        files[f"metrics/metrics_{name}.json"] = as_json(metrics(results, evaluation))
+        files[f"metrics/metrics_{name}.json"] = as_json(told["evaluations"][name])
         files[f"metrics/confusion_matrix_{name}.csv"] = confusion_csv(evaluation)
         files[f"metrics/classification_report_{name}.txt"] = classification_report(evaluation).encode()
     return files
@@ -114,7 +118,7 @@ def junit_of(results: RunResults, *, version: int = JUNIT_VERSION) -> bytes:
     )
 
 
-def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, object]:
+def evidence(results: RunResults, manifest: Manifest | None) -> dict[str, Any]:
     """What evidence.json holds: every verdict with what it rests on, and the identity of all that was used.
 
     With the CSV files it holds all that `harness.pack.rebuild` makes the run's records of again.
@@ -341,22 +345,22 @@ def as_json(value: object) -> bytes:
 
     So nothing in it can drive the terminal that prints it, or make one name look like another; it reads back the same.
     """
-    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False)
     return (UNSEEN.sub(_json_escape, text) + "\n").encode("utf-8")
 
 
 def _json_escape(found: re.Match[str]) -> str:
-    return found[0] if found[0].isprintable() or found[0] == "\n" else json.dumps(found[0])[1:-1]
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
     match value:
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {key: _finite(each) for key, each in value.items()}
+            return {key: finite(each) for key, each in value.items()}
         case list() | tuple():
-            return [_finite(each) for each in value]
+            return [finite(each) for each in value]
         case _:
             return value
 

@@ -8,7 +8,6 @@ one, what differs is `sums_digest`, wherever it was written down before, and the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -23,7 +22,7 @@ from harness.metrics.estimates import Estimate
 from harness.pack.components import COMPONENTS
 from harness.pack.decode import recorded
 from harness.pack.differences import as_written, compared, differences, first_of, plain
-from harness.pack.files import EVIDENCE, SIGNATURE, SUMS, UNLISTED
+from harness.pack.files import CLAIMS, EVIDENCE, REPORT, SIGNATURE, SUMS, UNLISTED
 from harness.pack.formerly import as_formerly, lacks_assumed
 from harness.pack.junit import JUNIT
 from harness.pack.read import WITHOUT_PATHS, Pack, open_pack, verify_digests
@@ -32,8 +31,17 @@ from harness.pack.rebuilding.frame import Discrepancy, RecordedProtocol
 from harness.pack.report_check import PageCheck, check_report, how_far
 from harness.pack.sign import SignatureCheck, Trust, check_signature
 from harness.pack.split_check import SPLIT
-from harness.pack.tables import DOCUMENTS, SUSPECTS, as_csv, as_json, components_of, documents, for_a_job_page, junit_of
-from harness.pack.write import CLAIMS, REPORT
+from harness.pack.tables import (
+    DOCUMENTS,
+    SUSPECTS,
+    as_csv,
+    as_json,
+    beside_evidence,
+    components_of,
+    evidence,
+    for_a_job_page,
+    junit_of,
+)
 from harness.report.captions import figures_of
 from harness.report.page import renderer
 from harness.report.pictures import KINDS, kind_of
@@ -154,10 +162,10 @@ def _remade(pack: Pack) -> Recomputed:
         return Recomputed(list(rebuilt.discrepancies))
     run = as_formerly(_settled(rebuilt.results, pack), pack)
     results = as_formerly(rebuilt.results, pack)
-    written = documents(results, rebuilt.manifest)
-    told = _in_schema_of(pack, results, json.loads(written[EVIDENCE]))
+    told = plain(evidence(results, rebuilt.manifest))
+    written = beside_evidence(results, rebuilt.manifest, told) | for_a_job_page(run)
+    told = _in_schema_of(pack, results, told)
     written[EVIDENCE] = as_json(told)
-    written |= for_a_job_page(run)
     if "documents" not in pack.evidence:
         written[JUNIT] = junit_of(run, version=1)
         del written[SUMMARY]

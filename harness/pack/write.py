@@ -23,7 +23,7 @@ from harness.core.files import WRITING
 from harness.data.decoding import open_picture, read_regular, rgb_of
 from harness.data.records import Manifest
 from harness.data.split import write_split
-from harness.pack.files import EVIDENCE
+from harness.pack.files import CLAIMS, EVIDENCE, REPORT, SUMS
 from harness.pack.tables import as_json, documents
 from harness.report.page import render_report
 from harness.report.pictures import suffix_of
@@ -34,11 +34,8 @@ if TYPE_CHECKING:
 
     from harness.run.recipes.basis import Pictures
 
-SUMS = "SHA256SUMS"
-REPORT = "index.html"
 LATEST = "latest"
 RUN_IDS = "[0-9]" * 8 + "T" + "[0-9]" * 6 + "Z-*"  # how the plugin names runs, as a glob pattern
-CLAIMS = "claims.json"
 # Names that stand for something else in tables of results.
 HEADINGS = (
     *("all", "total", "overall", "sum", "average", "avg", "mean", "macro", "micro", "weighted"),

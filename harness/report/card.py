@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-import yaml  # type: ignore[import-untyped]
-
 from harness.core.text import visible
 from harness.judge.criteria import subject_of
 from harness.metrics.classification import estimate
@@ -38,6 +36,8 @@ def model_card(run: RunResults, *, limits: Sequence[Limit], sums_digest: str) ->
         limits: what the run does not show, as its report says it.
         sums_digest: SHA-256 of the pack's SHA256SUMS, which stands for the pack.
     """
+    import yaml  # type: ignore[import-untyped]  # for the job `card` alone; reading a pack writes none
+
     front = yaml.safe_dump(front_matter(run), sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{front}---\n" + "\n".join(_body(run, limits, sums_digest)) + "\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from harness.core.text import visible
@@ -79,6 +80,7 @@ def flat(steps: Iterable[object]) -> Iterator[object]:
             yield step
 
 
+@lru_cache(maxsize=8192)  # each check of a page asks for the paths on it again
 def parsed(path: str) -> tuple[str, ...]:
     return tuple(step.replace("~1", ">").replace("~0", "~") for step in path.split(SEPARATOR))
 

@@ -28,6 +28,7 @@ def environment(*more_styles: str) -> Environment:
         loader=ChoiceLoader([PackageLoader("harness.report"), PackageLoader("harness.report", "sections")]),
         autoescape=True,
         undefined=StrictUndefined,
+        optimized=False,  # to look for constants takes longer than one page gains by them
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_finalize,
