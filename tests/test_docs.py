@@ -46,6 +46,7 @@ JOBS = tuple(each.__name__.removeprefix("register_") for each in cli.JOBS)
 PACKS = [
     PROJECT / "reports" / "reference",
     PROJECT / "reports" / "leukocyte-reference",
+    PROJECT / "reports" / "leukocyte-efficientnet-128",
     PROJECT / "tests" / "packs" / "schema-3",
 ]
 # What a reader's own machine has; the words behind these are not ours.
