@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks._trained import WORKERS, run_of
 from harness.core.progress import Report, TerminalProgress, silent
 from harness.data.drawing import candidates_of, copies_inside, draw_cells
 from harness.data.inspection import hash_images
@@ -33,12 +34,9 @@ from harness.model.images import images_of
 from harness.model.model_file import read_model
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
-from harness.run.graph import Graph
-from harness.run.setting import RunOptions, Setting
 from harness.run.stages.model import classifier
-from harness.run.store import Store
 
-WORKERS, LEVEL = 2, 0.95
+LEVEL = 0.95
 CHOSEN = "chosen"
 
 
@@ -61,11 +59,8 @@ def opened(protocol: Protocol, asked: argparse.Namespace, progress: Report) -> C
         device = choose_device(asked.device).type
         machine = Machine(device, protocol.throughput.batch_size, WORKERS, progress)
         return read_model(asked.model, protocol, trusted=()).open(machine)
-    place = asked.reports / ".stages"
-    place.mkdir(parents=True, exist_ok=True)
-    ledger = asked.reports / "ledger.jsonl"
-    options = RunOptions("adaptation", asked.data, {}, frozenset(), None, asked.device, WORKERS, ledger)
-    return Graph(Setting.of(protocol, options), store=Store(place, fresh=False), progress=progress)(classifier)
+    run = run_of(protocol, data=asked.data, reports=asked.reports, progress=progress, device=asked.device)
+    return run(classifier)
 
 
 def measured(

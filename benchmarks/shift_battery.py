@@ -1,6 +1,6 @@
 """Which of several recipes gives way least where home is made to look like another laboratory?
 
-    python benchmarks/shift_battery.py --data DIR --seeds 1 2 -- PROTOCOL [PROTOCOL ...]
+    python -m benchmarks shift_battery --data DIR --seeds 1 2 -- PROTOCOL [PROTOCOL ...]
 
 Each protocol's training is run with each seed on its train part (or taken from --reports, where it was run before), and
 the classifier scores the validation part as it is and under 26 fixed shifts. The test part and the external sets are
@@ -29,6 +29,7 @@ from PIL import Image
 from torch.nn import functional
 from torchvision.transforms import functional as colour
 
+from benchmarks._trained import run_of, with_seed
 from harness.core.progress import Report, TerminalProgress
 from harness.data.corruptions import AZURE, EOSIN
 from harness.data.records import labels_of
@@ -36,15 +37,12 @@ from harness.model.classifier import Preparing, predict_prepared
 from harness.model.stain import framed, in_optical_density
 from harness.protocol.file import read_protocol
 from harness.protocol.records import Protocol
-from harness.run.graph import Graph
-from harness.run.setting import RunOptions, Setting
 from harness.run.stages.model import classifier, pictures
-from harness.run.store import Store
 
 Shift = Callable[[torch.Tensor], torch.Tensor]  # (n, 3, side, side) in [0, 1], to the same
 Dyes = tuple[tuple[float, float, float], tuple[float, float, float]]
 
-WORKERS, N_WORST, NOISE_SEED = 2, 5, 20_260
+N_WORST, NOISE_SEED = 5, 20_260
 YELLOW, BLUISH, DARK = (1.0, 0.93, 0.68), (0.8, 0.85, 1.05), (0.6, 0.6, 0.6)
 # Optical densities of G. Landini's Colour Deconvolution for ImageJ, after Ruifrok and Johnston (2001): a blue dye of
 # nuclei and a red one of the rest.
@@ -188,10 +186,7 @@ def as_floats(pixels: np.ndarray) -> torch.Tensor:
 
 def battery(protocol: Protocol, *, data: Path, reports: Path, progress: Report) -> dict[str, float]:
     """Percent of the validation part that this recipe's classifier has right: as it is (""), and under every shift."""
-    place = reports / ".stages"
-    place.mkdir(parents=True, exist_ok=True)
-    options = RunOptions("battery", data, {}, frozenset(), None, "auto", WORKERS, reports / "ledger.jsonl")
-    run = Graph(Setting.of(protocol, options), store=Store(place, fresh=False), progress=progress)
+    run = run_of(protocol, data=data, reports=reports, progress=progress)
     cells, door = run(pictures, "validation"), run(classifier)
     assert isinstance(door, Preparing)  # what a run trains lets others act between preprocessing and network
     images, labels = cells.images(), labels_of(cells.ordered, protocol.dataset.classes)
@@ -226,9 +221,7 @@ def main() -> int:
     print(f"{'recipe':<28} {'seed':>4} " + " ".join(f"{name:>6}" for name in ("S0", "M", "W", "score", "H", "H-")))
     for seed in asked.seeds:
         for file in asked.protocols:
-            protocol = read_protocol(file)
-            plan = protocol.training.model_copy(update={"seed": seed, "seeds": ()})
-            protocol = protocol.model_copy(update={"training": plan})
+            protocol = with_seed(read_protocol(file), seed)
             found = battery(protocol, data=asked.data, reports=asked.reports, progress=progress)
             kept[f"{file.stem} {seed}"] = found
             said = " ".join(f"{value:6.1f}" for value in summary(found).values())

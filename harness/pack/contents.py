@@ -303,8 +303,8 @@ HEADER = """# The evidence pack
 Made by `python -m harness schema --pack`; a test holds this page current, and holds it to packs.
 
 A run writes `reports/<run>/` whole or not at all, and one run at a time writes to a `--reports` folder.
-`reports/latest` points to the newest, `reports/index.html` tells of all. Three packs lie in the repository, without their
-models: `reports/reference`, of the embedded run, and on real images `reports/leukocyte-reference`
+`reports/latest` points to the newest, `reports/index.html` tells of all. Three packs lie in the repository, without
+their models: `reports/reference`, of the embedded run, and on real images `reports/leukocyte-reference`
 ([reference-run.md](reference-run.md)) and `reports/leukocyte-efficientnet-128`
 ([efficientnet-run.md](efficientnet-run.md)). `python -m harness verify PACK` takes a folder or a zip of it, makes every
 number again that can be, and names the rest.
