@@ -572,8 +572,8 @@ def test_every_problem_is_told_at_once(write):
         (b"seed = " + b"9" * 5000, r"small.toml: not valid TOML"),
         (b"seed = " + b"[" * 5000, r"small.toml: not valid TOML: .*nested"),
         (b"", r"small.toml: \d+ problem\(s\)"),
-        (b'extends = "C:\\data\\p.toml"', r"small.toml: not valid TOML: .*Correct that line; of a path, / will do"),
-        (b'extends = "C:\\users\\p.toml"', r"small.toml: not valid TOML: .*Correct that line; of a path, / will do"),
+        (b'extends = "C:\\data\\p.toml"', r"small.toml: not valid TOML: .*Correct that line; in a path, write / for"),
+        (b'extends = "C:\\users\\p.toml"', r"small.toml: not valid TOML: .*Correct that line; in a path, write / for"),
     ],
     ids=["brackets", "not UTF-8", "a huge number", "deep nesting", "empty", "a path", "a path with an escape"],
 )

@@ -5,7 +5,10 @@ A pack records them, so that a run of before is judged again as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
 
 # Groups of equal size. benchmarks/gate_error_rates.py prints how often a classifier at its floor passes with fewer.
 FEWEST_GROUPS = 20
@@ -73,40 +76,23 @@ RULES = Rules(
     firsts_kept=True,
 )
 OLDEST = Rules(fewest_groups=0, holm_over=("class",))
-# Those that some version of the judge had: a pack that names others was judged by none. A rule that a pack does not
-# name is None: so it was before there was one.
-KNOWN = (
-    RULES,
-    Rules(
-        one_picture=True,
-        grouped=True,
-        sharper=True,
-        counted=True,
-        more_told=True,
-        searched=True,
-        few_apart=True,
-        alike_unsourced=ALIKE_UNSOURCED,
-        cells_kept=True,
-        constant_told=True,
-        parts_kept=True,
-        detected_by_group=True,
-    ),
-    Rules(
-        one_picture=True,
-        grouped=True,
-        sharper=True,
-        counted=True,
-        more_told=True,
-        searched=True,
-        few_apart=True,
-        alike_unsourced=ALIKE_UNSOURCED,
-        cells_kept=True,
-        constant_told=True,
-    ),
-    Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True, searched=True, few_apart=True),
-    Rules(one_picture=True, grouped=True, sharper=True, counted=True, more_told=True),
-    Rules(one_picture=True, grouped=True, sharper=True, counted=True),
-    Rules(one_picture=True, grouped=True, sharper=True),
-    Rules(),
-    OLDEST,
+# What came with each version of the judge, the newest first. A rule that a pack does not name is None: so it was before
+# there was one.
+ADDED = (
+    ("firsts_kept",),
+    ("parts_kept", "detected_by_group"),
+    ("alike_unsourced", "cells_kept", "constant_told"),
+    ("searched", "few_apart"),
+    ("more_told",),
+    ("counted",),
+    ("one_picture", "grouped", "sharper"),
 )
+
+
+def _without(rules: Rules, names: Sequence[str]) -> Rules:
+    absent: dict[str, Any] = dict.fromkeys(names)
+    return replace(rules, **absent)
+
+
+# Those that some version of the judge had: a pack that names others was judged by none.
+KNOWN = (*accumulate(ADDED, _without, initial=RULES), OLDEST)

@@ -145,11 +145,6 @@ def _refuse_idle_amendments(path: Path, protocol: Protocol) -> None:
             raise ProtocolError(f"{here}: `old` and `new` are the same. Remove the amendment, or correct `old`.")
 
 
-def _of_backslash(problem: ValueError) -> bool:
-    """Whether a backslash begins no escape that TOML knows, as in a path of Windows between double quotes."""
-    return any(words in str(problem) for words in ("Unescaped '\\'", "Invalid hex value"))
-
-
 def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
     try:
         path = path.resolve()
@@ -182,12 +177,8 @@ def _merged(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise  # which is a ValueError, too
     except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, as is that of a huge number
         problem = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        paths = (
-            "; of a path, / will do on Windows, too, or single quotes around it"
-            if isinstance(problem, ValueError) and _of_backslash(problem)
-            else ""
-        )
-        raise ProtocolError(f"protocol {path}: not valid TOML: {problem}. Correct that line{paths}.") from None
+        windows = "; in a path, write / for \\, or put it in single quotes" if "\\" in text else ""
+        raise ProtocolError(f"protocol {path}: not valid TOML: {problem}. Correct that line{windows}.") from None
     _refuse_doubles(path, own)
     dataset = own.get("dataset")
     if isinstance(dataset, dict) and isinstance(suite := dataset.get("expectations"), str):
