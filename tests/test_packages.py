@@ -24,6 +24,7 @@ from referencing import Registry, Resource
 from test_comparing import pack_of as whole_pack
 from test_comparing import run_named
 
+import harness.claims.pages  # noqa: F401  (imported by whoever verifies a page: too late where no path leads to bs4)
 from harness.core.errors import EvidenceError
 from harness.core.places import PROJECT as CHECKOUT
 from harness.model.records import ModelCard, Preprocessing

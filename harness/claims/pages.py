@@ -1,4 +1,4 @@
-"""What does an HTML page state, and what are its lines, tables and headings?"""
+"""What does an HTML page state, and what are its lines, tables and headings? Read with BeautifulSoup."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from bs4 import BeautifulSoup
+from bs4.element import NavigableString, PreformattedString, Tag
+
 from harness.claims.document import MOST_CELLS, Builder, Cells, Document, Image, Table, lines_of
-from harness.claims.elements import Element, Text, parsed
 from harness.claims.extract import extract
 from harness.claims.printed import take_printed
 from harness.claims.records import ReportClaims
@@ -49,8 +51,9 @@ def add_page(found: Builder, text: str, *, first_line: int) -> list[Table]:
     text = re.sub(r"<!\[", "<! [", text)
     for unread in (_SILENT, _DRAWING):
         text = unread.sub(lambda found: "\n" * found[0].count("\n"), text)
+    soup = BeautifulSoup(text + _ENDS, "html.parser")
     page = _Page(found, first_line - 1)
-    page.read(parsed(text + _ENDS))
+    page.read(soup)
     return page.reports
 
 
@@ -66,28 +69,31 @@ class _Page:
         self.found, self.offset = found, offset
         self.reports: list[Table] = []
         self.text: list[str] = []
-        self.start = 1
+        self.start = self.line = 1
         self.is_blank = True
         self.cells_left = MOST_CELLS
 
-    def read(self, page: Element) -> None:
-        for node, is_end in _events(page):
-            if isinstance(node, Text):
-                self._said(node)
-            else:
+    def read(self, soup: Tag) -> None:
+        for node, is_end in _events(soup):
+            if isinstance(node, Tag):
                 self._closed(node) if is_end else self._opened(node)
+            elif isinstance(node, NavigableString):
+                self._said(node)
         self._flush()
 
-    def _said(self, node: Text) -> None:
-        if self.is_blank and not node.text.isspace():
-            blank = len(node.text) - len(node.text.lstrip())
-            self.start, self.is_blank = node.line + node.text.count("\n", 0, blank), False
-        self.text.append(node.text)
+    def _said(self, node: NavigableString) -> None:
+        if not isinstance(node, PreformattedString):
+            if self.is_blank and not node.isspace():
+                blank = len(node) - len(node.lstrip())
+                self.start, self.is_blank = self.line + node.count("\n", 0, blank), False
+            self.text.append(str(node))
+        self.line += node.count("\n")
 
-    def _opened(self, tag: Element) -> None:
-        source = tag.given.get("src")
-        if tag.name == "img" and source and not source.startswith("data:"):
-            self.found.images.append(Image(tag.line + self.offset, source))
+    def _opened(self, tag: Tag) -> None:
+        self.line = tag.sourceline or self.line
+        source = tag.get("src")
+        if tag.name == "img" and isinstance(source, str) and source and not source.startswith("data:"):
+            self.found.images.append(Image(self.line + self.offset, source))
         elif tag.name == "br":
             self.text.append(" ")
         elif tag.name in ("sup", "sub"):
@@ -97,7 +103,7 @@ class _Page:
         if tag.name == "table":
             self._table(tag)
 
-    def _closed(self, tag: Element) -> None:
+    def _closed(self, tag: Tag) -> None:
         if tag.name == "pre":
             self._pre()
         elif _HEADING.fullmatch(tag.name):
@@ -106,10 +112,9 @@ class _Page:
         elif tag.name in _BLOCKS:
             self._flush()
 
-    def _table(self, tag: Element) -> None:
-        number = tag.line + self.offset
-        captions = (each for each in tag.within() if isinstance(each, Element) and each.name == "caption")
-        caption = next(map(_text, captions), "")
+    def _table(self, tag: Tag) -> None:
+        number = (tag.sourceline or self.line) + self.offset
+        caption = next((_text(child) for child in tag.find_all("caption", limit=1)), "")
         rows = _spread(_rows(tag, self.offset), most_cells=self.cells_left)
         self.cells_left -= sum(len(cells) for _, cells in rows or ())
         if rows is None:
@@ -140,49 +145,49 @@ class _Page:
         self.found.block += 1
 
 
-def _events(page: Element) -> Iterator[tuple[Element | Text, bool]]:
+def _events(soup: Tag) -> Iterator[tuple[object, bool]]:
     """Every node in order, tags at their start and their end; no recursion, a page may nest without end."""
-    open_nodes: list[Iterator[Element | Text]] = [iter(page.children)]
-    tags: list[Element] = []
+    open_nodes: list[Iterator[object]] = [iter(soup.children)]
+    tags: list[Tag] = []
     while open_nodes:
         node = next(open_nodes[-1], None)
         if node is None:
             open_nodes.pop()
             if tags:
                 yield tags.pop(), True
-        elif isinstance(node, Text):
-            yield node, False
-        elif node.name not in _SKIPPED:
-            yield node, False
+            continue
+        if isinstance(node, Tag) and node.name in _SKIPPED:
+            continue
+        yield node, False
+        if isinstance(node, Tag):
             tags.append(node)
             open_nodes.append(iter(()) if node.name == "table" else iter(node.children))
 
 
-def _rows(table: Element, offset: int) -> list[tuple[int, list[_Cell]]]:
+def _rows(table: Tag, offset: int) -> list[tuple[int, list[_Cell]]]:
     """The rows of one table with their lines, in one pass. A cell ends where the next begins, whether it is closed or
     not, as HTML has it; a table inside a cell is none of its text."""
-    rows: list[tuple[int, list[tuple[Element, list[str]]]]] = []
-    open_nodes: list[Iterator[Element | Text]] = [iter(table.children)]
+    rows: list[tuple[int, list[tuple[Tag, list[str]]]]] = []
+    open_nodes: list[Iterator[object]] = [iter(table.children)]
     while open_nodes:
         node = next(open_nodes[-1], None)
         if node is None:
             open_nodes.pop()
-        elif isinstance(node, Text):
-            if rows and rows[-1][1]:
-                rows[-1][1][-1][1].append(node.text)
-        elif node.name not in _SKIPPED and node.name != "table":
+        elif isinstance(node, Tag) and node.name not in _SKIPPED and node.name != "table":
             if node.name == "tr":
-                rows.append((node.line + offset, []))
+                rows.append(((node.sourceline or 1) + offset, []))
             elif node.name in ("td", "th") and rows:
                 rows[-1][1].append((node, []))
             elif rows and rows[-1][1]:
                 rows[-1][1][-1][1].append(_mark(node))
             open_nodes.append(iter(node.children))
+        elif isinstance(node, NavigableString) and not isinstance(node, PreformattedString) and rows and rows[-1][1]:
+            rows[-1][1][-1][1].append(str(node))
     return [
         (
             line,
             [
-                _Cell(_joined(parts), _span(tag.given.get("rowspan"), 65_534), _span(tag.given.get("colspan"), 1_000))
+                _Cell(_joined(parts), _span(tag.get("rowspan"), 65_534), _span(tag.get("colspan"), 1_000))
                 for tag, parts in cells
             ],
         )
@@ -190,7 +195,7 @@ def _rows(table: Element, offset: int) -> list[tuple[int, list[_Cell]]]:
     ]
 
 
-def _mark(tag: Element) -> str:
+def _mark(tag: Tag) -> str:
     """A footnote mark is kept apart from the number before it."""
     return "^" if tag.name in ("sup", "sub") else " " if tag.name in ("br", "span", "div", "p") else ""
 
@@ -199,14 +204,20 @@ def _joined(parts: list[str]) -> str:
     return " ".join("".join(parts).split())
 
 
-def _text(tag: Element) -> str:
-    return _joined([node.text if isinstance(node, Text) else _mark(node) for node in tag.within()])
+def _text(tag: Tag) -> str:
+    parts = []
+    for node in tag.descendants:
+        if isinstance(node, Tag):
+            parts.append(_mark(node))
+        elif isinstance(node, NavigableString) and not isinstance(node, PreformattedString):
+            parts.append(str(node))
+    return _joined(parts)
 
 
-def _span(given: str | None, most: int) -> int:
+def _span(given: object, most: int) -> int:
     """A span as browsers take it, with their own limits."""
-    plain = given is not None and re.fullmatch(r"[0-9]{1,9}", given)
-    return min(max(int(given), 1), most) if given is not None and plain else 1
+    plain = isinstance(given, str) and re.fullmatch(r"[0-9]{1,9}", given)
+    return min(max(int(str(given)), 1), most) if plain else 1
 
 
 def _spread(table: list[tuple[int, list[_Cell]]], *, most_cells: int) -> list[tuple[int, Cells]] | None:
