@@ -37,6 +37,12 @@ PRELOADED = (
     "pandas",
     "scipy.stats",
     "sklearn.model_selection",
+    "bs4",
+    "jinja2",
+    "markdown_it",
+    "onnx",
+    "pydantic",
+    "securesystemslib.signer",
 )
 AT_START = "sitecustomize"
 AVAILABLE = sys.platform == "linux"  # elsewhere system libraries do not survive a fork, or there is none

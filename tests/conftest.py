@@ -34,18 +34,34 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--runslow", action="store_true", help="the slow tests too, as CI does: another twenty minutes")
     parser.addoption(
-        "--all", action="store_true", help="every random example and every planted failure, not a share of them"
+        "--all",
+        action="store_true",
+        help="with --runslow, every random example and every planted failure, not a share of them",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     effort.EVERYTHING = config.getoption("--all")
     settings.load_profile("all" if effort.EVERYTHING else "share")
+    config.addinivalue_line("markers", "slow: takes seconds or minutes; only with --runslow, as in CI, or with --all")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return None if _everything(config) else "slow tests are left out (CI runs them): --runslow"
+
+
+@pytest.hookimpl(trylast=True)  # what -k and -m leave
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not _everything(config):
+        config.hook.pytest_deselected(items=[item for item in items if effort.is_slow(item)])
+        items[:] = [item for item in items if not effort.is_slow(item)]
     items[:] = longest_first(items)
+
+
+def _everything(config: pytest.Config) -> bool:
+    return bool(config.getoption("--runslow") or config.getoption("--all"))
 
 
 @pytest.fixture(scope="session")

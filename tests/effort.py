@@ -1,7 +1,8 @@
-"""How hard the tests look: a share of the random examples and of the planted failures by default, each with `--all`.
+"""How hard the tests look: by default what takes minutes in all, with `--runslow` every test, with `--all` to the end.
 
-A few tests of minutes run only with it. `tests/conftest.py` sets `EVERYTHING` before it collects any test module, so
-that a decorator may ask.
+A test is slow that makes a run of its own, or that takes some three seconds alone; CI runs these too. Of random
+examples and planted failures a share is tried, unless `--all` asks for each; a few tests of minutes run only with it.
+`tests/conftest.py` sets `EVERYTHING` before it collects any test module, so that a decorator may ask.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ def paired(cases: Sequence[Item], others: Sequence[Other]) -> list[tuple[Item, O
     if EVERYTHING:
         return [*product(cases, others)]
     return [*zip(cases, cycle(others), strict=False)]
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Whether it says so, or asks for `tiny`, which makes a run each time that it is called."""
+    return item.get_closest_marker("slow") is not None or "tiny" in getattr(item, "fixturenames", ())
 
 
 def with_all(why: str) -> pytest.MarkDecorator:

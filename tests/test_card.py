@@ -74,6 +74,7 @@ def test_it_begins_with_the_verdict_and_says_what_is_not_stated(card):
     assert "not a medical device" in text
 
 
+@pytest.mark.slow
 def test_a_card_is_checked_line_by_line(card, tmp_path, capsys):
     place = tmp_path / "README.md"
     assert main(["card", str(PACK), "--out", str(place)]) == 0
@@ -113,6 +114,7 @@ def test_the_tag_says_whether_it_passed():
     )
 
 
+@pytest.mark.slow
 def test_the_classifier_is_named_with_its_door_and_digest():
     card = card_of(PROJECT / "reports" / "leukocyte-reference")
     assert "- classifier: `resnet18`, trained here, digest `23e5d1c89169046112860d7c5ed43d79" in card

@@ -159,6 +159,7 @@ def play(job: Job, *, event: str, before_keeping: Any = None) -> dict[str, int]:
     return codes
 
 
+@pytest.mark.slow
 def test_the_workflow_gates_a_pull_request_against_main_and_keeps_every_look(forge):
     forge.begin_ledger()
     main = github_job(forge, "main", "push")

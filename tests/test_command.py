@@ -277,6 +277,7 @@ HOW = {{"shown": {{"size_px": 32, "resize": "squish"}}}}
 """
 
 
+@pytest.mark.slow
 def test_the_same_network_says_the_same_as_a_file_and_as_a_command(tmp_path: Path, manifest: Manifest):
     """As it is, corrupted and turned: the squares are made by one code, and corruptions act on them in both."""
     torch.manual_seed(8)

@@ -188,6 +188,7 @@ def test_a_whole_ledger_is_listed_and_a_broken_one_named(tmp_path, capsys):
     assert main(["ledger", str(tmp_path / "none.jsonl")]) == 2
 
 
+@pytest.mark.slow
 def test_a_ledger_from_which_looks_were_taken_does_not_continue_the_pack_s(tmp_path, capsys):
     ledger = tmp_path / "ledger.jsonl"
     looks(ledger, 2)

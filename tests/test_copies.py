@@ -98,6 +98,7 @@ def test_neither_order_nor_workers_nor_other_images_decide_what_is_found(origina
 # --- in words -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pictures_that_are_all_alike_are_compared_in_little_memory(monkeypatch):
     """Handwritten digits, 40 px: nearly every landmark resembles hundreds of others, 0.1 million pairs in 100 pictures.
 

@@ -261,6 +261,7 @@ def weights(trained: Callable[[Path], str], tmp_path_factory: pytest.TempPathFac
     return trained(tmp_path_factory.mktemp("undisturbed"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 def test_a_training_whose_writes_fail_again_and_again_goes_on_to_the_same_bits(
     trained: Callable[[Path], str], weights: str, tmp_path: Path
@@ -278,6 +279,7 @@ def test_a_training_whose_writes_fail_again_and_again_goes_on_to_the_same_bits(
     assert not list(tmp_path.rglob("*.writing"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 @pytest.mark.parametrize("most_mib", [10, 60], ids=["learning-rate finder", "checkpoint"])
 def test_a_training_that_may_write_no_more_says_so_and_goes_on_later(

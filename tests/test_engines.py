@@ -39,6 +39,7 @@ def cells(manifest: Manifest) -> CellPixels:
     return decoded(manifest, manifest.images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["compile", "onnxruntime", "openvino"])
 def test_an_engine_gives_every_cell_what_eager_torch_gives_it(engine: Engine, cells: CellPixels):
     door, images = by(engine), shown(cells)

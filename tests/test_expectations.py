@@ -275,6 +275,7 @@ def expectations(draw: st.DrawFn) -> Expectation:
 
 
 # Shrinking would take minutes: each answer of great-expectations takes a tenth of a second.
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(table=tables(), asked=st.lists(expectations(), min_size=5, max_size=12))
 def test_great_expectations_and_plain_python_answer_alike(table, asked):
@@ -400,6 +401,7 @@ def about_expectations(pack: Path) -> list[str]:
     return [str(each) for each in verify_pack(pack).discrepancies if "integrity >" in str(each) or "D11" in str(each)]
 
 
+@pytest.mark.slow
 def test_an_edited_result_or_finding_is_found(written, tmp_path):
     copy = Path(shutil.copytree(written, tmp_path / "copy"))
     edit_json(copy, "evidence.json", edited)
@@ -421,6 +423,7 @@ def test_an_edited_table_contradicts_the_results(written, tmp_path):
     assert any("integrity > expectations" in each and "n_unexpected" in each for each in about_expectations(copy))
 
 
+@pytest.mark.slow
 def test_the_result_is_made_again_from_the_pack_with_neither_great_expectations_nor_pandas(written):
     code = (
         "import sys; from pathlib import Path; from harness.pack.verify import verify_pack\n"

@@ -315,6 +315,7 @@ def test_a_page_without_maps_or_neighbours_says_why():
     assert "No nearest training pictures: <data" in page and "it has no features</data>" in page
 
 
+@pytest.mark.slow
 def test_a_pack_with_explanations_holds_and_every_edit_of_them_is_found(tmp_path: Path):
     manifest = write_example_dataset(tmp_path / "data")
     run = with_explanations(run_named("explained", n_wrong=9), crop=0.875)
@@ -511,6 +512,7 @@ def with_masks(run: RunResults) -> RunResults:
     return dataclasses.replace(run, explanations=dataclasses.replace(found, sets=sets))
 
 
+@pytest.mark.slow
 def test_a_pack_with_masks_holds_and_what_follows_from_them_is_computed_again(tmp_path: Path):
     manifest = write_example_dataset(tmp_path / "data")
     run = with_masks(with_explanations(run_named("masked", n_wrong=9)))

@@ -45,6 +45,7 @@ def test_plain_fastai_opens_it_and_says_the_same(exported: tuple[Path, Predictio
     assert exported_differences(*exported, manifest.root) == ()
 
 
+@pytest.mark.slow
 def test_probabilities_that_are_not_the_exported_model_s_are_named(
     exported: tuple[Path, Predictions], manifest: Manifest
 ):
@@ -55,6 +56,7 @@ def test_probabilities_that_are_not_the_exported_model_s_are_named(
     assert predictions.paths[0] in found[0]
 
 
+@pytest.mark.slow
 def test_another_vocabulary_is_a_difference(exported: tuple[Path, Predictions], manifest: Manifest):
     path, predictions = exported
     (line,) = exported_differences(path, replace(predictions, classes=manifest.classes[::-1]), manifest.root)
@@ -103,6 +105,7 @@ def test_the_file_knows_neither_where_it_was_written_nor_what_was_drawn_before(t
     assert str(tmp_path).encode() not in written[0]
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_open_is_an_error(tmp_path: Path, exported: tuple[Path, Predictions], manifest: Manifest):
     broken = tmp_path / EXPORT
     broken.write_bytes(b"not a pickle")

@@ -116,6 +116,7 @@ def test_a_count_in_a_matrix_stands_out_from_its_shade(share):
     assert (light + 0.05) / (dark + 0.05) >= 4.1  # the best that black or white can do on the middle blues
 
 
+@pytest.mark.slow
 def test_drawing_twice_gives_the_same_bytes_and_leaves_matplotlib_as_it_was(run, drawn):
     before = dict(matplotlib.rcParams)
     assert draw_figures(run, example_pixels(images_to_show(run))) == drawn
@@ -288,6 +289,7 @@ def evaluation_of(n_classes: int) -> Evaluation:
     return Evaluation("test", tuple(f"a_class_called_{i:03}" for i in range(n_classes)), confusion)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 5, MANY_CLASSES, MANY_CLASSES + 1, 100])
 def test_every_figure_of_classes_is_of_a_size_that_can_be_looked_at(n_classes: int):
     found = evaluation_of(n_classes)

@@ -103,6 +103,7 @@ def test_a_criterion_that_is_not_required_does_not_decide(session, capfd):
     assert "RUN PASSED" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment", "code"),
     [
@@ -139,6 +140,7 @@ def test_a_criterion_that_is_not_required_stops_nothing(session, capfd, flag):
     assert "RUN PASSED" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--lf", "--stepwise"])
 def test_what_passed_in_an_earlier_session_is_not_taken_over(session, capfd, flag):
     session(*([] if flag == "--lf" else [flag]), WRONG=REQUIRED)

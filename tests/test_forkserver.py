@@ -137,6 +137,7 @@ def test_pytest_runs_with_its_warnings_as_errors(server: ForkServer, tmp_path: P
     assert "suites/test_accuracy.py" in said
 
 
+@pytest.mark.slow
 def test_what_does_not_end_is_killed_with_what_it_started_and_the_next_command_runs(forked: Forked, tmp_path: Path):
     alive = tmp_path / "alive"
     beats = f"import pathlib, time\nwhile True: pathlib.Path({str(alive)!r}).touch(); time.sleep(0.02)"

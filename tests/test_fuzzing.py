@@ -560,6 +560,7 @@ def as_written(tree: Any) -> bytes:
 RECORDED = ("training", "timings", "stages", "proof")
 
 
+@pytest.mark.slow
 @bounded(12)
 @given(data=st.data(), by=st.sampled_from([1, -1, 1e-6]))
 def test_no_pack_holds_in_which_a_number_was_changed_that_follows_from_others(pack, data, by):
@@ -577,6 +578,7 @@ def test_no_pack_holds_in_which_a_number_was_changed_that_follows_from_others(pa
 PARTS_OF_A_PACK = ("evidence.json", "evidence.json", "metrics/metrics_test.json", "claims.json")
 
 
+@pytest.mark.slow
 @bounded(10)
 @given(name=st.sampled_from(PARTS_OF_A_PACK), seeds=st.lists(SEEDS, min_size=1, max_size=2))
 def test_a_pack_with_other_values_keys_and_depths_holds_or_has_findings(pack, name, seeds):
@@ -587,6 +589,7 @@ def test_a_pack_with_other_values_keys_and_depths_holds_or_has_findings(pack, na
     assert found.holds <= (name == "evidence.json")  # the rest of a pack follows from it, to the last letter
 
 
+@pytest.mark.slow
 @bounded(10)
 @given(
     name=st.sampled_from(["predictions/test.csv", "manifest.csv", "data_split.csv", "ledger.jsonl", "SHA256SUMS"]),

@@ -419,6 +419,7 @@ def test_a_jpeg_cut_anywhere_is_never_accepted(cut):
 # --- real data ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @needs_data
 def test_the_published_images_have_no_finding():
     manifest = read_manifest(DATA / "leukocytes", name="dataset", classes=FIVE, workers=2)

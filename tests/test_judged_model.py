@@ -325,6 +325,7 @@ def test_an_untrusted_pickle_is_told_its_digest_and_what_to_do(tmp_path: Path, p
             read_model(file, each, trusted=trusted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["the command line", "the protocol"])
 def test_a_trusted_pickle_is_opened_elsewhere_and_its_tensors_are_judged(
     tmp_path: Path, protocol: Protocol, model, by: str
@@ -340,12 +341,14 @@ def test_a_trusted_pickle_is_opened_elsewhere_and_its_tensors_are_judged(
     assert record.stated == ("classes",)
 
 
+@pytest.mark.slow
 def test_a_trusted_pickle_of_another_vocabulary_is_not_judged(tmp_path: Path, protocol: Protocol, model):
     export_learner(model, classes=CLASSES[::-1], how=Preprocessing(32, "squish"), path=tmp_path / EXPORT)
     with pytest.raises(WeightsError, match=r"the classes of the file are \['neutrophil'"):
         read_model(tmp_path / EXPORT, protocol, trusted=(file_digest(tmp_path / EXPORT),))
 
 
+@pytest.mark.slow
 def test_a_trusted_pickle_runs_in_a_process_of_its_own_without_the_tokens_of_the_job(
     tmp_path: Path, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
 ):
@@ -528,6 +531,7 @@ def run_over(
     return Graph(Setting.of(protocol, options), store=Store(folder / "stages", fresh=False), progress=silent)
 
 
+@pytest.mark.slow
 def test_whose_word_says_which_cells_it_knows(
     tmp_path: Path, protocol: Protocol, smears: Path, manifest: Manifest, state: State
 ):

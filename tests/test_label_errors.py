@@ -150,6 +150,7 @@ def test_the_same_of_a_trained_classifier():
 # --- the pack -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_pack_lists_them_with_pictures_and_verify_makes_them_again(tmp_path: Path):
     run = example_run(content=example_picture)
     manifest = write_example_dataset(tmp_path / "cells")

@@ -321,6 +321,7 @@ def reordered(hashes: ImageHashes, order: list[int]) -> ImageHashes:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(order=st.permutations(range(30)))
 def test_the_order_of_the_listing_never_changes_what_is_found(mixed, order):
@@ -364,6 +365,7 @@ def test_bands_find_what_is_found_when_all_hashes_are_compared_with_all(mixed):
     assert (exact.first == by_bands.first).all() and (exact.second == by_bands.second).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(number=st.integers(0, 10_000), method=st.sampled_from(list(Image.Transpose)))
 def test_search_is_symmetric(number, method):
@@ -481,6 +483,7 @@ def test_hashes_that_do_not_fit_each_other_are_refused(mixed):
 # --- real cells -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_2500_real_cells_hold_no_duplicate_but_three_cells_photographed_twice(shared_data):
     # Looked at: the same cell, nucleus, granules and neighbours, under two microscopes and turned by some 30 degrees.
     manifest, hashes = of_real(shared_data / "leukocytes")
@@ -492,6 +495,7 @@ def test_the_2500_real_cells_hold_no_duplicate_but_three_cells_photographed_twic
     ]
 
 
+@pytest.mark.slow
 def test_the_500_cells_of_the_same_source_hold_no_duplicate(shared_data):
     assert find_duplicates([of_real(shared_data / "pbc_unseen_dev")[1]], workers=2) == ()
 
@@ -510,6 +514,7 @@ def test_every_known_duplicate_of_the_real_source_is_found_and_the_conflict_name
     ]
 
 
+@pytest.mark.slow
 def test_planted_duplicates_of_real_cells_are_found(shared_data):
     files = sorted((shared_data / "pbc_unseen_dev").glob("*/*.jpg"))[::20]
     record = measure_detector({path.name: Image.open(path).convert("RGB") for path in files}, workers=2)

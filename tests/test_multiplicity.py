@@ -36,6 +36,7 @@ def test_holm_meets_the_oracle():
     assert holm([0.001, 0.008, 0.039, 0.041, 0.27]) == pytest.approx([0.005, 0.032, 0.117, 0.117, 0.27], abs=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)  # statsmodels takes 0.2 s a call
 @given(p_values=P_VALUES)
 def test_statsmodels_adjusts_alike(p_values):

@@ -191,6 +191,7 @@ def test_unfolded_batchnorm_takes_its_statistics_from_what_the_network_will_see(
     assert there["0.1.running_var"] == pytest.approx(here["0.1.running_var"], rel=0.05)
 
 
+@pytest.mark.slow
 def test_plain_fastai_opens_the_export_and_it_normalises_too(
     tmp_path: Path, small_plan: TrainingPlan, manifest: Manifest, cells: CellPixels
 ):
@@ -224,6 +225,7 @@ def test_the_recipes_normalise_as_published(name: str):
     assert read_protocol(PROTOCOLS / f"{name}.toml").training.normalisation == "imagenet"
 
 
+@pytest.mark.slow
 def test_the_weights_of_an_export_keep_their_names(
     tmp_path: Path, small_plan: TrainingPlan, manifest: Manifest, cells: CellPixels
 ):

@@ -120,6 +120,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Done:
     return judged(place, place / "digits", epochs=5, floor=0.2, stated=OF_8_PX)
 
 
+@pytest.mark.slow
 def test_digits_pass_what_a_short_training_can_show(digits: Done):
     assert digits.process.returncode == Exit.PASSED, digits.process.stdout[-3000:]
     verdicts = verdicts_of(digits.pack)
@@ -146,6 +147,7 @@ def test_nothing_that_is_asked_of_cells_alone_is_asked_of_digits(digits: Done):
     assert [word for word in ("leukocyt", "monocyt", "neutrophil", "blood") if word in page] == []
 
 
+@pytest.mark.slow
 def test_the_pack_of_the_digits_holds(digits: Done):
     result = verify_pack(digits.pack)
     assert result.discrepancies == ()
@@ -155,6 +157,7 @@ def test_the_pack_of_the_digits_holds(digits: Done):
 # --- two, and a hundred ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_classes", "per_class", "side"),
     [(2, 30, 40), (100, 7, 32)],

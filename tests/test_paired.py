@@ -228,6 +228,7 @@ def exact_bounds(n: int, level: float) -> dict[tuple[int, int], float]:
     return {(b, c): non_inferiority_lower_bound(b, c, n, level=level) for b in range(n + 1) for c in range(n + 1 - b)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "level"), [(5, 0.95), (12, 0.95), (12, 0.8), (24, 0.95)])
 def test_the_exact_bound_is_too_high_no_more_often_than_its_level_allows(n, level):
     # Every result, every model on a grid: nothing simulated, nothing assumed of the search.

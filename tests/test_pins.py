@@ -254,6 +254,7 @@ def refuted(pack: Path) -> set[str]:
     return {each.field for each in verify_pack(pack).discrepancies if "pin" in each.message or "digest" in each.message}
 
 
+@pytest.mark.slow
 def test_verify_compares_the_pins_with_the_images_that_the_pack_lists(tmp_path: Path):
     run = example_run()
     pins = {name: found_pin(run, name) for name in ("dataset", "second-laboratory")}

@@ -269,6 +269,7 @@ def test_a_bug_is_planted_before_anybody_imports_what_it_changes(name, tmp_path)
 # --- a fault that CI does not plant must not rot: what it changes is there ----------------------------
 
 
+@pytest.mark.slow
 def test_every_bug_finds_what_it_changes():
     wrong = says(
         "import importlib, os, sys, traceback\n"

@@ -170,6 +170,7 @@ def run(place: Path):
     return done, (reports / "latest").resolve()
 
 
+@pytest.mark.slow
 def test_the_terminal_says_it_before_the_first_verdict_and_the_pack_holds_it(run):
     done, pack = run
     before = done.stdout.partition("verdicts (")[0]

@@ -398,6 +398,7 @@ def leukocytes(shared_data: Path) -> Fingerprint:
     return read(shared_data / "leukocytes", "leukocytes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "verdict", "unusual"),
     [

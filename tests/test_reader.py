@@ -139,6 +139,7 @@ def test_the_committed_reference_run_is_of_the_schema_that_is_written():
     assert open_pack(REFERENCE).evidence["schema"] == tables.SCHEMA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("committed", REAL_IMAGES, ids=lambda pack: pack.name)
 def test_a_committed_run_on_real_images_verifies_and_holds_no_picture_of_a_cell(committed: Path):
     """The first was made on a GPU, under another Python and another torch."""

@@ -239,6 +239,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return write_example_dataset(tmp_path_factory.mktemp("data"))
 
 
+@pytest.mark.slow
 def test_a_candidate_without_its_baselines_patients_is_told_and_does_not_hold(manifest, tmp_path, capsys):
     grouped, listed = with_patients(example_run(content=example_picture), manifest)
     baseline = comparing.pack_of(replace(grouped, run_id="of-patients"), listed, tmp_path)
@@ -250,6 +251,7 @@ def test_a_candidate_without_its_baselines_patients_is_told_and_does_not_hold(ma
     assert all(each.undeclared for each in found.moved) and not found.holds
 
 
+@pytest.mark.slow
 def test_a_pack_keeps_its_baselines_groups_and_whoever_takes_them_out_is_found(manifest, tmp_path):
     run = example_run(content=example_picture)
     assert run.baseline is not None

@@ -28,6 +28,7 @@ def showing(images: str) -> RunResults:
     return dataclasses.replace(run, protocol=run.protocol.model_copy(update={"report": ReportPlan(images=images)}))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_without_pictures_no_cell_is_decoded_and_no_figure_is_made_of_cells():
     run, usual = showing("none"), showing("all")
     assert images_to_show(run) == ()
@@ -35,6 +36,7 @@ def test_without_pictures_no_cell_is_decoded_and_no_figure_is_made_of_cells():
     assert set(draw_figures(run, {})) == set(draw_figures(usual, pixels)) - OF_ANY_CELL - OF_ERRORS
 
 
+@pytest.mark.slow
 def test_errors_alone_are_those_that_the_page_names():
     run, usual = showing("errors"), showing("all")
     shown = images_to_show(run)

@@ -23,6 +23,7 @@ def protocol() -> Protocol:
     return read_protocol(DEFAULT_PROTOCOL)
 
 
+@pytest.mark.slow
 def test_two_fresh_processes_get_the_same_digests_under_different_conditions(smears: Path, protocol: Protocol):
     first, second = reproduce(protocol, data=smears, split_file=None, device="cpu")
     assert first.conditions != second.conditions
@@ -30,6 +31,7 @@ def test_two_fresh_processes_get_the_same_digests_under_different_conditions(sme
     assert replace(first, conditions="") == replace(second, conditions="")
 
 
+@pytest.mark.slow
 def test_a_process_that_seeds_otherwise_is_found(
     smears: Path, tmp_path: Path, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
 ):
@@ -47,6 +49,7 @@ def test_a_process_that_seeds_otherwise_is_found(
         assert "PYTHONHASHSEED=0" in line
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_says_why(tmp_path: Path, protocol: Protocol):
     with pytest.raises(TrainingError, match=r"ended with 1:[\s\S]*there is nothing at"):
         reproduce(protocol, data=tmp_path / "nowhere", split_file=None, device="cpu")

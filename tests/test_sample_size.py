@@ -115,6 +115,7 @@ def test_the_number_that_was_named_before_decided_about_every_second_time():
     assert 0.45 < probability_of_passing(372 / N, before, floor=FLOOR, level=0.95) < 0.7
 
 
+@pytest.mark.slow
 def test_cells_that_were_added_because_the_verdict_said_so_pass_too_often_as_a_first_look():
     """A classifier exactly at its floor: what the warning beside the number is for."""
     rng = np.random.default_rng(2)

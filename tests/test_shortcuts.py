@@ -401,6 +401,7 @@ def test_a_file_that_never_was_an_image_is_refused_by_name(tmp_path):
 # --- real data --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_58_odd_images_of_the_real_set_are_found_by_name(shared_data):
     manifest = read_manifest(shared_data / "leukocytes", name="dataset", classes=CLASSES, workers=2)
     facts = read_facts(manifest.images, manifest.root, formats=("JPEG",), workers=2, progress=silent, label="facts")

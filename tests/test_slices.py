@@ -148,6 +148,7 @@ def test_one_site_with_few_patients_does_not_pass_in_a_set_of_many():
     assert "test, site 'B', has 4 patients or slides, fewer than 20" in found.reason
 
 
+@pytest.mark.slow
 def test_a_plan_has_no_model_of_how_far_sites_differ():
     protocol = protocol_with(W1)
     images = [CellImage(f"{i}", CLASSES[i % 5], f"{i}", 1, patient=f"{i}", site="AB"[i % 2]) for i in range(500)]
@@ -239,6 +240,7 @@ def test_columns_of_a_label_table_are_read_as_slices(tmp_path):
     assert found.reading.unread == ()
 
 
+@pytest.mark.slow
 def test_a_pack_holds_what_the_worst_site_and_slice_rest_on_and_verify_finds_it_again(tmp_path):
     manifest, run = write_example_dataset(tmp_path), example_run(content=example_picture)
     assert run.split is not None

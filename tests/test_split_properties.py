@@ -83,6 +83,7 @@ def test_every_property_holds_for_the_split_in_use(session):
     session("").assert_outcomes(passed=6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "caught", "named"),
     [

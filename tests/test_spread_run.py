@@ -81,6 +81,7 @@ def some(manifest: Manifest) -> tuple[Images, list[Shown]]:
     return images, shown
 
 
+@pytest.mark.slow
 def test_slices_of_whole_batches_are_scored_to_the_bit(dask: Cluster, trained: Path, manifest: Manifest):
     images, shown = some(manifest)
     classifier, _ = reopened(trained).open(1)

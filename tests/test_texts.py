@@ -252,6 +252,7 @@ def test_every_planted_text_is_refused(tmp_path, text):
         read_protocol(file)
 
 
+@pytest.mark.slow
 def test_a_run_ends_by_a_planted_text_and_not_by_an_honest_one(tmp_path):
     clean = Clean(tmp_path / "clean", tmp_path / "pack", tmp_path / "sets", DEFAULT_PROTOCOL)
     (clean.reports / STAGES).mkdir(parents=True)

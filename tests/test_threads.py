@@ -40,6 +40,7 @@ def sizes(pools: list[dict[str, object]], api: str) -> set[object]:
     return {pool["num_threads"] for pool in pools if pool["user_api"] == api}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", ["harness.plugin", "harness.cli"])
 def test_every_front_door_sets_the_pools_before_a_library_is_loaded(door: str):
     early, n_threads, pools = asked(door)
@@ -50,6 +51,7 @@ def test_every_front_door_sets_the_pools_before_a_library_is_loaded(door: str):
     assert sizes(pools, "openmp") == sizes(pools, "blas") == {available_cores()}
 
 
+@pytest.mark.slow
 def test_what_the_environment_says_already_stays():
     _, n_threads, pools = asked("harness.plugin", OMP_NUM_THREADS="1")
     assert (n_threads, sizes(pools, "openmp"), sizes(pools, "blas")) == (1, {1}, {1})

@@ -67,6 +67,7 @@ def train_into(folder: Path, plan: TrainingPlan, cells: CellPixels) -> TrainingR
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", [name for name in TRAINABLE if not name.startswith("resnet")])
 def test_a_network_that_is_no_resnet_is_trained_frozen_truly_and_read_back(
     tmp_path: Path, small_plan: TrainingPlan, manifest: Manifest, place: Path, architecture: str

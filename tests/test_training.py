@@ -105,6 +105,7 @@ def test_the_same_seed_gives_the_same_losses_and_weights(
     assert again.weights_digest == finished[0].weights_digest
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(
     run: Train, small_plan: TrainingPlan, finished: tuple[TrainingRecord, Path], tmp_path: Path
 ):
@@ -112,6 +113,7 @@ def test_another_seed_gives_other_weights(
     assert other.weights_digest != finished[0].weights_digest
 
 
+@pytest.mark.slow
 def test_the_learning_rate_finder_changes_nothing_that_follows(
     run: Train, small_plan: TrainingPlan, finished: tuple[TrainingRecord, Path], tmp_path: Path
 ):
@@ -121,6 +123,7 @@ def test_the_learning_rate_finder_changes_nothing_that_follows(
     assert record.weights_digest == finished[0].weights_digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_in", ["phase1, epoch 2", "phase2, epoch 1", "phase2, epoch 2"])
 def test_a_killed_training_continues_to_the_same_bits(
     run: Train, small_plan: TrainingPlan, finished: tuple[TrainingRecord, Path], tmp_path: Path, killed_in: str
@@ -184,6 +187,7 @@ def test_the_validation_loss_of_averaged_weights_is_theirs(
     assert float(loss) == pytest.approx(phase.epochs[phase.best_epoch].validation_loss, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_in", ["phase1, epoch 2", "phase2, epoch 2"])
 def test_a_killed_training_with_averaged_weights_continues_to_the_same_bits(
     run: Train, small_plan: TrainingPlan, averaged: tuple[TrainingRecord, Path], tmp_path: Path, killed_in: str
@@ -219,6 +223,7 @@ def test_the_average_is_the_one_worked_by_hand():
     assert model.weight.item() == 16.0
 
 
+@pytest.mark.slow
 def test_cells_decoded_at_twice_the_size_train_a_network_of_the_plan_s_size(
     cells: dict[str, CellPixels], small_plan: TrainingPlan, tmp_path: Path
 ):
@@ -273,6 +278,7 @@ def test_the_kept_weights_are_those_of_the_lowest_validation_loss(
     assert float(loss) == pytest.approx(phase.epochs[phase.best_epoch].validation_loss, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_early_stopping_waits_its_patience_and_no_longer(run: Train, small_plan: TrainingPlan, tmp_path: Path):
     # At this rate every step makes the validation loss worse, so the first epochs stay the best.
     wild = with_phases(small_plan, learning_rate=3.0, schedule="flat", max_epochs=12, patience=2)
@@ -312,6 +318,7 @@ def test_bfloat16_trains_and_leaves_float32_weights(run: Train, small_plan: Trai
     assert {tensor.dtype for name, tensor in weights.items() if name.endswith("weight")} == {torch.float32}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_hardware", ["float32", "bfloat16"])
 def test_auto_trains_to_the_bits_of_what_it_chose_and_records_it(
     run: Train, small_plan: TrainingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_hardware: str

@@ -84,6 +84,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     return Walk(place, environment)
 
 
+@pytest.mark.slow
 def test_predictions_only(walk: Walk):
     walk.follow("predictions-only.md")
 

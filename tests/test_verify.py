@@ -693,6 +693,7 @@ def no_estimate(run: RunResults) -> tuple[Verdict, ...]:
     return complete(run.protocol, (), otherwise="not reached: the run stopped before it")
 
 
+@pytest.mark.slow
 def test_bounds_that_know_of_patients_are_made_again_too(undrawn, manifest, tmp_path):
     grouped, listed = with_patients(undrawn, manifest)
     looked = looked_at(grouped, listed, tmp_path / "ledger.jsonl")
@@ -727,6 +728,7 @@ def test_copies_inside_a_part_are_counted_once_again_and_not_by_the_judge_of_an_
         assert any(found in each for each in shown(verify_pack(edited)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["patient", "site"])
 def test_too_few_patients_or_sites_are_found_again_and_not_asked_of_older_packs(undrawn, manifest, tmp_path, by):
     def two(part):

@@ -79,6 +79,7 @@ def test_the_digests_of_code_are_those_of_the_checkout(installed, tmp_path):
 # --- what it does ---
 
 
+@pytest.mark.slow
 def test_a_run_from_an_empty_folder_has_the_verdicts_of_the_checkout(installed, first_run, tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY.replace(str(PROTOCOLS / "embedded.toml"), "embedded.toml"))
     assert 'extends = "embedded.toml"' in (tmp_path / "tiny.toml").read_text()

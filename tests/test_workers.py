@@ -151,6 +151,7 @@ def test_a_file_that_ends_every_worker_is_named_by_its_slice(dask: Cluster, cell
     assert len(before - dask.names()) == 2
 
 
+@pytest.mark.slow
 def test_a_run_whose_last_worker_is_gone_ends(dask: Cluster, cells: Manifest, tmp_path: Path):
     for process in dask.workers:
         if process.poll() is None:

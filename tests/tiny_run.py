@@ -63,6 +63,8 @@ inputs_per_kind = 10
 images_per_class = 6
 
 [throughput]
+blocks = 1
+pause_s = 0.0
 queries = 30
 offline_rounds = 5
 offline_images = 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -81,9 +81,12 @@ def assembled(
     Raises:
         WeightsError: a tensor is missing, too many, or of another shape or type than the architecture's.
     """
-    nets = _layouts(architecture, n_classes)
-    misfits = {layout: _misfits(state, net.state_dict()) for layout, net in nets.items()}
-    layout = min(misfits, key=lambda each: len(misfits[each]))
+    nets, misfits = dict[Layout, nn.Module](), dict[Layout, list[str]]()
+    for each, net in _layouts(architecture, n_classes):
+        nets[each], misfits[each] = net, _misfits(state, net.state_dict())
+        if not misfits[each]:
+            break
+    layout = min(misfits, key=lambda each: (len(misfits[each]), each == "fastai"))
     if misfits[layout]:
         raise WeightsError(
             f"{where}: these are not the weights of a {architecture} for {n_classes} classes (nearest layout: "
@@ -107,17 +110,14 @@ def assembled(
 
 def layers_of(architecture: str, n_classes: int) -> set[str]:
     """The first steps of the names of an architecture's tensors, in every layout."""
-    states = [net.state_dict() for net in _layouts(architecture, n_classes).values()]
-    return {name.partition(".")[0] for state in states for name in state}
+    return {name.partition(".")[0] for _, net in _layouts(architecture, n_classes) for name in net.state_dict()}
 
 
-def _layouts(architecture: str, n_classes: int) -> dict[Layout, nn.Module]:
-    nets: dict[Layout, nn.Module] = {
-        "timm" if architecture.startswith(TIMM) else "torchvision": untrained_network(architecture, n_classes)
-    }
+def _layouts(architecture: str, n_classes: int) -> Iterator[tuple[Layout, nn.Module]]:
+    """An untrained network of each layout: to draw its weights takes a third of a second, so each when it is asked."""
     if architecture in TRAINABLE:
-        nets["fastai"] = with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes)
-    return nets
+        yield "fastai", with_head(network(architecture, WeightsPlan(source="none"), None)[0], n_classes)
+    yield "timm" if architecture.startswith(TIMM) else "torchvision", untrained_network(architecture, n_classes)
 
 
 def gives_features(net: nn.Module) -> bool:

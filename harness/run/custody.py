@@ -94,8 +94,8 @@ def _file_of(module: object, modules: Mapping[str, object]) -> Path | None:
 
 def python_path_folders() -> tuple[Path, ...]:
     """The folders of PYTHONPATH that are outside checkout and environment."""
-    named = [Path(each) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
-    return tuple(each.resolve() for each in named if not _at_home(each))
+    named = [Path(each).resolve() for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    return tuple(each for each in named if not _at_home(each))
 
 
 def from_the_future(files: Mapping[str, Path], *, now: float) -> tuple[FutureFile, ...]:
@@ -133,8 +133,18 @@ def _homes() -> tuple[Path, ...]:
 
 
 def _inside(path: Path, homes: Iterable[Path]) -> bool:
-    whole = path.resolve()
+    whole = _resolved(path)
     return any(whole.is_relative_to(home) for home in homes)
+
+
+def _resolved(path: Path) -> Path:
+    """A file without links in its path: thousands of modules lie in hundreds of folders, each followed once."""
+    return path.resolve() if path.is_symlink() else _folder(path.parent) / path.name
+
+
+@cache
+def _folder(path: Path) -> Path:
+    return path.resolve()
 
 
 def _digest(path: Path) -> str:
