@@ -45,7 +45,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     effort.EVERYTHING = config.getoption("--all")
     settings.load_profile("all" if effort.EVERYTHING else "share")
-    config.addinivalue_line("markers", "slow: takes seconds or minutes; only with --runslow, as in CI, or with --all")
+    config.addinivalue_line(
+        "markers",
+        "slow(but_one_in=None): only with --runslow, as in CI, or with --all; of many cases one in so many always",
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -55,8 +58,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.hookimpl(trylast=True)  # what -k and -m leave
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not _everything(config):
-        config.hook.pytest_deselected(items=[item for item in items if effort.is_slow(item)])
-        items[:] = [item for item in items if not effort.is_slow(item)]
+        items[:], left_out = effort.quick(items)
+        config.hook.pytest_deselected(items=left_out)
     items[:] = longest_first(items)
 
 

@@ -7,6 +7,7 @@ examples and planted failures a share is tried, unless `--all` asks for each; a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import cycle, product
 from typing import TypeVar
@@ -16,6 +17,7 @@ import pytest
 Item, Other = TypeVar("Item"), TypeVar("Other")
 
 EVERYTHING = False
+RUNS_AGAIN = "tiny"  # a fixture: a run at every call
 SHARE = 8  # by default one of so many
 FEWEST = 10
 USUAL = 30  # random examples where a test does not say how many; Hypothesis's own 100 with `--all`
@@ -40,9 +42,28 @@ def paired(cases: Sequence[Item], others: Sequence[Other]) -> list[tuple[Item, O
     return [*zip(cases, cycle(others), strict=False)]
 
 
-def is_slow(item: pytest.Item) -> bool:
-    """Whether it says so, or asks for `tiny`, which makes a run each time that it is called."""
-    return item.get_closest_marker("slow") is not None or "tiny" in getattr(item, "fixturenames", ())
+def quick(items: Sequence[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """The tests that are not slow, and those that are.
+
+    Slow is what is marked so, and what makes runs of its own. Of the cases of one that is marked `slow(but_one_in=n)`
+    the first, the one n after it, and so on are not.
+    """
+    found: tuple[list[pytest.Item], list[pytest.Item]] = ([], [])
+    cases = Counter[tuple[object, ...]]()
+    for item in items:
+        test = (item.path, getattr(item, "originalname", item.name))
+        found[_is_slow(item, case=cases[test])].append(item)
+        cases[test] += 1
+    return found
+
+
+def _is_slow(item: pytest.Item, *, case: int) -> bool:
+    if RUNS_AGAIN in getattr(item, "fixturenames", ()):
+        return True
+    mark = item.get_closest_marker("slow")
+    if mark is None:
+        return False
+    return not mark.kwargs or case % mark.kwargs["but_one_in"] > 0
 
 
 def with_all(why: str) -> pytest.MarkDecorator:

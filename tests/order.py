@@ -12,10 +12,10 @@ import pytest
 
 # Who asks for one of these makes whole runs.
 RUNS = frozenset({"first_run", "place"})
-# They take as long. The first does not ask for `first_run`, which another worker makes meanwhile for the second.
+# They take as long. The first makes `first_run`, for which the next, that take longer, do not ask.
 LONG = (
-    *("test_other_tasks", "test_wheel", "test_ci_examples", "test_texts", "test_tutorials", "test_leakage"),
-    *("test_reproduction", "test_trained_architectures", "test_training"),
+    *("test_parity", "test_other_tasks", "test_verify", "test_wheel", "test_ci_examples", "test_texts"),
+    *("test_tutorials", "test_leakage", "test_reproduction", "test_trained_architectures", "test_training"),
 )
 
 

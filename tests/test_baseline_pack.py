@@ -118,6 +118,7 @@ def test_a_baseline_is_verified_to_the_last_file_even_where_only_one_is_read(fol
         baseline_of(folder)
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize(
     "fault",
     ["a probability", "a probability, digest mended", "a bound", "an outcome", "a threshold", "a removed look"],

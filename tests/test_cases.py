@@ -22,6 +22,7 @@ def said_on_the_page(name: str) -> str:
     return PAGE.read_text(encoding="utf-8").split(f"\n## {name}\n\n```text\n")[1].split("\n```\n")[0]
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("case", CASES, ids=title)
 def test_what_is_said_to_a_case_is_what_the_page_says(tmp_path, case):
     assert said_on_the_page(title(case)) == "\n".join(outcome(case, tmp_path))

@@ -85,6 +85,7 @@ WRAPPED: list[tuple[Callable[[State], Any], tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize(("wrapped", "suffix"), paired(WRAPPED, (".pth", ".pt", ".ckpt", ".bin", ".pth.tar")))
 def test_what_wraps_the_weights_is_taken_off_and_told(
     tmp_path: Path, state: State, wrapped: tuple[Callable[[State], Any], tuple[str, ...]], suffix: str
@@ -188,6 +189,7 @@ def other_head(s: State, n: int) -> State:
     return s | {"fc.weight": torch.zeros(n, 512), "fc.bias": torch.zeros(n)}
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize(
     ("wrap", "words"),
     [

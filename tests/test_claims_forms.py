@@ -36,6 +36,7 @@ def audited(text: str) -> Audit:
 # --- drawn reports ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("form", FORMS)
 def test_an_honest_report_holds_and_an_impossible_digit_is_found(form):
     rng = np.random.default_rng(sum(map(ord, form)))

@@ -130,6 +130,7 @@ FRAMES: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_what_a_program_prints_holds_and_one_changed_number_is_found(program, frame):

@@ -325,6 +325,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("name", LONG)
 def test_a_report_too_large_to_read_ends(name, tmp_path):
     path = tmp_path / "report.md"

@@ -104,6 +104,7 @@ def in_notebook(text: str) -> str:
     return json.dumps({"cells": [{"cell_type": "code", "source": [], "outputs": [output]}], "nbformat": 4})
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("label", ["Accuracy: {}", "Test accuracy = {}", "accuracy_score: {}"])
 @pytest.mark.parametrize("is_above", [True, False])

@@ -45,6 +45,7 @@ ONE_CLASS = [
 ]
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("form", ONE_CLASS)
 def test_a_sentence_about_a_class_is_checked_with_its_row(seed, form):

@@ -143,6 +143,7 @@ def changed_trees(text: str) -> Iterator[tuple[str, ast.Module]]:
         yield "a constant more", ast.parse(f"{text}\nONE_MORE = 1\n")
 
 
+@pytest.mark.slow(but_one_in=4)
 @pytest.mark.parametrize(("stage", "name"), STAGE_MODULES, ids=lambda value: value.removeprefix("harness."))
 def test_a_constant_or_operator_changed_in_any_module_that_a_stage_reaches_makes_it_anew(stage: str, name: str):
     before = CODE.digest(*KEPT_STAGES[stage])
@@ -150,6 +151,7 @@ def test_a_constant_or_operator_changed_in_any_module_that_a_stage_reaches_makes
         assert code.digest(*KEPT_STAGES[stage]) != before, what
 
 
+@pytest.mark.slow(but_one_in=4)
 @pytest.mark.parametrize("name", EVERY_MODULE)
 def test_a_module_that_a_stage_does_not_reach_does_not_change_its_key(name: str):
     other = CODE.edited(name, Source(source_of(name).text + "\nONE_MORE = 1\n", source_of(name).package))

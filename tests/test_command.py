@@ -309,6 +309,7 @@ def test_the_same_network_says_the_same_as_a_file_and_as_a_command(tmp_path: Pat
 NEVER = "import time\ntime.sleep(600)"
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize(
     ("first", "words"),
     [
@@ -373,6 +374,7 @@ AT_THE_FIFTH = "if ask == 'classify' and number == 2:\n    "  # of six cells in 
 HERE = r"^--model-command '.*', at images cell 4\.png to cell 5\.png: "
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize(
     ("then", "words"),
     [
@@ -492,6 +494,7 @@ def test_it_ends_where_nobody_closes_it(tmp_path: Path):
     assert is_gone(group)
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGINT", "SIGHUP"])
 @pytest.mark.parametrize("state", ["idle", "asked"])
 def test_nothing_stays_where_the_judge_is_ended(tmp_path: Path, name: str, state: str):

@@ -158,6 +158,7 @@ def test_two_cells_side_by_side_in_one_field_are_not_one_picture():
     assert how(left, field.crop((20, 0, 276, 256))) == ["shifted"]
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (127, 127, 127)])
 @pytest.mark.parametrize("degrees", [0, 30])
 def test_equal_borders_do_not_make_two_pictures_alike(colour, degrees):

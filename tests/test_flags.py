@@ -134,6 +134,7 @@ def test_no_flag_lets_a_run_pass_whose_required_criteria_were_not_all_judged(
     assert "RUN PASSED" not in capfd.readouterr().out
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("flag", ["-x", "--maxfail=1", "--stepwise"])
 def test_a_criterion_that_is_not_required_stops_nothing(session, capfd, flag):
     assert session(flag, WRONG=NOT_REQUIRED) == Exit.PASSED

@@ -214,6 +214,7 @@ def test_metadata_that_say_something_else_are_refused_in_words(
 # --- tensors that are not the network's (P4, T1) ---
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize(
     ("change", "words"),

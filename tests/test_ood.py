@@ -58,6 +58,7 @@ def seen_by(door: Classifier, manifest: Manifest, score: str) -> dict[str, np.nd
     return ood_features(door, plan_of(score), train=images, sets=sets, progress=silent)
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("score", SCORES)
 def test_every_cell_and_every_input_without_one_has_a_score(door: Classifier, manifest: Manifest, score: str):
     labels = labels_of(manifest.images[::5], manifest.classes)

@@ -18,6 +18,8 @@ from harness.core.places import SUITES
 from harness.pack.verify import verify_pack
 from harness.session import Exit
 
+pytestmark = pytest.mark.slow
+
 DIGITS_PER_CLASS = 60
 # Cut down to seconds; what so short a training reaches is not required.
 SHORT = """
@@ -120,7 +122,6 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Done:
     return judged(place, place / "digits", epochs=5, floor=0.2, stated=OF_8_PX)
 
 
-@pytest.mark.slow
 def test_digits_pass_what_a_short_training_can_show(digits: Done):
     assert digits.process.returncode == Exit.PASSED, digits.process.stdout[-3000:]
     verdicts = verdicts_of(digits.pack)
@@ -147,7 +148,6 @@ def test_nothing_that_is_asked_of_cells_alone_is_asked_of_digits(digits: Done):
     assert [word for word in ("leukocyt", "monocyt", "neutrophil", "blood") if word in page] == []
 
 
-@pytest.mark.slow
 def test_the_pack_of_the_digits_holds(digits: Done):
     result = verify_pack(digits.pack)
     assert result.discrepancies == ()
@@ -157,7 +157,6 @@ def test_the_pack_of_the_digits_holds(digits: Done):
 # --- two, and a hundred ---------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_classes", "per_class", "side"),
     [(2, 30, 40), (100, 7, 32)],

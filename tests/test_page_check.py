@@ -87,6 +87,7 @@ def test_an_honest_page_may_say_of_an_absent_class_that_none_of_none_was_right()
 # --- edits ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(but_one_in=4)
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edited_page_is_found_by_its_numbers_alone(printed, name):
     edited = EDITS[name](printed.html)

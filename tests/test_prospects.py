@@ -182,6 +182,7 @@ def test_the_terminal_says_it_before_the_first_verdict_and_the_pack_holds_it(run
     assert "Known before the run" in page
 
 
+@pytest.mark.slow
 def test_the_pack_of_such_a_run_is_rebuilt_with_it(run):
     from harness.pack.verify import verify_pack
 

@@ -79,6 +79,7 @@ EDITS = {
 }
 
 
+@pytest.mark.slow(but_one_in=3)
 @pytest.mark.parametrize("name", EDITS)
 def test_no_path_and_no_picture_is_mistaken_for_another(page: str, name: str):
     edited = EDITS[name](page)

@@ -36,6 +36,8 @@ from harness.run.stages import model, spread
 from harness.run.store import Store
 from harness.run.workers import ADDRESS, Dask
 
+pytestmark = pytest.mark.slow
+
 if importlib.util.find_spec("distributed") is None:
     pytest.skip("the extra [dask] is not installed", allow_module_level=True)
 
@@ -81,7 +83,6 @@ def some(manifest: Manifest) -> tuple[Images, list[Shown]]:
     return images, shown
 
 
-@pytest.mark.slow
 def test_slices_of_whole_batches_are_scored_to_the_bit(dask: Cluster, trained: Path, manifest: Manifest):
     images, shown = some(manifest)
     classifier, _ = reopened(trained).open(1)

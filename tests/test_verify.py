@@ -483,6 +483,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, str]] = {
 }
 
 
+@pytest.mark.slow(but_one_in=4)
 @pytest.mark.parametrize("name", FAULTS)
 def test_an_alteration_is_found_although_the_sums_were_mended(copy, name):
     alter, file, field = FAULTS[name]
