@@ -148,6 +148,7 @@ def test_what_a_program_prints_holds_and_one_changed_number_is_found(program, fr
         assert audited(wrong).exit_code == 1, wrong
 
 
+@pytest.mark.slow
 def test_every_number_of_a_small_matrix_is_checked():
     for program, print_ in PROGRAMS.items():
         put = Printer()

@@ -233,6 +233,7 @@ def test_many_copies_make_pairs_in_proportion_and_leave_no_part_unseen():
 # --- what is different stays quiet --------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("laboratory", [HOME, SECOND], ids=lambda laboratory: laboratory.name)
 def test_drawn_cells_raise_no_alarm(laboratory):
     pictures = [cell(n, laboratory=laboratory, size_px=64) for n in range(250)]

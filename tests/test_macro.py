@@ -204,6 +204,7 @@ def test_of_three_classes_the_best_arrangement_is_not_quite_the_reverse_of_the_w
     assert 0 < found - closed < 2e-5
 
 
+@pytest.mark.slow
 @given(confusion=confusions())
 @settings(max_examples=25, deadline=None)
 def test_no_confusion_matrix_lies_outside_the_range_of_its_errors(confusion):
@@ -247,6 +248,7 @@ def test_a_random_search_over_shares_finds_nothing_outside(supports):
             assert lowest - 1e-9 <= value <= highest + 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("supports", [(75, 75, 75, 75, 75), (90, 70, 75, 80, 60), (5, 9, 3)])
 def test_more_errors_lower_both_ends(supports):
     ranges = np.array([macro_f1_range(supports, errors) for errors in np.linspace(0, sum(supports), 12)])

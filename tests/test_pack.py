@@ -162,6 +162,7 @@ def test_the_report_is_read_by_the_claims_audit_and_holds(written):
     assert ("test", "exactly 3 errors") in said
 
 
+@pytest.mark.slow
 def test_a_report_that_contradicts_itself_is_not_written(run, tmp_path, monkeypatch):
     def doctored(*args, **options):
         # One more correct cell in the results than the set's class table and matrix have.

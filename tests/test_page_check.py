@@ -95,6 +95,7 @@ def test_an_edited_page_is_found_by_its_numbers_alone(printed, name):
     assert printed.refutes(edited)
 
 
+@pytest.mark.slow
 def test_every_printed_number_is_compared_and_none_may_be_another(printed):
     """Whatever element says a number: with its first digit changed, it is found."""
     places = list(re.finditer(r"<data data-(?:path|section)=[^>]*>([^<]*\d[^<]*)</data>", printed.html))

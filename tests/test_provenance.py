@@ -416,6 +416,7 @@ def test_the_real_sets_come_out_as_their_sources_say(shared_data, leukocytes, na
     assert [fact.name for fact in result.facts if fact.n_unusual] == unusual
 
 
+@pytest.mark.slow
 def test_the_nine_monocytes_share_all_but_the_stain_batch(shared_data, leukocytes):
     result = compared(leukocytes, read(shared_data / "external_monocytes", "external_monocytes"))
     shared = {fact.name for fact in result.facts if fact.shared}

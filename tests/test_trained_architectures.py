@@ -111,6 +111,7 @@ def test_the_weights_that_a_package_ships_make_the_network_of_its_maker():
         assert torch.allclose(net.eval()(images), witness.eval()(images), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_fastai_reads_the_export_of_a_timm_network_and_shows_it_what_it_was_trained_on(
     tmp_path: Path, small_plan: TrainingPlan, manifest: Manifest
 ):

@@ -763,6 +763,7 @@ def test_too_few_patients_or_sites_are_found_again_and_not_asked_of_older_packs(
     assert any("what only a later judge asks" in each for each in verified.not_recomputed)
 
 
+@pytest.mark.slow
 def test_another_machine_s_last_bits_are_no_finding(written, monkeypatch):
     original = metrics.clopper_pearson_bounds
     monkeypatch.setattr(
