@@ -97,6 +97,7 @@ def measured() -> DetectorRecord:
 CLIPPED = ("brightness x1.2", "JPEG quality 30", "rotated 90, cropped to 90 %, rescaled x0.5, JPEG quality 50")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLIPPED)
 def test_most_copies_of_which_the_background_is_one_blank_are_found(measured, name):
     row = next(row for row in measured.rows if row.transform == name)

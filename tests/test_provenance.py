@@ -428,6 +428,7 @@ def test_the_nine_monocytes_share_all_but_the_stain_batch(shared_data, leukocyte
     assert result.n_unusual == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("disguise", "verdict"),
     [
