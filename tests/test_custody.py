@@ -30,6 +30,7 @@ from harness.metrics.predictions import Predictions
 from harness.pack.tables import junit_of
 from harness.report.custody import custody_told, ledger_told
 from harness.report.sentences import conclusion
+from harness.run import custody
 from harness.run.custody import (
     Custody,
     FutureFile,
@@ -164,6 +165,23 @@ def test_a_module_made_in_memory_lies_where_its_class_does(tmp_path, monkeypatch
     lost = ModuleType("lost")
     lost.__file__ = "lost.py"
     assert [each.module for each in outside_code({"lost": lost})] == ["lost"]
+
+
+def test_a_link_is_code_of_where_it_leads(tmp_path, monkeypatch):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for folder in (home, elsewhere):
+        folder.mkdir()
+        (folder / "code.py").write_text("x = 1")
+    (home / "linked.py").symlink_to(elsewhere / "code.py")
+    (home / "linked").symlink_to(elsewhere)
+    (elsewhere / "back.py").symlink_to(home / "code.py")
+    monkeypatch.setattr(custody, "_homes", lambda: (home.resolve(),))
+    files = [
+        *(home / "code.py", home / "linked.py", home / "linked" / "code.py", home / ".." / "elsewhere" / "code.py"),
+        elsewhere / "back.py",
+    ]
+    found = outside_code({str(n): module(str(n), file) for n, file in enumerate(files)})
+    assert [each.module for each in found] == ["1", "2", "3"]
 
 
 def test_outside_code_is_named_and_blocks_nothing():

@@ -94,8 +94,8 @@ def _file_of(module: object, modules: Mapping[str, object]) -> Path | None:
 
 def python_path_folders() -> tuple[Path, ...]:
     """The folders of PYTHONPATH that are outside checkout and environment."""
-    named = [Path(each).resolve() for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
-    return tuple(each for each in named if not _at_home(each))
+    named = [Path(each) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    return tuple(each.resolve() for each in named if not _home_folder(each.absolute()))
 
 
 def from_the_future(files: Mapping[str, Path], *, now: float) -> tuple[FutureFile, ...]:
@@ -119,8 +119,14 @@ def named_by(option: str, value: object, *, words: Sequence[str]) -> str:
     return "PYTEST_ADDOPTS" if option in os.environ.get("PYTEST_ADDOPTS", "") else "a configuration file"
 
 
-def _at_home(path: Path) -> bool:
-    return _inside(path, _homes()) and not _inside(path, [OUTPUTS])
+def _at_home(file: Path) -> bool:
+    """Thousands of modules lie in hundreds of folders: a file that is no link is where its folder is."""
+    return _home_folder((file.resolve() if file.is_symlink() else file.absolute()).parent)
+
+
+@cache
+def _home_folder(folder: Path) -> bool:
+    return _inside(folder, _homes()) and not _inside(folder, [OUTPUTS])
 
 
 @cache
@@ -133,18 +139,8 @@ def _homes() -> tuple[Path, ...]:
 
 
 def _inside(path: Path, homes: Iterable[Path]) -> bool:
-    whole = _resolved(path)
+    whole = path.resolve()
     return any(whole.is_relative_to(home) for home in homes)
-
-
-def _resolved(path: Path) -> Path:
-    """A file without links in its path: thousands of modules lie in hundreds of folders, each followed once."""
-    return path.resolve() if path.is_symlink() else _folder(path.parent) / path.name
-
-
-@cache
-def _folder(path: Path) -> Path:
-    return path.resolve()
 
 
 def _digest(path: Path) -> str:
