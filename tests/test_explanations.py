@@ -346,7 +346,7 @@ def test_a_pack_with_explanations_holds_and_every_edit_of_them_is_found(tmp_path
     assert "nothing is told of why they were called so" in " ".join(map(str, verify_pack(pack).discrepancies))
     (pack / "evidence.json").write_text(evidence)
     first, second = (part.partition("</svg>")[0] for part in page.split('<svg class="veil map"')[1:3])
-    shade = first.partition('<rect class="v')[2][0]
+    shade = first.partition('<path class="v')[2][0]
     other = "1" if shade != "1" else "2"
     edited = page.replace(first, first.replace(f'class="v{shade}"', f'class="v{other}"', 1), 1)
     (pack / "index.html").write_text(edited.replace(second, second.replace('label="', 'label="not ', 1), 1))

@@ -20,12 +20,12 @@ ELEMENTS = frozenset(
         *("h1", "h2", "h3", "h4", "p", "ol", "ul", "li", "dl", "dt", "dd", "details", "summary", "br", "a"),
         *("span", "strong", "em", "b", "i", "code", "data", "sub", "sup", "small", "figure", "img", "figcaption"),
         *("table", "caption", "thead", "tbody", "tr", "th", "td"),
-        *("svg", "rect", "circle", "polygon", "image", "use"),
+        *("svg", "rect", "circle", "polygon", "path", "image", "use"),
     )
 )
-SHAPES = ("rect", "circle", "polygon")
+SHAPES = ("rect", "circle", "polygon", "path")
 DRAWN = frozenset(
-    ("viewbox", "preserveaspectratio", "data-plot", "x", "y", "width", "height", "cx", "cy", "r", "points")
+    ("viewbox", "preserveaspectratio", "data-plot", "x", "y", "width", "height", "cx", "cy", "r", "points", "d")
 )
 CARRYING = ("image", "use")  # a picture of a cell, and one that stands elsewhere on the page
 FRAMES: tuple[dict[str, str], ...] = ({}, {"preserveaspectratio": "none"}, {"preserveaspectratio": "xMidYMid slice"})
@@ -219,7 +219,7 @@ class _Reader:
                 self._begin_cell(tag, given)
             case "meta":
                 self.page.metas.append(given)
-            case "svg" | "rect" | "circle" | "polygon":
+            case "svg" | "rect" | "circle" | "polygon" | "path":
                 self._draw(tag, given)
             case "image" | "use":
                 self._frame_picture(tag, given)

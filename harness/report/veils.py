@@ -6,6 +6,7 @@ evidence (harness/pack/page_maps.py).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -15,7 +16,6 @@ from harness.metrics.explanations import FULL, Explained, Method, places_of, tol
 from harness.report.places import written
 
 DARKNESS = 10  # levels; the least is not drawn
-SIDE = 100.0  # of the drawing, whatever the picture's
 
 
 def veils(cell: Explained, method: Method, path: tuple[object, ...]) -> tuple[tuple[str, Markup], ...]:
@@ -25,31 +25,43 @@ def veils(cell: Explained, method: Method, path: tuple[object, ...]) -> tuple[tu
 
 
 def _veil(name: str, packed: str, method: Method, path: tuple[object, ...]) -> Markup:
+    """A square drawing in places of the map: one is 1 wide and 1 high, and the first begins at 0, 0."""
+    left, top = (_edge(places, method.crop) for places in (method.columns, method.rows))
+    box = " ".join(map(_short, (0 - left, 0 - top, method.columns + 2 * left, method.rows + 2 * top)))
+    opening = '<svg class="veil {}" data-plot="{}" viewbox="{}" preserveaspectratio="none" role="img" aria-label="{}">'
     label = told(packed, rows=method.rows, columns=method.columns)
-    opening = '<svg class="veil {}" data-plot="{}" viewbox="0 0 100 100" role="img" aria-label="{}">{}</svg>'
-    return Markup(opening).format(name, written(path), label, Markup().join(_shapes(packed, method)))
+    shapes = Markup().join(_shapes(packed, method))
+    return Markup(opening).format(name, written(path), box, label) + shapes + Markup("</svg>")
+
+
+def _edge(places: int, crop: float) -> float:
+    """How wide, in places, is what the classifier was not shown, on either side?"""
+    return places * (1 / crop - 1) / 2
 
 
 def _shapes(packed: str, method: Method) -> Iterator[Markup]:
-    edge = SIDE * (1 - method.crop) / 2
-    inside = SIDE - 2 * edge
-    if edge > 0:  # what the classifier was not shown
-        yield _rect("unseen", 0, 0, SIDE, edge)
-        yield _rect("unseen", 0, SIDE - edge, SIDE, edge)
-        yield _rect("unseen", 0, edge, edge, inside)
-        yield _rect("unseen", SIDE - edge, edge, edge, inside)
-    height, width = inside / method.rows, inside / method.columns
+    columns, rows = method.columns, method.rows
+    left, top = _edge(columns, method.crop), _edge(rows, method.crop)
+    if left > 0:  # what the classifier was not shown
+        yield _rect("unseen", -left, -top, columns + 2 * left, top)
+        yield _rect("unseen", -left, rows, columns + 2 * left, top)
+        yield _rect("unseen", -left, 0, left, rows)
+        yield _rect("unseen", columns, 0, left, rows)
+    runs = defaultdict[int, list[str]](list)
     levels = (FULL - places_of(packed).astype(int)) * DARKNESS // (FULL + 1)
-    for row, line in enumerate(levels.reshape(method.rows, method.columns).tolist()):
+    for row, line in enumerate(levels.reshape(rows, columns).tolist()):
         column = 0
         for level, alike in groupby(line):
             n = len(list(alike))
-            if level:
-                yield _rect(f"v{level}", edge + column * width, edge + row * height, n * width, height)
+            runs[level].append(f"M{column} {row}h{n}v1h-{n}z")
             column += n
+    for level in sorted(runs.keys() - {0}):
+        yield Markup('<path class="v{}" d="{}"></path>').format(level, "".join(runs[level]))
 
 
-def _rect(kind: str, x: float, y: float, width: float, height: float) -> Markup:
-    return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"></rect>').format(
-        kind, *(f"{each:.1f}".removesuffix(".0") for each in (x, y, width, height))
-    )
+def _rect(kind: str, *box: float) -> Markup:
+    return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"></rect>').format(kind, *map(_short, box))
+
+
+def _short(number: float) -> str:
+    return f"{round(number, 3):g}"

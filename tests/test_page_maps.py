@@ -1,0 +1,131 @@
+"""A map over a picture is the one that is recorded: as it is drawn today, as older reports drew it, and wrong ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+from example_run import example_run
+
+from harness.metrics.explanations import Explained, Method, packed, places_of
+from harness.pack.page_maps import mismapped
+from harness.pack.page_reading import Plot
+from harness.report.places import Places
+from harness.report.veils import veils
+
+STEPS = ("explanations", "sets", "test", "0")
+PATH = " > ".join(STEPS)
+SHAPES = [(6, 6), (3, 5), (12, 12), (1, 1)]
+CROPS = [1.0, 0.875, 0.8]
+
+
+def method_of(rows: int, columns: int, crop: float = 1.0) -> Method:
+    return Method("Grad-CAM", "1.0", rows, columns, "squish", crop, 7)
+
+
+def cell_of(rows: int, columns: int) -> Explained:
+    map_, control = np.random.default_rng(rows).random((2, rows, columns)) ** 2
+    return Explained("a" * 64, "a.png", "x", "y", map=packed(map_), control=packed(control))
+
+
+def places(cell: Explained, method: Method) -> Places:
+    fields = ("path", "map", "control")
+    content = {name: getattr(cell, name) for name in fields}
+    told = {"rows": method.rows, "columns": method.columns, "crop": method.crop}
+    return Places({"explanations": {"method": told, "sets": {"test": [content]}}}, example_run(), {})
+
+
+def drawn(cell: Explained, method: Method) -> Plot:
+    """The map, as the page has it."""
+    svg = BeautifulSoup(veils(cell, method, STEPS)[0][1], "html.parser").svg
+    assert svg is not None
+    return Plot(str(svg["data-plot"]), _given(svg), [(each.name, _given(each)) for each in svg.find_all(True)])
+
+
+def _given(tag) -> dict[str, str]:
+    return {name: " ".join(value) if isinstance(value, list) else value for name, value in tag.attrs.items()}
+
+
+def drawn_before(cell: Explained, method: Method) -> Plot:
+    """As reports drew it in rectangles: a hundredth of the picture is 1, with one decimal."""
+    assert cell.map is not None
+    today = drawn(cell, method)
+    frame = {name: value for name, value in today.frame.items() if name != "preserveaspectratio"}
+    edge, inside = 50 * (1 - method.crop), 100 * method.crop
+    down, across = inside / method.rows, inside / method.columns
+    boxes = [("unseen", *box) for box in ((0, 0, 100, edge), (0, 100 - edge, 100, edge)) if edge]
+    boxes += [("unseen", *box) for box in ((0, edge, edge, inside), (100 - edge, edge, edge, inside)) if edge]
+    for row, line in enumerate(places_of(cell.map).reshape(method.rows, method.columns)):
+        first = 0
+        for level, alike in groupby((255 - int(value)) * 10 // 256 for value in line):
+            n = len(list(alike))
+            boxes += [(f"v{level}", edge + first * across, edge + row * down, n * across, down)] * bool(level)
+            first += n
+    shapes = [
+        ("rect", {"class": kind} | {n: f"{v:.1f}" for n, v in zip(("x", "y", "width", "height"), box, strict=True)})
+        for kind, *box in boxes
+    ]
+    return Plot(PATH, frame | {"viewbox": "0 0 100 100"}, shapes)
+
+
+@pytest.mark.parametrize("draw", [drawn, drawn_before])
+@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.parametrize(("rows", "columns"), SHAPES)
+def test_a_map_holds_as_it_is_drawn_and_is_refused_for_any_other(rows, columns, crop, draw):
+    cell, method = cell_of(rows, columns), method_of(rows, columns, crop)
+    plot = draw(cell, method)
+    assert mismapped(plot, STEPS, places(cell, method)) is None
+    assert cell.map is not None
+    values = places_of(cell.map).copy()
+    values[-1] = 255 if values[-1] < 128 else 0
+    if rows * columns > 1:
+        other = replace(cell, map=values.tobytes().hex())
+        assert mismapped(plot, STEPS, places(other, method)) is not None
+    if draw is drawn:
+        assert mismapped(plot, STEPS, places(cell, replace(method, crop=0.5))) is not None
+
+
+def put(plot: Plot, n: int, **given: str) -> Plot:
+    shapes = [*plot.shapes]
+    shapes[n] = (shapes[n][0], shapes[n][1] | given)
+    return replace(plot, shapes=shapes)
+
+
+EDITS = {
+    "a shade": lambda plot: put(plot, -1, **{"class": "v1"}),
+    "a shade that there is not": lambda plot: put(plot, -1, **{"class": "v10"}),
+    "a shade twice": lambda plot: replace(plot, shapes=[*plot.shapes, plot.shapes[-1]]),
+    "a shade left out": lambda plot: replace(plot, shapes=plot.shapes[:-1]),
+    "no frame": lambda plot: replace(plot, shapes=plot.shapes[4:]),
+    "a wider frame": lambda plot: put(plot, 0, height="3"),
+    "a frame after the map": lambda plot: replace(plot, shapes=[*plot.shapes[4:], *plot.shapes[:4]]),
+    "a rectangle over the map": lambda plot: replace(
+        plot, shapes=[*plot.shapes, ("rect", {"class": "unseen", "x": "0", "y": "0", "width": "6", "height": "6"})]
+    ),
+    "another colour": lambda plot: put(plot, -1, fill="#fff"),
+    "a line of another kind": lambda plot: put(plot, -1, d=plot.shapes[-1][1]["d"] + "M0 0l9 9z"),
+    "a run out of the map": lambda plot: put(plot, -1, d="M5 0h9v1h-9z"),
+    "a run that does not close": lambda plot: put(plot, -1, d="M0 0h2v1h-1z"),
+    "nothing": lambda plot: put(plot, -1, d="M0 0h0v1h-0z"),
+    "another view": lambda plot: replace(plot, frame=plot.frame | {"viewbox": "0 0 6 6"}),
+    "the view of an older report": lambda plot: replace(plot, frame=plot.frame | {"viewbox": "0 0 100 100"}),
+    "cut": lambda plot: replace(plot, frame=plot.frame | {"preserveaspectratio": "xMidYMid slice"}),
+    "other words": lambda plot: replace(plot, frame=plot.frame | {"aria-label": "brightest elsewhere"}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_an_edited_drawing_is_found(edit):
+    cell, method = cell_of(6, 6), method_of(6, 6, 0.875)
+    plot = drawn(cell, method)
+    assert mismapped(plot, STEPS, places(cell, method)) is None
+    assert mismapped(edit(plot), STEPS, places(cell, method)) is not None
+
+
+@pytest.mark.parametrize("change", [{"rows": 0}, {"crop": 0.0}, {"crop": "x"}, {"rows": None}, {"columns": 7}])
+def test_a_method_that_draws_nothing_is_no_error_of_the_check(change):
+    cell, method = cell_of(6, 6), method_of(6, 6)
+    assert mismapped(drawn(cell, method), STEPS, places(cell, replace(method, **change))) is not None
