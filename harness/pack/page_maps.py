@@ -13,7 +13,7 @@ MAPS = ("explanations", "sets")
 KINDS = ("map", "control")
 LEVELS = 10  # of darkness; the brightest is not drawn
 WRITTEN = re.compile(r"-?[0-9]{1,4}(\.[0-9]+)?")  # what Python and a browser read as the same number
-RUN = re.compile(r"M([0-9]{1,3}) ([0-9]{1,3})h([0-9]{1,3})v1h-\3z")  # column, row and number of places in a line
+RUN = re.compile(r"M([0-9]{1,3}) ([0-9]{1,3})h([0-9]{1,3})v1h-\3(?=M|$)")  # column, row and number of places in a line
 OLDER = "0 0 100 100"  # of reports that drew each line of places as a rectangle
 CLOSE = 0.11  # places are written with one decimal there
 

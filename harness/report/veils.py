@@ -53,7 +53,7 @@ def _shapes(packed: str, method: Method) -> Iterator[Markup]:
         column = 0
         for level, alike in groupby(line):
             n = len(list(alike))
-            runs[level].append(f"M{column} {row}h{n}v1h-{n}z")
+            runs[level].append(f"M{column} {row}h{n}v1h-{n}")
             column += n
     for level in sorted(runs.keys() - {0}):
         yield Markup('<path class="v{}" d="{}"></path>').format(level, "".join(runs[level]))
