@@ -63,8 +63,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = longest_first(items)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What asks for `tiny` makes a run at every call."""
+    if "tiny" in getattr(item, "fixturenames", ()):
+        item.add_marker("slow")
+
+
 def _everything(config: pytest.Config) -> bool:
-    return bool(config.getoption("--runslow") or config.getoption("--all"))
+    """Whether slow tests run: also for whoever names a test, or says with -m which of them to run."""
+    named = any("::" in each for each in config.args) or "slow" in config.getoption("markexpr")
+    return bool(named or config.getoption("--runslow") or config.getoption("--all"))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ import pytest
 Item, Other = TypeVar("Item"), TypeVar("Other")
 
 EVERYTHING = False
-RUNS_AGAIN = "tiny"  # a fixture: a run at every call
 SHARE = 8  # by default one of so many
 FEWEST = 10
 USUAL = 30  # random examples where a test does not say how many; Hypothesis's own 100 with `--all`
@@ -45,8 +44,8 @@ def paired(cases: Sequence[Item], others: Sequence[Other]) -> list[tuple[Item, O
 def quick(items: Sequence[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """The tests that are not slow, and those that are.
 
-    Slow is what is marked so, and what makes runs of its own. Of the cases of one that is marked `slow(but_one_in=n)`
-    the first, the one n after it, and so on are not.
+    Slow is what is marked so. Of the cases of one that is marked `slow(but_one_in=n)` the first, the one n after it,
+    and so on are not.
     """
     found: tuple[list[pytest.Item], list[pytest.Item]] = ([], [])
     cases = Counter[tuple[object, ...]]()
@@ -58,12 +57,11 @@ def quick(items: Sequence[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.
 
 
 def _is_slow(item: pytest.Item, *, case: int) -> bool:
-    if RUNS_AGAIN in getattr(item, "fixturenames", ()):
-        return True
     mark = item.get_closest_marker("slow")
     if mark is None:
         return False
-    return not mark.kwargs or case % mark.kwargs["but_one_in"] > 0
+    n = mark.kwargs.get("but_one_in")
+    return n is None or case % n > 0
 
 
 def with_all(why: str) -> pytest.MarkDecorator:

@@ -184,6 +184,17 @@ def test_a_link_is_code_of_where_it_leads(tmp_path, monkeypatch):
     assert [each.module for each in found] == ["1", "2", "3"]
 
 
+def test_a_file_that_cannot_be_looked_at_is_listed_without_a_digest(tmp_path):
+    (found,) = outside_code({"long": module("long", tmp_path / ("x" * 300 + ".py"))})
+    assert (found.module, found.sha256) == ("long", "")
+
+
+def test_a_home_itself_is_at_home_and_what_is_above_it_is_not():
+    files = [PROJECT, PROJECT / "harness" / "..", PROJECT / ".."]
+    found = outside_code({str(n): module(str(n), file) for n, file in enumerate(files)})
+    assert [each.module for each in found] == ["2"]
+
+
 def test_outside_code_is_named_and_blocks_nothing():
     run = example_run()
     outside = Custody((OutsideCode("plug", "plug.py", sha("x"), "pytest plugin"),), 3, ("elsewhere",))

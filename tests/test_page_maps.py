@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import groupby
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from example_run import example_run
+from test_explanations import with_explanations
+from test_page_check import Printed
 
 from harness.metrics.explanations import Explained, Method, packed, places_of
 from harness.pack.page_maps import mismapped
@@ -18,7 +21,7 @@ from harness.report.veils import veils
 
 STEPS = ("explanations", "sets", "test", "0")
 PATH = " > ".join(STEPS)
-SHAPES = [(6, 6), (3, 5), (12, 12), (1, 1)]
+SHAPES = [(6, 6), (3, 5), (12, 12), (1, 1), (100, 100)]
 CROPS = [1.0, 0.875, 0.8]
 
 
@@ -28,6 +31,7 @@ def method_of(rows: int, columns: int, crop: float = 1.0) -> Method:
 
 def cell_of(rows: int, columns: int) -> Explained:
     map_, control = np.random.default_rng(rows).random((2, rows, columns)) ** 2
+    map_[0, 0] = 2  # the brightest place, which is not drawn
     return Explained("a" * 64, "a.png", "x", "y", map=packed(map_), control=packed(control))
 
 
@@ -88,6 +92,11 @@ def test_a_map_holds_as_it_is_drawn_and_is_refused_for_any_other(rows, columns, 
         assert mismapped(plot, STEPS, places(cell, replace(method, crop=0.5))) is not None
 
 
+def test_a_map_of_a_thousand_places_in_a_line_holds():
+    cell, method = cell_of(1, 1000), method_of(1, 1000, 0.875)
+    assert mismapped(drawn(cell, method), STEPS, places(cell, method)) is None
+
+
 def put(plot: Plot, n: int, **given: str) -> Plot:
     shapes = [*plot.shapes]
     shapes[n] = (shapes[n][0], shapes[n][1] | given)
@@ -126,7 +135,73 @@ def test_an_edited_drawing_is_found(edit):
     assert mismapped(edit(plot), STEPS, places(cell, method)) is not None
 
 
+BRIGHTEST = ("rect", {"class": "v0", "x": "6.2", "y": "6.2", "width": "14.6", "height": "14.6"})
+OLDER_EDITS = {
+    "an opaque shade over the brightest place": lambda plot: replace(plot, shapes=[*plot.shapes, BRIGHTEST]),
+    **{
+        f"a shade written {shade!r}": lambda plot, shade=shade: put(plot, -1, **{"class": shade})
+        for shade in ("v06", "v\u0666", "v\uff16", "v\u00b2", "v", "6", "v10")
+    },
+    "a frame over the map": lambda plot: put(plot, 0, height="100.0"),
+    "a frame that is not seen": lambda plot: put(plot, 1, width="0.0"),
+    "a frame elsewhere": lambda plot: put(plot, 1, x="500.0"),
+    "no frame": lambda plot: replace(plot, shapes=plot.shapes[4:]),
+    "nothing": lambda plot: replace(plot, shapes=[]),
+    "a path": lambda plot: replace(plot, shapes=[*plot.shapes, ("path", {"class": "v1", "d": "M0 0h1v1h-1"})]),
+}
+
+
+@pytest.mark.parametrize("edit", OLDER_EDITS.values(), ids=OLDER_EDITS)
+def test_an_edited_drawing_of_an_older_report_is_found(edit):
+    cell, method = cell_of(6, 6), method_of(6, 6, 0.875)
+    plot = drawn_before(cell, method)
+    assert mismapped(plot, STEPS, places(cell, method)) is None
+    assert mismapped(edit(plot), STEPS, places(cell, method)) is not None
+
+
+@pytest.mark.parametrize("draw", [drawn, drawn_before])
+@pytest.mark.parametrize("crop", [float("nan"), float("inf"), 1e-320, -0.5, 1.5])
+def test_a_part_of_a_picture_that_there_is_not_is_found(crop, draw):
+    cell, method = cell_of(6, 6), method_of(6, 6)
+    assert mismapped(draw(cell, method), STEPS, places(cell, replace(method, crop=crop))) is not None
+
+
 @pytest.mark.parametrize("change", [{"rows": 0}, {"crop": 0.0}, {"crop": "x"}, {"rows": None}, {"columns": 7}])
 def test_a_method_that_draws_nothing_is_no_error_of_the_check(change):
     cell, method = cell_of(6, 6), method_of(6, 6)
     assert mismapped(drawn(cell, method), STEPS, places(cell, replace(method, **change))) is not None
+
+
+# --- the drawings of a whole page --------------------------------------------------------------------
+
+VEIL = re.compile(r'<svg class="veil.*?</svg>', re.S)
+
+
+@pytest.fixture(scope="module")
+def printed() -> Printed:
+    found = Printed(with_explanations(example_run(n_wrong=9), crop=0.875))
+    assert not found.wrong()
+    return found
+
+
+PLACED = {
+    "the control under the heading of the map": lambda a, b: (b, a),
+    "no map": lambda a, b: ("", b),
+    "a map twice": lambda a, b: (a + a, b),
+    "both over the first picture": lambda a, b: (a + b, ""),
+    "one in the other": lambda a, b: (a.replace("</svg>", b + "</svg>"), ""),
+}
+
+
+@pytest.mark.parametrize("edit", PLACED.values(), ids=PLACED)
+def test_a_drawing_that_stands_elsewhere_is_found(printed, edit):
+    first, second = VEIL.findall(printed.html)[:2]
+    one, other = edit(first, second)
+    page = printed.html.replace(first, "FIRST", 1).replace(second, "SECOND", 1)
+    assert printed.wrong(page.replace("FIRST", one).replace("SECOND", other))
+
+
+@pytest.mark.parametrize("hiding", ['class="veil"', 'class="v1"', 'class="unseen"', 'class="over"', 'class="soft v9"'])
+def test_nothing_but_a_map_is_shaded_or_cut_as_one_is(printed, hiding):
+    page = printed.html.replace("<main", f"<div {hiding}><main", 1).replace("</main>", "</main></div>", 1)
+    assert page != printed.html and printed.wrong(page)

@@ -13,7 +13,8 @@ MAPS = ("explanations", "sets")
 KINDS = ("map", "control")
 LEVELS = 10  # of darkness; the brightest is not drawn
 WRITTEN = re.compile(r"-?[0-9]{1,4}(\.[0-9]+)?")  # what Python and a browser read as the same number
-RUN = re.compile(r"M([0-9]{1,3}) ([0-9]{1,3})h([0-9]{1,3})v1h-\3(?=M|$)")  # column, row and number of places in a line
+RUN = re.compile(r"M([0-9]{1,4}) ([0-9]{1,4})h([0-9]{1,4})v1h-\3(?=M|$)")  # column, row and number of places in a line
+SHADE = re.compile("v([1-9])")  # others have no colour of their own: a browser draws them black
 OLDER = "0 0 100 100"  # of reports that drew each line of places as a rectangle
 CLOSE = 0.11  # places are written with one decimal there
 
@@ -29,13 +30,13 @@ def mismapped(plot: Plot, steps: tuple[str, ...], places: Places) -> str | None:
         values = bytes.fromhex(cell[classes[1]])
         wanted = {"role": "img", "class": " ".join(classes), "data-plot": plot.path}
         wanted["aria-label"] = told(cell[classes[1]], rows=rows, columns=columns)
-        older = plot.frame.get("viewbox") == OLDER
+        older = plot.frame.get("viewbox") == OLDER and "preserveaspectratio" not in plot.frame
         wanted |= (
             {"viewbox": OLDER} if older else {"viewbox": _box_of(rows, columns, crop), "preserveaspectratio": "none"}
         )
     except (LookupError, TypeError, ValueError, ArithmeticError):
         return f"a drawing is of {plot.path!r}, which has no {classes[1]}"
-    if plot.frame != wanted:
+    if plot.frame != wanted or not 0 < crop <= 1:
         return f"the {classes[1]} of {cell['path']} is framed or told in another way than a report's"
     seen = (_seen_in_rectangles if older else _seen)(plot, rows, columns, crop)
     if seen is None or any(level != (255 - v) * LEVELS // 256 for level, v in zip(seen, values, strict=True)):
@@ -78,7 +79,7 @@ def _seen(plot: Plot, rows: int, columns: int, crop: float) -> list[int] | None:
     dark, left = [0] * (rows * columns), set(range(rows * columns))
     for tag, given in plot.shapes[len(frame) :]:
         kind, runs = given.get("class", ""), given.get("d", "")
-        if tag != "path" or set(given) != {"class", "d"} or RUN.sub("", runs) or not re.fullmatch("v[1-9]", kind):
+        if tag != "path" or set(given) != {"class", "d"} or RUN.sub("", runs) or not SHADE.fullmatch(kind):
             return None
         for column, row, n in (map(int, run) for run in RUN.findall(runs)):
             own = set(range(row * columns + column, row * columns + column + n))
@@ -96,31 +97,34 @@ def _seen_in_rectangles(plot: Plot, rows: int, columns: int, crop: float) -> lis
     height, width = 100 * crop / rows, 100 * crop / columns
     dark = [0] * (rows * columns)
     covered: set[int] = set()
-    frames = 0
-    for tag, given in plot.shapes:
+    sides = ((0, 0, 100, edge), (0, 100 - edge, 100, edge), (0, edge, edge, 100 * crop))
+    frame = [*sides, (100 - edge, edge, edge, 100 * crop)] if edge > 0 else []
+    for n_before, (tag, given) in enumerate(plot.shapes):
         box = _box(given)
         if tag != "rect" or box is None:
             return None
-        x, y, across, down = box
+        x, y, across, _ = box
         kind = given["class"]
-        if kind == "unseen":
-            frames += 1
-            if edge > 0 and min(x + across, y + down, 100 - x, 100 - y) > edge + CLOSE:
+        if n_before < len(frame):  # what the classifier was not shown stands first
+            if kind != "unseen" or not _close(box, frame[n_before]):
                 return None
             continue
+        shade = SHADE.fullmatch(kind)
         row, first, n = round((y - edge) / height), round((x - edge) / width), round(across / width)
-        exact = (edge + row * height, edge + first * width, n * width, height)
-        if any(abs(one - other) > CLOSE for one, other in zip((y, x, across, down), exact, strict=True)):
-            return None
-        if not (0 <= row < rows and first >= 0 and 0 < n <= columns - first and kind[:1] == "v" and kind[1:].isdigit()):
+        exact = (edge + first * width, edge + row * height, n * width, height)
+        if shade is None or not _close(box, exact) or not (0 <= row < rows and first >= 0 and 0 < n <= columns - first):
             return None
         own = {row * columns + column for column in range(first, first + n)}
         if own & covered:
             return None
         covered |= own
         for place in own:
-            dark[place] = int(kind[1:])
-    return dark if frames == (4 if edge > 0 else 0) else None
+            dark[place] = int(shade[1])
+    return dark if len(plot.shapes) >= len(frame) else None
+
+
+def _close(box: tuple[float, ...], exact: tuple[float, ...]) -> bool:
+    return all(abs(one - other) <= CLOSE for one, other in zip(box, exact, strict=True))
 
 
 def _box(given: dict[str, Any]) -> tuple[float, float, float, float] | None:

@@ -27,6 +27,7 @@ SHAPES = ("rect", "circle", "polygon", "path")
 DRAWN = frozenset(
     ("viewbox", "preserveaspectratio", "data-plot", "x", "y", "width", "height", "cx", "cy", "r", "points", "d")
 )
+SHADES = frozenset(("unseen", *(f"v{n}" for n in range(1, 10))))  # classes of shapes, which are all but transparent
 CARRYING = ("image", "use")  # a picture of a cell, and one that stands elsewhere on the page
 FRAMES: tuple[dict[str, str], ...] = ({}, {"preserveaspectratio": "none"}, {"preserveaspectratio": "xMidYMid slice"})
 ATTRIBUTES = frozenset(
@@ -402,7 +403,12 @@ class _Reader:
             self.page.problems.append(f"<{tag}> has the attribute {name!r}, which no report has")
         if len(given) != n_given:
             self.page.problems.append(f"<{tag}> has one attribute twice")
-        if "skip" in given.get("class", "").split() and (tag != "a" or self.open != ["html", "body"]):
+        classes = given.get("class", "").split()
+        if ("veil" in classes and tag != "svg") or (tag not in SHAPES and not SHADES.isdisjoint(classes)):
+            self.page.problems.append(f"<{tag}> is shaded like a place of a map")
+        if "over" in classes and (tag != "span" or self.cell is None):
+            self.page.problems.append(f"<{tag}> is cut like the picture under a map")
+        if "skip" in classes and (tag != "a" or self.open != ["html", "body"]):
             self.page.problems.append(f"<{tag}> is hidden like the link past the headings")
         if "data-at" in given and tag != "tr":
             self.page.problems.append(f"<{tag}> begins paths, and only a row of a table does")

@@ -363,6 +363,8 @@ def _table(table: TableRead, path: str, places: Places) -> Iterator[Found]:
             for each in unsaid(row, entries[place], criterion):
                 yield path, f"the row of {name} does not say {each}"
         yield from _row(row, table, path, names, places)
+        if _is(path, "explanations > sets > *"):
+            yield from _mapped(row, table, path, entries[place])
         column = 0
         for cell in row:
             if cell.marks and not cell.is_head and cell.n_columns == 1:
@@ -379,6 +381,16 @@ def _table(table: TableRead, path: str, places: Places) -> Iterator[Found]:
             if len(found) > 1:
                 head = table.heads[column] if column < len(table.heads) else column
                 yield path, f"the column {head!r} of {table.caption!r} holds different things: {sorted(found)[:3]}"
+
+
+def _mapped(row: Sequence[Cell], table: TableRead, path: str, cell: Mapping[str, Any]) -> Iterator[Found]:
+    """Each map that is recorded is drawn once, alone, under its own heading."""
+    wanted = {("Map", "veil map"): cell["map"], ("Control", "veil control"): cell["control"]}
+    drawn = [
+        (under, plot.frame.get("class")) for under, each in zip(table.heads, row, strict=False) for plot in each.plots
+    ]
+    if sorted(map(str, drawn)) != sorted(str(one) for one, recorded in wanted.items() if recorded is not None):
+        yield path, f"in the row {_said(row)!r} map and control are not drawn once each, under their headings"
 
 
 def _entry_of(row: Sequence[Cell], steps: tuple[str, ...], entries: Any, places: Places) -> int | None:

@@ -121,7 +121,9 @@ def named_by(option: str, value: object, *, words: Sequence[str]) -> str:
 
 def _at_home(file: Path) -> bool:
     """Thousands of modules lie in hundreds of folders: a file that is no link is where its folder is."""
-    return _home_folder((file.resolve() if file.is_symlink() else file.absolute()).parent)
+    is_link = os.path.islink(file)  # noqa: PTH114  (no error where its folder may not be entered)
+    whole = file.resolve() if is_link or file.name in ("", "..") else file.absolute()
+    return whole in _homes() or _home_folder(whole.parent)
 
 
 @cache
