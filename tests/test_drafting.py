@@ -361,7 +361,7 @@ def test_an_empty_class_and_a_folder_that_is_not_there_are_refused(tmp_path: Pat
     (root / "c").mkdir()
     with pytest.raises(DataError, match=r"the folder of class 'c' holds no file"):
         survey(root, workers=1)
-    with pytest.raises(MissingData, match=r"there is no folder .*nowhere. Name one"):
+    with pytest.raises(MissingData, match=r"the folder .*nowhere does not exist. Name one"):
         survey(tmp_path / "nowhere", workers=1)
     (tmp_path / "cells.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"cells.zip is a file, not a folder. If it is an archive, unpack it"):

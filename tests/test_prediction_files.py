@@ -250,7 +250,7 @@ def test_a_column_of_zeros_of_another_class_takes_nothing_from_the_others():
         (table([*ROWS[:1], ROWS[1][:2]]), "line 3: 2 cells under 4 column names"),
         (b"", "the file is empty"),
         (b" \n\n", "the file is empty"),
-        (table([]), "there is no row below the column names"),
+        (table([]), "no rows below the header"),
         (b'path,basophil,eosinophil,monocyte\n"never closed', "not readable as CSV"),
         (b"path," + b"x," * 2000 + b"\n", "more than 1,000 columns"),
         (b"path," + b"x" * 200_000, "the line has more than 131,072 characters"),

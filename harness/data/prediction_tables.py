@@ -57,7 +57,7 @@ def read_cells(
     else:
         cells = _csv(content, where, classes)
     if not cells.rows:
-        raise InvalidPredictions(f"{where}: there is no row below the column names. Write a row per image.")
+        raise InvalidPredictions(f"{where}: no rows below the header. Write a row per image.")
     return cells
 
 

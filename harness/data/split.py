@@ -147,7 +147,7 @@ def split_by_folders(manifest: Manifest, plan: SplitPlan, *, draws: bool = True)
             where = " and ".join(f"{path!r} ({part})" for part, path in first.items())
             problems.add("leaks", f"{where} share {_shared(block)}", LEAK_REMEDY)
     if problems:
-        raise InvalidSplit(f"the part folders of set {manifest.name!r} are no split:\n{problems}")
+        raise InvalidSplit(f"the part folders of set {manifest.name!r} do not form a split:\n{problems}")
     origin = f"part folders {places}"
     if draws and not found["validation"]:
         ratios = {part: plan.ratios[part] for part in ("train", "validation")}

@@ -95,14 +95,14 @@ def survey(folder: Path, *, workers: int) -> Survey:
     """Look at a folder of images: class folders, or part folders with those in them.
 
     Raises:
-        MissingData: there is no such folder.
+        MissingData: the folder does not exist.
         DataError: no folders in it, fewer than two classes, folders that a protocol cannot tell apart or name, or
             whatever a run refuses to list, such as a link.
     """
     if folder.is_file():
         raise DataError(f"{folder} is a file, not a folder. If it is an archive, unpack it and name what was in it.")
     if not folder.is_dir():
-        raise MissingData(f"there is no folder {folder}. Name one with a sub-folder of images for each class.")
+        raise MissingData(f"the folder {folder} does not exist. Name one with a subfolder of images for each class.")
     root = _unwrapped(folder)
     divided = _divided(root)
     places = _class_folders(root, divided)

@@ -34,8 +34,8 @@ MOST_COLUMNS = 100
 MOST_STEPS = 32  # of a path, its file name included
 LONGEST_PATH = 1024
 
-# What a column is likely to be that is called so, in English and in a few neighbours of it. Used for one thing only:
-# to ask before it is left unread. Cells of one patient in two parts make the test part a memory test.
+# What a column with such a name is likely to hold, in English and a few neighbouring languages. Used only to ask
+# before it is left unread. Cells of one patient in two parts make the test part a memory test.
 LIKELY = {
     "patient": (
         *("patient", "patientin", "paciente", "paziente", "pat", "subject", "subj", "proband", "donor", "case"),

@@ -385,11 +385,10 @@ def _table(table: TableRead, path: str, places: Places) -> Iterator[Found]:
 
 def _mapped(row: Sequence[Cell], table: TableRead, path: str, cell: Mapping[str, Any]) -> Iterator[Found]:
     """Each map that is recorded is drawn once, alone, under its own heading."""
-    wanted = {("Map", "veil map"): cell["map"], ("Control", "veil control"): cell["control"]}
-    drawn = [
-        (under, plot.frame.get("class")) for under, each in zip(table.heads, row, strict=False) for plot in each.plots
-    ]
-    if sorted(map(str, drawn)) != sorted(str(one) for one, recorded in wanted.items() if recorded is not None):
+    recorded = {("Map", "veil map"): cell["map"], ("Control", "veil control"): cell["control"]}
+    wanted = Counter(place for place, packed in recorded.items() if packed is not None)
+    under = zip(table.heads, row, strict=False)
+    if wanted != Counter((head, plot.frame.get("class")) for head, each in under for plot in each.plots):
         yield path, f"in the row {_said(row)!r} map and control are not drawn once each, under their headings"
 
 
